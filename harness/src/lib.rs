@@ -1,0 +1,1 @@
+//! Drives the `secant` library on a desktop.
