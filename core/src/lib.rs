@@ -1,3 +1,5 @@
 //! Secant trains small convolutional networks with first- and second-order optimisers, without `std` and without a heap.
 #![no_std]
 #![deny(unsafe_code, missing_docs)]
+
+pub mod arch;

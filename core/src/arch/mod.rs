@@ -1,0 +1,201 @@
+//! Instruction sets: finding them at run time, and the few vector operations that every kernel is written in.
+//!
+//! This folder is the only place with `unsafe`. A kernel is written once, generic over a [`Simd`] token, and compiled for
+//! each instruction set; [`dispatch`] runs the version for [`Isa::current`]. Every operation here is either exact (loads,
+//! comparisons, selections) or rounds once as IEEE 754 demands, so the choice of instruction set never changes a bit.
+
+#[doc(hidden)]
+pub mod integer;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod portable;
+#[doc(hidden)]
+pub mod round_to_odd;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use core::sync::atomic::{AtomicU8, Ordering};
+
+/// An instruction set that kernels are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)]
+pub enum Isa {
+    /// What the target always has. The fused multiply-add is the instruction where the target has one (AArch64,
+    /// Cortex-M with a floating-point unit), else exact software.
+    Baseline = 1,
+    /// x86-64 with AVX2 and FMA: 8 floats a vector.
+    Avx2 = 2,
+    /// x86-64 with AVX-512 F, BW, DQ and VL: 16 floats a vector.
+    Avx512 = 3,
+    /// AArch64 Advanced SIMD: 4 floats a vector.
+    Neon = 4,
+}
+
+/// The instruction set in use; 0 until first asked for. A relaxed load is enough: every thread that finds 0 detects the
+/// same value.
+static CURRENT: AtomicU8 = AtomicU8::new(0);
+
+/// The instruction set asked for is not available on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct IsaUnavailable(
+    /// The one that was asked for.
+    pub Isa,
+);
+
+impl core::fmt::Display for IsaUnavailable {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "this machine has no {}", self.0.name())
+    }
+}
+
+impl core::error::Error for IsaUnavailable {}
+
+impl Isa {
+    /// Every instruction set, the slowest first.
+    pub const ALL: [Isa; 4] = [Isa::Baseline, Isa::Neon, Isa::Avx2, Isa::Avx512];
+
+    /// The fastest instruction set of this machine.
+    pub fn detect() -> Isa {
+        let mut best = Isa::Baseline;
+        for isa in Isa::ALL {
+            if isa.is_available() {
+                best = isa;
+            }
+        }
+        best
+    }
+
+    /// The instruction set that kernels run on: the fastest, unless [`Isa::force`] chose another.
+    #[inline]
+    pub fn current() -> Isa {
+        match CURRENT.load(Ordering::Relaxed) {
+            1 => Isa::Baseline,
+            2 => Isa::Avx2,
+            3 => Isa::Avx512,
+            4 => Isa::Neon,
+            _ => {
+                let isa = Isa::detect();
+                CURRENT.store(isa as u8, Ordering::Relaxed);
+                isa
+            }
+        }
+    }
+
+    /// Makes all kernels of this process run on `isa`. Changes their speed and not one bit of their results.
+    ///
+    /// # Errors
+    /// [`IsaUnavailable`] when the machine does not have it; the choice then stays as it was.
+    pub fn force(isa: Isa) -> Result<(), IsaUnavailable> {
+        if !isa.is_available() {
+            return Err(IsaUnavailable(isa));
+        }
+        CURRENT.store(isa as u8, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether this machine can run it.
+    pub fn is_available(self) -> bool {
+        match self {
+            Isa::Baseline => true,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => x86::has_avx2(),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => x86::has_avx512(),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => true,
+            _ => false,
+        }
+    }
+
+    /// The name that `SECANT_ISA` and reports use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Isa::Baseline => "baseline",
+            Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
+            Isa::Neon => "neon",
+        }
+    }
+
+    /// The instruction set of that name.
+    pub fn from_name(name: &str) -> Option<Isa> {
+        Isa::ALL.into_iter().find(|isa| isa.name() == name)
+    }
+}
+
+/// One instruction set's vector of `WIDTH` floats and the operations on it. A value of the type is a permission: it exists
+/// only where [`dispatch`] has made sure that the machine has the instructions.
+///
+/// All methods are inlined into the kernel, whose compiled version has the instruction set switched on.
+#[doc(hidden)]
+pub trait Simd: Copy {
+    /// One vector.
+    type V: Copy;
+    /// Floats in a vector.
+    const WIDTH: usize;
+    /// Output channels in a register block of convolution: with 3 vectors of pixels a block's sums fill the registers.
+    const BLOCK: usize;
+
+    /// All elements `x`.
+    fn splat(self, x: f32) -> Self::V;
+    /// The `WIDTH` floats at `source[at..]`. Panics when they are not there.
+    fn load(self, source: &[f32], at: usize) -> Self::V;
+    /// Writes the vector to `target[at..]`. Panics when it does not fit.
+    fn store(self, target: &mut [f32], at: usize, v: Self::V);
+    /// `a + b`.
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b`.
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b + c`, rounded once.
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// Per element: a 1 bit where `a > b` (never for a NaN), bit 0 for element 0.
+    fn greater(self, a: Self::V, b: Self::V) -> u32;
+    /// Per element: `a` where its bit is 1, else `b`.
+    fn select(self, bits: u32, a: Self::V, b: Self::V) -> Self::V;
+    /// The larger of `best` and `v`, and a 1 bit where that is `v`: where `v > best` or `v` is a NaN. On a tie `best` stays.
+    fn first_max(self, best: Self::V, v: Self::V) -> (Self::V, u32);
+    /// The sum of the elements by halving: element i is added to element i + h, h = WIDTH/2, WIDTH/4, ... 1.
+    fn sum(self, v: Self::V) -> f32;
+
+    /// Scalar `a * b + c`, rounded once. Inside a kernel the compiler vectorises loops of it.
+    fn fma_f32(self, a: f32, b: f32, c: f32) -> f32;
+    /// Scalar `a * b + c` in double precision, rounded once.
+    fn fma_f64(self, a: f64, b: f64, c: f64) -> f64;
+}
+
+/// A piece of work written once and compiled for every instruction set. Implementations mark `run` `#[inline(always)]`.
+#[doc(hidden)]
+pub trait Kernel {
+    /// What it returns.
+    type Output;
+    /// Does the work with the instructions that `simd` stands for.
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// Runs a kernel whose vectors run over `lanes` adjacent floats, on [`Isa::current`]: the widest vectors that divide
+/// `lanes`, else one float at a time (still with the hardware's fused multiply-add where there is one).
+#[inline]
+#[doc(hidden)]
+pub fn dispatch_lanes<K: Kernel>(lanes: usize, kernel: K) -> K::Output {
+    match Isa::current() {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 if lanes.is_multiple_of(16) => x86::run_avx512(kernel),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 | Isa::Avx2 if lanes.is_multiple_of(8) => x86::run_avx2(kernel),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 | Isa::Avx2 => x86::run_scalar(kernel),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon if lanes.is_multiple_of(4) => neon::run(kernel),
+        _ if lanes.is_multiple_of(4) => kernel.run(portable::Portable::<4>),
+        _ => kernel.run(portable::Portable::<1>),
+    }
+}
+
+/// Runs a kernel that takes care of lengths itself on [`Isa::current`].
+#[inline]
+#[doc(hidden)]
+pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
+    dispatch_lanes(16, kernel)
+}

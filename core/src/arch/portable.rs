@@ -1,0 +1,123 @@
+//! The baseline: plain Rust on every target, with the target's own fused multiply-add where the compiler may rely on one.
+
+use super::Simd;
+
+/// `W` floats in an array. With `W` = 4 the compiler finds the 128-bit vectors that every x86-64 has.
+#[derive(Clone, Copy)]
+pub(super) struct Portable<const W: usize>;
+
+/// `a * b + c`, rounded once.
+#[inline(always)]
+fn fma(a: f32, b: f32, c: f32) -> f32 {
+    if cfg!(any(
+        target_arch = "x86_64",
+        target_arch = "wasm32",
+        target_arch = "aarch64"
+    )) {
+        super::round_to_odd::fma(a, b, c)
+    } else {
+        super::integer::fma(a, b, c)
+    }
+}
+
+impl<const W: usize> Simd for Portable<W> {
+    type V = [f32; W];
+    const WIDTH: usize = W;
+    const BLOCK: usize = 4;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> [f32; W] {
+        [x; W]
+    }
+
+    #[inline(always)]
+    fn load(self, source: &[f32], at: usize) -> [f32; W] {
+        let mut v = [0.0; W];
+        v.copy_from_slice(&source[at..at + W]);
+        v
+    }
+
+    #[inline(always)]
+    fn store(self, target: &mut [f32], at: usize, v: [f32; W]) {
+        target[at..at + W].copy_from_slice(&v);
+    }
+
+    #[inline(always)]
+    fn add(self, a: [f32; W], b: [f32; W]) -> [f32; W] {
+        let mut v = a;
+        for i in 0..W {
+            v[i] += b[i];
+        }
+        v
+    }
+
+    #[inline(always)]
+    fn mul(self, a: [f32; W], b: [f32; W]) -> [f32; W] {
+        let mut v = a;
+        for i in 0..W {
+            v[i] *= b[i];
+        }
+        v
+    }
+
+    #[inline(always)]
+    fn fma(self, a: [f32; W], b: [f32; W], c: [f32; W]) -> [f32; W] {
+        let mut v = c;
+        for i in 0..W {
+            v[i] = fma(a[i], b[i], c[i]);
+        }
+        v
+    }
+
+    #[inline(always)]
+    fn greater(self, a: [f32; W], b: [f32; W]) -> u32 {
+        let mut bits = 0;
+        for i in 0..W {
+            bits |= u32::from(a[i] > b[i]) << i;
+        }
+        bits
+    }
+
+    #[inline(always)]
+    fn select(self, bits: u32, a: [f32; W], b: [f32; W]) -> [f32; W] {
+        let mut v = b;
+        for i in 0..W {
+            if bits >> i & 1 == 1 {
+                v[i] = a[i];
+            }
+        }
+        v
+    }
+
+    #[inline(always)]
+    fn first_max(self, best: [f32; W], v: [f32; W]) -> ([f32; W], u32) {
+        let mut bits = 0;
+        for i in 0..W {
+            bits |= u32::from(v[i] > best[i] || v[i].is_nan()) << i;
+        }
+        (self.select(bits, v, best), bits)
+    }
+
+    #[inline(always)]
+    fn sum(self, v: [f32; W]) -> f32 {
+        let mut v = v;
+        let mut half = W / 2;
+        while half > 0 {
+            for i in 0..half {
+                v[i] += v[i + half];
+            }
+            half /= 2;
+        }
+        v[0]
+    }
+
+    #[inline(always)]
+    fn fma_f32(self, a: f32, b: f32, c: f32) -> f32 {
+        fma(a, b, c)
+    }
+
+    #[inline(always)]
+    fn fma_f64(self, a: f64, b: f64, c: f64) -> f64 {
+        libm::fma(a, b, c)
+    }
+}

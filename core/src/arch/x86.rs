@@ -1,0 +1,342 @@
+//! x86-64: AVX2 with FMA, and AVX-512.
+#![allow(unsafe_code)] // the intrinsics; each use is sound because a token exists only where the instructions do
+
+use super::{Kernel, Simd};
+use core::arch::x86_64::*;
+
+/// CPUID leaf 1 ECX and leaf 7 EBX, and the register state that the operating system saves (XCR0).
+fn features() -> (u32, u32, u64) {
+    // CPUID exists on every x86-64.
+    let (highest, leaf1) = (__cpuid(0).eax, __cpuid(1).ecx);
+    let leaf7 = if highest >= 7 {
+        __cpuid_count(7, 0).ebx
+    } else {
+        0
+    };
+    let os_saves = leaf1 >> 27 & 1 == 1;
+    // SAFETY: OSXSAVE says that XGETBV exists.
+    let state = if os_saves { unsafe { xgetbv() } } else { 0 };
+    (leaf1, leaf7, state)
+}
+
+#[target_feature(enable = "xsave")]
+fn xgetbv() -> u64 {
+    // SAFETY: register 0 always exists.
+    unsafe { _xgetbv(0) }
+}
+
+pub(super) fn has_avx2() -> bool {
+    let (leaf1, leaf7, state) = features();
+    let (fma, avx, avx2) = (leaf1 >> 12 & 1, leaf1 >> 28 & 1, leaf7 >> 5 & 1);
+    fma & avx & avx2 == 1 && state & 0x6 == 0x6
+}
+
+pub(super) fn has_avx512() -> bool {
+    let (_, leaf7, state) = features();
+    let needed = 1 << 16 | 1 << 17 | 1 << 30 | 1 << 31; // F, DQ, BW, VL
+    has_avx2() && leaf7 & needed == needed && state & 0xe6 == 0xe6
+}
+
+#[inline]
+pub(super) fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
+    #[target_feature(enable = "avx,avx2,fma")]
+    fn inner<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run(Avx2(()))
+    }
+    // SAFETY: called only where `Isa::current` is Avx2 or Avx512, which `Isa::force` and `Isa::detect` allow only if available.
+    unsafe { inner(kernel) }
+}
+
+#[inline]
+pub(super) fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
+    #[target_feature(enable = "avx,avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+    fn inner<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run(Avx512(()))
+    }
+    // SAFETY: called only where `Isa::current` is Avx512, which `Isa::force` and `Isa::detect` allow only if available.
+    unsafe { inner(kernel) }
+}
+
+#[inline]
+pub(super) fn run_scalar<K: Kernel>(kernel: K) -> K::Output {
+    #[target_feature(enable = "avx,avx2,fma")]
+    fn inner<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run(Scalar(()))
+    }
+    // SAFETY: as `run_avx2`.
+    unsafe { inner(kernel) }
+}
+
+/// `a * b + c` on one float, by the instruction.
+#[inline(always)]
+fn fma_f32(a: f32, b: f32, c: f32) -> f32 {
+    // SAFETY: a token exists, so the machine has FMA.
+    unsafe { _mm_cvtss_f32(_mm_fmadd_ss(_mm_set_ss(a), _mm_set_ss(b), _mm_set_ss(c))) }
+}
+
+/// `a * b + c` on one double, by the instruction.
+#[inline(always)]
+fn fma_f64(a: f64, b: f64, c: f64) -> f64 {
+    // SAFETY: a token exists, so the machine has FMA.
+    unsafe { _mm_cvtsd_f64(_mm_fmadd_sd(_mm_set_sd(a), _mm_set_sd(b), _mm_set_sd(c))) }
+}
+
+/// Elements 0..4 of `v` added by halving.
+#[inline(always)]
+fn sum4(v: __m128) -> f32 {
+    // SAFETY: SSE is part of x86-64.
+    unsafe {
+        let v = _mm_add_ps(v, _mm_movehl_ps(v, v));
+        _mm_cvtss_f32(_mm_add_ss(v, _mm_movehdup_ps(v)))
+    }
+}
+
+/// Elements 0..8 of `v` added by halving.
+#[inline(always)]
+fn sum8(v: __m256) -> f32 {
+    // SAFETY: a token exists, so the machine has AVX.
+    sum4(unsafe { _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1)) })
+}
+
+/// The machine has AVX2 and FMA.
+#[derive(Clone, Copy)]
+pub(super) struct Avx2(());
+
+impl Simd for Avx2 {
+    type V = __m256;
+    const WIDTH: usize = 8;
+    const BLOCK: usize = 4;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m256 {
+        unsafe { _mm256_set1_ps(x) }
+    }
+
+    #[inline(always)]
+    fn load(self, source: &[f32], at: usize) -> __m256 {
+        let source = &source[at..at + 8];
+        // SAFETY: 8 floats are there.
+        unsafe { _mm256_loadu_ps(source.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn store(self, target: &mut [f32], at: usize, v: __m256) {
+        let target = &mut target[at..at + 8];
+        // SAFETY: 8 floats fit.
+        unsafe { _mm256_storeu_ps(target.as_mut_ptr(), v) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn fma(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn greater(self, a: __m256, b: __m256) -> u32 {
+        unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(a, b)) as u32 }
+    }
+
+    #[inline(always)]
+    fn select(self, bits: u32, a: __m256, b: __m256) -> __m256 {
+        unsafe {
+            let element = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+            let chosen = _mm256_and_si256(_mm256_set1_epi32(bits as i32), element);
+            _mm256_blendv_ps(
+                b,
+                a,
+                _mm256_castsi256_ps(_mm256_cmpeq_epi32(chosen, element)),
+            )
+        }
+    }
+
+    #[inline(always)]
+    fn first_max(self, best: __m256, v: __m256) -> (__m256, u32) {
+        unsafe {
+            let take = _mm256_or_ps(
+                _mm256_cmp_ps::<_CMP_GT_OQ>(v, best),
+                _mm256_cmp_ps::<_CMP_UNORD_Q>(v, v),
+            );
+            (
+                _mm256_blendv_ps(best, v, take),
+                _mm256_movemask_ps(take) as u32,
+            )
+        }
+    }
+
+    #[inline(always)]
+    fn sum(self, v: __m256) -> f32 {
+        sum8(v)
+    }
+
+    #[inline(always)]
+    fn fma_f32(self, a: f32, b: f32, c: f32) -> f32 {
+        fma_f32(a, b, c)
+    }
+
+    #[inline(always)]
+    fn fma_f64(self, a: f64, b: f64, c: f64) -> f64 {
+        fma_f64(a, b, c)
+    }
+}
+
+/// The machine has AVX-512 F, BW, DQ and VL.
+#[derive(Clone, Copy)]
+pub(super) struct Avx512(());
+
+impl Simd for Avx512 {
+    type V = __m512;
+    const WIDTH: usize = 16;
+    const BLOCK: usize = 8;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m512 {
+        unsafe { _mm512_set1_ps(x) }
+    }
+
+    #[inline(always)]
+    fn load(self, source: &[f32], at: usize) -> __m512 {
+        let source = &source[at..at + 16];
+        // SAFETY: 16 floats are there.
+        unsafe { _mm512_loadu_ps(source.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn store(self, target: &mut [f32], at: usize, v: __m512) {
+        let target = &mut target[at..at + 16];
+        // SAFETY: 16 floats fit.
+        unsafe { _mm512_storeu_ps(target.as_mut_ptr(), v) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn fma(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn greater(self, a: __m512, b: __m512) -> u32 {
+        unsafe { u32::from(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b)) }
+    }
+
+    #[inline(always)]
+    fn select(self, bits: u32, a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_mask_blend_ps(bits as u16, b, a) }
+    }
+
+    #[inline(always)]
+    fn first_max(self, best: __m512, v: __m512) -> (__m512, u32) {
+        unsafe {
+            let take = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(v, best)
+                | _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(v, v);
+            (_mm512_mask_blend_ps(take, best, v), u32::from(take))
+        }
+    }
+
+    #[inline(always)]
+    fn sum(self, v: __m512) -> f32 {
+        sum8(unsafe { _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v)) })
+    }
+
+    #[inline(always)]
+    fn fma_f32(self, a: f32, b: f32, c: f32) -> f32 {
+        fma_f32(a, b, c)
+    }
+
+    #[inline(always)]
+    fn fma_f64(self, a: f64, b: f64, c: f64) -> f64 {
+        fma_f64(a, b, c)
+    }
+}
+
+/// The machine has FMA; one float at a time, for lane counts that no vector divides.
+#[derive(Clone, Copy)]
+pub(super) struct Scalar(());
+
+impl Simd for Scalar {
+    type V = f32;
+    const WIDTH: usize = 1;
+    const BLOCK: usize = 4;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> f32 {
+        x
+    }
+
+    #[inline(always)]
+    fn load(self, source: &[f32], at: usize) -> f32 {
+        source[at]
+    }
+
+    #[inline(always)]
+    fn store(self, target: &mut [f32], at: usize, v: f32) {
+        target[at] = v;
+    }
+
+    #[inline(always)]
+    fn add(self, a: f32, b: f32) -> f32 {
+        a + b
+    }
+
+    #[inline(always)]
+    fn mul(self, a: f32, b: f32) -> f32 {
+        a * b
+    }
+
+    #[inline(always)]
+    fn fma(self, a: f32, b: f32, c: f32) -> f32 {
+        fma_f32(a, b, c)
+    }
+
+    #[inline(always)]
+    fn greater(self, a: f32, b: f32) -> u32 {
+        u32::from(a > b)
+    }
+
+    #[inline(always)]
+    fn select(self, bits: u32, a: f32, b: f32) -> f32 {
+        if bits & 1 == 1 { a } else { b }
+    }
+
+    #[inline(always)]
+    fn first_max(self, best: f32, v: f32) -> (f32, u32) {
+        if v > best || v.is_nan() {
+            (v, 1)
+        } else {
+            (best, 0)
+        }
+    }
+
+    #[inline(always)]
+    fn sum(self, v: f32) -> f32 {
+        v
+    }
+
+    #[inline(always)]
+    fn fma_f32(self, a: f32, b: f32, c: f32) -> f32 {
+        fma_f32(a, b, c)
+    }
+
+    #[inline(always)]
+    fn fma_f64(self, a: f64, b: f64, c: f64) -> f64 {
+        fma_f64(a, b, c)
+    }
+}
