@@ -3,3 +3,10 @@
 #![deny(unsafe_code, missing_docs)]
 
 pub mod arch;
+pub mod line_search;
+pub mod objective;
+pub mod optim;
+mod real;
+pub mod vector;
+
+pub use real::Real;

@@ -1,0 +1,126 @@
+//! How far to go along a direction: conditions apart from the searches that look for a step that meets them.
+//!
+//! | Search | Stops when | Worst case (evaluations) | For |
+//! |---|---|---|---|
+//! | [`Backtracking`] | Armijo | `max_evaluations` | mini-batches, firmware: one evaluation a step almost always |
+//!
+//! Every search survives a NaN or an infinity at a trial point: it goes closer.
+
+mod backtracking;
+pub mod conditions;
+mod interpolate;
+
+pub use backtracking::Backtracking;
+
+use crate::optim::Misuse;
+use crate::real::Real;
+
+/// One point of a line: `phi(a) = f(x + a p)` and `phi'(a) = grad f(x + a p) . p` at `a = step`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Probe<R> {
+    /// a.
+    pub step: R,
+    /// phi(a).
+    pub value: R,
+    /// phi'(a).
+    pub slope: R,
+}
+
+impl<R: Real> Probe<R> {
+    /// Whether value and slope are both finite.
+    pub fn is_finite(&self) -> bool {
+        self.value.is_finite() && self.slope.is_finite()
+    }
+}
+
+/// A function of one step length.
+pub(crate) trait Line<R> {
+    /// Evaluates the line at `step`.
+    fn at(&mut self, step: R) -> Probe<R>;
+}
+
+impl<R, F: FnMut(R) -> Probe<R>> Line<R> for F {
+    fn at(&mut self, step: R) -> Probe<R> {
+        self(step)
+    }
+}
+
+/// What a search found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Search<R> {
+    /// The step that meets the condition: always the last one evaluated.
+    pub accepted: Option<Probe<R>>,
+    /// The lowest finite point seen, the start (step 0) if nothing was lower.
+    pub lowest: Probe<R>,
+    /// The last point evaluated.
+    pub last: Probe<R>,
+    /// Evaluations made.
+    pub evaluations: u32,
+}
+
+impl<R: Real> Search<R> {
+    fn new(start: Probe<R>) -> Self {
+        Self {
+            accepted: None,
+            lowest: start,
+            last: start,
+            evaluations: 0,
+        }
+    }
+
+    fn probe(&mut self, step: R, line: &mut impl Line<R>) -> Probe<R> {
+        let trial = line.at(step);
+        self.evaluations += 1;
+        self.last = trial;
+        if trial.is_finite() && trial.value < self.lowest.value {
+            self.lowest = trial;
+        }
+        trial
+    }
+
+    fn accept(mut self, trial: Probe<R>) -> Self {
+        self.accepted = Some(trial);
+        self
+    }
+}
+
+/// A line search and its settings.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum LineSearch<R> {
+    /// [`Backtracking`].
+    Backtracking(Backtracking<R>),
+}
+
+impl<R: Real> LineSearch<R> {
+    /// The most evaluations that one search makes.
+    pub const fn max_evaluations(&self) -> u32 {
+        match self {
+            Self::Backtracking(search) => search.max_evaluations,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Misuse> {
+        let (setting, inside) = match self {
+            Self::Backtracking(search) => ("c1", search.c1 > R::ZERO && search.c1 <= R::HALF),
+        };
+        if !inside {
+            return Err(Misuse::OutOfRange { setting });
+        }
+        if self.max_evaluations() == 0 {
+            return Err(Misuse::OutOfRange {
+                setting: "max_evaluations",
+            });
+        }
+        Ok(())
+    }
+
+    /// Looks along `line` from `start`, at step 0 with a negative slope, trying `first` first.
+    pub(crate) fn search(&self, start: Probe<R>, first: R, line: &mut impl Line<R>) -> Search<R> {
+        match self {
+            Self::Backtracking(search) => search.search(start, first, line),
+        }
+    }
+}

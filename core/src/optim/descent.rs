@@ -1,0 +1,495 @@
+//! What every line-search method does, written once: evaluate, choose a direction, search along it, judge the pair, keep
+//! the best point, restart or stop.
+//!
+//! The methods differ in their [`Metric`]: how a gradient becomes a direction, and what a pair teaches.
+
+use core::ops::ControlFlow;
+
+use super::pair::{Moments, Verdict};
+use super::termination::{Misuse, Report, Stopping, Termination};
+use crate::line_search::{LineSearch, Probe, Search};
+use crate::objective::Objective;
+use crate::real::Real;
+use crate::vector;
+
+/// An approximation H to the inverse Hessian.
+pub(crate) trait Metric<R> {
+    /// **Overwrites** `direction` with `-H gradient`.
+    fn direction(&mut self, gradient: &[R], direction: &mut [R]);
+    /// Learns from a pair. May damp `y` in place. `gradient_norm` is the norm at the start of the step.
+    fn update(&mut self, s: &[R], y: &mut [R], moments: Moments<R>, gradient_norm: R)
+    -> Verdict<R>;
+    /// Whether nothing was learnt yet, so that H is only a guessed number.
+    fn is_empty(&self) -> bool;
+    /// Forgets everything: `H = scale I`.
+    fn reset(&mut self, scale: R);
+}
+
+/// What happened in one iteration.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Step<R> {
+    /// Iterations so far, this one included.
+    pub iteration: u32,
+    /// Evaluations so far.
+    pub evaluations: u32,
+    /// f at the current point.
+    pub value: R,
+    /// Euclidean norm of the gradient there.
+    pub gradient_norm: R,
+    /// The multiple of the direction that was taken; 0 when no step was made.
+    pub step_length: R,
+    /// What became of the pair; `None` when no step was made or the method keeps no pairs.
+    pub verdict: Option<Verdict<R>>,
+    /// Why the run ended, if it did.
+    pub termination: Option<Termination>,
+}
+
+/// The settings that all methods share.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings<R> {
+    pub line_search: LineSearch<R>,
+    pub first_step: R,
+    pub stopping: Stopping<R>,
+}
+
+/// Iterations in a row that may bring neither a lower value nor a smaller gradient before the run is at its noise level.
+const STALL_LIMIT: u32 = 20;
+
+/// The state of a run, and its five vectors.
+#[derive(Debug)]
+pub(crate) struct Descent<'m, R> {
+    gradient: &'m mut [R],
+    direction: &'m mut [R],
+    /// The point before the step; after it, s.
+    old_point: &'m mut [R],
+    /// The gradient before the step; after it, y.
+    old_gradient: &'m mut [R],
+    /// The best point, while that is not the current one.
+    best: &'m mut [R],
+    best_is_current: bool,
+    best_value: R,
+    best_norm: R,
+    /// The smallest gradient seen, to tell a stall.
+    smallest_norm: R,
+    value: R,
+    norm: R,
+    stale: bool,
+    failures: u32,
+    stalled: u32,
+    termination: Option<Termination>,
+    counts: Counts,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    iterations: u32,
+    evaluations: u32,
+    restarts: u32,
+    accepted: u32,
+    damped: u32,
+    skipped: u32,
+}
+
+/// How a search along a direction ended.
+enum Move<R> {
+    /// At an acceptable point.
+    Made(Probe<R>),
+    /// At a lower point that is not acceptable.
+    Lower(Probe<R>),
+    /// Where it began.
+    None,
+}
+
+impl<'m, R: Real> Descent<'m, R> {
+    /// Numbers of memory for n variables.
+    pub const fn memory_len(n: usize) -> usize {
+        5 * n
+    }
+
+    /// Takes the first `memory_len(n)` numbers of `memory`, which has at least so many, and returns the rest.
+    pub fn new(n: usize, memory: &'m mut [R]) -> (Self, &'m mut [R]) {
+        let (gradient, memory) = memory.split_at_mut(n);
+        let (direction, memory) = memory.split_at_mut(n);
+        let (old_point, memory) = memory.split_at_mut(n);
+        let (old_gradient, memory) = memory.split_at_mut(n);
+        let (best, memory) = memory.split_at_mut(n);
+        let descent = Self {
+            gradient,
+            direction,
+            old_point,
+            old_gradient,
+            best,
+            best_is_current: true,
+            best_value: R::INFINITY,
+            best_norm: R::INFINITY,
+            smallest_norm: R::INFINITY,
+            value: R::NAN,
+            norm: R::NAN,
+            stale: true,
+            failures: 0,
+            stalled: 0,
+            termination: None,
+            counts: Counts::default(),
+        };
+        (descent, memory)
+    }
+
+    /// Starts over: nothing is known and nothing was counted.
+    pub fn reset(&mut self) {
+        self.objective_changed();
+        self.counts = Counts::default();
+    }
+
+    /// Forgets the value and the gradient, which belong to another function or another point, but not the counts.
+    pub fn objective_changed(&mut self) {
+        self.stale = true;
+        self.failures = 0;
+        self.stalled = 0;
+        self.termination = None;
+    }
+
+    /// The gradient at the current point.
+    pub fn gradient(&self) -> &[R] {
+        self.gradient
+    }
+
+    /// One iteration.
+    pub fn step<M: Metric<R>>(
+        &mut self,
+        settings: &Settings<R>,
+        metric: &mut M,
+        objective: &mut impl Objective<R>,
+        x: &mut [R],
+    ) -> Step<R> {
+        if self.termination.is_none() {
+            self.begin(&settings.stopping, objective, x);
+        }
+        if self.termination.is_some() {
+            return self.report_step(R::ZERO, None);
+        }
+
+        let norm_before = self.norm;
+        let value_before = self.value;
+        let mut fresh = metric.is_empty();
+        loop {
+            if fresh {
+                metric.reset(self.first_scale(settings.first_step));
+            }
+            metric.direction(self.gradient, self.direction);
+            let slope = vector::dot(self.gradient, self.direction);
+            let downhill = slope < R::ZERO && slope.is_finite();
+            if !downhill && !fresh {
+                self.restart(&mut fresh);
+                continue;
+            }
+            match self.move_along(slope, settings, objective, x) {
+                Move::Made(probe) => {
+                    self.failures = 0;
+                    return self.arrive(
+                        probe,
+                        metric,
+                        x,
+                        norm_before,
+                        value_before,
+                        &settings.stopping,
+                    );
+                }
+                Move::Lower(probe) if self.failures == 0 => {
+                    self.failures = 1;
+                    let step = self.arrive(
+                        probe,
+                        metric,
+                        x,
+                        norm_before,
+                        value_before,
+                        &settings.stopping,
+                    );
+                    metric.reset(R::ONE);
+                    return step;
+                }
+                Move::Lower(probe) => {
+                    self.termination = Some(self.failure(slope));
+                    return self.arrive(
+                        probe,
+                        metric,
+                        x,
+                        norm_before,
+                        value_before,
+                        &settings.stopping,
+                    );
+                }
+                Move::None if fresh => {
+                    self.termination = Some(self.failure(slope));
+                    return self.report_step(R::ZERO, None);
+                }
+                Move::None => self.restart(&mut fresh),
+            }
+        }
+    }
+
+    fn restart(&mut self, fresh: &mut bool) {
+        *fresh = true;
+        self.counts.restarts += 1;
+    }
+
+    /// The number h of the first direction `-h g`, which is then tried with step 1: `min(1, first / |g|)`.
+    fn first_scale(&self, first: R) -> R {
+        R::ONE.smaller(first / self.norm)
+    }
+
+    /// What it means that nothing acceptable was found along a direction with this slope.
+    fn failure(&self, slope: R) -> Termination {
+        if slope.abs() <= R::of(64.0) * R::EPSILON * self.value.abs() {
+            Termination::NoiseLevel
+        } else {
+            Termination::LineSearchFailed
+        }
+    }
+
+    /// Evaluates at `x` if that is needed, and checks what can be checked before a step.
+    fn begin(&mut self, stopping: &Stopping<R>, objective: &mut impl Objective<R>, x: &[R]) {
+        if self.stale {
+            self.value = objective.value_and_gradient(x, self.gradient);
+            self.counts.evaluations = self.counts.evaluations.saturating_add(1);
+            self.norm = vector::norm2(self.gradient);
+            self.best_is_current = true;
+            (self.best_value, self.best_norm, self.smallest_norm) =
+                (self.value, self.norm, self.norm);
+            if !(self.value.is_finite() && self.norm.is_finite()) {
+                self.termination = Some(Termination::NotFinite);
+                return;
+            }
+            self.stale = false;
+            self.check_gradient(stopping, x);
+        }
+        if self.termination.is_none() {
+            if self.counts.iterations >= stopping.max_iterations {
+                self.termination = Some(Termination::IterationLimit);
+            } else if self.counts.evaluations >= stopping.max_evaluations {
+                self.termination = Some(Termination::EvaluationLimit);
+            }
+        }
+    }
+
+    fn check_gradient(&mut self, stopping: &Stopping<R>, x: &[R]) {
+        if self.norm == R::ZERO
+            || (stopping.gradient_tolerance > R::ZERO
+                && self.norm <= stopping.gradient_tolerance * R::ONE.larger(vector::norm2(x)))
+        {
+            self.termination = Some(Termination::GradientConverged);
+        }
+    }
+
+    /// Searches along the direction. On return `x`, `gradient` and `norm` are those of the point where it ended, and
+    /// `old_point`, `old_gradient` are those where it began.
+    fn move_along(
+        &mut self,
+        slope: R,
+        settings: &Settings<R>,
+        objective: &mut impl Objective<R>,
+        x: &mut [R],
+    ) -> Move<R> {
+        vector::copy(x, self.old_point);
+        vector::copy(self.gradient, self.old_gradient);
+        let start = Probe {
+            step: R::ZERO,
+            value: self.value,
+            slope,
+        };
+        let (mut square, mut lowest_value, mut lowest_square) = (R::ZERO, self.value, R::ZERO);
+        let search: Search<R> = {
+            let (gradient, direction, old_point) =
+                (&mut *self.gradient, &*self.direction, &*self.old_point);
+            let mut line = |step: R| {
+                vector::add_scaled(step, old_point, direction, x);
+                let value = objective.value_and_gradient(x, gradient);
+                let (slope, new_square) = vector::dot_and_square(gradient, direction);
+                square = new_square;
+                // The slope alone would miss a NaN beside a zero of the direction's.
+                let slope = if square.is_finite() || vector::norm2(gradient).is_finite() {
+                    slope
+                } else {
+                    R::NAN
+                };
+                if value < lowest_value && slope.is_finite() {
+                    (lowest_value, lowest_square) = (value, square);
+                }
+                Probe { step, value, slope }
+            };
+            settings.line_search.search(start, R::ONE, &mut line)
+        };
+        self.counts.evaluations = self.counts.evaluations.saturating_add(search.evaluations);
+
+        if let Some(accepted) = search.accepted {
+            self.norm = vector::norm_from_square(square, self.gradient);
+            self.keep_best(accepted.value, search.lowest, lowest_square);
+            return Move::Made(accepted);
+        }
+        let lowest = search.lowest;
+        if lowest.value < start.value {
+            if lowest.step != search.last.step {
+                vector::add_scaled(lowest.step, self.old_point, self.direction, x);
+                objective.value_and_gradient(x, self.gradient);
+                self.counts.evaluations = self.counts.evaluations.saturating_add(1);
+                square = vector::dot(self.gradient, self.gradient);
+            }
+            self.norm = vector::norm_from_square(square, self.gradient);
+            if self.norm.is_finite() {
+                self.keep_best(lowest.value, lowest, lowest_square);
+                return Move::Lower(lowest);
+            }
+            self.norm = vector::norm2(self.old_gradient);
+        }
+        vector::copy(self.old_point, x);
+        vector::copy(self.old_gradient, self.gradient);
+        Move::None
+    }
+
+    /// Keeps the best point seen, which may be a rejected one, before `old_point` turns into s.
+    fn keep_best(&mut self, value: R, lowest: Probe<R>, lowest_square: R) {
+        if lowest.value < value && lowest.value < self.best_value {
+            vector::add_scaled(lowest.step, self.old_point, self.direction, self.best);
+            self.best_is_current = false;
+            (self.best_value, self.best_norm) = (lowest.value, lowest_square.sqrt());
+        } else if value <= self.best_value {
+            self.best_is_current = true;
+            (self.best_value, self.best_norm) = (value, self.norm);
+        } else if self.best_is_current {
+            vector::copy(self.old_point, self.best);
+            self.best_is_current = false;
+        }
+    }
+
+    /// Learns from the step that ended at `probe`, and checks whether it was the last.
+    fn arrive<M: Metric<R>>(
+        &mut self,
+        probe: Probe<R>,
+        metric: &mut M,
+        x: &[R],
+        norm_before: R,
+        value_before: R,
+        stopping: &Stopping<R>,
+    ) -> Step<R> {
+        self.value = probe.value;
+        self.counts.iterations = self.counts.iterations.saturating_add(1);
+        let (ss, sy, yy) = vector::difference(x, self.gradient, self.old_point, self.old_gradient);
+        let verdict = metric.update(
+            self.old_point,
+            self.old_gradient,
+            Moments { ss, sy, yy },
+            norm_before,
+        );
+        let count = match verdict {
+            Verdict::Accepted => &mut self.counts.accepted,
+            Verdict::Damped { .. } => &mut self.counts.damped,
+            Verdict::Skipped(_) => &mut self.counts.skipped,
+        };
+        *count = count.saturating_add(1);
+
+        if self.value < value_before || self.norm < self.smallest_norm {
+            self.stalled = 0;
+        } else {
+            self.stalled += 1;
+        }
+        self.smallest_norm = self.smallest_norm.smaller(self.norm);
+
+        if self.termination.is_none() {
+            self.check_gradient(stopping, x);
+        }
+        if self.termination.is_none() {
+            let change = (self.value - value_before).abs();
+            if stopping.value_tolerance > R::ZERO
+                && change <= stopping.value_tolerance * R::ONE.larger(self.value.abs())
+            {
+                self.termination = Some(Termination::ValueConverged);
+            } else if stopping.step_tolerance > R::ZERO
+                && vector::norm_from_square(ss, self.old_point)
+                    <= stopping.step_tolerance * R::ONE.larger(vector::norm2(x))
+            {
+                self.termination = Some(Termination::StepConverged);
+            } else if ss == R::ZERO && vector::norm_max(self.old_point) == R::ZERO
+                || self.stalled >= STALL_LIMIT
+            {
+                self.termination = Some(Termination::NoiseLevel);
+            }
+        }
+        self.report_step(probe.step, Some(verdict))
+    }
+
+    fn report_step(&self, step_length: R, verdict: Option<Verdict<R>>) -> Step<R> {
+        Step {
+            iteration: self.counts.iterations,
+            evaluations: self.counts.evaluations,
+            value: self.value,
+            gradient_norm: self.norm,
+            step_length,
+            verdict,
+            termination: self.termination,
+        }
+    }
+
+    /// Puts the best point into `x` and reports on the run.
+    pub fn finish(&mut self, x: &mut [R]) -> Report<R> {
+        if !self.best_is_current {
+            vector::copy(self.best, x);
+            self.stale = true;
+        }
+        Report {
+            termination: self.termination.unwrap_or(Termination::StoppedByCaller),
+            value: self.best_value,
+            gradient_norm: self.best_norm,
+            iterations: self.counts.iterations,
+            evaluations: self.counts.evaluations,
+            restarts: self.counts.restarts,
+            accepted: self.counts.accepted,
+            damped: self.counts.damped,
+            skipped: self.counts.skipped,
+        }
+    }
+
+    /// Runs until a rule or `callback` stops it.
+    pub fn minimize<M: Metric<R>>(
+        &mut self,
+        settings: &Settings<R>,
+        metric: &mut M,
+        objective: &mut impl Objective<R>,
+        x: &mut [R],
+        mut callback: impl FnMut(&Step<R>, &[R]) -> ControlFlow<()>,
+    ) -> Report<R> {
+        self.reset();
+        metric.reset(R::ONE);
+        loop {
+            let step = self.step(settings, metric, objective, x);
+            if step.termination.is_some() {
+                return self.finish(x);
+            }
+            if callback(&step, x).is_break() {
+                self.termination = Some(Termination::StoppedByCaller);
+                return self.finish(x);
+            }
+        }
+    }
+}
+
+/// Refuses slices and objectives of another dimension than n.
+pub(crate) fn check_dimensions<R: Real>(
+    n: usize,
+    objective: &impl Objective<R>,
+    x: &[R],
+) -> Result<(), Misuse> {
+    for found in [objective.dimension(), x.len()] {
+        if found != n {
+            return Err(Misuse::WrongDimension { expected: n, found });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses memory that is too short, and cuts it to what is needed.
+pub(crate) fn check_memory<R>(memory: &mut [R], needed: usize) -> Result<&mut [R], Misuse> {
+    let given = memory.len();
+    memory
+        .get_mut(..needed)
+        .ok_or(Misuse::MemoryTooShort { needed, given })
+}

@@ -1,0 +1,222 @@
+//! The few vector verbs that every optimiser is written in.
+//!
+//! **Order of sums.** Every reduction keeps 16 partial sums: element j goes into partial sum j mod 16, in ascending order of
+//! j, each by one fused multiply-add; then the upper half of the partial sums is added to the lower half, 16 to 8 to 4 to 2
+//! to 1. The order depends on nothing else, so a result has the same bits on every instruction set. The rounding error of
+//! a dot product is at most about `(n / 16 + 4) * EPSILON * sum |a_j b_j|`.
+//!
+//! Verbs that combine two steps, such as [`axpy_dot`], make one pass over memory where two verbs would make two, and give
+//! the same bits as those two.
+//!
+//! All slices of a call must have the same length. Where they do not, the verb runs over the shortest and leaves the rest
+//! alone; the optimisers check lengths once at each public call.
+
+use crate::arch::{Kernel, Simd, dispatch};
+use crate::real::Real;
+
+/// Number of partial sums of a reduction.
+const LANES: usize = 16;
+
+/// The halving tree over the partial sums.
+#[inline(always)]
+fn halve<R: Real>(mut partial: [R; LANES]) -> R {
+    for half in [8, 4, 2, 1] {
+        for lane in 0..half {
+            partial[lane] += partial[lane + half];
+        }
+    }
+    partial[0]
+}
+
+/// Declares a verb from what it does to one element.
+///
+/// `name(scalars) (inputs) (outputs) -> (sums), |fma| body`: the body sees the scalars and the inputs' elements as values,
+/// the outputs' elements and the partial sums of the element's lane as `&mut`, and `fma(a, b, c)`, the fused operation of the
+/// instruction set that it is being compiled for. Blocks of [`LANES`] elements come first, then the tail, so that each
+/// element meets its own lane.
+macro_rules! verb {
+    ($(#[$doc:meta])* $name:ident / $kernel:ident ($($scalar:ident),*) ($($input:ident),*) ($($output:ident),*)
+        -> ($($sum:ident),*) $result:ty, |$fma:ident| $body:block => $finish:expr) => {
+        struct $kernel<'a, R> {
+            $($scalar: R,)*
+            $($input: &'a [R],)*
+            $($output: &'a mut [R],)*
+        }
+
+        impl<R: Real> Kernel for $kernel<'_, R> {
+            type Output = $result;
+
+            #[inline(always)]
+            #[allow(unused_mut, unused_variables, clippy::unused_unit, reason = "not every verb has sums or outputs")]
+            fn run<S: Simd>(self, simd: S) -> $result {
+                let $fma = |a: R, b: R, c: R| R::fma_in(simd, a, b, c);
+                $(let $scalar = self.$scalar;)*
+                let n = usize::MAX $(.min(self.$input.len()))* $(.min(self.$output.len()))*;
+                $(let mut $sum = [R::ZERO; LANES];)*
+                let mut start = 0;
+                while n - start >= LANES {
+                    $(let $input = &self.$input[start..start + LANES];)*
+                    $(let $output = &mut self.$output[start..start + LANES];)*
+                    for lane in 0..LANES {
+                        $(let $input = $input[lane];)*
+                        $(let $output = &mut $output[lane];)*
+                        $(let $sum = &mut $sum[lane];)*
+                        $body
+                    }
+                    start += LANES;
+                }
+                $(let $input = &self.$input[start..n];)*
+                $(let $output = &mut self.$output[start..n];)*
+                for lane in 0..n - start {
+                    $(let $input = $input[lane];)*
+                    $(let $output = &mut $output[lane];)*
+                    $(let $sum = &mut $sum[lane];)*
+                    $body
+                }
+                $(let $sum = halve($sum);)*
+                $finish
+            }
+        }
+
+        $(#[$doc])*
+        pub fn $name<R: Real>($($scalar: R,)* $($input: &[R],)* $($output: &mut [R],)*) -> $result {
+            dispatch($kernel { $($scalar,)* $($input,)* $($output,)* })
+        }
+    };
+}
+
+verb! {
+    /// `sum_j a_j b_j`.
+    ///
+    /// ```
+    /// assert_eq!(secant::vector::dot(&[1.0f32, 2.0, 3.0], &[4.0, 5.0, 6.0]), 32.0);
+    /// ```
+    dot / Dot () (a, b) () -> (sum) R, |fma| { *sum = fma(a, b, *sum); } => sum
+}
+
+verb! {
+    /// `y += a x`, fused.
+    axpy / Axpy (a) (x) (y) -> () (), |fma| { *y = fma(a, x, *y); } => ()
+}
+
+verb! {
+    /// `out = x + a d`, fused; **overwrites** `out`. The trial point of a line search.
+    add_scaled / AddScaled (a) (x, d) (out) -> () (), |fma| { *out = fma(a, d, x); } => ()
+}
+
+verb! {
+    /// `x *= a`.
+    scale / Scale (a) () (x) -> () (), |_fma| { *x *= a; } => ()
+}
+
+verb! {
+    /// `x *= d`, element by element: a diagonal matrix times a vector.
+    multiply / Multiply () (d) (x) -> () (), |_fma| { *x *= d; } => ()
+}
+
+verb! {
+    /// `out = -x`; **overwrites** `out`.
+    negate / Negate () (x) (out) -> () (), |_fma| { *out = -x; } => ()
+}
+
+verb! {
+    /// `out = x`; **overwrites** `out`.
+    copy / Copy_ () (x) (out) -> () (), |_fma| { *out = x; } => ()
+}
+
+verb! {
+    /// `y += a x`, and returns the new `y . z`: [`axpy`] and [`dot`] in one pass.
+    axpy_dot / AxpyDot (a) (x, z) (y) -> (sum) R, |fma| {
+        *y = fma(a, x, *y);
+        *sum = fma(*y, z, *sum);
+    } => sum
+}
+
+verb! {
+    /// `y = b (y + a x)`, and returns the new `y . x`: the turning point of the two loops in one pass.
+    axpy_scale_dot / AxpyScaleDot (a, b) (x) (y) -> (sum) R, |fma| {
+        *y = b * fma(a, x, *y);
+        *sum = fma(*y, x, *sum);
+    } => sum
+}
+
+verb! {
+    /// `y = d (y + a x)` with a diagonal `d`, and returns the new `y . x`.
+    axpy_multiply_dot / AxpyMultiplyDot (a) (x, d) (y) -> (sum) R, |fma| {
+        *y = d * fma(a, x, *y);
+        *sum = fma(*y, x, *sum);
+    } => sum
+}
+
+verb! {
+    /// `(a . b, a . a)` in one pass: the slope and the squared norm of a gradient.
+    dot_and_square / DotAndSquare () (a, b) () -> (product, square) (R, R), |fma| {
+        *product = fma(a, b, *product);
+        *square = fma(a, a, *square);
+    } => (product, square)
+}
+
+verb! {
+    /// Turns the old point in `s` and the old gradient in `y` into the steps `s = x - s` and `y = gradient - y`, and returns
+    /// `(s . s, s . y, y . y)`, all in one pass.
+    difference / Difference () (x, gradient) (s, y) -> (ss, sy, yy) (R, R, R), |fma| {
+        *s = x - *s;
+        *y = gradient - *y;
+        *ss = fma(*s, *s, *ss);
+        *sy = fma(*s, *y, *sy);
+        *yy = fma(*y, *y, *yy);
+    } => (ss, sy, yy)
+}
+
+/// The largest magnitude, 0 for an empty slice; a NaN anywhere makes it a NaN.
+pub fn norm_max<R: Real>(x: &[R]) -> R {
+    let mut largest = R::ZERO;
+    for &element in x {
+        let magnitude = element.abs();
+        if magnitude > largest || magnitude.is_nan() {
+            largest = magnitude;
+        }
+        if largest.is_nan() {
+            return largest;
+        }
+    }
+    largest
+}
+
+/// `sum_j |x_j|`.
+pub fn norm1<R: Real>(x: &[R]) -> R {
+    let mut partial = [R::ZERO; LANES];
+    for (j, &element) in x.iter().enumerate() {
+        partial[j % LANES] += element.abs();
+    }
+    halve(partial)
+}
+
+/// The Euclidean norm `sqrt(sum_j x_j^2)`, safe from overflow and underflow of the squares.
+///
+/// It is the square root of `dot(x, x)` where that is a normal number, and is computed from the vector divided by its
+/// largest magnitude otherwise.
+///
+/// ```
+/// assert_eq!(secant::vector::norm2(&[3.0e30f32, 4.0e30]), 5.0e30);
+/// ```
+pub fn norm2<R: Real>(x: &[R]) -> R {
+    norm_from_square(dot(x, x), x)
+}
+
+/// [`norm2`] of `x` where `square = x . x` is known already.
+pub(crate) fn norm_from_square<R: Real>(square: R, x: &[R]) -> R {
+    if square.is_finite() && square >= R::MIN_POSITIVE / R::EPSILON {
+        return square.sqrt();
+    }
+    let largest = norm_max(x);
+    if !(largest > R::ZERO && largest.is_finite()) {
+        return largest;
+    }
+    let mut partial = [R::ZERO; LANES];
+    for (j, &element) in x.iter().enumerate() {
+        let scaled = element / largest;
+        partial[j % LANES] = scaled.fma(scaled, partial[j % LANES]);
+    }
+    largest * halve(partial).sqrt()
+}
