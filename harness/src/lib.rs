@@ -1,1 +1,6 @@
 //! Drives the `secant` library on a desktop.
+
+pub mod dataset;
+pub mod error;
+pub mod idx;
+pub mod synthetic;

@@ -1,0 +1,111 @@
+#!/bin/sh
+# Puts the four files of Fashion-MNIST into a folder; needs no root.
+#
+#   data/fetch.sh [DIR]        DIR is data/fashion-mnist of this repository unless given
+#
+# Tried in turn: the files of the installed Debian package dataset-fashion-mnist; that package, downloaded with
+# apt-get and unpacked; the data set's public home, with curl. Every file is checked against data/SHA256SUMS, which
+# holds the sums of the files *unpacked* (gzip writes the same content in more than one way), before it gets its name.
+# Exit status: 0 all four files are there and right, 1 they could not be had, 2 wrong use.
+set -eu
+
+name=dataset-fashion-mnist
+installed=${SECANT_PACKAGE_DIR:-/usr/share/datasets/fashion-mnist}
+homes=${SECANT_DATA_URL:-'https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion
+    http://fashion-mnist.s3-website.eu-central-1.amazonaws.com'}
+files='train-images-idx3-ubyte train-labels-idx1-ubyte t10k-images-idx3-ubyte t10k-labels-idx1-ubyte'
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+sums=$here/SHA256SUMS
+usage='usage: data/fetch.sh [DIR]     (DIR is data/fashion-mnist of this repository unless given)'
+case ${1:-} in
+    -h | --help) echo "$usage"; exit 0 ;;
+    -*) echo "$usage" >&2; exit 2 ;;
+esac
+case $# in
+    0) target=$here/fashion-mnist ;;
+    1) target=$1 ;;
+    *) echo "$usage" >&2; exit 2 ;;
+esac
+
+say() { printf '%s\n' "$*" >&2; }
+
+# sha256 of standard input
+sha256() {
+    if command -v sha256sum > /dev/null; then sha256sum; else shasum -a 256; fi | cut -d ' ' -f 1
+}
+
+# right FILE NAME: whether FILE (gzipped) holds what NAME should
+right() {
+    expected=$(sed -n "s/^\([0-9a-f]\{64\}\)  $2\$/\1/p" "$sums")
+    [ -n "$expected" ] && [ "$(gzip -dc -- "$1" 2> /dev/null | sha256)" = "$expected" ]
+}
+
+complete() {
+    for file in $files; do
+        [ -f "$target/$file.gz" ] && right "$target/$file.gz" "$file" || return 1
+    done
+}
+
+# take FOLDER: moves the four files from FOLDER into place, if every one of them is right
+take() {
+    for file in $files; do
+        if ! [ -f "$1/$file.gz" ]; then say "  $1: no $file.gz"; return 1; fi
+        if ! right "$1/$file.gz" "$file"; then say "  $1/$file.gz: not the expected content (SHA-256), not used"; return 1; fi
+    done
+    mkdir -p -- "$target"
+    for file in $files; do
+        cp -- "$1/$file.gz" "$target/$file.gz.tmp" || return 1
+        mv -f -- "$target/$file.gz.tmp" "$target/$file.gz" || return 1
+    done
+}
+
+done_with() {
+    complete || { say "$target: the files do not arrive whole; is the disk full?"; exit 1; }
+    say "Fashion-MNIST is in $target ($1)."
+    exit 0
+}
+
+if complete; then say "Fashion-MNIST is already in $target."; exit 0; fi
+
+if [ -d "$installed" ]; then
+    say "Copying from $installed ..."
+    if take "$installed"; then done_with 'from the installed package'; fi
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf -- "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+if command -v apt-get > /dev/null && command -v dpkg-deb > /dev/null; then
+    say "Downloading Debian's package $name with apt-get ..."
+    mkdir "$work/package"
+    if (cd "$work/package" && apt-get download "$name" > "$work/log" 2>&1 && dpkg-deb -x ./*.deb .); then
+        if take "$work/package/usr/share/datasets/fashion-mnist"; then done_with "from Debian's package"; fi
+    else
+        say "  not to be had: $(grep -v '^W:' "$work/log" | tail -n 1)"
+    fi
+fi
+
+if command -v curl > /dev/null; then
+    for home in $homes; do
+        say "Downloading from $home ..."
+        rm -rf "$work/home"
+        mkdir "$work/home"
+        got=yes
+        for file in $files; do
+            curl --fail --silent --show-error --location --retry 2 --connect-timeout 20 \
+                --output "$work/home/$file.gz" "$home/$file.gz" 2> "$work/log" || { got=no; break; }
+        done
+        if [ $got = yes ]; then
+            if take "$work/home"; then done_with "from $home"; fi
+        else
+            say "  not to be had: $(tail -n 1 "$work/log")"
+        fi
+    done
+fi
+
+say "Fashion-MNIST could not be had. Install Debian's package $name, or put the four .gz files into $target"
+say 'and run this again to check them. Without them, training uses the built-in synthetic set.'
+exit 1
