@@ -1,0 +1,29 @@
+# Short names for the commands that this project uses (https://just.systems). `just` lists them.
+
+default:
+    @just --list
+
+# Fetch Fashion-MNIST into data/fashion-mnist.
+fetch:
+    data/fetch.sh
+
+# Train a network, for example: just train --optimizer lbfgs --epochs 5
+train *arguments:
+    cargo run --release -- train {{arguments}}
+
+# Everything that a change must pass, as CI runs it.
+ci:
+    .ci/run
+
+# All tests.
+test *arguments:
+    cargo test --workspace --release {{arguments}}
+
+# Format and lint.
+lint:
+    cargo fmt --all
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Build the documentation and open it.
+doc:
+    cargo doc --workspace --no-deps --open
