@@ -144,6 +144,8 @@ pub trait Simd: Copy {
     fn load(self, source: &[f32], at: usize) -> Self::V;
     /// Writes the vector to `target[at..]`. Panics when it does not fit.
     fn store(self, target: &mut [f32], at: usize, v: Self::V);
+    /// `x` in element 0, zeros elsewhere.
+    fn first(self, x: f32) -> Self::V;
     /// `a + b`.
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b`.
@@ -159,6 +161,8 @@ pub trait Simd: Copy {
     /// The sum of the elements by halving: element i is added to element i + h, h = WIDTH/2, WIDTH/4, ... 1.
     fn sum(self, v: Self::V) -> f32;
 
+    /// Scalar square root, correctly rounded.
+    fn sqrt_f32(self, x: f32) -> f32;
     /// Scalar `a * b + c`, rounded once. Inside a kernel the compiler vectorises loops of it.
     fn fma_f32(self, a: f32, b: f32, c: f32) -> f32;
     /// Scalar `a * b + c` in double precision, rounded once.

@@ -56,6 +56,11 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn first(self, x: f32) -> float32x4_t {
+        unsafe { vsetq_lane_f32::<0>(x, vdupq_n_f32(0.0)) }
+    }
+
+    #[inline(always)]
     fn add(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
         unsafe { vaddq_f32(a, b) }
     }
@@ -94,6 +99,11 @@ impl Simd for Neon {
             let pair = vadd_f32(vget_low_f32(v), vget_high_f32(v));
             vget_lane_f32::<0>(pair) + vget_lane_f32::<1>(pair)
         }
+    }
+
+    #[inline(always)]
+    fn sqrt_f32(self, x: f32) -> f32 {
+        libm::sqrtf(x)
     }
 
     #[inline(always)]

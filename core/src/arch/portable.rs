@@ -43,6 +43,13 @@ impl<const W: usize> Simd for Portable<W> {
     }
 
     #[inline(always)]
+    fn first(self, x: f32) -> [f32; W] {
+        let mut v = [0.0; W];
+        v[0] = x;
+        v
+    }
+
+    #[inline(always)]
     fn add(self, a: [f32; W], b: [f32; W]) -> [f32; W] {
         let mut v = a;
         for i in 0..W {
@@ -109,6 +116,11 @@ impl<const W: usize> Simd for Portable<W> {
             half /= 2;
         }
         v[0]
+    }
+
+    #[inline(always)]
+    fn sqrt_f32(self, x: f32) -> f32 {
+        libm::sqrtf(x)
     }
 
     #[inline(always)]

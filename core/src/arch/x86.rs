@@ -74,6 +74,13 @@ fn fma_f32(a: f32, b: f32, c: f32) -> f32 {
     unsafe { _mm_cvtss_f32(_mm_fmadd_ss(_mm_set_ss(a), _mm_set_ss(b), _mm_set_ss(c))) }
 }
 
+/// Square root of one float, by the instruction.
+#[inline(always)]
+fn sqrt_f32(x: f32) -> f32 {
+    // SAFETY: SSE is part of x86-64.
+    unsafe { _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))) }
+}
+
 /// `a * b + c` on one double, by the instruction.
 #[inline(always)]
 fn fma_f64(a: f64, b: f64, c: f64) -> f64 {
@@ -124,6 +131,11 @@ impl Simd for Avx2 {
         let target = &mut target[at..at + 8];
         // SAFETY: 8 floats fit.
         unsafe { _mm256_storeu_ps(target.as_mut_ptr(), v) }
+    }
+
+    #[inline(always)]
+    fn first(self, x: f32) -> __m256 {
+        unsafe { _mm256_zextps128_ps256(_mm_set_ss(x)) }
     }
 
     #[inline(always)]
@@ -179,6 +191,11 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn sqrt_f32(self, x: f32) -> f32 {
+        sqrt_f32(x)
+    }
+
+    #[inline(always)]
     fn fma_f32(self, a: f32, b: f32, c: f32) -> f32 {
         fma_f32(a, b, c)
     }
@@ -215,6 +232,11 @@ impl Simd for Avx512 {
         let target = &mut target[at..at + 16];
         // SAFETY: 16 floats fit.
         unsafe { _mm512_storeu_ps(target.as_mut_ptr(), v) }
+    }
+
+    #[inline(always)]
+    fn first(self, x: f32) -> __m512 {
+        unsafe { _mm512_zextps128_ps512(_mm_set_ss(x)) }
     }
 
     #[inline(always)]
@@ -257,6 +279,11 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn sqrt_f32(self, x: f32) -> f32 {
+        sqrt_f32(x)
+    }
+
+    #[inline(always)]
     fn fma_f32(self, a: f32, b: f32, c: f32) -> f32 {
         fma_f32(a, b, c)
     }
@@ -289,6 +316,11 @@ impl Simd for Scalar {
     #[inline(always)]
     fn store(self, target: &mut [f32], at: usize, v: f32) {
         target[at] = v;
+    }
+
+    #[inline(always)]
+    fn first(self, x: f32) -> f32 {
+        x
     }
 
     #[inline(always)]
@@ -328,6 +360,11 @@ impl Simd for Scalar {
     #[inline(always)]
     fn sum(self, v: f32) -> f32 {
         v
+    }
+
+    #[inline(always)]
+    fn sqrt_f32(self, x: f32) -> f32 {
+        sqrt_f32(x)
     }
 
     #[inline(always)]

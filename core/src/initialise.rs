@@ -1,0 +1,69 @@
+//! Initial weights.
+
+use crate::math;
+use crate::network::Network;
+use crate::random::Random;
+
+/// How the weights of a layer with `n` inputs an output (`fan-in`: input channels x kernel rows x kernel columns) are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Init {
+    /// Normal with variance `2 / n`, biases 0 (He, Zhang, Ren, Sun, ICCV 2015): keeps the size of activations under relu.
+    #[default]
+    He,
+    /// Normal with variance `1 / n`, biases 0 (LeCun, Bottou, Orr, Müller, "Efficient BackProp", 1998).
+    LeCun,
+    /// Uniform in `(-1/sqrt(n), 1/sqrt(n))`, biases too: what PyTorch does unless told otherwise.
+    PyTorch,
+}
+
+impl Init {
+    /// Every initialisation.
+    pub const ALL: [Init; 3] = [Init::He, Init::LeCun, Init::PyTorch];
+
+    /// The name on the command line and in records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Init::He => "he",
+            Init::LeCun => "lecun",
+            Init::PyTorch => "pytorch",
+        }
+    }
+
+    /// The initialisation of that name.
+    pub fn from_name(name: &str) -> Option<Init> {
+        Init::ALL.into_iter().find(|init| init.name() == name)
+    }
+}
+
+impl<const N: usize> Network<N> {
+    /// Draws all parameters, layer by layer, weights before biases, in the order of the flat slice. Parameters past the
+    /// network's count stay as they are; a slice that is too short is filled as far as it goes.
+    pub fn initialise(&self, init: Init, random: &mut Random, parameters: &mut [f32]) {
+        let mut rest = parameters.iter_mut();
+        for (i, layer) in self.layers().iter().enumerate() {
+            let (weights, biases) = layer.parameters(self.shape(i));
+            if biases == 0 {
+                continue;
+            }
+            let fan_in = (weights / biases) as f32;
+            let bound = 1.0 / math::sqrt(fan_in);
+            let deviation = match init {
+                Init::He => math::sqrt(2.0 / fan_in),
+                Init::LeCun | Init::PyTorch => bound,
+            };
+            for w in rest.by_ref().take(weights) {
+                *w = match init {
+                    Init::He | Init::LeCun => deviation * random.normal(),
+                    Init::PyTorch => (2.0 * random.uniform() - 1.0) * bound,
+                };
+            }
+            for b in rest.by_ref().take(biases) {
+                *b = match init {
+                    Init::He | Init::LeCun => 0.0,
+                    Init::PyTorch => (2.0 * random.uniform() - 1.0) * bound,
+                };
+            }
+        }
+    }
+}

@@ -1,0 +1,465 @@
+//! The network as a value: [`Shape`], [`Layer`] and [`Network`].
+//!
+//! A network is a list of layers applied in turn. Shapes are checked when it is made, at compile time for a constant:
+//!
+//! ```
+//! use secant::network::{Network, Shape, conv2d, linear, max_pool2d, relu};
+//!
+//! const NET: Network<7> = Network::new(
+//!     Shape::new(1, 28, 28),
+//!     [conv2d(8, 3), relu(), max_pool2d(2), conv2d(16, 3), relu(), max_pool2d(2), linear(10)],
+//! );
+//! assert_eq!(NET.parameter_count(), 5_258);
+//! ```
+
+use crate::plan::{self, Map, Stage};
+
+/// Channels, rows and columns of one sample at some point of the network, stored in that order (row-major).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Shape {
+    /// Feature maps.
+    pub channels: usize,
+    /// Height in pixels.
+    pub rows: usize,
+    /// Width in pixels.
+    pub columns: usize,
+}
+
+impl Shape {
+    /// A shape of `channels` maps of `rows` x `columns`.
+    pub const fn new(channels: usize, rows: usize, columns: usize) -> Shape {
+        Shape {
+            channels,
+            rows,
+            columns,
+        }
+    }
+
+    /// A plain vector of `length` values.
+    pub const fn vector(length: usize) -> Shape {
+        Shape::new(length, 1, 1)
+    }
+
+    /// Number of values in a sample.
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "no shape of a network is empty"
+    )]
+    pub const fn len(&self) -> usize {
+        self.channels * self.rows * self.columns
+    }
+}
+
+/// One layer. Make it with [`conv2d`], [`relu`], [`max_pool2d`], [`linear`] or [`dropout`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Layer {
+    /// Two-dimensional cross-correlation with a bias a channel; see [`conv2d`].
+    Conv2d {
+        /// Output channels.
+        outputs: usize,
+        /// Rows and columns of the kernel.
+        kernel: usize,
+        /// Step between output pixels, in input pixels.
+        stride: usize,
+        /// Rows and columns of zeros on each side of the input.
+        padding: usize,
+    },
+    /// Rectified linear unit; see [`relu`].
+    Relu,
+    /// Largest value of each window; see [`max_pool2d`].
+    MaxPool2d {
+        /// Rows and columns of the window.
+        size: usize,
+        /// Step between windows.
+        stride: usize,
+    },
+    /// Fully connected layer with a bias an output; see [`linear`].
+    Linear {
+        /// Output values.
+        outputs: usize,
+    },
+    /// Random zeros in training; see [`dropout`].
+    Dropout {
+        /// Probability that a value is set to zero.
+        probability: f32,
+    },
+}
+
+/// Two-dimensional convolution (cross-correlation, as every framework calls it), stride 1, no padding:
+/// `y[o][r][c] = b[o] + sum over i, u, v of w[o][i][u][v] x[i][r s + u - p][c s + v - p]`, with stride `s` and padding `p`
+/// set by [`Layer::stride`] and [`Layer::padding`], and zeros outside the image.
+///
+/// Parameters: `w` (outputs x inputs x kernel x kernel, row-major), then `b` (outputs).
+pub const fn conv2d(outputs: usize, kernel: usize) -> Layer {
+    Layer::Conv2d {
+        outputs,
+        kernel,
+        stride: 1,
+        padding: 0,
+    }
+}
+
+/// Rectified linear unit: `y = 0` where `x < 0`, else `y = x`. The derivative at 0 is 0; a NaN stays a NaN.
+pub const fn relu() -> Layer {
+    Layer::Relu
+}
+
+/// Largest value of each `size` x `size` window, windows side by side (another step with [`Layer::stride`]). Rows and
+/// columns that do not fill a window are dropped. On a tie the first in row-major order is the one that gets the gradient;
+/// a NaN counts as larger than any number.
+pub const fn max_pool2d(size: usize) -> Layer {
+    Layer::MaxPool2d { size, stride: size }
+}
+
+/// Fully connected layer on all values of a sample: `y[o] = b[o] + sum over i of w[o][i] x[i]`.
+///
+/// Parameters: `w` (outputs x inputs, row-major), then `b` (outputs).
+pub const fn linear(outputs: usize) -> Layer {
+    Layer::Linear { outputs }
+}
+
+/// In training each value becomes 0 with `probability`, else it is multiplied by `1 / (1 - probability)`; in evaluation it
+/// stays as it is.
+pub const fn dropout(probability: f32) -> Layer {
+    Layer::Dropout { probability }
+}
+
+impl Layer {
+    /// The same layer with that step between output pixels or windows.
+    ///
+    /// # Panics
+    /// When the layer is neither a convolution nor a pool: in a constant that is a compile error.
+    pub const fn stride(self, step: usize) -> Layer {
+        match self {
+            Layer::Conv2d {
+                outputs,
+                kernel,
+                padding,
+                ..
+            } => Layer::Conv2d {
+                outputs,
+                kernel,
+                stride: step,
+                padding,
+            },
+            Layer::MaxPool2d { size, .. } => Layer::MaxPool2d { size, stride: step },
+            _ => panic!("only conv2d and max_pool2d have a stride"),
+        }
+    }
+
+    /// The same layer with that many rows and columns of zeros on each side of its input.
+    ///
+    /// # Panics
+    /// When the layer is not a convolution: in a constant that is a compile error.
+    pub const fn padding(self, width: usize) -> Layer {
+        match self {
+            Layer::Conv2d {
+                outputs,
+                kernel,
+                stride,
+                ..
+            } => Layer::Conv2d {
+                outputs,
+                kernel,
+                stride,
+                padding: width,
+            },
+            _ => panic!("only conv2d has padding"),
+        }
+    }
+
+    /// The layer's name in reports and errors.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Layer::Conv2d { .. } => "conv2d",
+            Layer::Relu => "relu",
+            Layer::MaxPool2d { .. } => "max_pool2d",
+            Layer::Linear { .. } => "linear",
+            Layer::Dropout { .. } => "dropout",
+        }
+    }
+
+    /// Shape of the output for an input of shape `input`.
+    pub const fn output(&self, input: Shape) -> Result<Shape, LayerError> {
+        match *self {
+            Layer::Conv2d {
+                outputs,
+                kernel,
+                stride,
+                padding,
+            } => {
+                if outputs == 0 || kernel == 0 || stride == 0 {
+                    return Err(LayerError::Zero);
+                }
+                if padding >= kernel {
+                    return Err(LayerError::PaddingTooWide);
+                }
+                let (rows, columns) = (input.rows + 2 * padding, input.columns + 2 * padding);
+                if rows < kernel || columns < kernel {
+                    return Err(LayerError::WindowTooLarge);
+                }
+                Ok(Shape::new(
+                    outputs,
+                    (rows - kernel) / stride + 1,
+                    (columns - kernel) / stride + 1,
+                ))
+            }
+            Layer::MaxPool2d { size, stride } => {
+                if size == 0 || stride == 0 {
+                    return Err(LayerError::Zero);
+                }
+                if size > plan::LARGEST_POOL {
+                    return Err(LayerError::PoolTooLarge);
+                }
+                if input.rows < size || input.columns < size {
+                    return Err(LayerError::WindowTooLarge);
+                }
+                Ok(Shape::new(
+                    input.channels,
+                    (input.rows - size) / stride + 1,
+                    (input.columns - size) / stride + 1,
+                ))
+            }
+            Layer::Linear { outputs } => {
+                if outputs == 0 {
+                    return Err(LayerError::Zero);
+                }
+                Ok(Shape::vector(outputs))
+            }
+            Layer::Dropout { probability } => {
+                if !(probability >= 0.0 && probability < 1.0) {
+                    return Err(LayerError::Probability);
+                }
+                Ok(input)
+            }
+            Layer::Relu => Ok(input),
+        }
+    }
+
+    /// Number of weights and of biases for an input of shape `input`.
+    pub const fn parameters(&self, input: Shape) -> (usize, usize) {
+        match *self {
+            Layer::Conv2d {
+                outputs, kernel, ..
+            } => (outputs * input.channels * kernel * kernel, outputs),
+            Layer::Linear { outputs } => (outputs * input.len(), outputs),
+            _ => (0, 0),
+        }
+    }
+}
+
+/// What is wrong with a layer, given the shape of its input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum LayerError {
+    /// Outputs, kernel, size or stride is zero.
+    Zero,
+    /// Padding must be smaller than the kernel: an output of zeros alone is of no use.
+    PaddingTooWide,
+    /// The kernel or window is larger than the image.
+    WindowTooLarge,
+    /// A pool's window may have at most 16 rows and columns.
+    PoolTooLarge,
+    /// A dropout probability must be at least 0 and below 1.
+    Probability,
+}
+
+impl LayerError {
+    const fn message(self) -> &'static str {
+        match self {
+            LayerError::Zero => "outputs, kernel, size and stride must be at least 1",
+            LayerError::PaddingTooWide => "padding must be smaller than the kernel",
+            LayerError::WindowTooLarge => {
+                "the kernel or window is larger than the image that reaches the layer"
+            }
+            LayerError::PoolTooLarge => "a pool's window may have at most 16 rows and columns",
+            LayerError::Probability => "a dropout probability must be at least 0 and below 1",
+        }
+    }
+}
+
+/// Why a list of layers is not a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum ShapeError {
+    /// There is no layer.
+    NoLayers,
+    /// More layers than the network's capacity `N`.
+    TooManyLayers,
+    /// The input has no values.
+    EmptyInput,
+    /// A layer does not fit; counted from 0.
+    Layer(usize, LayerError),
+}
+
+impl core::fmt::Display for ShapeError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            ShapeError::NoLayers => f.write_str("a network needs at least one layer"),
+            ShapeError::TooManyLayers => f.write_str("more layers than the network's capacity"),
+            ShapeError::EmptyInput => f.write_str("the input shape has a zero"),
+            ShapeError::Layer(i, error) => write!(f, "layer {}: {}", i + 1, error.message()),
+        }
+    }
+}
+
+impl core::error::Error for ShapeError {}
+
+/// A feed-forward network of at most `N` layers: a plain value, `Copy`, without memory of its own.
+///
+/// Parameters are one flat slice of [`Network::parameter_count`] floats, layer by layer, weights before biases; gradients
+/// have the same layout. Working memory is a slice of [`Network::workspace_len`] floats.
+#[derive(Debug, Clone, Copy)]
+pub struct Network<const N: usize> {
+    input: Shape,
+    layers: [Layer; N],
+    layer_count: usize,
+    pub(crate) stages: [Stage; N],
+    pub(crate) stage_count: usize,
+    pub(crate) input_map: Map,
+}
+
+impl<const N: usize> Network<N> {
+    /// The network of these layers.
+    ///
+    /// # Panics
+    /// When a layer does not fit the shape that reaches it. In a constant that is a compile error that says why.
+    pub const fn new(input: Shape, layers: [Layer; N]) -> Network<N> {
+        match Network::try_new(input, layers) {
+            Ok(network) => network,
+            Err(ShapeError::NoLayers) => panic!("a network needs at least one layer"),
+            Err(ShapeError::TooManyLayers) => panic!("more layers than the network's capacity"),
+            Err(ShapeError::EmptyInput) => panic!("the input shape has a zero"),
+            Err(ShapeError::Layer(_, error)) => panic!("{}", error.message()),
+        }
+    }
+
+    /// The network of these layers, or what is wrong with them.
+    ///
+    /// # Errors
+    /// [`ShapeError`] names the first layer that does not fit.
+    pub const fn try_new(input: Shape, layers: [Layer; N]) -> Result<Network<N>, ShapeError> {
+        Network::try_from_slice(input, &layers)
+    }
+
+    /// The network of a list made at run time, with at most `N` layers.
+    ///
+    /// # Errors
+    /// [`ShapeError`] names the first layer that does not fit.
+    pub const fn try_from_slice(input: Shape, list: &[Layer]) -> Result<Network<N>, ShapeError> {
+        if list.is_empty() {
+            return Err(ShapeError::NoLayers);
+        }
+        if list.len() > N {
+            return Err(ShapeError::TooManyLayers);
+        }
+        if input.len() == 0 {
+            return Err(ShapeError::EmptyInput);
+        }
+        let mut layers = [Layer::Relu; N];
+        let mut i = 0;
+        let mut shape = input;
+        while i < list.len() {
+            layers[i] = list[i];
+            shape = match list[i].output(shape) {
+                Ok(shape) => shape,
+                Err(error) => return Err(ShapeError::Layer(i, error)),
+            };
+            i += 1;
+        }
+        let (stages, stage_count, input_map) = plan::plan(input, &layers, list.len());
+        Ok(Network {
+            input,
+            layers,
+            layer_count: list.len(),
+            stages,
+            stage_count,
+            input_map,
+        })
+    }
+
+    /// Shape of an input sample.
+    pub const fn input(&self) -> Shape {
+        self.input
+    }
+
+    /// The layers in order.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers[..self.layer_count]
+    }
+
+    /// Shape of the input of layer `index`; for the number of layers, the network's output shape.
+    pub const fn shape(&self, index: usize) -> Shape {
+        let mut shape = self.input;
+        let mut i = 0;
+        while i < index && i < self.layer_count {
+            if let Ok(next) = self.layers[i].output(shape) {
+                shape = next;
+            }
+            i += 1;
+        }
+        shape
+    }
+
+    /// Number of values in the network's output: the classes.
+    pub const fn output_len(&self) -> usize {
+        self.shape(self.layer_count).len()
+    }
+
+    /// Number of parameters, weights and biases of all layers.
+    pub const fn parameter_count(&self) -> usize {
+        self.parameter_offset(self.layer_count)
+    }
+
+    /// Where the parameters of layer `index` begin in the flat slice.
+    pub const fn parameter_offset(&self, index: usize) -> usize {
+        let (mut offset, mut i, mut shape) = (0, 0, self.input);
+        while i < index && i < self.layer_count {
+            let (weights, biases) = self.layers[i].parameters(shape);
+            offset += weights + biases;
+            if let Ok(next) = self.layers[i].output(shape) {
+                shape = next;
+            }
+            i += 1;
+        }
+        offset
+    }
+
+    /// The range of layer `index`'s weights and the range of its biases in the flat slice.
+    pub fn parameter_ranges(
+        &self,
+        index: usize,
+    ) -> (core::ops::Range<usize>, core::ops::Range<usize>) {
+        let start = self.parameter_offset(index);
+        let (weights, biases) = self.layers[index].parameters(self.shape(index));
+        (
+            start..start + weights,
+            start + weights..start + weights + biases,
+        )
+    }
+
+    /// Nominal multiply-accumulates of one forward pass of one sample: weights times output pixels, with the outputs that a
+    /// flooring pool drops counted in.
+    pub const fn multiply_accumulates(&self) -> usize {
+        let (mut total, mut i, mut shape) = (0, 0, self.input);
+        while i < self.layer_count {
+            let (weights, _) = self.layers[i].parameters(shape);
+            if let Ok(next) = self.layers[i].output(shape) {
+                total += weights * next.rows * next.columns;
+                shape = next;
+            }
+            i += 1;
+        }
+        total
+    }
+
+    /// Floats of working memory for forward and backward passes of `lanes` samples at a time.
+    pub const fn workspace_len(&self, lanes: usize) -> usize {
+        plan::workspace(&self.stages, self.stage_count, self.input_map, lanes).total
+    }
+}

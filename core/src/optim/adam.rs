@@ -1,0 +1,241 @@
+//! Adam: adaptive moments (Kingma and Ba, ICLR 2015), with weight decay both ways and Nesterov's momentum.
+//!
+//! ```text
+//! t = t + 1
+//! g = g + d w                               coupled weight decay, d > 0: L2 regularisation
+//! w = w - r s d w                           decoupled weight decay (Loshchilov and Hutter, ICLR 2019), instead
+//! m = b1 m + (1 - b1) g                     first moment
+//! v = b2 v + (1 - b2) g^2                   second moment, element by element
+//! u = m / (1 - b1^t)                        or, with Nesterov's momentum:
+//! u = b1 m / (1 - b1^t) + (1 - b1) g
+//! w = w - r s u / (sqrt(v / (1 - b2^t)) + e)
+//! ```
+//! with learning rate `r`, the schedule's factor `s` and a small `e`. Moments of a size below 2^-100 become zero: they are far
+//! below `e`, and subnormal numbers, which they would turn into, are slow on many cores.
+
+use crate::arch::{Kernel, Simd, dispatch};
+use crate::optim::Misuse;
+
+/// Where weight decay enters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Decay {
+    /// Added to the gradient, so that the moments see it: what `weight_decay` of PyTorch's `Adam` does.
+    #[default]
+    Coupled,
+    /// Taken from the weights apart from the gradient: AdamW.
+    Decoupled,
+}
+
+/// Adam's settings.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct AdamConfig {
+    /// Learning rate `r`: about how far a weight moves in a step. Default 1e-3, useful 1e-4 to 2e-2.
+    pub learning_rate: f32,
+    /// Decay `b1` of the first moment, in [0, 1). Default 0.9.
+    pub beta1: f32,
+    /// Decay `b2` of the second moment, in [0, 1). Default 0.999; short runs gain from 0.98 to 0.99.
+    pub beta2: f32,
+    /// Added to the root `e`, above 0. Default 1e-8.
+    pub epsilon: f32,
+    /// Weight decay `d`, at least 0. Default 0.
+    pub weight_decay: f32,
+    /// Where weight decay enters.
+    pub decay: Decay,
+    /// Nesterov's momentum (Dozat, 2016): looks one step of momentum ahead. Default off.
+    pub nesterov: bool,
+}
+
+impl Default for AdamConfig {
+    fn default() -> AdamConfig {
+        AdamConfig {
+            learning_rate: 1e-3,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+            decay: Decay::Coupled,
+            nesterov: false,
+        }
+    }
+}
+
+/// Adam's own state beside the moments, which the caller keeps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Adam {
+    config: AdamConfig,
+    steps: u32,
+    /// `b1^t` and `b2^t`.
+    powers: [f64; 2],
+}
+
+impl Adam {
+    /// Adam before its first step; the moments must be zero.
+    pub const fn new(config: AdamConfig) -> Adam {
+        Adam {
+            config,
+            steps: 0,
+            powers: [1.0; 2],
+        }
+    }
+
+    /// Floats of memory for `n` parameters: the first moments, then the second.
+    pub const fn memory_len(n: usize) -> usize {
+        2 * n
+    }
+
+    /// The settings.
+    pub const fn config(&self) -> &AdamConfig {
+        &self.config
+    }
+
+    /// Steps taken.
+    pub const fn steps(&self) -> u32 {
+        self.steps
+    }
+
+    /// One step: updates `parameters` along `gradient`, and the moments in `memory`. `factor` is the schedule's.
+    ///
+    /// # Errors
+    /// [`Misuse`] when the gradient is not as long as the parameters or the memory shorter than [`Adam::memory_len`]; nothing
+    /// has changed then.
+    pub fn step(
+        &mut self,
+        factor: f32,
+        parameters: &mut [f32],
+        gradient: &[f32],
+        memory: &mut [f32],
+    ) -> Result<(), Misuse> {
+        let n = parameters.len();
+        if gradient.len() != n {
+            return Err(Misuse::WrongDimension {
+                expected: n,
+                found: gradient.len(),
+            });
+        }
+        if memory.len() < Adam::memory_len(n) {
+            return Err(Misuse::MemoryTooShort {
+                needed: Adam::memory_len(n),
+                given: memory.len(),
+            });
+        }
+        let (m, v) = memory[..2 * n].split_at_mut(n);
+        self.begin_step(factor).apply(parameters, gradient, m, v);
+        Ok(())
+    }
+
+    /// Counts a step and gives its constants, with which [`AdamStep::apply`] may update the parameters piece by piece: by
+    /// several threads, or between other duties.
+    pub fn begin_step(&mut self, factor: f32) -> AdamStep {
+        let AdamConfig {
+            learning_rate,
+            beta1,
+            beta2,
+            epsilon,
+            weight_decay,
+            decay,
+            nesterov,
+        } = self.config;
+        self.steps += 1;
+        self.powers[0] *= f64::from(beta1);
+        self.powers[1] *= f64::from(beta2);
+        let first = 1.0 / (1.0 - self.powers[0]);
+        let rate = learning_rate * factor;
+        AdamStep {
+            beta1,
+            beta2,
+            new1: 1.0 - beta1,
+            new2: 1.0 - beta2,
+            first: (if nesterov {
+                f64::from(beta1) * first
+            } else {
+                first
+            }) as f32,
+            fresh: if nesterov { 1.0 - beta1 } else { 0.0 },
+            second: (1.0 / (1.0 - self.powers[1])) as f32,
+            epsilon,
+            rate,
+            coupled: if decay == Decay::Coupled {
+                weight_decay
+            } else {
+                0.0
+            },
+            decoupled: if decay == Decay::Decoupled {
+                rate * weight_decay
+            } else {
+                0.0
+            },
+        }
+    }
+}
+
+/// The constants of one step.
+#[derive(Debug, Clone, Copy)]
+pub struct AdamStep {
+    beta1: f32,
+    beta2: f32,
+    /// `1 - b1` and `1 - b2`.
+    new1: f32,
+    new2: f32,
+    /// Factors of `m` and of `g` in `u`.
+    first: f32,
+    fresh: f32,
+    /// `1 / (1 - b2^t)`.
+    second: f32,
+    epsilon: f32,
+    rate: f32,
+    coupled: f32,
+    decoupled: f32,
+}
+
+/// Moments of a smaller size become zero.
+const LEAST: f32 = 7.888_609e-31; // 2^-100
+
+impl AdamStep {
+    /// Updates a piece of the parameters: four slices of one length (what is longer stays as it is).
+    pub fn apply(&self, parameters: &mut [f32], gradient: &[f32], m: &mut [f32], v: &mut [f32]) {
+        dispatch(Apply {
+            step: *self,
+            parameters,
+            gradient,
+            m,
+            v,
+        });
+    }
+}
+
+struct Apply<'a> {
+    step: AdamStep,
+    parameters: &'a mut [f32],
+    gradient: &'a [f32],
+    m: &'a mut [f32],
+    v: &'a mut [f32],
+}
+
+impl Kernel for Apply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let step = self.step;
+        let moments = self.m.iter_mut().zip(self.v.iter_mut());
+        for ((w, g), (m, v)) in self.parameters.iter_mut().zip(self.gradient).zip(moments) {
+            let g = simd.fma_f32(step.coupled, *w, *g);
+            let new_m = simd.fma_f32(step.beta1, *m, step.new1 * g);
+            let new_v = simd.fma_f32(step.beta2, *v, step.new2 * g * g);
+            let new_m = if new_m > -LEAST && new_m < LEAST {
+                0.0
+            } else {
+                new_m
+            };
+            let new_v = if new_v < LEAST { 0.0 } else { new_v };
+            let u = simd.fma_f32(step.fresh, g, step.first * new_m);
+            let root = simd.sqrt_f32(step.second * new_v) + step.epsilon;
+            let decayed = simd.fma_f32(-step.decoupled, *w, *w);
+            *w = simd.fma_f32(-step.rate, u / root, decayed);
+            (*m, *v) = (new_m, new_v);
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! The execution plan of a network: layers joined into stages, and how much of each map is alive.
+//!
+//! A stage is a convolution, linear or dropout layer (or nothing) with the activation and the pool that follow it. Max-pooling
+//! and the activation commute (the activation never decreases), so a stage pools first and activates a quarter of the values.
+//!
+//! Outputs that a flooring pool drops are dead, and so is what only they need; the plan goes from the last layer to the first
+//! and keeps just the alive rows and columns of every map. No result changes: a dead value reaches no output and its gradient
+//! is zero.
+
+use crate::network::{Layer, Shape};
+
+/// Largest window of a pool: the position of its winner must fit into a byte.
+pub(crate) const LARGEST_POOL: usize = 16;
+
+/// Output channels that are worked on together; a register block of channels divides it.
+pub(crate) const GROUP: usize = 8;
+
+/// A stored map: `channels` x `rows` x `columns` pixels of `lanes` floats, with `margin` rows above and columns to the left of
+/// zeros for the padding of the convolution that reads it. `alive_rows` x `alive_columns` pixels from there on hold values;
+/// what lies below and to the right is zero, too.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Map {
+    pub channels: usize,
+    pub rows: usize,
+    pub columns: usize,
+    pub margin: usize,
+    pub alive_rows: usize,
+    pub alive_columns: usize,
+}
+
+impl Map {
+    const EMPTY: Map = Map {
+        channels: 0,
+        rows: 0,
+        columns: 0,
+        margin: 0,
+        alive_rows: 0,
+        alive_columns: 0,
+    };
+
+    /// Pixels in all channels.
+    pub const fn len(&self) -> usize {
+        self.channels * self.rows * self.columns
+    }
+
+    /// Pixels of a channel.
+    pub const fn plane(&self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// Alive pixels in all channels.
+    pub const fn alive_len(&self) -> usize {
+        self.channels * self.alive_rows * self.alive_columns
+    }
+
+    /// Where alive pixel (row, column) of a channel lies, in pixels.
+    pub const fn at(&self, channel: usize, row: usize, column: usize) -> usize {
+        (channel * self.rows + row + self.margin) * self.columns + column + self.margin
+    }
+}
+
+/// The operation that a stage begins with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Op {
+    /// Nothing: a pool or an activation that stands alone.
+    Identity,
+    /// Convolution; its padding is the margin of the stage's input.
+    Conv2d { kernel: usize, stride: usize },
+    /// Fully connected.
+    Linear,
+    /// Random zeros.
+    Dropout { probability: f32 },
+}
+
+/// A max-pool at the end of a stage.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pool {
+    pub size: usize,
+    pub stride: usize,
+}
+
+impl Pool {
+    /// Bits that tell the winner of a window.
+    pub const fn code_bits(&self) -> usize {
+        let mut bits = 0;
+        while 1 << bits < self.size * self.size {
+            bits += 1;
+        }
+        bits
+    }
+}
+
+/// An operation, the activation and the pool that follow it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stage {
+    pub op: Op,
+    pub relu: bool,
+    pub pool: Option<Pool>,
+    /// What the operation reads.
+    pub input: Map,
+    /// Alive rows of the operation's own output, before the pool.
+    pub rows: usize,
+    /// Alive columns of the operation's own output, before the pool.
+    pub columns: usize,
+    /// What the stage writes.
+    pub output: Map,
+    /// Where the stage's parameters begin.
+    pub parameters: usize,
+    /// Index of the operation's layer.
+    pub layer: usize,
+}
+
+impl Stage {
+    const EMPTY: Stage = Stage {
+        op: Op::Identity,
+        relu: false,
+        pool: None,
+        input: Map::EMPTY,
+        rows: 0,
+        columns: 0,
+        output: Map::EMPTY,
+        parameters: 0,
+        layer: 0,
+    };
+
+    /// Words of 32 bits for the pool's winners: as many bit planes as a winner has bits.
+    pub const fn code_len(&self, lanes: usize) -> usize {
+        match self.pool {
+            Some(pool) => pool.code_bits() * self.code_plane(lanes),
+            None => 0,
+        }
+    }
+
+    /// Words of 32 bits in one bit plane of the pool's winners.
+    pub const fn code_plane(&self, lanes: usize) -> usize {
+        (self.output.alive_len() * lanes).div_ceil(32)
+    }
+}
+
+/// Joins layers into stages and finds the alive part of every map. The shapes have been checked.
+pub(crate) const fn plan<const N: usize>(
+    input: Shape,
+    layers: &[Layer; N],
+    count: usize,
+) -> ([Stage; N], usize, Map) {
+    let mut stages = [Stage::EMPTY; N];
+    // Forward: join layers; `shapes[s]` is the nominal shape that reaches stage s.
+    let mut shapes = [input; N];
+    let (mut last, mut shape, mut parameters, mut i) = (0, input, 0, 0);
+    let mut stage_count = 0;
+    while i < count {
+        let op = match layers[i] {
+            Layer::Conv2d { kernel, stride, .. } => Some(Op::Conv2d { kernel, stride }),
+            Layer::Linear { .. } => Some(Op::Linear),
+            Layer::Dropout { probability } => Some(Op::Dropout { probability }),
+            Layer::Relu if stage_count == 0 || matches!(stages[last].op, Op::Dropout { .. }) => {
+                Some(Op::Identity)
+            }
+            Layer::MaxPool2d { .. }
+                if stage_count == 0
+                    || stages[last].pool.is_some()
+                    || matches!(stages[last].op, Op::Dropout { .. } | Op::Linear) =>
+            {
+                Some(Op::Identity)
+            }
+            _ => None,
+        };
+        if let Some(op) = op {
+            last = stage_count;
+            stage_count += 1;
+            shapes[last] = shape;
+            stages[last].op = op;
+            stages[last].layer = i;
+            stages[last].parameters = parameters;
+        }
+        match layers[i] {
+            Layer::Relu => stages[last].relu = true,
+            Layer::MaxPool2d { size, stride } => stages[last].pool = Some(Pool { size, stride }),
+            _ => {}
+        }
+        let (weights, biases) = layers[i].parameters(shape);
+        parameters += weights + biases;
+        if let Ok(next) = layers[i].output(shape) {
+            shape = next;
+        }
+        i += 1;
+    }
+    // Backward: everything of the network's output is alive; from there, what each stage needs.
+    let mut map = Map {
+        channels: shape.channels,
+        rows: shape.rows,
+        columns: shape.columns,
+        margin: 0,
+        alive_rows: shape.rows,
+        alive_columns: shape.columns,
+    };
+    let mut s = stage_count;
+    while s > 0 {
+        s -= 1;
+        let reaching = shapes[s];
+        let (mut rows, mut columns) = (map.alive_rows, map.alive_columns);
+        if let Some(pool) = stages[s].pool {
+            rows = (rows - 1) * pool.stride + pool.size;
+            columns = (columns - 1) * pool.stride + pool.size;
+        }
+        stages[s].rows = rows;
+        stages[s].columns = columns;
+        stages[s].output = map;
+        let (stored_rows, stored_columns, margin) = match stages[s].op {
+            Op::Identity | Op::Dropout { .. } => (rows, columns, 0),
+            Op::Linear => (reaching.rows, reaching.columns, 0),
+            Op::Conv2d { kernel, stride } => {
+                let padding = match layers[stages[s].layer] {
+                    Layer::Conv2d { padding, .. } => padding,
+                    _ => 0,
+                };
+                (
+                    (rows - 1) * stride + kernel,
+                    (columns - 1) * stride + kernel,
+                    padding,
+                )
+            }
+        };
+        map = Map {
+            channels: reaching.channels,
+            rows: stored_rows,
+            columns: stored_columns,
+            margin,
+            alive_rows: min(reaching.rows, stored_rows - margin),
+            alive_columns: min(reaching.columns, stored_columns - margin),
+        };
+        stages[s].input = map;
+    }
+    (stages, stage_count, map)
+}
+
+/// Where the parts of the working memory begin, in floats, for some number of lanes: first the network's input, then for each
+/// stage the winners of its pool and its output, then two gradients (of a stage's output and of its input), then scratch.
+pub(crate) struct Workspace {
+    /// First of the two gradients.
+    pub gradients: usize,
+    /// Length of each of the two gradients.
+    pub gradient_len: usize,
+    /// Scratch of the kernels.
+    pub scratch: usize,
+    /// Length of the whole.
+    pub total: usize,
+}
+
+/// The layout of the working memory.
+pub(crate) const fn workspace<const N: usize>(
+    stages: &[Stage; N],
+    count: usize,
+    input: Map,
+    lanes: usize,
+) -> Workspace {
+    let mut maps = input.len() * lanes;
+    let (mut gradient, mut scratch, mut s) = (0, 0, 0);
+    while s < count {
+        let stage = &stages[s];
+        maps += stage.output.len() * lanes + stage.code_len(lanes);
+        gradient = max(gradient, stage.output.alive_len() * lanes);
+        scratch = max(scratch, scratch_len(stage, s > 0, lanes));
+        s += 1;
+    }
+    Workspace {
+        gradients: maps,
+        gradient_len: gradient,
+        scratch: maps + 2 * gradient,
+        total: maps + 2 * gradient + scratch,
+    }
+}
+
+/// The output gradient of a convolution as its backward pass wants it: `GROUP` channels, `stride - 1` zeros between pixels
+/// and a frame of zeros, so that the input gradient is a convolution of stride 1, too.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spread {
+    pub rows: usize,
+    pub columns: usize,
+    pub margin: usize,
+    pub dilation: usize,
+}
+
+impl Spread {
+    /// For the output gradient of `stage`; the first stage needs no input gradient and so no frame.
+    pub const fn new(stage: &Stage, input_gradient: bool) -> Spread {
+        match stage.op {
+            Op::Conv2d { kernel, stride } if input_gradient => {
+                let (margin, padding) = (kernel - 1, stage.input.margin);
+                let rows = (stage.rows - 1) * stride + 1 + 2 * margin;
+                let columns = (stage.columns - 1) * stride + 1 + 2 * margin;
+                Spread {
+                    rows: max(rows, stage.input.alive_rows + padding + margin),
+                    columns: max(columns, stage.input.alive_columns + padding + margin),
+                    margin,
+                    dilation: stride,
+                }
+            }
+            _ => Spread {
+                rows: stage.rows,
+                columns: stage.columns,
+                margin: 0,
+                dilation: 1,
+            },
+        }
+    }
+
+    /// Pixels of a channel.
+    pub const fn plane(&self) -> usize {
+        self.rows * self.columns
+    }
+}
+
+/// Floats of scratch that a stage's passes need.
+const fn scratch_len(stage: &Stage, input_gradient: bool, lanes: usize) -> usize {
+    match stage.op {
+        Op::Conv2d { kernel, .. } => {
+            let pool_rows = match stage.pool {
+                Some(pool) => pool.size,
+                None => 1,
+            };
+            let weights = GROUP * stage.input.channels * kernel * kernel;
+            let forward = weights + GROUP * pool_rows * stage.columns * lanes;
+            let backward = weights + GROUP * Spread::new(stage, input_gradient).plane() * lanes;
+            max(forward, backward)
+        }
+        Op::Linear => stage.input.len() * lanes,
+        Op::Identity | Op::Dropout { .. } => 0,
+    }
+}
+
+const fn min(a: usize, b: usize) -> usize {
+    if a < b { a } else { b }
+}
+
+const fn max(a: usize, b: usize) -> usize {
+    if a > b { a } else { b }
+}
