@@ -2,7 +2,9 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+pub use secant::Normalisation;
 use sha2::{Digest, Sha256};
 
 use crate::idx::{self, IdxError};
@@ -79,48 +81,37 @@ pub struct Dataset {
     /// True when the built-in set stands in because no folder was found, not because it was asked for.
     pub fallback: bool,
     /// Images to train on and to validate with.
-    pub train: Images,
+    pub train: Arc<Images>,
     /// Images that only the last table sees.
-    pub test: Images,
+    pub test: Arc<Images>,
     /// From bytes to numbers of mean 0 and variance 1 over `train`.
     pub normalisation: Normalisation,
 }
 
-/// The map from a pixel to a network's input: `x = pixel * scale + offset`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Normalisation {
-    /// One over the standard deviation of the pixels.
-    pub scale: f32,
-    /// Minus their mean over their standard deviation.
-    pub offset: f32,
-}
-
-impl Normalisation {
-    /// Mean 0 and variance 1 over `pixels`. The sums are of integers, so the result has the same bits everywhere.
-    /// Pixels that are all equal map to zero.
-    pub fn of(pixels: &[u8]) -> Self {
-        let mut histogram = [0u64; 256];
-        for &pixel in pixels {
-            histogram[usize::from(pixel)] += 1;
-        }
-        let moment = |power: u32| -> u64 {
-            (0u64..)
-                .zip(&histogram)
-                .map(|(v, count)| count * v.pow(power))
-                .sum()
-        };
-        let count = pixels.len().max(1) as f64;
-        let mean = moment(1) as f64 / count;
-        let variance = moment(2) as f64 / count - mean * mean;
-        let deviation = if variance > 0.0 {
-            variance.sqrt()
-        } else {
-            255.0
-        };
-        Self {
-            scale: (1.0 / deviation) as f32,
-            offset: (-mean / deviation) as f32,
-        }
+/// The map from bytes to numbers of mean 0 and variance 1 over `pixels`. The sums are of integers, so the result has the
+/// same bits everywhere. Pixels that are all equal map to zero.
+pub fn normalisation_of(pixels: &[u8]) -> Normalisation {
+    let mut histogram = [0u64; 256];
+    for &pixel in pixels {
+        histogram[usize::from(pixel)] += 1;
+    }
+    let moment = |power: u32| -> u64 {
+        (0u64..)
+            .zip(&histogram)
+            .map(|(value, count)| count * value.pow(power))
+            .sum()
+    };
+    let count = pixels.len().max(1) as f64;
+    let mean = moment(1) as f64 / count;
+    let variance = moment(2) as f64 / count - mean * mean;
+    let deviation = if variance > 0.0 {
+        variance.sqrt()
+    } else {
+        255.0
+    };
+    Normalisation {
+        scale: (1.0 / deviation) as f32,
+        offset: (-mean / deviation) as f32,
     }
 }
 
@@ -220,9 +211,9 @@ pub fn load(location: &Location, limit: Option<usize>) -> Result<Dataset, Datase
                 name: SYNTHETIC.to_owned(),
                 source: "built-in".to_owned(),
                 fallback: *fallback,
-                normalisation: Normalisation::of(&train.pixels),
-                train,
-                test,
+                normalisation: normalisation_of(&train.pixels),
+                train: Arc::new(train),
+                test: Arc::new(test),
             })
         }
         Location::Folder(folder) => {
@@ -237,9 +228,9 @@ pub fn load(location: &Location, limit: Option<usize>) -> Result<Dataset, Datase
                 name: name_of(folder, &test.labels),
                 source: folder.display().to_string(),
                 fallback: false,
-                normalisation: Normalisation::of(&train.pixels),
-                train,
-                test,
+                normalisation: normalisation_of(&train.pixels),
+                train: Arc::new(train),
+                test: Arc::new(test),
             })
         }
     }

@@ -3,4 +3,5 @@
 pub mod dataset;
 pub mod error;
 pub mod idx;
+pub mod model;
 pub mod synthetic;

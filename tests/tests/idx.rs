@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use byteorder::{BigEndian, WriteBytesExt};
 use flate2::{Compression, write::GzEncoder};
-use secant_harness::dataset::{self, Location, Normalisation};
+use secant::Normalisation;
+use secant_harness::dataset::{self, Location, normalisation_of};
 use secant_harness::idx::{self, Problem};
 use tempfile::TempDir;
 
@@ -341,7 +342,7 @@ fn the_order_of_places_is_the_documented_one() {
 #[test]
 fn normalised_pixels_have_mean_zero_and_variance_one() {
     let pixels: Vec<u8> = (0..10_000u32).map(|i| (i * i % 251) as u8).collect();
-    let Normalisation { scale, offset } = Normalisation::of(&pixels);
+    let Normalisation { scale, offset } = normalisation_of(&pixels);
     let values = pixels
         .iter()
         .map(|&p| f64::from(p) * f64::from(scale) + f64::from(offset));
@@ -350,9 +351,9 @@ fn normalised_pixels_have_mean_zero_and_variance_one() {
     assert!((sum / count).abs() < 1e-6, "{}", sum / count);
     assert!((squares / count - 1.0).abs() < 1e-6, "{}", squares / count);
     // Nothing to divide by: every pixel maps to (almost) zero and none to infinity.
-    let flat = Normalisation::of(&[7; 100]);
+    let flat = normalisation_of(&[7; 100]);
     assert!((7.0 * flat.scale + flat.offset).abs() < 1e-6);
-    assert!(Normalisation::of(&[]).scale.is_finite());
+    assert!(normalisation_of(&[]).scale.is_finite());
 }
 
 #[test]
