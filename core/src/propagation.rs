@@ -286,8 +286,7 @@ impl<const LANES: usize> Pass<'_, LANES> {
             begin += x.len() + codes.len();
             dispatch_lanes(
                 LANES,
-                Forward {
-                    lanes: LANES,
+                Forward::<LANES> {
                     stage,
                     parameters: self.parameters,
                     block,
@@ -326,8 +325,7 @@ impl<const LANES: usize> Pass<'_, LANES> {
             end = rest.len();
             dispatch_lanes(
                 LANES,
-                Backward {
-                    lanes: LANES,
+                Backward::<LANES> {
                     stage,
                     parameters: self.parameters,
                     block,
@@ -401,8 +399,7 @@ impl<const LANES: usize> Kernel for Load<'_, LANES> {
 }
 
 /// A stage's forward pass.
-struct Forward<'a> {
-    lanes: usize,
+struct Forward<'a, const L: usize> {
     stage: &'a Stage,
     parameters: &'a [f32],
     block: &'a Batch<'a>,
@@ -426,13 +423,12 @@ fn split_parameters(stage: &Stage) -> (core::ops::Range<usize>, core::ops::Range
     (stage.parameters..biases, biases..biases + outputs)
 }
 
-impl Kernel for Forward<'_> {
+impl<const L: usize> Kernel for Forward<'_, L> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Forward {
-            lanes,
             stage,
             parameters,
             block,
@@ -453,7 +449,7 @@ impl Kernel for Forward<'_> {
                 let outputs = map.channels;
                 let pool_rows = stage.pool.map_or(1, |pool| pool.size);
                 let pool_step = stage.pool.map_or(1, |pool| pool.stride);
-                let row = stage.columns * lanes;
+                let row = stage.columns * L;
                 let (packed, rows) =
                     scratch.split_at_mut(GROUP * stage.input.channels * kernel * kernel);
                 let mut first = 0;
@@ -468,12 +464,11 @@ impl Kernel for Forward<'_> {
                         packed,
                     );
                     let task = conv2d::Row {
-                        lanes,
                         kernel,
                         stride,
                         inputs: stage.input.channels,
-                        input_plane: stage.input.plane() * lanes,
-                        input_row: stage.input.columns * lanes,
+                        input_plane: stage.input.plane() * L,
+                        input_row: stage.input.columns * L,
                         outputs: count,
                         output_plane: pool_rows * row,
                         output_len: row,
@@ -482,20 +477,20 @@ impl Kernel for Forward<'_> {
                     for r in 0..map.alive_rows {
                         for k in 0..pool_rows {
                             let from = (r * pool_step + k) * stride * task.input_row;
-                            task.run(simd, x, from, packed, start, rows, k * row);
+                            task.run::<S, L>(simd, x, from, packed, start, rows, k * row);
                         }
                         let source = post::Rows {
                             data: rows,
-                            plane: pool_rows * row,
-                            row,
+                            plane: pool_rows * stage.columns,
+                            row: stage.columns,
                         };
-                        post::forward_row(simd, lanes, stage, source, first, count, r, y, codes);
+                        post::forward_row::<S, L>(simd, stage, source, first, count, r, y, codes);
                     }
                     first += count;
                 }
             }
             Op::Linear => {
-                linear::forward(simd, lanes, w, bias, x, y);
+                linear::forward(simd, L, w, bias, x, y);
                 if stage.relu {
                     post::relu_in_place(simd, y);
                 }
@@ -505,24 +500,23 @@ impl Kernel for Forward<'_> {
                 let step = stage.pool.map_or(1, |pool| pool.stride);
                 for r in 0..map.alive_rows {
                     let source = post::Rows {
-                        data: &x[input.at(0, r * step, 0) * lanes..],
-                        plane: input.plane() * lanes,
-                        row: input.columns * lanes,
+                        data: &x[input.at(0, r * step, 0) * L..],
+                        plane: input.plane(),
+                        row: input.columns,
                     };
-                    post::forward_row(simd, lanes, stage, source, 0, map.channels, r, y, codes);
+                    post::forward_row::<S, L>(simd, stage, source, 0, map.channels, r, y, codes);
                 }
             }
             Op::Dropout { probability } => {
                 let key = block.dropout;
-                dropout::forward(key, stage, probability, lanes, block.indices, x, y);
+                dropout::forward(key, stage, probability, L, block.indices, x, y);
             }
         }
     }
 }
 
 /// A stage's backward pass.
-struct Backward<'a> {
-    lanes: usize,
+struct Backward<'a, const L: usize> {
     stage: &'a Stage,
     parameters: &'a [f32],
     block: &'a Batch<'a>,
@@ -537,13 +531,12 @@ struct Backward<'a> {
     scratch: &'a mut [f32],
 }
 
-impl Kernel for Backward<'_> {
+impl<const L: usize> Kernel for Backward<'_, L> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Backward {
-            lanes,
             stage,
             parameters,
             block,
@@ -568,34 +561,32 @@ impl Kernel for Backward<'_> {
                 let mut first = 0;
                 while first < outputs {
                     let count = GROUP.min(outputs - first);
-                    post::backward(simd, lanes, stage, spread, first, count, y, codes, dy, dz);
+                    post::backward::<S, L>(simd, stage, spread, first, count, y, codes, dy, dz);
                     let task = conv2d::WeightGradient {
-                        lanes,
                         kernel,
                         stride,
                         inputs,
-                        input_plane: stage.input.plane() * lanes,
-                        input_row: stage.input.columns * lanes,
+                        input_plane: stage.input.plane(),
+                        input_row: stage.input.columns,
                         outputs: count,
-                        gradient_plane: spread.plane() * lanes,
-                        gradient_row: spread.dilation * spread.columns * lanes,
-                        gradient_pixel: spread.dilation * lanes,
-                        gradient_from: spread.margin * (spread.columns + 1) * lanes,
+                        gradient_plane: spread.plane(),
+                        gradient_row: spread.dilation * spread.columns,
+                        gradient_pixel: spread.dilation,
+                        gradient_from: spread.margin * (spread.columns + 1),
                         rows: stage.rows,
                         columns: stage.columns,
                     };
                     let terms = inputs * kernel * kernel;
-                    task.run(simd, x, dz, &mut dw[first * terms..], &mut db[first..]);
+                    task.run::<S, L>(simd, x, dz, &mut dw[first * terms..], &mut db[first..]);
                     if input_gradient {
                         conv2d::pack_backward::<S>(w, inputs, kernel, first, count, packed);
-                        let row = stage.input.alive_columns * lanes;
+                        let row = stage.input.alive_columns * L;
                         let task = conv2d::Row {
-                            lanes,
                             kernel,
                             stride: 1,
                             inputs: count,
-                            input_plane: spread.plane() * lanes,
-                            input_row: spread.columns * lanes,
+                            input_plane: spread.plane() * L,
+                            input_row: spread.columns * L,
                             outputs: inputs,
                             output_plane: stage.input.alive_rows * row,
                             output_len: row,
@@ -607,8 +598,8 @@ impl Kernel for Backward<'_> {
                         };
                         let padding = stage.input.margin;
                         for r in 0..stage.input.alive_rows {
-                            let from = ((r + padding) * spread.columns + padding) * lanes;
-                            task.run(simd, dz, from, packed, start, dx, r * row);
+                            let from = ((r + padding) * spread.columns + padding) * L;
+                            task.run::<S, L>(simd, dz, from, packed, start, dx, r * row);
                         }
                     }
                     first += count;
@@ -619,36 +610,19 @@ impl Kernel for Backward<'_> {
                 if stage.relu {
                     post::relu_gradient(simd, y, dy);
                 }
-                linear::weight_gradient(simd, lanes, x, dy, dw, db, &mut scratch[..x.len()]);
+                linear::weight_gradient(simd, L, x, dy, dw, db, &mut scratch[..x.len()]);
                 if input_gradient {
-                    linear::input_gradient(simd, lanes, w, dy, &mut dx[..x.len()]);
+                    linear::input_gradient(simd, L, w, dy, &mut dx[..x.len()]);
                 }
             }
             _ if !input_gradient => {}
             Op::Identity => {
                 let spread = Spread::new(stage, false);
-                post::backward(
-                    simd,
-                    lanes,
-                    stage,
-                    spread,
-                    0,
-                    map.channels,
-                    y,
-                    codes,
-                    dy,
-                    dx,
-                );
+                post::backward::<S, L>(simd, stage, spread, 0, map.channels, y, codes, dy, dx);
             }
-            Op::Dropout { probability } => dropout::backward(
-                block.dropout,
-                stage,
-                probability,
-                lanes,
-                block.indices,
-                dy,
-                dx,
-            ),
+            Op::Dropout { probability } => {
+                dropout::backward(block.dropout, stage, probability, L, block.indices, dy, dx)
+            }
         }
     }
 }

@@ -100,7 +100,6 @@ pub(crate) enum Start<'a> {
 /// One row of output pixels in some channels: the shape of the work, without the data. All lengths are in floats.
 #[derive(Clone, Copy)]
 pub(crate) struct Row {
-    pub lanes: usize,
     pub kernel: usize,
     pub stride: usize,
     /// Input channels, and the distance between them and between their rows.
@@ -117,7 +116,7 @@ impl Row {
     /// Reads the input from `x[from..]` on (first channel, first row and column under the kernel) and writes each channel's
     /// row to `y[to..]`. `packed` holds the weights as [`pack_forward`] or [`pack_backward`] left them.
     #[inline(always)]
-    pub(crate) fn run<S: Simd>(
+    pub(crate) fn run<S: Simd, const L: usize>(
         &self,
         simd: S,
         x: &[f32],
@@ -138,17 +137,17 @@ impl Row {
             };
             let to = to + done * self.output_plane;
             match size {
-                8 => self.block::<S, 8>(simd, x, from, weights.as_chunks().0, start, y, to),
-                4 => self.block::<S, 4>(simd, x, from, weights.as_chunks().0, start, y, to),
-                2 => self.block::<S, 2>(simd, x, from, weights.as_chunks().0, start, y, to),
-                _ => self.block::<S, 1>(simd, x, from, weights.as_chunks().0, start, y, to),
+                8 => self.block::<S, L, 8>(simd, x, from, weights.as_chunks().0, start, y, to),
+                4 => self.block::<S, L, 4>(simd, x, from, weights.as_chunks().0, start, y, to),
+                2 => self.block::<S, L, 2>(simd, x, from, weights.as_chunks().0, start, y, to),
+                _ => self.block::<S, L, 1>(simd, x, from, weights.as_chunks().0, start, y, to),
             }
             done += size;
         }
     }
 
     #[inline(always)]
-    fn block<S: Simd, const B: usize>(
+    fn block<S: Simd, const L: usize, const B: usize>(
         &self,
         simd: S,
         x: &[f32],
@@ -161,21 +160,21 @@ impl Row {
         let mut at = 0;
         if self.stride == 1 {
             while at + 3 * S::WIDTH <= self.output_len {
-                self.tile::<S, B, 3>(simd, x, from + at, w, start, y, to + at);
+                self.tile::<S, L, B, 3>(simd, x, from + at, w, start, y, to + at);
                 at += 3 * S::WIDTH;
             }
             if at + 2 * S::WIDTH <= self.output_len {
-                self.tile::<S, B, 2>(simd, x, from + at, w, start, y, to + at);
+                self.tile::<S, L, B, 2>(simd, x, from + at, w, start, y, to + at);
                 at += 2 * S::WIDTH;
             }
         }
         while at + S::WIDTH <= self.output_len {
             // With another stride a vector stays inside a pixel: its width divides the lanes.
-            let (pixel, lane) = (at / self.lanes, at % self.lanes);
-            self.tile::<S, B, 1>(
+            let (pixel, lane) = (at / L, at % L);
+            self.tile::<S, L, B, 1>(
                 simd,
                 x,
-                from + pixel * self.stride * self.lanes + lane,
+                from + pixel * self.stride * L + lane,
                 w,
                 start,
                 y,
@@ -187,7 +186,7 @@ impl Row {
 
     /// One register block: `B` channels x `T` adjacent vectors.
     #[inline(always)]
-    fn tile<S: Simd, const B: usize, const T: usize>(
+    fn tile<S: Simd, const L: usize, const B: usize, const T: usize>(
         &self,
         simd: S,
         x: &[f32],
@@ -213,13 +212,12 @@ impl Row {
                 }
             }
         }
-        let mut w = w.iter();
+        let mut rows = w.chunks_exact(self.kernel);
         for i in 0..self.inputs {
-            for u in 0..self.kernel {
+            for (u, w) in rows.by_ref().take(self.kernel).enumerate() {
                 let row = from + i * self.input_plane + u * self.input_row;
-                for v in 0..self.kernel {
-                    let Some(w) = w.next() else { return };
-                    let x = &x[row + v * self.lanes..][..T * S::WIDTH];
+                let x = &x[row..][..(self.kernel - 1) * L + T * S::WIDTH];
+                for (x, w) in x.windows(T * S::WIDTH).step_by(L).zip(w) {
                     let mut vectors = [simd.splat(0.0); T];
                     for t in 0..T {
                         vectors[t] = simd.load(x, t * S::WIDTH);
@@ -241,10 +239,9 @@ impl Row {
     }
 }
 
-/// The shape of a weight gradient. All lengths are in floats.
+/// The shape of a weight gradient. Lengths are in pixels.
 #[derive(Clone, Copy)]
 pub(crate) struct WeightGradient {
-    pub lanes: usize,
     pub kernel: usize,
     pub stride: usize,
     pub inputs: usize,
@@ -256,7 +253,7 @@ pub(crate) struct WeightGradient {
     pub gradient_plane: usize,
     pub gradient_row: usize,
     pub gradient_pixel: usize,
-    /// First float of `dy` that holds a gradient.
+    /// First pixel of `dy` that holds a gradient.
     pub gradient_from: usize,
     /// Output rows and columns.
     pub rows: usize,
@@ -266,7 +263,7 @@ pub(crate) struct WeightGradient {
 impl WeightGradient {
     /// Adds to `dw` (outputs x inputs x kernel x kernel) and `db` (outputs).
     #[inline(always)]
-    pub(crate) fn run<S: Simd>(
+    pub(crate) fn run<S: Simd, const L: usize>(
         &self,
         simd: S,
         x: &[f32],
@@ -274,6 +271,10 @@ impl WeightGradient {
         dw: &mut [f32],
         db: &mut [f32],
     ) {
+        let (x, dy) = (
+            x.as_chunks::<L>().0,
+            &dy.as_chunks::<L>().0[self.gradient_from..],
+        );
         let terms = self.inputs * self.kernel * self.kernel;
         for (o, db) in db.iter_mut().enumerate().take(self.outputs) {
             *db = self.bias(simd, &dy[o * self.gradient_plane..], *db);
@@ -284,25 +285,25 @@ impl WeightGradient {
             let dw = &mut dw[done * terms..][..size * terms];
             let dy = &dy[done * self.gradient_plane..];
             match size {
-                8 => self.block::<S, 8>(simd, x, dy, dw),
-                4 => self.block::<S, 4>(simd, x, dy, dw),
-                2 => self.block::<S, 2>(simd, x, dy, dw),
-                _ => self.block::<S, 1>(simd, x, dy, dw),
+                8 => self.block::<S, L, 8>(simd, x, dy, dw),
+                4 => self.block::<S, L, 4>(simd, x, dy, dw),
+                2 => self.block::<S, L, 2>(simd, x, dy, dw),
+                _ => self.block::<S, L, 1>(simd, x, dy, dw),
             }
             done += size;
         }
     }
 
     #[inline(always)]
-    fn bias<S: Simd>(&self, simd: S, dy: &[f32], start: f32) -> f32 {
-        let parts = self.lanes / S::WIDTH;
+    fn bias<S: Simd, const L: usize>(&self, simd: S, dy: &[[f32; L]], start: f32) -> f32 {
+        let parts = L / S::WIDTH;
         let mut sums = [simd.splat(0.0); MOST_PARTS];
         sums[0] = simd.first(start);
         for r in 0..self.rows {
-            for c in 0..self.columns {
-                let at = self.gradient_from + r * self.gradient_row + c * self.gradient_pixel;
-                for (part, sum) in sums[..parts].iter_mut().enumerate() {
-                    *sum = simd.add(*sum, simd.load(dy, at + part * S::WIDTH));
+            let row = &dy[r * self.gradient_row..][..(self.columns - 1) * self.gradient_pixel + 1];
+            for dy in row.iter().step_by(self.gradient_pixel) {
+                for part in 0..parts {
+                    sums[part] = simd.add(sums[part], simd.load(dy, part * S::WIDTH));
                 }
             }
         }
@@ -310,17 +311,23 @@ impl WeightGradient {
     }
 
     #[inline(always)]
-    fn block<S: Simd, const B: usize>(&self, simd: S, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    fn block<S: Simd, const L: usize, const B: usize>(
+        &self,
+        simd: S,
+        x: &[[f32; L]],
+        dy: &[[f32; L]],
+        dw: &mut [f32],
+    ) {
         for i in 0..self.inputs {
             for u in 0..self.kernel {
                 let mut v = 0;
                 while v < self.kernel {
-                    let from = i * self.input_plane + u * self.input_row + v * self.lanes;
+                    let x = &x[i * self.input_plane + u * self.input_row + v..];
                     let dw = &mut dw[(i * self.kernel + u) * self.kernel + v..];
                     match self.kernel - v {
-                        1 => self.tile::<S, B, 1>(simd, &x[from..], dy, dw),
-                        2 => self.tile::<S, B, 2>(simd, &x[from..], dy, dw),
-                        _ => self.tile::<S, B, 3>(simd, &x[from..], dy, dw),
+                        1 => self.tile::<S, L, B, 1>(simd, x, dy, dw),
+                        2 => self.tile::<S, L, B, 2>(simd, x, dy, dw),
+                        _ => self.tile::<S, L, B, 3>(simd, x, dy, dw),
                     }
                     v += 3;
                 }
@@ -330,17 +337,18 @@ impl WeightGradient {
 
     /// One register block: `B` output channels x `T` columns of the kernel, one input channel, one row of the kernel.
     #[inline(always)]
-    fn tile<S: Simd, const B: usize, const T: usize>(
+    fn tile<S: Simd, const L: usize, const B: usize, const T: usize>(
         &self,
         simd: S,
-        x: &[f32],
-        dy: &[f32],
+        x: &[[f32; L]],
+        dy: &[[f32; L]],
         dw: &mut [f32],
     ) {
         let terms = self.inputs * self.kernel * self.kernel;
-        let parts = self.lanes / S::WIDTH;
+        let parts = L / S::WIDTH;
         let mut all = [[[simd.splat(0.0); MOST_PARTS]; T]; B];
         for part in 0..parts {
+            let lane = part * S::WIDTH;
             let mut sums = [[simd.splat(0.0); T]; B];
             if part == 0 {
                 for b in 0..B {
@@ -350,15 +358,20 @@ impl WeightGradient {
                 }
             }
             for r in 0..self.rows {
-                let x = &x[r * self.stride * self.input_row + part * S::WIDTH..];
-                let dy = &dy[self.gradient_from + r * self.gradient_row + part * S::WIDTH..];
-                for c in 0..self.columns {
+                let x =
+                    &x[r * self.stride * self.input_row..][..(self.columns - 1) * self.stride + T];
+                let mut rows = [dy; B];
+                for b in 0..B {
+                    rows[b] = &dy[b * self.gradient_plane + r * self.gradient_row..]
+                        [..(self.columns - 1) * self.gradient_pixel + 1];
+                }
+                for (c, x) in x.windows(T).step_by(self.stride).enumerate() {
                     let mut vectors = [simd.splat(0.0); T];
                     for t in 0..T {
-                        vectors[t] = simd.load(x, (c * self.stride + t) * self.lanes);
+                        vectors[t] = simd.load(&x[t], lane);
                     }
                     for b in 0..B {
-                        let dy = simd.load(dy, b * self.gradient_plane + c * self.gradient_pixel);
+                        let dy = simd.load(&rows[b][c * self.gradient_pixel], lane);
                         for t in 0..T {
                             sums[b][t] = simd.fma(dy, vectors[t], sums[b][t]);
                         }

@@ -1,0 +1,261 @@
+//! Gradients and evaluations of a whole batch, on several threads, with the same bits for any number of them.
+//!
+//! A batch is cut into at most [`CHUNKS`] chunks of whole lane blocks; how depends on its length alone. Each chunk's
+//! gradient is summed on its own, and the chunks are added in order. Threads only decide who works on which chunk.
+//!
+//! The workers stay for the engine's life. Between steps they spin for a short while, since the next step is usually
+//! microseconds away, and then sleep.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::{self, JoinHandle};
+
+use secant::{Batch, DropoutKey, Network, Samples, Tally};
+
+use crate::dataset::{Images, Normalisation};
+use crate::model::MAX_LAYERS;
+
+/// Samples that go through a kernel side by side: part of what the bits depend on.
+pub const LANES: usize = 16;
+
+/// Most chunks of a batch: part of what the bits depend on.
+pub const CHUNKS: usize = 8;
+
+/// Times that an idle worker looks for work before it sleeps: some hundred microseconds.
+const SPINS: u32 = 20_000;
+
+/// Computes on one network and one set of images.
+pub struct Engine {
+    shared: Arc<Shared>,
+    workspace: Vec<f32>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+/// What the threads share.
+struct Shared {
+    network: Network<MAX_LAYERS>,
+    images: Arc<Images>,
+    normalisation: Normalisation,
+    job: RwLock<Job>,
+    chunks: Vec<Mutex<Chunk>>,
+    /// Number of the job; changes when there is a new one.
+    generation: AtomicU64,
+    /// The next chunk that nobody has taken. Set back only while the job is locked for writing.
+    next: AtomicUsize,
+    /// Chunks that are done.
+    done: AtomicUsize,
+    /// A worker has panicked: its chunk will never be done.
+    failed: AtomicBool,
+}
+
+/// What is to be computed.
+#[derive(Default)]
+struct Job {
+    kind: Kind,
+    parameters: Vec<f32>,
+    indices: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Kind {
+    Gradient(Option<DropoutKey>),
+    Evaluation,
+    #[default]
+    Stop,
+}
+
+/// One chunk's result.
+#[derive(Default)]
+struct Chunk {
+    gradient: Vec<f32>,
+    tally: Tally,
+}
+
+/// The chunks of a batch of `count` samples: whole lane blocks, as equal as they can be.
+fn chunk_count(count: usize) -> usize {
+    count.div_ceil(LANES).min(CHUNKS)
+}
+
+/// The samples of chunk `chunk`.
+fn chunk_range(count: usize, chunk: usize) -> std::ops::Range<usize> {
+    let (blocks, chunks) = (count.div_ceil(LANES), chunk_count(count));
+    let bound = |chunk: usize| (chunk * blocks / chunks * LANES).min(count);
+    bound(chunk)..bound(chunk + 1)
+}
+
+impl Engine {
+    /// An engine on `threads` threads, the caller's among them.
+    pub fn new(network: Network<MAX_LAYERS>, images: Arc<Images>, normalisation: Normalisation, threads: usize) -> Engine {
+        let shared = Arc::new(Shared {
+            network,
+            images,
+            normalisation,
+            job: RwLock::default(),
+            chunks: (0..CHUNKS).map(|_| Mutex::default()).collect(),
+            generation: AtomicU64::new(0),
+            next: AtomicUsize::new(CHUNKS),
+            done: AtomicUsize::new(0),
+            failed: AtomicBool::new(false),
+        });
+        let workers = (1..threads.min(CHUNKS))
+            .map(|_| {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || shared.serve())
+            })
+            .collect();
+        Engine { shared, workspace: vec![0.0; network.workspace_len(LANES)], workers }
+    }
+
+    /// Overwrites `gradient` with the gradient of the mean loss of the samples `indices`.
+    ///
+    /// # Panics
+    /// When `indices` is empty or names a sample that is not there, or a slice has not the network's parameter count.
+    pub fn gradient(&mut self, parameters: &[f32], indices: &[u32], dropout: Option<DropoutKey>, gradient: &mut [f32]) -> Tally {
+        self.run(Kind::Gradient(dropout), parameters, indices);
+        let mut total = Tally::default();
+        for c in 0..chunk_count(indices.len()) {
+            let chunk = self.shared.chunk(c);
+            total += chunk.tally;
+            if c == 0 {
+                gradient.copy_from_slice(&chunk.gradient);
+            } else {
+                for (sum, g) in gradient.iter_mut().zip(&chunk.gradient) {
+                    *sum += g;
+                }
+            }
+        }
+        total
+    }
+
+    /// Losses and right answers of the samples `indices`, without dropout.
+    ///
+    /// # Panics
+    /// When `indices` names a sample that is not there, or `parameters` has not the network's parameter count.
+    pub fn evaluate(&mut self, parameters: &[f32], indices: &[u32]) -> Tally {
+        self.run(Kind::Evaluation, parameters, indices);
+        let mut total = Tally::default();
+        for c in 0..chunk_count(indices.len()) {
+            total += self.shared.chunk(c).tally;
+        }
+        total
+    }
+
+    fn run(&mut self, kind: Kind, parameters: &[f32], indices: &[u32]) {
+        let chunks = chunk_count(indices.len());
+        if self.workers.is_empty() {
+            for c in 0..chunks {
+                self.shared.work(c, kind, parameters, indices, &mut self.workspace);
+            }
+            return;
+        }
+        self.shared.post(kind, parameters, indices);
+        for worker in &self.workers {
+            worker.thread().unpark();
+        }
+        self.shared.take_chunks(&mut self.workspace);
+        while self.shared.done.load(Ordering::Acquire) < chunks {
+            assert!(!self.shared.failed.load(Ordering::Acquire), "a worker thread has panicked");
+            std::hint::spin_loop();
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.shared.post(Kind::Stop, &[], &[]);
+        for worker in self.workers.drain(..) {
+            worker.thread().unpark();
+            // A worker that has panicked has told so already.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl Shared {
+    fn chunk(&self, c: usize) -> MutexGuard<'_, Chunk> {
+        self.chunks[c].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts up a new job.
+    fn post(&self, kind: Kind, parameters: &[f32], indices: &[u32]) {
+        let mut job = self.job.write().unwrap_or_else(PoisonError::into_inner);
+        job.kind = kind;
+        job.parameters.clear();
+        job.parameters.extend_from_slice(parameters);
+        job.indices.clear();
+        job.indices.extend_from_slice(indices);
+        self.done.store(0, Ordering::Release);
+        self.next.store(0, Ordering::Release);
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Works on chunks of the job until all are taken; tells whether there will be another job.
+    fn take_chunks(&self, workspace: &mut [f32]) -> bool {
+        let job = self.job.read().unwrap_or_else(PoisonError::into_inner);
+        if job.kind == Kind::Stop {
+            return false;
+        }
+        let chunks = chunk_count(job.indices.len());
+        loop {
+            let c = self.next.fetch_add(1, Ordering::AcqRel);
+            if c >= chunks {
+                return true;
+            }
+            self.work(c, job.kind, &job.parameters, &job.indices, workspace);
+            self.done.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// A worker's life.
+    fn serve(&self) {
+        /// Tells the engine when the worker ends by a panic.
+        struct Alarm<'a>(&'a AtomicBool);
+        impl Drop for Alarm<'_> {
+            fn drop(&mut self) {
+                self.0.store(thread::panicking(), Ordering::Release);
+            }
+        }
+        let _alarm = Alarm(&self.failed);
+        let mut workspace = vec![0.0; self.network.workspace_len(LANES)];
+        let mut seen = 0;
+        loop {
+            let mut spins = 0;
+            while self.generation.load(Ordering::Acquire) == seen {
+                if spins < SPINS {
+                    spins += 1;
+                    std::hint::spin_loop();
+                } else {
+                    thread::park();
+                }
+            }
+            seen = self.generation.load(Ordering::Acquire);
+            if !self.take_chunks(&mut workspace) {
+                return;
+            }
+        }
+    }
+
+    /// Computes chunk `c`.
+    fn work(&self, c: usize, kind: Kind, parameters: &[f32], indices: &[u32], workspace: &mut [f32]) {
+        let mut chunk = self.chunk(c);
+        let samples = Samples {
+            pixels: &self.images.pixels,
+            labels: &self.images.labels,
+            normalisation: self.normalisation,
+        };
+        let weight = 1.0 / indices.len() as f32;
+        let mut batch = Batch { samples, indices: &indices[chunk_range(indices.len(), c)], weight, dropout: None };
+        let network = &self.network;
+        let tally = match kind {
+            Kind::Gradient(dropout) => {
+                batch.dropout = dropout;
+                chunk.gradient.clear();
+                chunk.gradient.resize(parameters.len(), 0.0);
+                network.accumulate_gradient::<LANES>(parameters, batch, &mut chunk.gradient, workspace)
+            }
+            Kind::Evaluation => network.evaluate::<LANES>(parameters, batch, workspace),
+            Kind::Stop => Ok(Tally::default()),
+        };
+        chunk.tally = tally.expect("the parameters, the images and the labels belong to the network");
+    }
+}
