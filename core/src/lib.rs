@@ -1,4 +1,56 @@
-//! Secant trains small convolutional networks with first- and second-order optimisers, without `std` and without a heap.
+//! Secant trains small convolutional networks with first- and second-order optimisers, without `std` and without a heap, and
+//! gives the same bits on every target, instruction set and number of threads.
+//!
+//! # Tour
+//!
+//! A network is a plain value, checked when it is made ([`network`]); [`presets`] holds some with a name. All memory comes
+//! from the caller, as slices whose lengths are `const fn`s of that value, so on a microcontroller they are statics:
+//!
+//! ```
+//! use secant::network::{Network, Shape, conv2d, linear, max_pool2d, relu};
+//! use secant::optim::{Adam, AdamConfig};
+//! use secant::{Batch, Init, Normalisation, Random, Samples};
+//!
+//! const NET: Network<4> = Network::new(Shape::new(1, 6, 6), [conv2d(4, 3), relu(), max_pool2d(2), linear(2)]);
+//! const N: usize = NET.parameter_count();
+//! const LANES: usize = 1; // samples that go through a layer side by side: 1 to 4 on a small core, 16 on a desktop
+//! let mut parameters = [0.0; N];
+//! let mut gradient = [0.0; N];
+//! let mut moments = [0.0; Adam::memory_len(N)];
+//! let mut workspace = [0.0; NET.workspace_len(LANES)];
+//!
+//! // Two images of 6 x 6 bytes, one dark and one light, and their classes.
+//! let (mut pixels, labels) = ([0; 72], [0, 1]);
+//! pixels[36..].fill(255);
+//! let samples = Samples { pixels: &pixels, labels: &labels, normalisation: Normalisation::UNIT };
+//! let batch = Batch { samples, indices: &[0, 1], weight: 0.5, dropout: None };
+//!
+//! NET.initialise(Init::He, &mut Random::new(1, 0), &mut parameters);
+//! let mut adam = Adam::new(AdamConfig { learning_rate: 0.02, ..AdamConfig::default() });
+//! let before = NET.evaluate::<LANES>(&parameters, batch, &mut workspace)?.mean_loss();
+//! for _ in 0..20 {
+//!     gradient.fill(0.0);
+//!     NET.accumulate_gradient::<LANES>(&parameters, batch, &mut gradient, &mut workspace)?;
+//!     adam.step(1.0, &mut parameters, &gradient, &mut moments)?;
+//! }
+//! let after = NET.evaluate::<LANES>(&parameters, batch, &mut workspace)?;
+//! assert!(after.mean_loss() < 0.5 * before && after.correct == 2);
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+//!
+//! The optimisers of [`optim`] need no network: the deterministic ones minimise any [`objective`], in `f32` or `f64`.
+//!
+//! # The determinism contract
+//!
+//! Every multiply-accumulate of a sum of products is one fused multiply-add, in a documented order of terms; otherwise there
+//! are only `+ - * /` and square roots, and functions from `libm`; ties are written out. So the bits of every result depend on
+//! the network, the data, the seed, the optimiser and the number of lanes, and on nothing else. A zero's sign and a NaN's bits
+//! are outside the contract, and so is the feature `fast-math`.
+//!
+//! # Features
+//!
+//! * `defmt`: `defmt::Format` on public types.
+//! * `fast-math`: `micromath` for exponentials and logarithms, faster on small cores, outside the contract.
 #![no_std]
 #![deny(unsafe_code, missing_docs)]
 
