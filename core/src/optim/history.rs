@@ -57,6 +57,7 @@ impl<'m, const M: usize, R: Real> History<'m, M, R> {
             .map(|entry| Pair {
                 s: &self.steps[slot(self.steps, entry.slot)],
                 y: &self.changes[slot(self.changes, entry.slot)],
+                scale: R::ONE,
                 rho: entry.rho,
             })
             .collect()

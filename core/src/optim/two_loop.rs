@@ -28,7 +28,10 @@ pub struct Pair<'a, R> {
     pub s: &'a [R],
     /// The change of the gradient, length n.
     pub y: &'a [R],
-    /// `1 / (s . y)`: positive, if H is to be positive definite.
+    /// A factor of the stored `y`: the change of the gradient is `scale * y`. With it, `s` and `y` can share memory where the
+    /// change is a multiple of the step. 1 otherwise, which changes no bit.
+    pub scale: R,
+    /// `1 / (s . scale y)`: positive, if H is to be positive definite.
     pub rho: R,
 }
 
@@ -38,7 +41,18 @@ impl<'a, R: Real> Pair<'a, R> {
         Self {
             s,
             y,
+            scale: R::ONE,
             rho: R::ONE / vector::dot(s, y),
+        }
+    }
+
+    /// The pair of a step of length 1, `v`, that changes the gradient by `curvature * v`: `v` is an eigenvector.
+    pub fn eigen(v: &'a [R], curvature: R) -> Self {
+        Self {
+            s: v,
+            y: v,
+            scale: curvature,
+            rho: R::ONE / curvature,
         }
     }
 }
@@ -85,14 +99,13 @@ pub fn two_loop<R: Real>(
     let mut later = pairs.iter().zip(coefficients.iter_mut()).rev().peekable();
     while let Some((pair, coefficient)) = later.next() {
         *coefficient = pair.rho * product;
+        let step = -(*coefficient * pair.scale);
         product = match (later.peek(), initial) {
-            (Some((older, _)), _) => vector::axpy_dot(-*coefficient, pair.y, older.s, q),
+            (Some((older, _)), _) => vector::axpy_dot(step, pair.y, older.s, q),
             // The oldest pair ends the first loop and starts the second: y is read once for both.
-            (None, Initial::Scalar(factor)) => {
-                vector::axpy_scale_dot(-*coefficient, factor, pair.y, q)
-            }
+            (None, Initial::Scalar(factor)) => vector::axpy_scale_dot(step, factor, pair.y, q),
             (None, Initial::Diagonal(diagonal)) => {
-                vector::axpy_multiply_dot(-*coefficient, pair.y, diagonal, q)
+                vector::axpy_multiply_dot(step, pair.y, diagonal, q)
             }
         };
     }
@@ -100,7 +113,7 @@ pub fn two_loop<R: Real>(
     // Oldest to newest. `product` is y_i . r on entry to each turn.
     let mut earlier = pairs.iter().zip(coefficients.iter()).peekable();
     while let Some((pair, &coefficient)) = earlier.next() {
-        let factor = coefficient - pair.rho * product;
+        let factor = coefficient - pair.rho * (pair.scale * product);
         match earlier.peek() {
             Some((newer, _)) => product = vector::axpy_dot(factor, pair.s, newer.y, q),
             None => vector::axpy(factor, pair.s, q),
