@@ -85,7 +85,12 @@ fn chunk_range(count: usize, chunk: usize) -> std::ops::Range<usize> {
 
 impl Engine {
     /// An engine on `threads` threads, the caller's among them.
-    pub fn new(network: Network<MAX_LAYERS>, images: Arc<Images>, normalisation: Normalisation, threads: usize) -> Engine {
+    pub fn new(
+        network: Network<MAX_LAYERS>,
+        images: Arc<Images>,
+        normalisation: Normalisation,
+        threads: usize,
+    ) -> Engine {
         let shared = Arc::new(Shared {
             network,
             images,
@@ -103,14 +108,24 @@ impl Engine {
                 thread::spawn(move || shared.serve())
             })
             .collect();
-        Engine { shared, workspace: vec![0.0; network.workspace_len(LANES)], workers }
+        Engine {
+            shared,
+            workspace: vec![0.0; network.workspace_len(LANES)],
+            workers,
+        }
     }
 
     /// Overwrites `gradient` with the gradient of the mean loss of the samples `indices`.
     ///
     /// # Panics
     /// When `indices` is empty or names a sample that is not there, or a slice has not the network's parameter count.
-    pub fn gradient(&mut self, parameters: &[f32], indices: &[u32], dropout: Option<DropoutKey>, gradient: &mut [f32]) -> Tally {
+    pub fn gradient(
+        &mut self,
+        parameters: &[f32],
+        indices: &[u32],
+        dropout: Option<DropoutKey>,
+        gradient: &mut [f32],
+    ) -> Tally {
         self.run(Kind::Gradient(dropout), parameters, indices);
         let mut total = Tally::default();
         for c in 0..chunk_count(indices.len()) {
@@ -144,7 +159,8 @@ impl Engine {
         let chunks = chunk_count(indices.len());
         if self.workers.is_empty() {
             for c in 0..chunks {
-                self.shared.work(c, kind, parameters, indices, &mut self.workspace);
+                self.shared
+                    .work(c, kind, parameters, indices, &mut self.workspace);
             }
             return;
         }
@@ -154,7 +170,10 @@ impl Engine {
         }
         self.shared.take_chunks(&mut self.workspace);
         while self.shared.done.load(Ordering::Acquire) < chunks {
-            assert!(!self.shared.failed.load(Ordering::Acquire), "a worker thread has panicked");
+            assert!(
+                !self.shared.failed.load(Ordering::Acquire),
+                "a worker thread has panicked"
+            );
             std::hint::spin_loop();
         }
     }
@@ -173,7 +192,9 @@ impl Drop for Engine {
 
 impl Shared {
     fn chunk(&self, c: usize) -> MutexGuard<'_, Chunk> {
-        self.chunks[c].lock().unwrap_or_else(PoisonError::into_inner)
+        self.chunks[c]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts up a new job.
@@ -236,7 +257,14 @@ impl Shared {
     }
 
     /// Computes chunk `c`.
-    fn work(&self, c: usize, kind: Kind, parameters: &[f32], indices: &[u32], workspace: &mut [f32]) {
+    fn work(
+        &self,
+        c: usize,
+        kind: Kind,
+        parameters: &[f32],
+        indices: &[u32],
+        workspace: &mut [f32],
+    ) {
         let mut chunk = self.chunk(c);
         let samples = Samples {
             pixels: &self.images.pixels,
@@ -244,18 +272,29 @@ impl Shared {
             normalisation: self.normalisation,
         };
         let weight = 1.0 / indices.len() as f32;
-        let mut batch = Batch { samples, indices: &indices[chunk_range(indices.len(), c)], weight, dropout: None };
+        let mut batch = Batch {
+            samples,
+            indices: &indices[chunk_range(indices.len(), c)],
+            weight,
+            dropout: None,
+        };
         let network = &self.network;
         let tally = match kind {
             Kind::Gradient(dropout) => {
                 batch.dropout = dropout;
                 chunk.gradient.clear();
                 chunk.gradient.resize(parameters.len(), 0.0);
-                network.accumulate_gradient::<LANES>(parameters, batch, &mut chunk.gradient, workspace)
+                network.accumulate_gradient::<LANES>(
+                    parameters,
+                    batch,
+                    &mut chunk.gradient,
+                    workspace,
+                )
             }
             Kind::Evaluation => network.evaluate::<LANES>(parameters, batch, workspace),
             Kind::Stop => Ok(Tally::default()),
         };
-        chunk.tally = tally.expect("the parameters, the images and the labels belong to the network");
+        chunk.tally =
+            tally.expect("the parameters, the images and the labels belong to the network");
     }
 }

@@ -1,7 +1,16 @@
-//! Drives the `secant` library on a desktop.
+//! Drives the `secant` library on a desktop: data, training runs, reports, files.
 
+pub mod args;
+pub mod cli;
+pub mod config;
 pub mod dataset;
+pub mod engine;
 pub mod error;
+pub mod export;
 pub mod idx;
 pub mod model;
+pub mod optimizers;
+pub mod plot;
+pub mod report;
 pub mod synthetic;
+pub mod train;

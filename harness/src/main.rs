@@ -1,3 +1,7 @@
 //! The command-line program `secant`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    secant_harness::cli::main()
+}

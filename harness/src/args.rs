@@ -1,0 +1,411 @@
+//! The command line.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use secant::Init;
+
+use crate::config::{Batch, RunConfig, ScheduleName};
+use crate::error::Error;
+use crate::model::Model;
+use crate::optimizers::{AdamSettings, LARGEST_HISTORY, LbfgsSettings, Optimizer};
+
+/// Trains small convolutional networks with first- and second-order optimisers, to the same bits everywhere.
+#[derive(Debug, Parser)]
+#[command(
+    name = "secant",
+    version,
+    propagate_version = true,
+    bin_name = "secant",
+    arg_required_else_help = true,
+    args_override_self = true,
+    max_term_width = 100,
+    after_help = AFTER_HELP
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  secant train                      Fashion-MNIST if it is there, else a built-in set
+  secant train --optimizer lbfgs    the same network, trained with L-BFGS
+  secant train --help               all options, with what they mean
+
+Exit status: 0 done, 1 the run failed, 2 wrong options or data, 3 a file could not be written,
+130 interrupted (Ctrl-C).";
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train one network with one optimiser, and save weights, metrics and curves
+    Train(Box<TrainArgs>),
+}
+
+const TRAIN_HELP: &str = "\
+Models:
+  micro    conv8k3 relu pool2 conv16k3 relu pool2 linear10           5,258 parameters
+  lenet    conv6k5p2 relu pool2 conv16k5 relu pool2
+           linear120 relu linear84 relu linear10                    61,706
+  seed     three convolutions, four linear layers, dropout         159,539
+  LAYERS   your own, separated by spaces or commas:
+             convNkK    convolution, N outputs, K x K kernel; add sS for stride S, pP for padding P
+             relu       rectified linear unit
+             poolK      largest of each K x K window; add sS for another stride than K
+             linearN    fully connected, N outputs
+             dropoutF   in training, zeros with probability F
+           The input is 1 x 28 x 28; the last layer must have ten outputs, one a class.
+
+Examples:
+  secant train                                             micro with Adam, a good start
+  secant train --model 'conv16k5s2 relu linear10'          your own network
+  secant train --optimizer lbfgs --batch full              deterministic L-BFGS
+  secant train --data synthetic --limit 2000 --epochs 2    a quick look, without data
+  secant train --json | jq .test_accuracy                  for scripts
+
+Data:
+  Looked for in --data, then in $SECANT_DATA, then in data/fashion-mnist, then in
+  /usr/share/datasets/fashion-mnist. data/fetch.sh gets it. Without it, a built-in set of drawn
+  garments stands in.
+
+Files of a run:
+  config.json         every choice, defaults too
+  metrics.csv         a line for each epoch
+  model.safetensors   the trained weights
+  curves.svg          loss and accuracy over the run
+
+Environment:
+  SECANT_DATA   folder with the data, or 'synthetic'
+  SECANT_ISA    baseline, avx2, avx512 or neon: forces an instruction set (other speed, same bits)
+
+Exit status:
+  0    done
+  1    the run failed, for example diverged; no model is saved then
+  2    wrong options or data
+  3    a file could not be written
+  130  interrupted (Ctrl-C); what was done until then is saved";
+
+/// Options of `secant train`.
+#[derive(Debug, Args)]
+#[command(args_override_self = true, allow_negative_numbers = true, after_long_help = TRAIN_HELP, after_help = "'secant train --help' shows models, examples, environment and exit status as well.")]
+pub struct TrainArgs {
+    /// Network: micro, lenet, seed, or layers such as 'conv8k3 relu pool2 linear10'
+    #[arg(
+        long,
+        value_name = "MODEL",
+        default_value = "micro",
+        help_heading = "Network"
+    )]
+    pub model: Model,
+
+    /// How the initial weights are drawn
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "he",
+        help_heading = "Network"
+    )]
+    pub init: InitName,
+
+    /// How the weights are updated
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "adam",
+        help_heading = "Optimiser"
+    )]
+    pub optimizer: OptimizerName,
+
+    /// Images a step, or 'full' for all of them [default: 64 for adam, 512 for lbfgs]
+    #[arg(long, value_name = "B|full", help_heading = "Optimiser")]
+    pub batch: Option<Batch>,
+
+    /// Learning rate of adam; length of lbfgs's very first step [default: 0.005 for adam, 0.1 for lbfgs]
+    #[arg(long, value_name = "X", value_parser = positive, help_heading = "Optimiser")]
+    pub learning_rate: Option<f32>,
+
+    /// How adam's learning rate falls over the run [default: linear]
+    #[arg(long, value_name = "NAME", help_heading = "Optimiser")]
+    pub schedule: Option<ScheduleName>,
+
+    /// Share of the run in which adam's learning rate rises from zero first [default: 0]
+    #[arg(long, value_name = "F", value_parser = share, help_heading = "Optimiser")]
+    pub warm_up: Option<f32>,
+
+    /// Decay of adam's first moment [default: 0.9]
+    #[arg(long, value_name = "F", value_parser = share, help_heading = "Optimiser")]
+    pub beta1: Option<f32>,
+
+    /// Decay of adam's second moment [default: 0.999]
+    #[arg(long, value_name = "F", value_parser = share, help_heading = "Optimiser")]
+    pub beta2: Option<f32>,
+
+    /// Added to the root of adam's second moment [default: 1e-8]
+    #[arg(long, value_name = "X", value_parser = positive, help_heading = "Optimiser")]
+    pub epsilon: Option<f32>,
+
+    /// Weight decay of adam [default: 0]
+    #[arg(long, value_name = "X", value_parser = not_negative, help_heading = "Optimiser")]
+    pub weight_decay: Option<f32>,
+
+    /// Apply the weight decay apart from the gradient (AdamW)
+    #[arg(long, help_heading = "Optimiser")]
+    pub decoupled: bool,
+
+    /// Use Nesterov's momentum in adam
+    #[arg(long, help_heading = "Optimiser")]
+    pub nesterov: bool,
+
+    /// Pairs that lbfgs keeps, 1 to 32 [default: 10]
+    #[arg(long, value_name = "M", value_parser = history, help_heading = "Optimiser")]
+    pub history: Option<usize>,
+
+    /// What lbfgs does with a pair of too little curvature [default: damp for mini-batches, skip for full batches]
+    #[arg(long, value_name = "RULE", help_heading = "Optimiser")]
+    pub curvature: Option<CurvatureName>,
+
+    /// Most passes over the training images [default: 10, or 100 with --batch full]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "When to stop")]
+    pub epochs: Option<u32>,
+
+    /// Most steps
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "When to stop")]
+    pub max_iter: Option<u32>,
+
+    /// Stop when the training loss of two epochs in a row differs by less; 0 never does
+    #[arg(long, value_name = "EPS", default_value = "1e-5", value_parser = not_negative_f64, help_heading = "When to stop")]
+    pub tolerance: f64,
+
+    /// Folder with the four files of Fashion-MNIST, or 'synthetic' for the built-in set
+    #[arg(long, value_name = "DIR|synthetic", help_heading = "Data and seed")]
+    pub data: Option<PathBuf>,
+
+    /// Use the first N training images only (all test images are kept)
+    #[arg(long, value_name = "N", help_heading = "Data and seed")]
+    pub limit: Option<NonZeroUsize>,
+
+    /// Share of the training images set aside for validation; 0 trains on all of them
+    #[arg(long, value_name = "F", default_value = "0.2", value_parser = share_f64, help_heading = "Data and seed")]
+    pub validation: f64,
+
+    /// Seed of all randomness: split, initial weights, order of the images, dropout
+    #[arg(
+        long,
+        value_name = "S",
+        default_value = "0",
+        help_heading = "Data and seed"
+    )]
+    pub seed: u64,
+
+    /// Threads; the result is the same for any number [default: as many as there are processors]
+    #[arg(long, value_name = "T", value_parser = threads, help_heading = "Output and speed")]
+    pub threads: Option<NonZeroUsize>,
+
+    /// Folder for the run's files [default: runs/TIME-MODEL-OPTIMIZER-sSEED]
+    #[arg(long, value_name = "DIR", help_heading = "Output and speed")]
+    pub out: Option<PathBuf>,
+
+    /// Replace the files of a run that --out already holds
+    #[arg(long, requires = "out", help_heading = "Output and speed")]
+    pub force: bool,
+
+    /// Print one JSON object instead of the table; progress goes to standard error
+    #[arg(long, help_heading = "Output and speed")]
+    pub json: bool,
+}
+
+/// Names for `--optimizer`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OptimizerName {
+    /// Adaptive moments (first order)
+    Adam,
+    /// Limited-memory BFGS with Armijo's line search (second order)
+    Lbfgs,
+}
+
+/// Names for `--init`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum InitName {
+    /// Normal, variance 2 / inputs
+    He,
+    /// Normal, variance 1 / inputs
+    Lecun,
+    /// Uniform, as PyTorch does by default
+    Pytorch,
+}
+
+impl From<InitName> for Init {
+    fn from(name: InitName) -> Init {
+        match name {
+            InitName::He => Init::He,
+            InitName::Lecun => Init::LeCun,
+            InitName::Pytorch => Init::PyTorch,
+        }
+    }
+}
+
+/// Names for `--curvature`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CurvatureName {
+    /// Leave it out
+    Skip,
+    /// Keep it, damped (Powell)
+    Damp,
+}
+
+impl TrainArgs {
+    /// Checks the options against each other and fills in what depends on others.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when an option does not belong to the chosen optimiser.
+    pub fn resolve(&self) -> Result<RunConfig, Error> {
+        let batch = self.batch.unwrap_or(match self.optimizer {
+            OptimizerName::Adam => Batch::Size(ADAM_BATCH),
+            OptimizerName::Lbfgs => Batch::Size(LBFGS_BATCH),
+        });
+        let optimizer = match self.optimizer {
+            OptimizerName::Adam => {
+                self.refuse(
+                    "adam",
+                    "lbfgs",
+                    &[
+                        ("--history", self.history.is_some()),
+                        ("--curvature", self.curvature.is_some()),
+                    ],
+                )?;
+                if self.decoupled && self.weight_decay.is_none() {
+                    return Err(Error::Usage(
+                        "--decoupled needs --weight-decay X".to_owned(),
+                    ));
+                }
+                Optimizer::Adam(AdamSettings {
+                    learning_rate: self.learning_rate.unwrap_or(0.005),
+                    schedule: self.schedule.unwrap_or(ScheduleName::Linear),
+                    warm_up: self.warm_up.unwrap_or(0.0),
+                    beta1: self.beta1.unwrap_or(0.9),
+                    beta2: self.beta2.unwrap_or(0.999),
+                    epsilon: self.epsilon.unwrap_or(1e-8),
+                    weight_decay: self.weight_decay.unwrap_or(0.0),
+                    decoupled: self.decoupled,
+                    nesterov: self.nesterov,
+                })
+            }
+            OptimizerName::Lbfgs => {
+                self.refuse(
+                    "lbfgs",
+                    "adam",
+                    &[
+                        ("--schedule", self.schedule.is_some()),
+                        ("--warm-up", self.warm_up.is_some()),
+                        ("--beta1", self.beta1.is_some()),
+                        ("--beta2", self.beta2.is_some()),
+                        ("--epsilon", self.epsilon.is_some()),
+                        ("--weight-decay", self.weight_decay.is_some()),
+                        ("--decoupled", self.decoupled),
+                        ("--nesterov", self.nesterov),
+                    ],
+                )?;
+                let rule = self.curvature.unwrap_or(match batch {
+                    Batch::Full => CurvatureName::Skip,
+                    Batch::Size(_) => CurvatureName::Damp,
+                });
+                Optimizer::Lbfgs(LbfgsSettings {
+                    history: self.history.unwrap_or(10),
+                    first_step: self.learning_rate.unwrap_or(0.1),
+                    damping: rule == CurvatureName::Damp,
+                })
+            }
+        };
+        let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Ok(RunConfig {
+            model: self.model.clone(),
+            init: self.init.into(),
+            optimizer,
+            batch,
+            epochs: self
+                .epochs
+                .unwrap_or(if batch == Batch::Full { 100 } else { 10 }),
+            max_iterations: self.max_iter,
+            tolerance: self.tolerance,
+            validation: self.validation,
+            seed: self.seed,
+            threads: self.threads.unwrap_or(processors.min(LARGEST_THREADS)),
+        })
+    }
+
+    /// An error if any of `options`, which belong to the optimiser `owner`, was given for `chosen`.
+    fn refuse(&self, chosen: &str, owner: &str, options: &[(&str, bool)]) -> Result<(), Error> {
+        match options.iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((option, _)) => Err(Error::Usage(format!(
+                "{option} is an option of {owner}: leave it out, or choose --optimizer {owner} instead of {chosen}"
+            ))),
+        }
+    }
+}
+
+const ADAM_BATCH: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+const LBFGS_BATCH: NonZeroUsize = NonZeroUsize::new(512).unwrap();
+const LARGEST_THREADS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+
+fn number(text: &str, accept: impl Fn(f64) -> bool, expected: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && accept(value) => Ok(value),
+        _ => Err(format!("expected {expected}")),
+    }
+}
+
+fn positive(text: &str) -> Result<f32, String> {
+    number(
+        text,
+        |x| x as f32 > 0.0 && (x as f32).is_finite(),
+        "a number above 0",
+    )
+    .map(|x| x as f32)
+}
+
+fn not_negative(text: &str) -> Result<f32, String> {
+    not_negative_f64(text).map(|x| x as f32)
+}
+
+fn not_negative_f64(text: &str) -> Result<f64, String> {
+    number(
+        text,
+        |x| x >= 0.0 && (x as f32).is_finite(),
+        "a number, at least 0",
+    )
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    number(
+        text,
+        |x| x >= 0.0 && (x as f32) < 1.0,
+        "a number from 0 to below 1",
+    )
+    .map(|x| x as f32)
+}
+
+fn share_f64(text: &str) -> Result<f64, String> {
+    number(
+        text,
+        |x| (0.0..1.0).contains(&x),
+        "a number from 0 to below 1",
+    )
+}
+
+fn history(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(pairs) if (1..=LARGEST_HISTORY).contains(&pairs) => Ok(pairs),
+        _ => Err(format!("expected a number from 1 to {LARGEST_HISTORY}")),
+    }
+}
+
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    match text.parse() {
+        Ok(threads) if threads <= LARGEST_THREADS => Ok(threads),
+        _ => Err(format!("expected a number from 1 to {LARGEST_THREADS}")),
+    }
+}

@@ -1,0 +1,185 @@
+//! The program: from the command line to the exit status.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use clap::Parser;
+use secant::arch::Isa;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use crate::args::{Cli, Command, TrainArgs};
+use crate::dataset::{self, Dataset, Location, STANDARD_FOLDERS};
+use crate::error::{EXIT_OK, EXIT_RUN, Error};
+use crate::export::{self, RunFolder};
+use crate::plot;
+use crate::report::{self, ConfigFile, DatasetRecord, Display, RunRecord, note, say};
+use crate::train::{StopReason, Trainer};
+
+/// Runs the program with the process's arguments.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(error.exit_code() as u8);
+        }
+    };
+    let done = match &cli.command {
+        Command::Train(args) => choose_isa().and_then(|()| train(args)),
+    };
+    ExitCode::from(done.unwrap_or_else(|error| {
+        note(&format!("secant: {error}"));
+        error.exit_code()
+    }))
+}
+
+/// Obeys `SECANT_ISA`.
+fn choose_isa() -> Result<(), Error> {
+    let Some(value) = std::env::var_os("SECANT_ISA").filter(|value| !value.is_empty()) else {
+        return Ok(());
+    };
+    let names = || Isa::ALL.map(|isa| isa.name()).join(", ");
+    let isa = value.to_str().and_then(Isa::from_name).ok_or_else(|| {
+        Error::Usage(format!(
+            "SECANT_ISA: expected one of {}, found '{}'",
+            names(),
+            value.display()
+        ))
+    })?;
+    Isa::force(isa).map_err(|error| Error::Usage(format!("SECANT_ISA: {error}")))
+}
+
+/// Number of the signal that asked the program to stop, or 0. A second signal ends the program at once.
+fn watch_signals() -> Result<Arc<AtomicUsize>, Error> {
+    let received = Arc::new(AtomicUsize::new(0));
+    let armed = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal arms what the second one sets off.
+        flag::register_conditional_shutdown(signal, 128 + signal, armed.clone())
+            .and_then(|_| flag::register(signal, armed.clone()))
+            .and_then(|_| flag::register_usize(signal, received.clone(), signal as usize))
+            .map_err(|error| Error::Run(format!("cannot watch for Ctrl-C: {error}")))?;
+    }
+    Ok(received)
+}
+
+fn open_dataset(args: &TrainArgs) -> Result<Dataset, Error> {
+    let folders = STANDARD_FOLDERS.map(Path::new);
+    let location = dataset::locate(
+        args.data.as_deref(),
+        std::env::var_os("SECANT_DATA"),
+        &folders,
+    );
+    if location == (Location::Synthetic { fallback: true }) {
+        note(&format!(
+            "Fashion-MNIST was not found in {}: training on the built-in synthetic set.\n\
+             Run data/fetch.sh to get the real images, or say --data DIR where they are.",
+            STANDARD_FOLDERS.join(" or ")
+        ));
+    }
+    Ok(dataset::load(&location, args.limit.map(usize::from))?)
+}
+
+fn train(args: &TrainArgs) -> Result<u8, Error> {
+    let started = Instant::now();
+    let config = args.resolve()?;
+    let dataset = open_dataset(args)?;
+    let mut memory = Trainer::memory(&config);
+    let mut trainer = Trainer::new(&config, &dataset, &mut memory)
+        .map_err(|error| Error::Usage(error.to_string()))?
+        .since(started);
+    let split = trainer.split().clone();
+    let folder = RunFolder::create(args.out.as_deref(), args.force, &config)?;
+    let limit = args.limit.map(usize::from);
+    folder.write_json(
+        export::CONFIG,
+        &ConfigFile {
+            version: env!("CARGO_PKG_VERSION"),
+            dataset: DatasetRecord::new(&dataset, &split),
+            limit,
+            isa: Isa::current().name(),
+            run: &config,
+        },
+    )?;
+
+    say(
+        args.json,
+        &format!(
+            "{}: {} training, {} validation and {} test images from {}",
+            dataset.name,
+            split.train.len(),
+            split.validation.len(),
+            dataset.test.len(),
+            dataset.source
+        ),
+    );
+    say(
+        args.json,
+        &format!(
+            "{} ({} parameters) with {}, {} thread(s), {}\n",
+            config.model.name,
+            config.model.network.parameter_count(),
+            config.optimizer.name(),
+            config.threads,
+            Isa::current().name()
+        ),
+    );
+    let signal = watch_signals()?;
+    let mut display = Display::new(args.json, trainer.planned_iterations(), signal.clone());
+    trainer
+        .run(&mut display)
+        .map_err(|error| Error::Run(error.to_string()))?;
+    display.finish();
+    let outcome = trainer.finish();
+
+    folder.write_text(export::METRICS, &export::metrics_csv(&outcome.history))?;
+    let title = format!(
+        "{}, {}, seed {}, {}",
+        config.model.name,
+        config.optimizer.name(),
+        config.seed,
+        dataset.name
+    );
+    let curves = plot::curves(&title, &outcome.history)
+        .map_err(|error| Error::Run(format!("cannot draw the curves: {error}")))?;
+    folder.write_text(export::CURVES, &curves)?;
+    if !outcome.diverged() {
+        folder.write_model(&config.model, dataset.normalisation, &outcome.parameters)?;
+    }
+
+    if args.json {
+        let record = RunRecord::new(&config, &dataset, &split, &outcome);
+        let text = serde_json::to_string(&record).map_err(|error| Error::Run(error.to_string()))?;
+        let _ = writeln!(io::stdout().lock(), "{text}");
+    } else if !outcome.diverged() {
+        say(false, &report::table(&config, &outcome, &split));
+    }
+    say(
+        args.json,
+        &format!("The run's files are in {}.", folder.path().display()),
+    );
+
+    if outcome.diverged() {
+        note(&format!(
+            "secant: the run diverged in iteration {}: loss or weights are not finite; no model was saved. A smaller \
+             --learning-rate helps most often.",
+            outcome.iterations
+        ));
+        return Ok(EXIT_RUN);
+    }
+    if outcome.stop == StopReason::Interrupted {
+        note("secant: interrupted; what was done until then is saved.");
+        return Ok(128 + signal.load(Ordering::Relaxed) as u8);
+    }
+    if outcome.collapsed() {
+        note(
+            "secant: the run collapsed: its validation accuracy ended under 50 %, or 10 points under its own best.",
+        );
+    }
+    Ok(EXIT_OK)
+}

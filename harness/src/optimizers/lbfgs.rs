@@ -1,0 +1,106 @@
+//! L-BFGS, on mini-batches or on all images at once.
+//!
+//! On mini-batches each step evaluates its batch where it stands, searches along the quasi-Newton direction until Armijo's
+//! condition holds on the *same* batch, and makes its pair of the two gradients there: differences between batches never
+//! pass for curvature. The pairs of earlier batches stay.
+
+use secant::optim::{Curvature, Lbfgs, LbfgsConfig, Misuse, Stopping, Termination};
+use serde::Serialize;
+
+use super::{BatchLoss, Stepped, Stepper};
+
+/// Most pairs that can be chosen.
+pub const LARGEST_HISTORY: usize = 32;
+
+/// Settings of L-BFGS.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LbfgsSettings {
+    /// Pairs kept, 1 to [`LARGEST_HISTORY`].
+    pub history: usize,
+    /// Length of the first step, before there are pairs.
+    pub first_step: f32,
+    /// Whether pairs with too little curvature are damped (Powell) and kept, not skipped.
+    pub damping: bool,
+}
+
+/// Calls `$body` with the constant `$m` equal to the run-time number `$history`, which is 1 to 32.
+macro_rules! with_history {
+    ($history:expr, $m:ident => $body:expr) => {
+        with_history!(@ $history, $m => $body; 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31)
+    };
+    (@ $history:expr, $m:ident => $body:expr; $($number:literal)*) => {
+        match $history {
+            $($number => { const $m: usize = $number; $body })*
+            _ => { const $m: usize = LARGEST_HISTORY; $body }
+        }
+    };
+}
+
+impl LbfgsSettings {
+    pub(super) fn memory_len(&self, n: usize) -> usize {
+        with_history!(self.history, M => Lbfgs::<M>::memory_len(n))
+    }
+
+    pub(super) fn start<'m>(
+        &self,
+        n: usize,
+        same_objective: bool,
+        memory: &'m mut [f32],
+    ) -> Result<Box<dyn Stepper + 'm>, Misuse> {
+        let config = LbfgsConfig {
+            first_step: self.first_step,
+            curvature: if self.damping {
+                Curvature::damp()
+            } else {
+                Curvature::skip()
+            },
+            stopping: Stopping::never(),
+            ..LbfgsConfig::default()
+        };
+        Ok(with_history!(self.history, M => Box::new(Running {
+            lbfgs: Lbfgs::<M>::new(config, n, memory)?,
+            same_objective,
+            value: None,
+        })))
+    }
+}
+
+struct Running<'m, const M: usize> {
+    lbfgs: Lbfgs<'m, M>,
+    same_objective: bool,
+    /// The loss where the last step ended.
+    value: Option<f64>,
+}
+
+impl<const M: usize> Stepper for Running<'_, M> {
+    fn step(
+        &mut self,
+        loss: &mut BatchLoss<'_>,
+        _progress: (u32, u32),
+        parameters: &mut [f32],
+    ) -> Result<Stepped, Misuse> {
+        if !self.same_objective {
+            self.lbfgs.objective_changed();
+            self.value = None;
+        }
+        let step = self.lbfgs.step(loss, parameters)?;
+        let before = self
+            .value
+            .or(loss.first_loss())
+            .unwrap_or(f64::from(step.value));
+        self.value = Some(f64::from(step.value));
+        let ended = match step.termination {
+            // The next batch is another function, which may well have a way down from here.
+            Some(Termination::LineSearchFailed | Termination::NoiseLevel)
+                if !self.same_objective =>
+            {
+                None
+            }
+            ended => ended,
+        };
+        Ok(Stepped {
+            loss: before,
+            ended,
+        })
+    }
+}

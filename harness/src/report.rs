@@ -1,0 +1,275 @@
+//! What a person or a script reads: progress, the last table, the JSON object.
+
+use std::io::{self, IsTerminal, Write};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use secant::arch::Isa;
+use secant::{Init, Tally};
+use serde::Serialize;
+
+use crate::config::{Batch, RunConfig, init_name};
+use crate::dataset::Dataset;
+use crate::optimizers::Optimizer;
+use crate::train::{Observer, Outcome, Progress, Record, Split, StopReason};
+
+/// Writes a line to standard output, or to standard error if `json` keeps standard output for the JSON object. A reader
+/// that went away, as `head` does, is no error: the run's result is its files.
+pub fn say(json: bool, line: &str) {
+    let _ = if json {
+        writeln!(io::stderr().lock(), "{line}")
+    } else {
+        writeln!(io::stdout().lock(), "{line}")
+    };
+}
+
+/// Writes a line to standard error.
+pub fn note(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Shows a run on the terminal, a bar on top of one line an epoch; elsewhere the lines alone.
+pub struct Display {
+    json: bool,
+    bar: Option<ProgressBar>,
+    drawn: Instant,
+    signal: Arc<AtomicUsize>,
+    headed: bool,
+}
+
+impl Display {
+    /// A display that stops the run when `signal` becomes other than 0.
+    pub fn new(json: bool, iterations: u32, signal: Arc<AtomicUsize>) -> Self {
+        let bar = io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::with_draw_target(
+                Some(u64::from(iterations)),
+                ProgressDrawTarget::stderr_with_hz(10),
+            );
+            if let Ok(style) = ProgressStyle::with_template(
+                "{msg} {wide_bar:.cyan/dim} {pos}/{len} {elapsed} gone, {eta} left",
+            ) {
+                bar.set_style(style.progress_chars("━╸─"));
+            }
+            bar
+        });
+        Self {
+            json,
+            bar,
+            drawn: Instant::now(),
+            signal,
+            headed: false,
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn line(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| say(self.json, line)),
+            None => say(self.json, line),
+        }
+    }
+}
+
+impl Observer for Display {
+    fn iteration(&mut self, progress: &Progress) -> ControlFlow<()> {
+        if let Some(bar) = &self.bar
+            && self.drawn.elapsed() > Duration::from_millis(50)
+        {
+            self.drawn = Instant::now();
+            bar.set_position(u64::from(progress.iteration));
+            bar.set_message(format!(
+                "epoch {}  loss {:.4}",
+                progress.epoch, progress.loss
+            ));
+        }
+        if self.signal.load(Ordering::Relaxed) == 0 {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    }
+
+    fn record(&mut self, record: &Record) {
+        if !self.headed {
+            self.headed = true;
+            self.line(
+                "epoch  iteration  gradient epochs  seconds  train loss  validation loss  accuracy",
+            );
+        }
+        let loss = record
+            .validation_loss
+            .map_or("-".to_owned(), |loss| format!("{loss:.4}"));
+        let accuracy = record.validation_accuracy.map_or("-".to_owned(), percent);
+        self.line(&format!(
+            "{:5}  {:9}  {:15.2}  {:7.1}  {:10.4}  {loss:>15}  {accuracy:>8}",
+            record.epoch,
+            record.iteration,
+            record.gradient_epochs,
+            record.seconds,
+            record.train_loss,
+        ));
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.2} %", 100.0 * share)
+}
+
+/// The table at the end of a run.
+pub fn table(config: &RunConfig, outcome: &Outcome, split: &Split) -> String {
+    let row = |name: &str, tally: &Tally, images: usize| {
+        format!(
+            "{name:<10}  {:>8.4}  {:>8}  {images:>6}\n",
+            tally.mean_loss(),
+            percent(tally.accuracy())
+        )
+    };
+    let mut text = String::from("\n                loss  accuracy  images\n");
+    text.push_str(&row("train", &outcome.train, split.train.len()));
+    if let Some(tally) = &outcome.validation {
+        text.push_str(&row("validation", tally, split.validation.len()));
+    }
+    text.push_str(&row("test", &outcome.test, outcome.test.count as usize));
+    text.push_str(&format!(
+        "\n{} ({} parameters), {}, seed {}: {} epochs, {} iterations, {:.2} gradient epochs in {:.1} s ({:.1} s of it \
+         training); stopped: {}.",
+        config.model.name,
+        config.model.network.parameter_count(),
+        config.optimizer.name(),
+        config.seed,
+        outcome.epochs,
+        outcome.iterations,
+        outcome.gradient_epochs,
+        outcome.seconds,
+        outcome.train_seconds,
+        outcome.stop.describe(),
+    ));
+    text
+}
+
+/// The choices of a run, as `config.json` holds them.
+#[derive(Debug, Serialize)]
+pub struct ConfigFile<'a> {
+    /// The program's version.
+    pub version: &'static str,
+    /// The data.
+    pub dataset: DatasetRecord<'a>,
+    /// `--limit`.
+    pub limit: Option<usize>,
+    /// The instruction set.
+    pub isa: &'static str,
+    /// The rest.
+    #[serde(flatten)]
+    pub run: &'a RunConfig,
+}
+
+/// The data of a run.
+#[derive(Debug, Serialize)]
+pub struct DatasetRecord<'a> {
+    name: &'a str,
+    source: &'a str,
+    train: usize,
+    validation: usize,
+    test: usize,
+}
+
+impl<'a> DatasetRecord<'a> {
+    /// The record of a data set that was split so.
+    pub fn new(dataset: &'a Dataset, split: &Split) -> Self {
+        Self {
+            name: &dataset.name,
+            source: &dataset.source,
+            train: split.train.len(),
+            validation: split.validation.len(),
+            test: dataset.test.len(),
+        }
+    }
+}
+
+/// A run as one JSON object: what `--json` prints.
+#[derive(Debug, Serialize)]
+pub struct RunRecord<'a> {
+    dataset: DatasetRecord<'a>,
+    model: &'a str,
+    parameters: usize,
+    optimizer: OptimizerRecord<'a>,
+    seed: u64,
+    threads: usize,
+    isa: &'static str,
+    epochs: u32,
+    iterations: u32,
+    gradient_epochs: f64,
+    seconds: f64,
+    stop_reason: StopReason,
+    train_loss: f64,
+    validation_accuracy: Option<f64>,
+    test_loss: f64,
+    test_accuracy: f64,
+    collapsed: bool,
+    sha256: Hashes<'a>,
+    history: &'a [Record],
+}
+
+/// How the weights were drawn and updated.
+#[derive(Debug, Serialize)]
+struct OptimizerRecord<'a> {
+    #[serde(flatten)]
+    optimizer: &'a Optimizer,
+    batch: Batch,
+    #[serde(serialize_with = "init_name")]
+    init: Init,
+}
+
+#[derive(Debug, Serialize)]
+struct Hashes<'a> {
+    initial: &'a str,
+    r#final: &'a str,
+}
+
+impl<'a> RunRecord<'a> {
+    /// The record of this run.
+    pub fn new(
+        config: &'a RunConfig,
+        dataset: &'a Dataset,
+        split: &Split,
+        outcome: &'a Outcome,
+    ) -> Self {
+        Self {
+            dataset: DatasetRecord::new(dataset, split),
+            model: &config.model.name,
+            parameters: outcome.parameters.len(),
+            optimizer: OptimizerRecord {
+                optimizer: &config.optimizer,
+                batch: config.batch,
+                init: config.init,
+            },
+            seed: config.seed,
+            threads: config.threads.get(),
+            isa: Isa::current().name(),
+            epochs: outcome.epochs,
+            iterations: outcome.iterations,
+            gradient_epochs: outcome.gradient_epochs,
+            seconds: outcome.seconds,
+            stop_reason: outcome.stop,
+            train_loss: outcome.train.mean_loss(),
+            validation_accuracy: outcome.validation.map(|tally| tally.accuracy()),
+            test_loss: outcome.test.mean_loss(),
+            test_accuracy: outcome.test.accuracy(),
+            collapsed: outcome.collapsed(),
+            sha256: Hashes {
+                initial: &outcome.initial_sha256,
+                r#final: &outcome.final_sha256,
+            },
+            history: &outcome.history,
+        }
+    }
+}

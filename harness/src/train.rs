@@ -1,0 +1,496 @@
+//! One training run: split, steps, epochs, and when to stop.
+//!
+//! The protocol is that of the experiment behind this project: a random split of the training images into training and
+//! validation, decided by the seed; batches in a new random order each epoch; an end when the mean training loss of two
+//! epochs in a row differs by less than a tolerance, or at the maximum.
+//!
+//! ```text
+//! shuffle 0 .. n by the seed; the first n_train images train, the others validate
+//! draw the initial weights
+//! for each epoch:
+//!     shuffle the training images
+//!     for each batch:  one step of the optimiser                     (counted in train_seconds)
+//!     evaluate on the validation images
+//!     stop if |L - L of the epoch before| < tolerance                (L: mean loss of the batches, each before its step)
+//! evaluate on the training and test images
+//! ```
+//!
+//! A run is a value without global state: nothing is printed and no file is touched here. Runs with the same seed share
+//! split, initial weights and order of images, whatever their optimiser, so that they can be compared in pairs.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use secant::optim::{Misuse, Termination};
+use secant::{DropoutKey, Layer, Random, Tally};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::config::{Batch, RunConfig};
+use crate::dataset::{Dataset, hex};
+use crate::engine::Engine;
+use crate::optimizers::{BatchLoss, Stepper};
+
+/// Streams of random numbers under one seed. The order of epoch `e` is stream `ORDER + e`.
+mod stream {
+    pub const SPLIT: u64 = 0;
+    pub const WEIGHTS: u64 = 1;
+    pub const ORDER: u64 = 1 << 32;
+}
+
+/// One line of a run's history, made after each epoch and where a run stops within one.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Record {
+    /// The epoch, from 1.
+    pub epoch: u32,
+    /// Steps so far.
+    pub iteration: u32,
+    /// Gradients of single images so far, over the number of training images; line searches count in full.
+    pub gradient_epochs: f64,
+    /// Seconds in steps so far.
+    pub train_seconds: f64,
+    /// Seconds since the start, evaluation and start-up included.
+    pub seconds: f64,
+    /// Mean loss of the epoch's batches, each before its step.
+    pub train_loss: f64,
+    /// Mean loss of the validation images, if there are any.
+    pub validation_loss: Option<f64>,
+    /// Share of the validation images that came out right.
+    pub validation_accuracy: Option<f64>,
+}
+
+/// Why a run stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// All epochs were made.
+    Epochs,
+    /// All iterations were made.
+    MaxIterations,
+    /// The training loss changed by less than the tolerance.
+    Tolerance,
+    /// The optimiser is at a minimum.
+    Converged,
+    /// The optimiser found no way down.
+    LineSearchFailed,
+    /// The observer asked to stop.
+    Interrupted,
+    /// The loss or a weight is not finite.
+    Diverged,
+}
+
+impl StopReason {
+    /// In words, to go after "stopped:".
+    pub fn describe(self) -> &'static str {
+        match self {
+            StopReason::Epochs => "all epochs done",
+            StopReason::MaxIterations => "all iterations done",
+            StopReason::Tolerance => "the training loss no longer changes",
+            StopReason::Converged => "converged",
+            StopReason::LineSearchFailed => "no step lowers the loss any more",
+            StopReason::Interrupted => "interrupted",
+            StopReason::Diverged => "diverged",
+        }
+    }
+}
+
+/// Where a run stands, after a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// The epoch at work, from 1.
+    pub epoch: u32,
+    /// Steps so far.
+    pub iteration: u32,
+    /// Steps in all, if nothing stops the run before.
+    pub iterations: u32,
+    /// Mean loss of the epoch's batches so far.
+    pub loss: f64,
+}
+
+/// What is told about a run while it goes on.
+pub trait Observer {
+    /// After each step. [`ControlFlow::Break`] stops the run there; it can be continued.
+    fn iteration(&mut self, progress: &Progress) -> ControlFlow<()> {
+        let _ = progress;
+        ControlFlow::Continue(())
+    }
+
+    /// After each epoch, and where a run stops within one.
+    fn record(&mut self, record: &Record) {
+        let _ = record;
+    }
+}
+
+/// Watches nothing.
+impl Observer for () {}
+
+/// How the training images are divided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Split {
+    /// Indices of the images to train on, rising.
+    pub train: Vec<u32>,
+    /// Indices of the images to validate with, rising.
+    pub validation: Vec<u32>,
+}
+
+impl Split {
+    /// Sets a random `share` of `count` images aside, rounded to the nearest number; at least one image trains, and one
+    /// validates unless `share` is 0.
+    pub fn random(count: usize, share: f64, seed: u64) -> Self {
+        let mut indices: Vec<u32> = (0..count as u32).collect();
+        Random::new(seed, stream::SPLIT).shuffle(&mut indices);
+        let wanted = (count as f64 * share).round() as usize;
+        let least = usize::from(share > 0.0);
+        let mut validation =
+            indices.split_off(count - wanted.max(least).min(count.saturating_sub(1)));
+        indices.sort_unstable();
+        validation.sort_unstable();
+        Self {
+            train: indices,
+            validation,
+        }
+    }
+}
+
+/// How a run went.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Why it stopped.
+    pub stop: StopReason,
+    /// Whole epochs made.
+    pub epochs: u32,
+    /// Steps made.
+    pub iterations: u32,
+    /// As in [`Record`].
+    pub gradient_epochs: f64,
+    /// As in [`Record`].
+    pub train_seconds: f64,
+    /// Seconds in all, the last evaluations included.
+    pub seconds: f64,
+    /// Losses and accuracy on the training images, with the last weights and without dropout.
+    pub train: Tally,
+    /// The same on the validation images, if there are any.
+    pub validation: Option<Tally>,
+    /// The same on the test images.
+    pub test: Tally,
+    /// A line for each epoch.
+    pub history: Vec<Record>,
+    /// The last weights. Not to be used when [`Outcome::diverged`].
+    pub parameters: Vec<f32>,
+    /// SHA-256 of the initial weights, as little-endian bytes.
+    pub initial_sha256: String,
+    /// SHA-256 of the last weights.
+    pub final_sha256: String,
+}
+
+impl Outcome {
+    /// Whether the loss or a weight is not finite, so that the weights are of no use.
+    pub fn diverged(&self) -> bool {
+        self.stop == StopReason::Diverged || !self.train.mean_loss().is_finite()
+    }
+
+    /// Whether training went wrong without a doubt: the loss is not finite, or the validation accuracy ended under 50 %
+    /// or more than ten points under its own best. Without validation images the test accuracy stands in.
+    pub fn collapsed(&self) -> bool {
+        let last = self.validation.unwrap_or(self.test).accuracy();
+        let best = self
+            .history
+            .iter()
+            .filter_map(|record| record.validation_accuracy);
+        let best = best.fold(last, f64::max);
+        self.diverged() || last.is_nan() || last < 0.5 || last < best - 0.1
+    }
+}
+
+/// Trains from start to end. Equal to a [`Trainer`] that runs once.
+///
+/// # Errors
+/// [`Misuse`] when a setting of the optimiser is out of range. A run that diverges is no error but an outcome.
+pub fn train(
+    config: &RunConfig,
+    dataset: &Dataset,
+    observer: &mut dyn Observer,
+) -> Result<Outcome, Misuse> {
+    let mut memory = Trainer::memory(config);
+    let mut trainer = Trainer::new(config, dataset, &mut memory)?;
+    trainer.run(observer)?;
+    Ok(trainer.finish())
+}
+
+/// A run that can be stopped and continued.
+pub struct Trainer<'a> {
+    config: &'a RunConfig,
+    dataset: &'a Dataset,
+    engine: Engine,
+    stepper: Box<dyn Stepper + 'a>,
+    split: Split,
+    parameters: Vec<f32>,
+    initial_sha256: String,
+    has_dropout: bool,
+
+    /// The training images in the order of the epoch at work.
+    order: Vec<u32>,
+    /// Whole epochs made.
+    epochs: u32,
+    /// Images of the epoch at work that have been used.
+    position: usize,
+    iterations: u32,
+    sample_gradients: u64,
+    /// Sum over the images of the epoch at work.
+    loss: f64,
+    /// Mean loss of the epoch before.
+    previous_loss: Option<f64>,
+    started: Instant,
+    stepping: Duration,
+    validation: Option<Tally>,
+    history: Vec<Record>,
+    stop: Option<StopReason>,
+}
+
+impl<'a> Trainer<'a> {
+    /// Memory for the optimiser of this run.
+    pub fn memory(config: &RunConfig) -> Vec<f32> {
+        vec![
+            0.0;
+            config
+                .optimizer
+                .memory_len(config.model.network.parameter_count())
+        ]
+    }
+
+    /// A run before its first step; `memory` comes from [`Trainer::memory`].
+    ///
+    /// # Errors
+    /// [`Misuse`] when a setting of the optimiser is out of range.
+    pub fn new(
+        config: &'a RunConfig,
+        dataset: &'a Dataset,
+        memory: &'a mut [f32],
+    ) -> Result<Self, Misuse> {
+        let started = Instant::now();
+        let network = config.model.network;
+        let mut parameters = vec![0.0; network.parameter_count()];
+        network.initialise(
+            config.init,
+            &mut Random::new(config.seed, stream::WEIGHTS),
+            &mut parameters,
+        );
+        let has_dropout = network
+            .layers()
+            .iter()
+            .any(|layer| matches!(layer, Layer::Dropout { .. }));
+        let same_objective = config.batch == Batch::Full && !has_dropout;
+        let images = Arc::clone(&dataset.train);
+        Ok(Self {
+            config,
+            dataset,
+            engine: Engine::new(network, images, dataset.normalisation, config.threads.get()),
+            stepper: config
+                .optimizer
+                .start(parameters.len(), same_objective, memory)?,
+            split: Split::random(dataset.train.len(), config.validation, config.seed),
+            initial_sha256: sha256(&parameters),
+            parameters,
+            has_dropout,
+            order: Vec::new(),
+            epochs: 0,
+            position: 0,
+            iterations: 0,
+            sample_gradients: 0,
+            loss: 0.0,
+            previous_loss: None,
+            started,
+            stepping: Duration::ZERO,
+            validation: None,
+            history: Vec::new(),
+            stop: None,
+        })
+    }
+
+    /// Counts `seconds` from `started`, where loading the data began before.
+    pub fn since(mut self, started: Instant) -> Self {
+        self.started = started;
+        self
+    }
+
+    /// How the training images were divided.
+    pub fn split(&self) -> &Split {
+        &self.split
+    }
+
+    /// Steps of a whole epoch.
+    fn steps_per_epoch(&self) -> u32 {
+        let count = self.split.train.len();
+        count.div_ceil(self.config.batch.size(count)) as u32
+    }
+
+    /// Steps of the whole run, if nothing stops it before.
+    pub fn planned_iterations(&self) -> u32 {
+        let all = self.steps_per_epoch().saturating_mul(self.config.epochs);
+        self.config.max_iterations.map_or(all, |most| most.min(all))
+    }
+
+    /// Runs, or goes on after an interruption, until something stops it.
+    ///
+    /// # Errors
+    /// [`Misuse`] cannot come from a run that [`Trainer::new`] accepted.
+    pub fn run(&mut self, observer: &mut dyn Observer) -> Result<StopReason, Misuse> {
+        let planned = self.planned_iterations();
+        self.stop = self.stop.filter(|stop| *stop != StopReason::Interrupted);
+        loop {
+            if let Some(stop) = self.stop {
+                return Ok(stop);
+            }
+            if self.iterations >= planned {
+                let all = self.epochs >= self.config.epochs;
+                self.stop = Some(if all {
+                    StopReason::Epochs
+                } else {
+                    StopReason::MaxIterations
+                });
+                continue;
+            }
+            let ended = self.step(planned)?;
+            let count = self.split.train.len();
+            let mean = self.loss / self.position as f64;
+            let progress = Progress {
+                epoch: self.epochs + 1,
+                iteration: self.iterations,
+                iterations: planned,
+                loss: mean,
+            };
+            let interrupted = observer.iteration(&progress).is_break();
+            let whole = self.position == count;
+            self.stop = match ended {
+                Some(stop) => Some(stop),
+                None if interrupted => Some(StopReason::Interrupted),
+                None => None,
+            };
+            if whole || self.stop.is_some() || self.iterations >= planned {
+                self.evaluate(mean);
+                let record = self.record(mean);
+                self.history.push(record);
+                observer.record(&record);
+                if !self.parameters.iter().all(|w| w.is_finite()) {
+                    self.stop = Some(StopReason::Diverged);
+                }
+            }
+            if whole {
+                self.epochs += 1;
+                self.position = 0;
+                let change = self.previous_loss.map(|before| (mean - before).abs());
+                if self.stop.is_none()
+                    && change.is_some_and(|change| change < self.config.tolerance)
+                {
+                    self.stop = Some(StopReason::Tolerance);
+                }
+                self.previous_loss = Some(mean);
+            }
+        }
+    }
+
+    /// One step on the next batch.
+    fn step(&mut self, planned: u32) -> Result<Option<StopReason>, Misuse> {
+        let begun = Instant::now();
+        if self.position == 0 {
+            self.order.clone_from(&self.split.train);
+            if self.config.batch != Batch::Full {
+                let stream = stream::ORDER + u64::from(self.epochs);
+                Random::new(self.config.seed, stream).shuffle(&mut self.order);
+            }
+            self.loss = 0.0;
+        }
+        let size = self.config.batch.size(self.order.len());
+        let end = self.order.len().min(self.position + size);
+        let dropout = self.has_dropout.then_some(DropoutKey {
+            seed: self.config.seed,
+            step: self.iterations,
+        });
+        let batch = &self.order[self.position..end];
+        let mut loss = BatchLoss::new(&mut self.engine, batch, dropout, self.parameters.len());
+        let stepped =
+            self.stepper
+                .step(&mut loss, (self.iterations, planned), &mut self.parameters)?;
+        self.sample_gradients += loss.sample_gradients();
+        self.loss += stepped.loss * batch.len() as f64;
+        self.position = end;
+        self.iterations += 1;
+        self.stepping += begun.elapsed();
+        if !stepped.loss.is_finite() {
+            return Ok(Some(StopReason::Diverged));
+        }
+        Ok(stepped.ended.map(|termination| match termination {
+            Termination::NotFinite => StopReason::Diverged,
+            reason if reason.is_converged() => StopReason::Converged,
+            _ => StopReason::LineSearchFailed,
+        }))
+    }
+
+    fn evaluate(&mut self, mean: f64) {
+        if self.split.validation.is_empty() || !mean.is_finite() {
+            self.validation = None;
+        } else {
+            self.validation = Some(
+                self.engine
+                    .evaluate(&self.parameters, &self.split.validation),
+            );
+        }
+    }
+
+    fn record(&self, train_loss: f64) -> Record {
+        Record {
+            epoch: self.epochs + 1,
+            iteration: self.iterations,
+            gradient_epochs: self.gradient_epochs(),
+            train_seconds: self.stepping.as_secs_f64(),
+            seconds: self.started.elapsed().as_secs_f64(),
+            train_loss,
+            validation_loss: self.validation.map(|tally| tally.mean_loss()),
+            validation_accuracy: self.validation.map(|tally| tally.accuracy()),
+        }
+    }
+
+    fn gradient_epochs(&self) -> f64 {
+        self.sample_gradients as f64 / self.split.train.len() as f64
+    }
+
+    /// Evaluates on the training and test images, and hands everything over.
+    pub fn finish(mut self) -> Outcome {
+        let train = self.engine.evaluate(&self.parameters, &self.split.train);
+        drop(self.engine);
+        let images = Arc::clone(&self.dataset.test);
+        let all: Vec<u32> = (0..images.len() as u32).collect();
+        let test = Engine::new(
+            self.config.model.network,
+            images,
+            self.dataset.normalisation,
+            self.config.threads.get(),
+        )
+        .evaluate(&self.parameters, &all);
+        Outcome {
+            stop: self.stop.unwrap_or(StopReason::Interrupted),
+            epochs: self.epochs,
+            iterations: self.iterations,
+            gradient_epochs: self.sample_gradients as f64 / self.split.train.len() as f64,
+            train_seconds: self.stepping.as_secs_f64(),
+            seconds: self.started.elapsed().as_secs_f64(),
+            train,
+            validation: self.validation,
+            test,
+            history: self.history,
+            final_sha256: sha256(&self.parameters),
+            initial_sha256: self.initial_sha256,
+            parameters: self.parameters,
+        }
+    }
+}
+
+/// SHA-256 of numbers as little-endian bytes, in hexadecimal digits.
+pub fn sha256(numbers: &[f32]) -> String {
+    let mut hash = Sha256::new();
+    for number in numbers {
+        hash.update(number.to_le_bytes());
+    }
+    hex(&hash.finalize())
+}
