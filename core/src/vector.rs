@@ -168,6 +168,36 @@ verb! {
     } => (ss, sy, yy)
 }
 
+verb! {
+    /// `(sum_j d_j y_j^2, sum_j s_j^2 / d_j)`: what [`update_diagonal`] needs.
+    diagonal_moments / DiagonalMoments () (d, s, y) () -> (dyy, ssd) (R, R), |fma| {
+        *dyy = fma(d * y, y, *dyy);
+        *ssd = fma(s / d, s, *ssd);
+    } => (dyy, ssd)
+}
+
+verb! {
+    /// `b = w / d;  d = 1 / (b + rho y^2 - (b s)^2 / sbs)`, the result within a factor of 1000 of `1 / b`: the diagonal of
+    /// the BFGS update of the diagonal matrix with elements b.
+    update_diagonal / UpdateDiagonal (w, rho, sbs) (s, y) (d) -> () (), |fma| {
+        let b = w / *d;
+        let bs = b * s;
+        let updated = fma(rho * y, y, b) - bs * bs / sbs;
+        let (least, most) = (R::of(1e-3) / b, R::of(1e3) / b);
+        *d = (R::ONE / updated).larger(least).smaller(most);
+    } => ()
+}
+
+verb! {
+    /// `out = -t w^2 g` with `w = max(1, |x|)`, and returns `sum w^2 g^2`: steepest descent for variables of different size.
+    sized_descent / SizedDescent (t) (x, g) (out) -> (sum) R, |fma| {
+        let weight = R::ONE.larger(x.abs());
+        let weighted = weight * g;
+        *out = -t * weight * weighted;
+        *sum = fma(weighted, weighted, *sum);
+    } => sum
+}
+
 /// The largest magnitude, 0 for an empty slice; a NaN anywhere makes it a NaN.
 pub fn norm_max<R: Real>(x: &[R]) -> R {
     let mut largest = R::ZERO;

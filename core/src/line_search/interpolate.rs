@@ -24,3 +24,14 @@ pub(crate) fn cubic<R: Real>(a: &Probe<R>, b: &Probe<R>) -> R {
     let d2 = if width >= R::ZERO { root } else { -root };
     b.step - width * ((b.slope + d2 - d1) / (b.slope - a.slope + R::of(2.0) * d2))
 }
+/// The minimiser of the parabola through both values and `a`'s slope.
+pub(crate) fn quadratic<R: Real>(a: &Probe<R>, b: &Probe<R>) -> R {
+    let width = b.step - a.step;
+    let secant = (b.value - a.value) / width;
+    a.step + width * (R::HALF * a.slope / (a.slope - secant))
+}
+
+/// Where the line through both slopes crosses zero.
+pub(crate) fn secant<R: Real>(a: &Probe<R>, b: &Probe<R>) -> R {
+    a.step - a.slope * ((b.step - a.step) / (b.slope - a.slope))
+}

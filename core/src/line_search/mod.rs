@@ -3,14 +3,20 @@
 //! | Search | Stops when | Worst case (evaluations) | For |
 //! |---|---|---|---|
 //! | [`Backtracking`] | Armijo | `max_evaluations` | mini-batches, firmware: one evaluation a step almost always |
+//! | [`MoreThuente`] | weak or strong Wolfe | `max_evaluations` | deterministic functions: fewest evaluations |
+//! | [`HagerZhang`] | Wolfe or approximate Wolfe | `max_evaluations` | `f32` down to the rounding error |
 //!
 //! Every search survives a NaN or an infinity at a trial point: it goes closer.
 
 mod backtracking;
 pub mod conditions;
+mod hager_zhang;
 mod interpolate;
+mod more_thuente;
 
 pub use backtracking::Backtracking;
+pub use hager_zhang::HagerZhang;
+pub use more_thuente::{MoreThuente, Slope};
 
 use crate::optim::Misuse;
 use crate::real::Real;
@@ -90,21 +96,49 @@ impl<R: Real> Search<R> {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum LineSearch<R> {
+    /// No search: the step is the direction itself, wherever it leads, unless the function is not finite there. One
+    /// evaluation.
+    Fixed,
     /// [`Backtracking`].
     Backtracking(Backtracking<R>),
+    /// [`MoreThuente`].
+    MoreThuente(MoreThuente<R>),
+    /// [`HagerZhang`].
+    HagerZhang(HagerZhang<R>),
 }
 
 impl<R: Real> LineSearch<R> {
     /// The most evaluations that one search makes.
     pub const fn max_evaluations(&self) -> u32 {
         match self {
+            Self::Fixed => 1,
             Self::Backtracking(search) => search.max_evaluations,
+            Self::MoreThuente(search) => search.max_evaluations,
+            Self::HagerZhang(search) => search.max_evaluations,
         }
     }
 
     pub(crate) fn check(&self) -> Result<(), Misuse> {
         let (setting, inside) = match self {
+            Self::Fixed => return Ok(()),
             Self::Backtracking(search) => ("c1", search.c1 > R::ZERO && search.c1 <= R::HALF),
+            Self::MoreThuente(MoreThuente { c1, c2, .. }) => (
+                "c1 or c2",
+                *c1 > R::ZERO && *c1 <= R::HALF && c2 > c1 && *c2 < R::ONE,
+            ),
+            Self::HagerZhang(HagerZhang {
+                delta,
+                sigma,
+                epsilon,
+                ..
+            }) => (
+                "delta, sigma or epsilon",
+                *delta > R::ZERO
+                    && *delta < R::HALF
+                    && sigma >= delta
+                    && *sigma < R::ONE
+                    && *epsilon >= R::ZERO,
+            ),
         };
         if !inside {
             return Err(Misuse::OutOfRange { setting });
@@ -120,7 +154,18 @@ impl<R: Real> LineSearch<R> {
     /// Looks along `line` from `start`, at step 0 with a negative slope, trying `first` first.
     pub(crate) fn search(&self, start: Probe<R>, first: R, line: &mut impl Line<R>) -> Search<R> {
         match self {
+            Self::Fixed => {
+                let mut search = Search::new(start);
+                let trial = search.probe(first, line);
+                if trial.is_finite() {
+                    search.accept(trial)
+                } else {
+                    search
+                }
+            }
             Self::Backtracking(search) => search.search(start, first, line),
+            Self::MoreThuente(search) => search.search(start, first, line),
+            Self::HagerZhang(search) => search.search(start, first, line),
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use core::ops::ControlFlow;
 
-use super::pair::{Moments, Verdict};
+use super::pair::{Moments, Secant, Verdict};
 use super::termination::{Misuse, Report, Stopping, Termination};
 use crate::line_search::{LineSearch, Probe, Search};
 use crate::objective::Objective;
@@ -16,10 +16,16 @@ use crate::vector;
 pub(crate) trait Metric<R> {
     /// **Overwrites** `direction` with `-H gradient`.
     fn direction(&mut self, gradient: &[R], direction: &mut [R]);
-    /// Learns from a pair. May damp `y` in place. `gradient_norm` is the norm at the start of the step.
-    fn update(&mut self, s: &[R], y: &mut [R], moments: Moments<R>, gradient_norm: R)
-    -> Verdict<R>;
-    /// Whether nothing was learnt yet, so that H is only a guessed number.
+    /// Learns from a pair. May damp `y` in place. `gradient_norm` is the norm at the start of the step. `None` if the
+    /// method keeps no pairs.
+    fn update(
+        &mut self,
+        s: &[R],
+        y: &mut [R],
+        moments: Moments<R>,
+        gradient_norm: R,
+    ) -> Option<Verdict<R>>;
+    /// Whether nothing is known of H, so that the first direction has to be guessed.
     fn is_empty(&self) -> bool;
     /// Forgets everything: `H = scale I`.
     fn reset(&mut self, scale: R);
@@ -45,11 +51,37 @@ pub struct Step<R> {
     pub termination: Option<Termination>,
 }
 
+/// The first direction, while no pair says how long a step should be. It is tried with step length 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum FirstStep<R> {
+    /// `-min(1, length / |g|) g`. `length` is positive; 1 is the usual choice.
+    Length(R),
+    /// `-t w^2 g` with `w = max(1, |x|)` for each variable, so that large variables move in proportion, and
+    /// `t = min(2 |f|, 10 max(1, |x|) |g|) / (w g)^2`: the step that brings a quadratic to zero, but no farther than ten
+    /// times the size of the point.
+    Estimate,
+}
+
+impl<R: Real> FirstStep<R> {
+    pub(crate) fn check(&self) -> Result<(), Misuse> {
+        match *self {
+            Self::Length(length) if !(length > R::ZERO && length.is_finite()) => {
+                Err(Misuse::OutOfRange {
+                    setting: "first_step",
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The settings that all methods share.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings<R> {
     pub line_search: LineSearch<R>,
-    pub first_step: R,
+    pub first_step: FirstStep<R>,
+    pub secant: Secant,
     pub stopping: Stopping<R>,
 }
 
@@ -75,7 +107,8 @@ pub(crate) struct Descent<'m, R> {
     value: R,
     norm: R,
     stale: bool,
-    failures: u32,
+    /// Whether the last search ended at a lower point that was not acceptable.
+    failed: bool,
     stalled: u32,
     termination: Option<Termination>,
     counts: Counts,
@@ -89,6 +122,13 @@ struct Counts {
     accepted: u32,
     damped: u32,
     skipped: u32,
+}
+
+/// Value and gradient norm where a step began.
+#[derive(Clone, Copy)]
+struct Before<R> {
+    value: R,
+    norm: R,
 }
 
 /// How a search along a direction ended.
@@ -127,7 +167,7 @@ impl<'m, R: Real> Descent<'m, R> {
             value: R::NAN,
             norm: R::NAN,
             stale: true,
-            failures: 0,
+            failed: false,
             stalled: 0,
             termination: None,
             counts: Counts::default(),
@@ -144,7 +184,7 @@ impl<'m, R: Real> Descent<'m, R> {
     /// Forgets the value and the gradient, which belong to another function or another point, but not the counts.
     pub fn objective_changed(&mut self) {
         self.stale = true;
-        self.failures = 0;
+        self.failed = false;
         self.stalled = 0;
         self.termination = None;
     }
@@ -169,62 +209,45 @@ impl<'m, R: Real> Descent<'m, R> {
             return self.report_step(R::ZERO, None);
         }
 
-        let norm_before = self.norm;
-        let value_before = self.value;
+        let before = Before {
+            value: self.value,
+            norm: self.norm,
+        };
         let mut fresh = metric.is_empty();
         loop {
             if fresh {
-                metric.reset(self.first_scale(settings.first_step));
+                metric.reset(self.first_direction(settings.first_step, x));
             }
-            metric.direction(self.gradient, self.direction);
+            if !metric.is_empty() {
+                metric.direction(self.gradient, self.direction);
+            }
             let slope = vector::dot(self.gradient, self.direction);
             let downhill = slope < R::ZERO && slope.is_finite();
             if !downhill && !fresh {
                 self.restart(&mut fresh);
                 continue;
             }
-            match self.move_along(slope, settings, objective, x) {
-                Move::Made(probe) => {
-                    self.failures = 0;
-                    return self.arrive(
-                        probe,
-                        metric,
-                        x,
-                        norm_before,
-                        value_before,
-                        &settings.stopping,
-                    );
-                }
-                Move::Lower(probe) if self.failures == 0 => {
-                    self.failures = 1;
-                    let step = self.arrive(
-                        probe,
-                        metric,
-                        x,
-                        norm_before,
-                        value_before,
-                        &settings.stopping,
-                    );
-                    metric.reset(R::ONE);
-                    return step;
-                }
-                Move::Lower(probe) => {
-                    self.termination = Some(self.failure(slope));
-                    return self.arrive(
-                        probe,
-                        metric,
-                        x,
-                        norm_before,
-                        value_before,
-                        &settings.stopping,
-                    );
-                }
+            let (probe, failed) = match self.move_along(slope, settings, objective, x) {
+                Move::Made(probe) => (probe, false),
+                Move::Lower(probe) => (probe, true),
                 Move::None if fresh => {
                     self.termination = Some(self.failure(slope));
                     return self.report_step(R::ZERO, None);
                 }
-                Move::None => self.restart(&mut fresh),
+                Move::None => {
+                    self.restart(&mut fresh);
+                    continue;
+                }
+            };
+            if failed && self.failed {
+                self.termination = Some(self.failure(slope));
             }
+            self.failed = failed;
+            let step = self.arrive(probe, metric, x, before, settings);
+            if failed {
+                metric.reset(R::ONE);
+            }
+            return step;
         }
     }
 
@@ -233,9 +256,26 @@ impl<'m, R: Real> Descent<'m, R> {
         self.counts.restarts += 1;
     }
 
-    /// The number h of the first direction `-h g`, which is then tried with step 1: `min(1, first / |g|)`.
-    fn first_scale(&self, first: R) -> R {
-        R::ONE.smaller(first / self.norm)
+    /// Writes the first direction, and returns the h for which it is most like `-h g`.
+    fn first_direction(&mut self, rule: FirstStep<R>, x: &[R]) -> R {
+        let careful = |length: R| R::ONE.smaller(length / self.norm);
+        let mut t = match rule {
+            FirstStep::Length(length) => careful(length),
+            FirstStep::Estimate => {
+                let weighted = vector::sized_descent(R::ONE, x, self.gradient, self.direction);
+                let size = R::of(10.0) * R::ONE.larger(vector::norm2(x));
+                (R::of(2.0) * self.value.abs()).smaller(size * self.norm) / weighted
+            }
+        };
+        let usable = t > R::ZERO && t.is_finite();
+        if let (FirstStep::Estimate, true) = (rule, usable) {
+            vector::sized_descent(t, x, self.gradient, self.direction);
+        } else {
+            t = if usable { t } else { careful(R::ONE) };
+            vector::negate(self.gradient, self.direction);
+            vector::scale(t, self.direction);
+        }
+        t
     }
 
     /// What it means that nothing acceptable was found along a direction with this slope.
@@ -367,27 +407,31 @@ impl<'m, R: Real> Descent<'m, R> {
         probe: Probe<R>,
         metric: &mut M,
         x: &[R],
-        norm_before: R,
-        value_before: R,
-        stopping: &Stopping<R>,
+        before: Before<R>,
+        settings: &Settings<R>,
     ) -> Step<R> {
+        let stopping = &settings.stopping;
         self.value = probe.value;
         self.counts.iterations = self.counts.iterations.saturating_add(1);
         let (ss, sy, yy) = vector::difference(x, self.gradient, self.old_point, self.old_gradient);
-        let verdict = metric.update(
-            self.old_point,
-            self.old_gradient,
-            Moments { ss, sy, yy },
-            norm_before,
-        );
+        let moments = Moments { ss, sy, yy };
+        let slope = vector::dot(self.gradient, self.old_point);
+        let values = [before.value, self.value];
+        let moments = settings
+            .secant
+            .correct(values, slope, moments, self.old_gradient);
+        let verdict = metric.update(self.old_point, self.old_gradient, moments, before.norm);
         let count = match verdict {
-            Verdict::Accepted => &mut self.counts.accepted,
-            Verdict::Damped { .. } => &mut self.counts.damped,
-            Verdict::Skipped(_) => &mut self.counts.skipped,
+            Some(Verdict::Accepted) => Some(&mut self.counts.accepted),
+            Some(Verdict::Damped { .. }) => Some(&mut self.counts.damped),
+            Some(Verdict::Skipped(_)) => Some(&mut self.counts.skipped),
+            None => None,
         };
-        *count = count.saturating_add(1);
+        if let Some(count) = count {
+            *count = count.saturating_add(1);
+        }
 
-        if self.value < value_before || self.norm < self.smallest_norm {
+        if self.value < before.value || self.norm < self.smallest_norm {
             self.stalled = 0;
         } else {
             self.stalled += 1;
@@ -398,7 +442,7 @@ impl<'m, R: Real> Descent<'m, R> {
             self.check_gradient(stopping, x);
         }
         if self.termination.is_none() {
-            let change = (self.value - value_before).abs();
+            let change = (self.value - before.value).abs();
             if stopping.value_tolerance > R::ZERO
                 && change <= stopping.value_tolerance * R::ONE.larger(self.value.abs())
             {
@@ -414,7 +458,7 @@ impl<'m, R: Real> Descent<'m, R> {
                 self.termination = Some(Termination::NoiseLevel);
             }
         }
-        self.report_step(probe.step, Some(verdict))
+        self.report_step(probe.step, verdict)
     }
 
     fn report_step(&self, step_length: R, verdict: Option<Verdict<R>>) -> Step<R> {
@@ -472,18 +516,23 @@ impl<'m, R: Real> Descent<'m, R> {
     }
 }
 
+/// Refuses another dimension than n.
+pub(crate) fn check_dimension(n: usize, found: usize) -> Result<(), Misuse> {
+    if found == n {
+        Ok(())
+    } else {
+        Err(Misuse::WrongDimension { expected: n, found })
+    }
+}
+
 /// Refuses slices and objectives of another dimension than n.
 pub(crate) fn check_dimensions<R: Real>(
     n: usize,
     objective: &impl Objective<R>,
     x: &[R],
 ) -> Result<(), Misuse> {
-    for found in [objective.dimension(), x.len()] {
-        if found != n {
-            return Err(Misuse::WrongDimension { expected: n, found });
-        }
-    }
-    Ok(())
+    check_dimension(n, objective.dimension())?;
+    check_dimension(n, x.len())
 }
 
 /// Refuses memory that is too short, and cuts it to what is needed.
@@ -493,3 +542,89 @@ pub(crate) fn check_memory<R>(memory: &mut [R], needed: usize) -> Result<&mut [R
         .get_mut(..needed)
         .ok_or(Misuse::MemoryTooShort { needed, given })
 }
+
+/// The public face of a method whose state is `dimension`, `settings`, `descent` and the metric named here.
+macro_rules! descent_methods {
+    ($metric:ident, $real:ident) => {
+        /// Runs from `x` until a rule of [`Stopping`](crate::optim::Stopping) ends it; `x` then is the best point seen.
+        /// Forgets all that earlier runs taught.
+        ///
+        /// # Errors
+        /// [`Misuse`] when a length is wrong. Not converging is not an error: see [`Report::termination`].
+        pub fn minimize(
+            &mut self,
+            objective: &mut impl Objective<$real>,
+            x: &mut [$real],
+        ) -> Result<Report<$real>, Misuse> {
+            self.minimize_with(objective, x, |_, _| ControlFlow::Continue(()))
+        }
+
+        /// [`minimize`](Self::minimize), calling `callback` with each step and its point; [`ControlFlow::Break`] ends the
+        /// run.
+        ///
+        /// # Errors
+        /// As [`minimize`](Self::minimize).
+        pub fn minimize_with(
+            &mut self,
+            objective: &mut impl Objective<$real>,
+            x: &mut [$real],
+            callback: impl FnMut(&Step<$real>, &[$real]) -> ControlFlow<()>,
+        ) -> Result<Report<$real>, Misuse> {
+            check_dimensions(self.dimension, objective, x)?;
+            let Self {
+                settings,
+                descent,
+                $metric,
+                ..
+            } = self;
+            Ok(descent.minimize(settings, $metric, objective, x, callback))
+        }
+
+        /// One iteration from `x`, which it moves. Once a step has ended the run, further steps do nothing until
+        /// [`objective_changed`](Self::objective_changed) or [`reset`](Self::reset).
+        ///
+        /// Evaluates at most `2 (w + 1) + 1` times, w being the line search's worst case: it may have to start anew at `x`,
+        /// may try steepest descent as well, and may return to the lowest point of either search.
+        ///
+        /// # Errors
+        /// [`Misuse`] when a length is wrong.
+        pub fn step(
+            &mut self,
+            objective: &mut impl Objective<$real>,
+            x: &mut [$real],
+        ) -> Result<Step<$real>, Misuse> {
+            check_dimensions(self.dimension, objective, x)?;
+            Ok(self
+                .descent
+                .step(&self.settings, &mut self.$metric, objective, x))
+        }
+
+        /// Says that the next [`step`](Self::step) meets another objective, or another point, than the last one left: it
+        /// evaluates anew at `x`, so that both gradients of its pair come from the same objective. Keeps what earlier steps
+        /// taught, and the counts, and lifts a termination.
+        pub fn objective_changed(&mut self) {
+            self.descent.objective_changed();
+        }
+
+        /// Puts the best point since the last change of objective into `x`, and reports on all steps since the last reset.
+        ///
+        /// # Errors
+        /// [`Misuse`] when the length is wrong.
+        pub fn finish(&mut self, x: &mut [$real]) -> Result<Report<$real>, Misuse> {
+            check_dimension(self.dimension, x.len())?;
+            Ok(self.descent.finish(x))
+        }
+
+        /// Forgets what was learnt, the counts and the point.
+        pub fn reset(&mut self) {
+            self.descent.reset();
+            self.$metric.reset($real::ONE);
+        }
+
+        /// The gradient at the point that the last step left.
+        pub fn gradient(&self) -> &[$real] {
+            self.descent.gradient()
+        }
+    };
+}
+pub(crate) use descent_methods;

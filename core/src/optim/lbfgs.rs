@@ -2,12 +2,15 @@
 
 use core::ops::ControlFlow;
 
-use super::descent::{Descent, Metric, Settings, Step, check_dimensions, check_memory};
-use super::history::History;
-use super::pair::Curvature;
+use super::descent::{
+    Descent, FirstStep, Metric, Settings, Step, check_dimension, check_dimensions, check_memory,
+    descent_methods,
+};
+use super::history::{History, Scaling};
+use super::pair::{Curvature, Secant};
 use super::termination::{Misuse, Report, Stopping};
-use super::two_loop::Pair;
-use crate::line_search::{Backtracking, LineSearch};
+use super::two_loop::{Initial, Pair};
+use crate::line_search::{Backtracking, LineSearch, MoreThuente};
 use crate::objective::Objective;
 use crate::real::Real;
 
@@ -17,30 +20,64 @@ use crate::real::Real;
 pub struct LbfgsConfig<R> {
     /// How far to go along each direction.
     pub line_search: LineSearch<R>,
-    /// Which pairs are stored.
+    /// What y is. Default [`Secant::Values`].
+    pub secant: Secant,
+    /// H0. Default [`Scaling::Diagonal`].
+    pub scaling: Scaling,
+    /// Which pairs are stored. Default [`Curvature::skip`].
     pub curvature: Curvature<R>,
-    /// The length of the first step that is tried while there are no pairs, if it is shorter than the gradient: the
-    /// direction is then `-min(1, first_step / |g|) g`. Default 1, positive.
-    pub first_step: R,
+    /// The first direction. Default [`FirstStep::Estimate`].
+    pub first_step: FirstStep<R>,
     /// When to stop.
     pub stopping: Stopping<R>,
 }
 
 impl<R: Real> Default for LbfgsConfig<R> {
+    /// For deterministic functions: fewest evaluations.
     fn default() -> Self {
         Self {
-            line_search: LineSearch::Backtracking(Backtracking::default()),
+            line_search: LineSearch::MoreThuente(MoreThuente::default()),
+            secant: Secant::Values,
+            scaling: Scaling::Diagonal,
             curvature: Curvature::skip(),
-            first_step: R::ONE,
+            first_step: FirstStep::Estimate,
             stopping: Stopping::default(),
+        }
+    }
+}
+
+impl<R: Real> LbfgsConfig<R> {
+    /// The textbook's method: weak Wolfe with c2 = 0.9, `y` the difference of gradients, `H0 = (s . y / y . y) I`, a first
+    /// step of length 1.
+    pub fn classic() -> Self {
+        Self {
+            line_search: LineSearch::MoreThuente(MoreThuente {
+                c2: R::of(0.9),
+                ..MoreThuente::default()
+            }),
+            secant: Secant::Gradients,
+            scaling: Scaling::Scalar,
+            first_step: FirstStep::Length(R::ONE),
+            ..Self::default()
+        }
+    }
+
+    /// For one step on each of many noisy objectives: [`classic`](Self::classic) with Armijo backtracking (one evaluation a
+    /// step, mostly), Powell damping, and no rule to stop. See [`Lbfgs::objective_changed`].
+    pub fn mini_batch() -> Self {
+        Self {
+            line_search: LineSearch::Backtracking(Backtracking::default()),
+            curvature: Curvature::damp(),
+            stopping: Stopping::never(),
+            ..Self::classic()
         }
     }
 }
 
 /// L-BFGS with at most M pairs, in memory that the caller lends.
 ///
-/// Each iteration goes along `-H g`, where H is the [two-loop recursion](super::two_loop) over the newest M pairs with
-/// `H0 = (s . y / y . y) I` of the newest; costs `4 M n` fused multiply-adds beside the evaluations; and allocates nothing.
+/// Each iteration goes along `-H g`, where H is the [two-loop recursion](super::two_loop) over the newest M pairs and
+/// the H0 of [`Scaling`]; costs `4 M n` fused multiply-adds beside the evaluations; and allocates nothing.
 ///
 /// If no acceptable step is found, the pairs are dropped and steepest descent is tried once before giving up.
 ///
@@ -73,11 +110,10 @@ impl<R: Real> Default for LbfgsConfig<R> {
 ///
 /// ```
 /// use secant::objective;
-/// use secant::optim::{Curvature, Lbfgs, LbfgsConfig, Stopping};
+/// use secant::optim::{Lbfgs, LbfgsConfig};
 ///
-/// let config = LbfgsConfig { curvature: Curvature::damp(), stopping: Stopping::never(), ..LbfgsConfig::default() };
 /// let mut memory = [0.0; Lbfgs::<4>::memory_len(1)];
-/// let mut lbfgs = Lbfgs::<4>::new(config, 1, &mut memory)?;
+/// let mut lbfgs = Lbfgs::<4>::new(LbfgsConfig::mini_batch(), 1, &mut memory)?;
 /// let mut x = [5.0f32];
 /// for batch in [0.9f32, 1.1, 1.0, 1.05, 0.95] {
 ///     let mut loss = objective::from_fn(1, |x: &[f32], g: &mut [f32]| {
@@ -99,7 +135,7 @@ pub struct Lbfgs<'m, const M: usize, R: Real = f32> {
 }
 
 impl<'m, const M: usize, R: Real> Lbfgs<'m, M, R> {
-    /// Numbers of memory for n variables: `(2 M + 5) n`.
+    /// Numbers of memory for n variables: `(2 M + 6) n`.
     pub const fn memory_len(n: usize) -> usize {
         Descent::<R>::memory_len(n) + History::<M, R>::memory_len(n)
     }
@@ -116,104 +152,33 @@ impl<'m, const M: usize, R: Real> Lbfgs<'m, M, R> {
     ) -> Result<Self, Misuse> {
         config.line_search.check()?;
         config.curvature.check()?;
-        if !(config.first_step > R::ZERO && config.first_step.is_finite()) {
-            return Err(Misuse::OutOfRange {
-                setting: "first_step",
-            });
-        }
+        config.first_step.check()?;
         let memory = check_memory(memory, Self::memory_len(dimension))?;
         let (descent, memory) = Descent::new(dimension, memory);
-        let history = History::new(config.curvature, dimension, memory);
         let LbfgsConfig {
             line_search,
+            secant,
+            scaling,
+            curvature,
             first_step,
             stopping,
-            ..
         } = config;
+        let history = History::new(curvature, scaling, dimension, memory);
+        let settings = Settings {
+            line_search,
+            first_step,
+            secant,
+            stopping,
+        };
         Ok(Self {
             dimension,
-            settings: Settings {
-                line_search,
-                first_step,
-                stopping,
-            },
+            settings,
             descent,
             history,
         })
     }
 
-    /// Runs from `x` until a rule of [`Stopping`] ends it; `x` then is the best point seen. Starts without pairs.
-    ///
-    /// # Errors
-    /// [`Misuse`] when a length is wrong. Not converging is not an error: see [`Report::termination`].
-    pub fn minimize(
-        &mut self,
-        objective: &mut impl Objective<R>,
-        x: &mut [R],
-    ) -> Result<Report<R>, Misuse> {
-        self.minimize_with(objective, x, |_, _| ControlFlow::Continue(()))
-    }
-
-    /// [`minimize`](Self::minimize), calling `callback` with each step and its point; [`ControlFlow::Break`] ends the run.
-    ///
-    /// # Errors
-    /// As [`minimize`](Self::minimize).
-    pub fn minimize_with(
-        &mut self,
-        objective: &mut impl Objective<R>,
-        x: &mut [R],
-        callback: impl FnMut(&Step<R>, &[R]) -> ControlFlow<()>,
-    ) -> Result<Report<R>, Misuse> {
-        check_dimensions(self.dimension, objective, x)?;
-        Ok(self
-            .descent
-            .minimize(&self.settings, &mut self.history, objective, x, callback))
-    }
-
-    /// One iteration from `x`, which it moves. Once a step has ended the run, further steps do nothing until
-    /// [`objective_changed`](Self::objective_changed) or [`reset`](Self::reset).
-    ///
-    /// Evaluates at most `2 (line search's worst case + 1) + 1` times: it may have to start anew at `x` and may try steepest
-    /// descent as well.
-    ///
-    /// # Errors
-    /// [`Misuse`] when a length is wrong.
-    pub fn step(
-        &mut self,
-        objective: &mut impl Objective<R>,
-        x: &mut [R],
-    ) -> Result<Step<R>, Misuse> {
-        check_dimensions(self.dimension, objective, x)?;
-        Ok(self
-            .descent
-            .step(&self.settings, &mut self.history, objective, x))
-    }
-
-    /// Says that the next [`step`](Self::step) meets another objective, or another point, than the last one left. Keeps the
-    /// pairs and the counts, and lifts a termination.
-    pub fn objective_changed(&mut self) {
-        self.descent.objective_changed();
-    }
-
-    /// Puts the best point since the last change of objective into `x`, and reports on all steps since the last reset.
-    ///
-    /// # Errors
-    /// [`Misuse`] when the length is wrong.
-    pub fn finish(&mut self, x: &mut [R]) -> Result<Report<R>, Misuse> {
-        if x.len() != self.dimension {
-            return Err(Misuse::WrongDimension {
-                expected: self.dimension,
-                found: x.len(),
-            });
-        }
-        Ok(self.descent.finish(x))
-    }
-
-    /// Forgets pairs, counts and point.
-    pub fn reset(&mut self) {
-        self.descent.reset();
-        self.history.reset(R::ONE);
-    }
+    descent_methods!(history, R);
 
     /// Forgets the pairs only.
     pub fn forget_pairs(&mut self) {
@@ -225,13 +190,8 @@ impl<'m, const M: usize, R: Real> Lbfgs<'m, M, R> {
         self.history.pairs()
     }
 
-    /// h of `H0 = h I`.
-    pub fn initial_scale(&self) -> R {
-        self.history.scale()
-    }
-
-    /// The gradient at the current point.
-    pub fn gradient(&self) -> &[R] {
-        self.descent.gradient()
+    /// H0: what [`pairs`](Self::pairs) start from.
+    pub fn initial(&self) -> Initial<'_, R> {
+        self.history.initial()
     }
 }

@@ -4,7 +4,9 @@
 //! at a time (`step`). All memory is lent by the caller, and its length is a `const fn` of the dimension.
 
 pub mod adam;
+mod bfgs;
 mod descent;
+mod gradient_descent;
 mod history;
 mod lbfgs;
 mod pair;
@@ -13,8 +15,11 @@ mod termination;
 pub mod two_loop;
 
 pub use adam::{Adam, AdamConfig, Decay};
-pub use descent::Step;
+pub use bfgs::{Bfgs, BfgsConfig};
+pub use descent::{FirstStep, Step};
+pub use gradient_descent::{GradientDescent, GradientDescentConfig, StepRule};
+pub use history::Scaling;
 pub use lbfgs::{Lbfgs, LbfgsConfig};
-pub use pair::{Curvature, Skip, Verdict};
+pub use pair::{Curvature, Secant, Skip, Verdict};
 pub use schedule::{Decline, Schedule};
 pub use termination::{Misuse, Report, Stopping, Termination};

@@ -98,6 +98,54 @@ impl<R: Real> Curvature<R> {
     }
 }
 
+/// What the change of the gradient is taken to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Secant {
+    /// `y = g - g_before`: the curvature averaged over the step.
+    Gradients,
+    /// `y = t (g - g_before)`: the curvature at the *end* of the step, of the cubic through both values and slopes.
+    ///
+    /// ```text
+    /// t = 1 + (6 (f_before - f) + 3 (g_before + g) . s) / (s . y), within [0.2, 4]
+    /// ```
+    ///
+    /// For a quadratic t = 1. Saves about a tenth of the evaluations on functions that are not. Where the difference of
+    /// the values is rounding error it has no effect. Not for noisy values, such as those of mini-batches. Source:
+    /// M. Biggs, *A note on minimization algorithms which make use of non-quadratic properties of the objective function*,
+    /// J. Inst. Maths Applics 12 (1973).
+    Values,
+}
+
+impl Secant {
+    /// Corrects y, and the moments with it. `slope` is `g . s` at the end of the step.
+    pub(crate) fn correct<R: Real>(
+        self,
+        values: [R; 2],
+        slope: R,
+        moments: Moments<R>,
+        y: &mut [R],
+    ) -> Moments<R> {
+        let [before, after] = values;
+        let Moments { ss, sy, yy } = moments;
+        let noise = R::of(240.0) * R::EPSILON * before.abs().larger(after.abs());
+        if self == Self::Gradients || sy <= noise || sy.is_nan() {
+            return moments;
+        }
+        let slope_before = slope - sy;
+        let excess = R::of(6.0) * (before - after) + R::of(3.0) * (slope_before + slope);
+        let t = (R::ONE + excess / sy)
+            .larger(R::of(0.2))
+            .smaller(R::of(4.0));
+        vector::scale(t, y);
+        Moments {
+            ss,
+            sy: t * sy,
+            yy: t * t * yy,
+        }
+    }
+}
+
 /// The three sums that every judgement is made of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moments<R> {
