@@ -4,7 +4,8 @@
 //! condition holds on the *same* batch, and makes its pair of the two gradients there: differences between batches never
 //! pass for curvature. The pairs of earlier batches stay.
 
-use secant::optim::{Curvature, Lbfgs, LbfgsConfig, Misuse, Stopping, Termination};
+use secant::line_search::{Backtracking, LineSearch};
+use secant::optim::{Curvature, FirstStep, Lbfgs, LbfgsConfig, Misuse, Stopping, Termination};
 use serde::Serialize;
 
 use super::{BatchLoss, Stepped, Stepper};
@@ -48,14 +49,15 @@ impl LbfgsSettings {
         memory: &'m mut [f32],
     ) -> Result<Box<dyn Stepper + 'm>, Misuse> {
         let config = LbfgsConfig {
-            first_step: self.first_step,
+            line_search: LineSearch::Backtracking(Backtracking::default()),
+            first_step: FirstStep::Length(self.first_step),
             curvature: if self.damping {
                 Curvature::damp()
             } else {
                 Curvature::skip()
             },
             stopping: Stopping::never(),
-            ..LbfgsConfig::default()
+            ..LbfgsConfig::classic()
         };
         Ok(with_history!(self.history, M => Box::new(Running {
             lbfgs: Lbfgs::<M>::new(config, n, memory)?,
