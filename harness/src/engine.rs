@@ -169,12 +169,19 @@ impl Engine {
             worker.thread().unpark();
         }
         self.shared.take_chunks(&mut self.workspace);
+        let mut spins = 0;
         while self.shared.done.load(Ordering::Acquire) < chunks {
             assert!(
                 !self.shared.failed.load(Ordering::Acquire),
                 "a worker thread has panicked"
             );
-            std::hint::spin_loop();
+            if spins < SPINS {
+                spins += 1;
+                std::hint::spin_loop();
+            } else {
+                // On a busy machine the missing chunk may belong to a thread that waits for this processor.
+                thread::yield_now();
+            }
         }
     }
 }
