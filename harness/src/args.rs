@@ -9,7 +9,10 @@ use secant::Init;
 use crate::config::{Batch, RunConfig, ScheduleName};
 use crate::error::Error;
 use crate::model::Model;
-use crate::optimizers::{AdamSettings, LARGEST_HISTORY, LbfgsSettings, Optimizer};
+use crate::optimizers::{
+    AdamSettings, CurvatureName, LARGEST_HISTORY, LbfgsSettings, LineSearchName, Optimizer,
+    ScalingName,
+};
 
 /// Trains small convolutional networks with first- and second-order optimisers, to the same bits everywhere.
 #[derive(Debug, Parser)]
@@ -119,55 +122,63 @@ pub struct TrainArgs {
     )]
     pub optimizer: OptimizerName,
 
-    /// Images a step, or 'full' for all of them [default: 64 for adam, 512 for lbfgs]
+    /// Images a step, or 'full' for all of them [default: 64, lbfgs 512]
     #[arg(long, value_name = "B|full", help_heading = "Optimiser")]
     pub batch: Option<Batch>,
 
-    /// Learning rate of adam; length of lbfgs's very first step [default: 0.005 for adam, 0.1 for lbfgs]
+    /// Learning rate; for lbfgs the length of the very first step [default: 0.005, lbfgs 0.1]
     #[arg(long, value_name = "X", value_parser = positive, help_heading = "Optimiser")]
     pub learning_rate: Option<f32>,
 
-    /// How adam's learning rate falls over the run [default: linear]
-    #[arg(long, value_name = "NAME", help_heading = "Optimiser")]
+    /// How the learning rate falls over the run [default: linear]
+    #[arg(long, value_name = "NAME", help_heading = "Adam")]
     pub schedule: Option<ScheduleName>,
 
-    /// Share of the run in which adam's learning rate rises from zero first [default: 0]
-    #[arg(long, value_name = "F", value_parser = share, help_heading = "Optimiser")]
+    /// Share of the run in which the learning rate rises from zero first [default: 0]
+    #[arg(long, value_name = "F", value_parser = share, help_heading = "Adam")]
     pub warm_up: Option<f32>,
 
-    /// Decay of adam's first moment [default: 0.9]
-    #[arg(long, value_name = "F", value_parser = share, help_heading = "Optimiser")]
-    pub beta1: Option<f32>,
-
-    /// Decay of adam's second moment [default: 0.999]
-    #[arg(long, value_name = "F", value_parser = share, help_heading = "Optimiser")]
-    pub beta2: Option<f32>,
-
-    /// Added to the root of adam's second moment [default: 1e-8]
-    #[arg(long, value_name = "X", value_parser = positive, help_heading = "Optimiser")]
-    pub epsilon: Option<f32>,
-
-    /// Weight decay of adam [default: 0]
-    #[arg(long, value_name = "X", value_parser = not_negative, help_heading = "Optimiser")]
+    /// Weight decay [default: 0]
+    #[arg(long, value_name = "X", value_parser = not_negative, help_heading = "Adam")]
     pub weight_decay: Option<f32>,
 
     /// Apply the weight decay apart from the gradient (AdamW)
-    #[arg(long, help_heading = "Optimiser")]
+    #[arg(long, help_heading = "Adam")]
     pub decoupled: bool,
 
-    /// Use Nesterov's momentum in adam
-    #[arg(long, help_heading = "Optimiser")]
+    /// Use Nesterov's momentum
+    #[arg(long, help_heading = "Adam")]
     pub nesterov: bool,
 
-    /// Pairs that lbfgs keeps, 1 to 32 [default: 10]
-    #[arg(long, value_name = "M", value_parser = history, help_heading = "Optimiser")]
+    /// Decay of the first moment [default: 0.9]
+    #[arg(long, value_name = "F", value_parser = share, help_heading = "Adam")]
+    pub beta1: Option<f32>,
+
+    /// Decay of the second moment [default: 0.999]
+    #[arg(long, value_name = "F", value_parser = share, help_heading = "Adam")]
+    pub beta2: Option<f32>,
+
+    /// Added to the root of the second moment [default: 1e-8]
+    #[arg(long, value_name = "X", value_parser = positive, help_heading = "Adam")]
+    pub epsilon: Option<f32>,
+
+    /// Pairs kept, 1 to 32 [default: 10]
+    #[arg(long, value_name = "M", value_parser = history, help_heading = "L-BFGS")]
     pub history: Option<usize>,
 
-    /// What lbfgs does with a pair of too little curvature [default: damp for mini-batches, skip for full batches]
-    #[arg(long, value_name = "RULE", help_heading = "Optimiser")]
+    /// What ends a line search [default: armijo, full batches wolfe]
+    #[arg(long, value_name = "NAME", help_heading = "L-BFGS")]
+    pub line_search: Option<LineSearchName>,
+
+    /// What becomes of a pair of too little curvature [default: damp, full batches skip]
+    #[arg(long, value_name = "NAME", help_heading = "L-BFGS")]
     pub curvature: Option<CurvatureName>,
 
-    /// Most passes over the training images [default: 10, or 100 with --batch full]
+    /// The matrix that the pairs start from [default: scalar, full batches diagonal]
+    #[arg(long, value_name = "NAME", help_heading = "L-BFGS")]
+    pub scaling: Option<ScalingName>,
+
+    /// Most passes over the training images [default: 10, full batches 100]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "When to stop")]
     pub epochs: Option<u32>,
 
@@ -247,15 +258,6 @@ impl From<InitName> for Init {
     }
 }
 
-/// Names for `--curvature`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum CurvatureName {
-    /// Leave it out
-    Skip,
-    /// Keep it, damped (Powell)
-    Damp,
-}
-
 impl TrainArgs {
     /// Checks the options against each other and fills in what depends on others.
     ///
@@ -273,7 +275,9 @@ impl TrainArgs {
                     "lbfgs",
                     &[
                         ("--history", self.history.is_some()),
+                        ("--line-search", self.line_search.is_some()),
                         ("--curvature", self.curvature.is_some()),
+                        ("--scaling", self.scaling.is_some()),
                     ],
                 )?;
                 if self.decoupled && self.weight_decay.is_none() {
@@ -308,14 +312,25 @@ impl TrainArgs {
                         ("--nesterov", self.nesterov),
                     ],
                 )?;
-                let rule = self.curvature.unwrap_or(match batch {
-                    Batch::Full => CurvatureName::Skip,
-                    Batch::Size(_) => CurvatureName::Damp,
-                });
+                let full = batch == Batch::Full;
                 Optimizer::Lbfgs(LbfgsSettings {
                     history: self.history.unwrap_or(10),
+                    line_search: self.line_search.unwrap_or(if full {
+                        LineSearchName::Wolfe
+                    } else {
+                        LineSearchName::Armijo
+                    }),
+                    curvature: self.curvature.unwrap_or(if full {
+                        CurvatureName::Skip
+                    } else {
+                        CurvatureName::Damp
+                    }),
+                    scaling: self.scaling.unwrap_or(if full {
+                        ScalingName::Diagonal
+                    } else {
+                        ScalingName::Scalar
+                    }),
                     first_step: self.learning_rate.unwrap_or(0.1),
-                    damping: rule == CurvatureName::Damp,
                 })
             }
         };

@@ -49,7 +49,7 @@ pub fn curves(title: &str, history: &[Record]) -> Result<String, Box<dyn Error>>
         let root = root.titled(title, ("sans-serif", 18))?;
         let (left, right) = root.split_horizontally(SIZE.0 / 2);
         panel(&left, "loss", &losses)?;
-        panel(&right, "accuracy (%)", &accuracies)?;
+        panel(&right, "validation accuracy (%)", &accuracies)?;
         root.present()?;
     }
     Ok(svg)
@@ -77,6 +77,13 @@ fn panel(
         .bold_line_style(BLACK.mix(0.12))
         .x_desc("gradient epochs")
         .y_desc(label)
+        .x_label_formatter(&|x| {
+            if x.fract() == 0.0 {
+                format!("{x:.0}")
+            } else {
+                format!("{x}")
+            }
+        })
         .label_style(("sans-serif", 13))
         .axis_desc_style(("sans-serif", 14))
         .draw()?;
@@ -105,12 +112,14 @@ fn panel(
             chart.draw_series(dots)?;
         }
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::MiddleRight)
-        .background_style(WHITE.mix(0.85))
-        .label_font(("sans-serif", 13))
-        .draw()?;
+    if curves.len() > 1 {
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperRight)
+            .background_style(WHITE.mix(0.85))
+            .label_font(("sans-serif", 13))
+            .draw()?;
+    }
     Ok(())
 }
 
@@ -121,4 +130,45 @@ fn range_of(values: impl Iterator<Item = f64>) -> Range<f64> {
     });
     let air = ((high - low) * 0.06).max(high.abs() * 1e-3).max(1e-6);
     low - air..high + air
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(epoch: u32, loss: f64, accuracy: Option<f64>) -> Record {
+        Record {
+            epoch,
+            iteration: epoch,
+            gradient_epochs: f64::from(epoch),
+            train_seconds: 0.0,
+            seconds: 0.0,
+            train_loss: loss,
+            validation_loss: accuracy.map(|_| loss),
+            validation_accuracy: accuracy,
+        }
+    }
+
+    #[test]
+    fn any_history_can_be_drawn() {
+        let nan = f64::NAN;
+        for history in [
+            vec![],
+            vec![record(1, 0.5, None)],
+            vec![record(1, nan, Some(nan))],
+            vec![
+                record(1, 0.5, Some(0.5)),
+                record(2, f64::INFINITY, None),
+                record(3, 0.5, Some(0.5)),
+            ],
+            (1..1000)
+                .map(|epoch| record(epoch, 1.0 / f64::from(epoch), Some(0.9)))
+                .collect(),
+        ] {
+            let svg = curves("a <title> & more", &history).unwrap();
+            assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+            assert!(!svg.contains("NaN") && !svg.contains("inf"));
+            assert!(!svg.contains("<title>"), "text is escaped");
+        }
+    }
 }

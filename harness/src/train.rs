@@ -494,3 +494,6 @@ pub fn sha256(numbers: &[f32]) -> String {
     }
     hex(&hash.finalize())
 }
+
+#[cfg(test)]
+mod tests;

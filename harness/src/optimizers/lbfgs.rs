@@ -4,8 +4,10 @@
 //! condition holds on the *same* batch, and makes its pair of the two gradients there: differences between batches never
 //! pass for curvature. The pairs of earlier batches stay.
 
-use secant::line_search::{Backtracking, LineSearch};
-use secant::optim::{Curvature, FirstStep, Lbfgs, LbfgsConfig, Misuse, Stopping, Termination};
+use secant::line_search::{Backtracking, LineSearch, MoreThuente};
+use secant::optim::{
+    Curvature, FirstStep, Lbfgs, LbfgsConfig, Misuse, Scaling, Stopping, Termination,
+};
 use serde::Serialize;
 
 use super::{BatchLoss, Stepped, Stepper};
@@ -18,10 +20,44 @@ pub const LARGEST_HISTORY: usize = 32;
 pub struct LbfgsSettings {
     /// Pairs kept, 1 to [`LARGEST_HISTORY`].
     pub history: usize,
+    /// What ends a line search.
+    pub line_search: LineSearchName,
+    /// What becomes of a pair with too little curvature.
+    pub curvature: CurvatureName,
+    /// The matrix that the pairs start from.
+    pub scaling: ScalingName,
     /// Length of the first step, before there are pairs.
     pub first_step: f32,
-    /// Whether pairs with too little curvature are damped (Powell) and kept, not skipped.
-    pub damping: bool,
+}
+
+/// Names for `--line-search`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LineSearchName {
+    /// Enough decrease: nearly always one evaluation a step
+    Armijo,
+    /// Enough decrease and a flatter slope: better pairs, for full batches
+    Wolfe,
+}
+
+/// Names for `--curvature`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum CurvatureName {
+    /// Leave it out
+    Skip,
+    /// Keep it, damped (Powell)
+    Damp,
+}
+
+/// Names for `--scaling`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum ScalingName {
+    /// A multiple of the identity, from the newest pair
+    Scalar,
+    /// A diagonal that learns from every pair
+    Diagonal,
 }
 
 /// Calls `$body` with the constant `$m` equal to the run-time number `$history`, which is 1 to 32.
@@ -49,13 +85,19 @@ impl LbfgsSettings {
         memory: &'m mut [f32],
     ) -> Result<Box<dyn Stepper + 'm>, Misuse> {
         let config = LbfgsConfig {
-            line_search: LineSearch::Backtracking(Backtracking::default()),
-            first_step: FirstStep::Length(self.first_step),
-            curvature: if self.damping {
-                Curvature::damp()
-            } else {
-                Curvature::skip()
+            line_search: match self.line_search {
+                LineSearchName::Armijo => LineSearch::Backtracking(Backtracking::default()),
+                LineSearchName::Wolfe => LineSearch::MoreThuente(MoreThuente::default()),
             },
+            curvature: match self.curvature {
+                CurvatureName::Skip => Curvature::skip(),
+                CurvatureName::Damp => Curvature::damp(),
+            },
+            scaling: match self.scaling {
+                ScalingName::Scalar => Scaling::Scalar,
+                ScalingName::Diagonal => Scaling::Diagonal,
+            },
+            first_step: FirstStep::Length(self.first_step),
             stopping: Stopping::never(),
             ..LbfgsConfig::classic()
         };

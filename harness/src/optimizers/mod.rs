@@ -4,7 +4,7 @@ mod adam;
 mod lbfgs;
 
 pub use adam::AdamSettings;
-pub use lbfgs::{LARGEST_HISTORY, LbfgsSettings};
+pub use lbfgs::{CurvatureName, LARGEST_HISTORY, LbfgsSettings, LineSearchName, ScalingName};
 
 use secant::objective::Objective;
 use secant::optim::{Misuse, Termination};

@@ -1,0 +1,219 @@
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use secant::Init;
+
+use super::*;
+use crate::args::Cli;
+use crate::dataset::{Location, load};
+
+/// The configuration that these words of a command line stand for.
+fn config(words: &str) -> RunConfig {
+    use clap::Parser;
+    let words = ["secant", "train", "--threads", "1"]
+        .into_iter()
+        .chain(words.split(' '));
+    let crate::args::Command::Train(args) = Cli::try_parse_from(words).unwrap().command;
+    args.resolve().unwrap()
+}
+
+/// 200 training and 100 test images.
+fn dataset() -> Dataset {
+    let (train, test) = crate::synthetic::generate(200, 100, 1);
+    Dataset {
+        name: "tiny".to_owned(),
+        source: "drawn".to_owned(),
+        fallback: false,
+        normalisation: crate::dataset::normalisation_of(&train.pixels),
+        train: Arc::new(train),
+        test: Arc::new(test),
+    }
+}
+
+/// Breaks at one iteration and notes every record.
+struct Watch {
+    break_at: u32,
+    records: Vec<Record>,
+}
+
+impl Observer for Watch {
+    fn iteration(&mut self, progress: &Progress) -> ControlFlow<()> {
+        if progress.iteration == self.break_at {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    fn record(&mut self, record: &Record) {
+        self.records.push(*record);
+    }
+}
+
+#[test]
+fn a_split_is_a_partition_of_the_promised_sizes() {
+    for (count, share, expected) in [
+        (60_000, 0.2, 12_000),
+        (10, 0.25, 3),
+        (10, 0.01, 1),
+        (1, 0.5, 0),
+        (7, 0.0, 0),
+        (3, 0.99, 2),
+    ] {
+        let split = Split::random(count, share, 5);
+        assert_eq!(split.validation.len(), expected, "{count}, {share}");
+        let mut all = [split.train.clone(), split.validation.clone()].concat();
+        assert!(split.train.is_sorted() && split.validation.is_sorted());
+        all.sort_unstable();
+        assert!(all.into_iter().eq(0..count as u32));
+    }
+    assert_eq!(Split::random(1000, 0.2, 1), Split::random(1000, 0.2, 1));
+    assert_ne!(Split::random(1000, 0.2, 1), Split::random(1000, 0.2, 2));
+}
+
+#[test]
+fn a_stopped_run_goes_on_to_the_same_bits() {
+    let dataset = dataset();
+    for words in [
+        "--model conv4k5s3,relu,dropout0.2,linear10 --batch 30 --epochs 3",
+        "--model conv4k5s3,relu,linear10 --batch 30 --epochs 3 --optimizer lbfgs",
+        "--model conv4k5s3,relu,linear10 --batch full --epochs 8 --optimizer lbfgs",
+    ] {
+        let config = config(words);
+        let whole = train(&config, &dataset, &mut ()).unwrap();
+        assert_eq!(whole.stop, StopReason::Epochs);
+        // At the first step, within an epoch, at its end, and at the very last step.
+        for break_at in [1, 4, 6, whole.iterations] {
+            let mut memory = Trainer::memory(&config);
+            let mut trainer = Trainer::new(&config, &dataset, &mut memory).unwrap();
+            let mut watch = Watch {
+                break_at,
+                records: vec![],
+            };
+            assert_eq!(trainer.run(&mut watch).unwrap(), StopReason::Interrupted);
+            assert_eq!(
+                watch.records.last().map(|record| record.iteration),
+                Some(break_at)
+            );
+            watch.break_at = 0;
+            assert_eq!(trainer.run(&mut watch).unwrap(), StopReason::Epochs);
+            let resumed = trainer.finish();
+            assert_eq!(
+                resumed.final_sha256, whole.final_sha256,
+                "{words}, stopped at {break_at}"
+            );
+            assert_eq!(resumed.gradient_epochs, whole.gradient_epochs);
+            assert_eq!(resumed.epochs, config.epochs);
+            assert_eq!(resumed.validation, whole.validation);
+        }
+    }
+}
+
+#[test]
+fn epochs_iterations_and_records_are_counted() {
+    let dataset = dataset();
+    // 160 images to train on: three steps an epoch.
+    let config = config("--model pool4,linear10 --batch 64 --epochs 4 --max-iter 7");
+    let mut watch = Watch {
+        break_at: 0,
+        records: vec![],
+    };
+    let outcome = train(&config, &dataset, &mut watch).unwrap();
+    assert_eq!(
+        (outcome.stop, outcome.epochs, outcome.iterations),
+        (StopReason::MaxIterations, 2, 7)
+    );
+    let seen: Vec<_> = watch
+        .records
+        .iter()
+        .map(|r| (r.epoch, r.iteration, r.gradient_epochs))
+        .collect();
+    assert_eq!(seen, [(1, 3, 1.0), (2, 6, 2.0), (3, 7, 2.4)]);
+    assert_eq!(outcome.history, watch.records);
+    assert_eq!(outcome.gradient_epochs, 2.4);
+    assert_eq!((outcome.train.count, outcome.test.count), (160, 100));
+    assert_eq!(outcome.validation.map(|tally| tally.count), Some(40));
+    assert!(
+        outcome
+            .history
+            .windows(2)
+            .all(|pair| pair[0].seconds <= pair[1].seconds)
+    );
+    assert!(
+        outcome
+            .history
+            .iter()
+            .all(|record| record.train_seconds <= record.seconds)
+    );
+}
+
+#[test]
+fn a_run_with_a_loss_that_is_not_finite_has_diverged() {
+    let dataset = dataset();
+    let config = config("--model conv4k5s3,relu,linear10 --learning-rate 1e30 --schedule constant");
+    let outcome = train(&config, &dataset, &mut ()).unwrap();
+    assert_eq!(outcome.stop, StopReason::Diverged);
+    assert!(outcome.diverged() && outcome.collapsed());
+}
+
+#[test]
+fn collapse_is_judged_by_the_end() {
+    let config = RunConfig {
+        epochs: 1,
+        init: Init::He,
+        threads: NonZeroUsize::MIN,
+        ..config("--model pool4,linear10 --batch 64")
+    };
+    let mut outcome = train(&config, &dataset(), &mut ()).unwrap();
+    let tally = |loss: f64, correct: u32| Tally {
+        loss,
+        correct,
+        count: 1000,
+    };
+    let record = outcome.history[0];
+    // Best accuracy before, last accuracy, collapsed?
+    for (best, last, expected) in [
+        (0.9, 900, false),
+        (0.9, 801, false),
+        (0.9, 799, true),
+        (0.55, 500, false),
+        (0.55, 499, true),
+        (0.1, 950, false),
+    ] {
+        outcome.history = vec![Record {
+            validation_accuracy: Some(best),
+            ..record
+        }];
+        outcome.validation = Some(tally(500.0, last));
+        outcome.train = tally(500.0, 900);
+        assert_eq!(outcome.collapsed(), expected, "{best}, {last}");
+        outcome.train.loss = f64::NAN;
+        assert!(outcome.collapsed(), "a loss that is not finite");
+    }
+    // Without validation images the test accuracy stands in.
+    outcome.train = tally(500.0, 900);
+    outcome.history = vec![Record {
+        validation_accuracy: None,
+        ..record
+    }];
+    outcome.validation = None;
+    for (correct, expected) in [(499, true), (500, false)] {
+        outcome.test = tally(500.0, correct);
+        assert_eq!(outcome.collapsed(), expected);
+    }
+}
+
+#[test]
+fn seconds_can_count_from_before() {
+    let dataset = load(&Location::Synthetic { fallback: false }, Some(20)).unwrap();
+    let config = config("--model pool7,linear10 --epochs 1");
+    let mut memory = Trainer::memory(&config);
+    let earlier = Instant::now() - Duration::from_secs(5);
+    let mut trainer = Trainer::new(&config, &dataset, &mut memory)
+        .unwrap()
+        .since(earlier);
+    trainer.run(&mut ()).unwrap();
+    let outcome = trainer.finish();
+    assert!(outcome.seconds > 5.0 && outcome.train_seconds < 5.0);
+}
