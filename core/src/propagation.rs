@@ -264,16 +264,13 @@ impl<const LANES: usize> Pass<'_, LANES> {
         if map.margin > 0 || block.indices.len() < LANES || map.alive_len() < map.len() {
             input.fill(0.0);
         }
-        dispatch_lanes(
-            LANES,
-            Load::<LANES> {
-                map,
-                columns: shape.columns,
-                plane: shape.rows * shape.columns,
-                block,
-                input,
-            },
-        );
+        dispatch_lanes::<LANES, _>(Load::<LANES> {
+            map,
+            columns: shape.columns,
+            plane: shape.rows * shape.columns,
+            block,
+            input,
+        });
     }
 
     fn forward(&mut self, block: &Batch<'_>) {
@@ -284,18 +281,15 @@ impl<const LANES: usize> Pass<'_, LANES> {
             let (codes, rest) = rest.split_at_mut(stage.code_len(LANES));
             let y = &mut rest[..stage.output.len() * LANES];
             begin += x.len() + codes.len();
-            dispatch_lanes(
-                LANES,
-                Forward::<LANES> {
-                    stage,
-                    parameters: self.parameters,
-                    block,
-                    x,
-                    y,
-                    codes,
-                    scratch: self.scratch,
-                },
-            );
+            dispatch_lanes::<LANES, _>(Forward::<LANES> {
+                stage,
+                parameters: self.parameters,
+                block,
+                x,
+                y,
+                codes,
+                scratch: self.scratch,
+            });
         }
     }
 
@@ -323,22 +317,19 @@ impl<const LANES: usize> Pass<'_, LANES> {
             let (rest, codes) = rest.split_at(rest.len() - stage.code_len(LANES));
             let (_, x) = rest.split_at(rest.len() - stage.input.len() * LANES);
             end = rest.len();
-            dispatch_lanes(
-                LANES,
-                Backward::<LANES> {
-                    stage,
-                    parameters: self.parameters,
-                    block,
-                    x,
-                    y,
-                    codes,
-                    dy: self.dy,
-                    dx: self.dx,
-                    input_gradient: s > 0,
-                    gradient,
-                    scratch: self.scratch,
-                },
-            );
+            dispatch_lanes::<LANES, _>(Backward::<LANES> {
+                stage,
+                parameters: self.parameters,
+                block,
+                x,
+                y,
+                codes,
+                dy: self.dy,
+                dx: self.dx,
+                input_gradient: s > 0,
+                gradient,
+                scratch: self.scratch,
+            });
             core::mem::swap(&mut self.dy, &mut self.dx);
         }
     }

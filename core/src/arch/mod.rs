@@ -178,22 +178,38 @@ pub trait Kernel {
     fn run<S: Simd>(self, simd: S) -> Self::Output;
 }
 
-/// Runs a kernel whose vectors run over `lanes` adjacent floats, on [`Isa::current`]: the widest vectors that divide
-/// `lanes`, else one float at a time (still with the hardware's fused multiply-add where there is one).
+/// Runs a kernel whose vectors run over `L` adjacent floats, on [`Isa::current`]: the widest vectors that divide `L`, else
+/// one float at a time (still with the hardware's fused multiply-add where there is one). The kernel is compiled only for
+/// the vectors that `L` can make use of.
 #[inline]
 #[doc(hidden)]
-pub fn dispatch_lanes<K: Kernel>(lanes: usize, kernel: K) -> K::Output {
+pub fn dispatch_lanes<const L: usize, K: Kernel>(kernel: K) -> K::Output {
     match Isa::current() {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 if lanes.is_multiple_of(16) => x86::run_avx512(kernel),
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Avx2 if lanes.is_multiple_of(8) => x86::run_avx2(kernel),
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Avx2 => x86::run_scalar(kernel),
+        isa @ (Isa::Avx512 | Isa::Avx2) => {
+            if const { L.is_multiple_of(16) } && isa == Isa::Avx512 {
+                x86::run_avx512(kernel)
+            } else if const { L.is_multiple_of(8) } {
+                x86::run_avx2(kernel)
+            } else {
+                x86::run_scalar(kernel)
+            }
+        }
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon if lanes.is_multiple_of(4) => neon::run(kernel),
-        _ if lanes.is_multiple_of(4) => kernel.run(portable::Portable::<4>),
-        _ => kernel.run(portable::Portable::<1>),
+        Isa::Neon => {
+            if const { L.is_multiple_of(4) } {
+                neon::run(kernel)
+            } else {
+                kernel.run(portable::Portable::<1>)
+            }
+        }
+        _ => {
+            if const { L.is_multiple_of(4) } {
+                kernel.run(portable::Portable::<4>)
+            } else {
+                kernel.run(portable::Portable::<1>)
+            }
+        }
     }
 }
 
@@ -201,5 +217,5 @@ pub fn dispatch_lanes<K: Kernel>(lanes: usize, kernel: K) -> K::Output {
 #[inline]
 #[doc(hidden)]
 pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
-    dispatch_lanes(16, kernel)
+    dispatch_lanes::<16, K>(kernel)
 }
