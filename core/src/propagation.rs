@@ -293,13 +293,18 @@ impl<const LANES: usize> Pass<'_, LANES> {
         }
     }
 
+    /// The block's loss; with a weight, its gradient by the logits in `dy`.
     fn loss(&mut self, block: &Batch<'_>, weight: Option<f32>) -> Tally {
         let mut labels = [0; LANES];
         for (label, index) in labels.iter_mut().zip(block.indices) {
             *label = block.samples.labels[*index as usize];
         }
         let labels = &labels[..block.indices.len()];
-        let (loss, correct) = loss::softmax_cross_entropy(LANES, labels, self.output(), weight);
+        let classes = self.stages[self.stages.len() - 1].output.len() * LANES;
+        let begin = self.maps.len() - classes;
+        let logits = &mut self.dy[..classes];
+        logits.copy_from_slice(&self.maps[begin..]);
+        let (loss, correct) = loss::softmax_cross_entropy(LANES, labels, logits, weight);
         Tally {
             loss,
             correct,
@@ -308,9 +313,6 @@ impl<const LANES: usize> Pass<'_, LANES> {
     }
 
     fn backward(&mut self, block: &Batch<'_>, gradient: &mut [f32]) {
-        let logits = self.stages[self.stages.len() - 1].output.len() * LANES;
-        let begin = self.maps.len() - logits;
-        self.dy[..logits].copy_from_slice(&self.maps[begin..]);
         let mut end = self.maps.len();
         for (s, stage) in self.stages.iter().enumerate().rev() {
             let (rest, y) = self.maps[..end].split_at(end - stage.output.len() * LANES);
@@ -407,7 +409,7 @@ fn split_parameters(stage: &Stage) -> (core::ops::Range<usize>, core::ops::Range
             stage.input.channels * kernel * kernel,
             stage.output.channels,
         ),
-        Op::Linear => (stage.input.len(), stage.output.len()),
+        Op::Linear => (stage.input.len(), stage.output.channels),
         Op::Identity | Op::Dropout { .. } => (0, 0),
     };
     let biases = stage.parameters + inputs * outputs;
@@ -481,9 +483,18 @@ impl<const L: usize> Kernel for Forward<'_, L> {
                 }
             }
             Op::Linear => {
-                linear::forward(simd, L, w, bias, x, y);
+                let outputs = &mut y[..map.channels * L];
+                linear::forward(simd, L, w, bias, x, outputs);
                 if stage.relu {
-                    post::relu_in_place(simd, y);
+                    post::relu_in_place(simd, outputs);
+                }
+                if map.margin > 0 {
+                    // Makes room for the zeros around each value, from the last one on: no value moves down.
+                    for o in (0..map.channels).rev() {
+                        let from = o * L..(o + 1) * L;
+                        y.copy_within(from.clone(), map.at(o, 0, 0) * L);
+                        y[from].fill(0.0);
+                    }
                 }
             }
             Op::Identity => {
@@ -597,9 +608,11 @@ impl<const L: usize> Kernel for Backward<'_, L> {
                 }
             }
             Op::Linear => {
-                let dy = &mut dy[..y.len()];
+                let dy = &mut dy[..map.channels * L];
                 if stage.relu {
-                    post::relu_gradient(simd, y, dy);
+                    for (o, dy) in dy.chunks_exact_mut(L).enumerate() {
+                        post::relu_gradient(simd, &y[map.at(o, 0, 0) * L..][..L], dy);
+                    }
                 }
                 linear::weight_gradient(simd, L, x, dy, dw, db, &mut scratch[..x.len()]);
                 if input_gradient {
