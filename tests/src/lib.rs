@@ -1,2 +1,7 @@
-//! Shared helpers of the tests.
+//! What the tests share: the oracle, the tolerances, how to put a network before both, and test problems.
+
+pub mod draw;
+pub mod fixture;
+pub mod oracle;
 pub mod problems;
+pub mod tolerance;

@@ -4,6 +4,7 @@
 //! which is exact too.
 
 use secant::arch::{integer, round_to_odd};
+use secant_tests::draw::Draw;
 
 const SIGN: u32 = 1 << 31;
 
@@ -70,71 +71,58 @@ fn check(a: u32, b: u32, c: u32) {
     }
 }
 
-/// SplitMix64: enough to draw test cases, and independent of the library's own generator.
-struct Draw(u64);
+/// A number with that biased exponent, its sign drawn, its fraction often with a long run of zeros or ones, where
+/// ties and carries come from.
+fn number(draw: &mut Draw, exponent: i64) -> u32 {
+    let r = draw.bits();
+    let dense = r as u32 & 0x007f_ffff;
+    let run = (1 << draw.below(24)) - 1;
+    let fraction = match draw.below(4) {
+        0 => dense & !run,
+        1 => dense | run,
+        _ => dense,
+    };
+    (r >> 32) as u32 & SIGN | (exponent.clamp(0, 255) as u32) << 23 | fraction
+}
 
-impl Draw {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
+/// A whole number from 0 to `n - 1`, for sums that may be negative on the way.
+fn below(draw: &mut Draw, n: usize) -> i64 {
+    draw.below(n) as i64
+}
 
-    /// An integer from 0 to `n - 1`.
-    fn below(&mut self, n: u64) -> i64 {
-        (((self.next() >> 32) * n) >> 32) as i64
-    }
-
-    /// A number with that biased exponent, its sign drawn, its fraction often with a long run of zeros or ones, where
-    /// ties and carries come from.
-    fn number(&mut self, exponent: i64) -> u32 {
-        let r = self.next();
-        let dense = r as u32 & 0x007f_ffff;
-        let run = (1 << self.below(24)) - 1;
-        let fraction = match self.below(4) {
-            0 => dense & !run,
-            1 => dense | run,
-            _ => dense,
-        };
-        (r >> 32) as u32 & SIGN | (exponent.clamp(0, 255) as u32) << 23 | fraction
-    }
-
-    /// Three operands such that every path is hit often: see the arms.
-    fn triple(&mut self) -> [u32; 3] {
-        let (ea, eb) = (self.below(256), self.below(256));
-        match self.below(8) {
-            // Any three encodings, NaN and infinity among them.
-            0 => [0; 3].map(|_| self.next() as u32),
-            // A product at the lower end of the range, or under it.
-            1 => {
-                let eb = 127 - ea + self.below(60) - 50;
-                let ec = self.below(48);
-                [ea, eb, ec].map(|e| self.number(e))
-            }
-            // A product and a sum at the upper end.
-            2 => {
-                let ea = 128 + self.below(127);
-                let eb = 381 - ea + self.below(8) - 6;
-                let ec = 254 - self.below(50);
-                [ea, eb, ec].map(|e| self.number(e))
-            }
-            // Cancellation: the addend is the product negated and rounded, or up to two units beside it.
-            3 => {
-                let [a, b] = [ea, eb].map(|e| self.number(e));
-                let c = -(f32::from_bits(a) * f32::from_bits(b));
-                [
-                    a,
-                    b,
-                    c.to_bits().wrapping_add_signed(self.below(5) as i32 - 2),
-                ]
-            }
-            // The addend from 60 binary places above the product to 60 under it.
-            _ => {
-                let ec = ea + eb - 127 + self.below(121) - 60;
-                [ea, eb, ec].map(|e| self.number(e))
-            }
+/// Three operands such that every path is hit often: see the arms.
+fn triple(draw: &mut Draw) -> [u32; 3] {
+    let (ea, eb) = (below(draw, 256), below(draw, 256));
+    match draw.below(8) {
+        // Any three encodings, NaN and infinity among them.
+        0 => [0; 3].map(|_| draw.bits() as u32),
+        // A product at the lower end of the range, or under it.
+        1 => {
+            let eb = 127 - ea + below(draw, 60) - 50;
+            let ec = below(draw, 48);
+            [ea, eb, ec].map(|e| number(draw, e))
+        }
+        // A product and a sum at the upper end.
+        2 => {
+            let ea = 128 + below(draw, 127);
+            let eb = 381 - ea + below(draw, 8) - 6;
+            let ec = 254 - below(draw, 50);
+            [ea, eb, ec].map(|e| number(draw, e))
+        }
+        // Cancellation: the addend is the product negated and rounded, or up to two units beside it.
+        3 => {
+            let [a, b] = [ea, eb].map(|e| number(draw, e));
+            let c = -(f32::from_bits(a) * f32::from_bits(b));
+            [
+                a,
+                b,
+                c.to_bits().wrapping_add_signed(below(draw, 5) as i32 - 2),
+            ]
+        }
+        // The addend from 60 binary places above the product to 60 under it.
+        _ => {
+            let ec = ea + eb - 127 + below(draw, 121) - 60;
+            [ea, eb, ec].map(|e| number(draw, e))
         }
     }
 }
@@ -182,9 +170,9 @@ fn every_distance_between_product_and_addend() {
 
 #[test]
 fn ten_million_random_triples() {
-    let mut draw = Draw(0x5eca_0001);
+    let mut draw = Draw::new(0x5eca_0001);
     for _ in 0..10_000_000 {
-        let [a, b, c] = draw.triple();
+        let [a, b, c] = triple(&mut draw);
         check(a, b, c);
     }
 }
@@ -234,13 +222,13 @@ fn zeros_have_the_sign_that_ieee_754_gives_them() {
 
 #[test]
 fn double_precision_agrees_with_the_machine() {
-    let mut draw = Draw(0x5eca_0064);
+    let mut draw = Draw::new(0x5eca_0064);
     for _ in 0..200_000 {
         // Exponents within 32 of that of one, so that product and addend meet.
         let [a, b, c] = [0; 3].map(|_| {
-            let fraction = draw.next() & u64::MAX << draw.below(52) & ((1 << 52) - 1);
+            let fraction = draw.bits() & u64::MAX << draw.below(52) & ((1 << 52) - 1);
             let exponent = 1023 - 32 + draw.below(64) as u64;
-            f64::from_bits(draw.next() & 1 << 63 | exponent << 52 | fraction)
+            f64::from_bits(draw.bits() & 1 << 63 | exponent << 52 | fraction)
         });
         let (found, expected) = (integer::fma64(a, b, c), a.mul_add(b, c));
         assert_eq!(

@@ -1,0 +1,32 @@
+//! The one table of tolerances. A test takes its bound from here and says what it is relative to; none brings its own.
+//!
+//! Where the contract promises bits (instruction sets, threads, targets, resumed runs), there is no tolerance: those tests
+//! compare bits.
+
+/// Half a unit in the last place of an `f32` near 1: the relative error of one rounding.
+pub const ROUNDING: f64 = 1.0 / 16_777_216.0;
+
+/// Output of a network against the `f64` oracle, relative to [`Oracle::magnitude`](crate::oracle::Oracle::magnitude): so many
+/// roundings on top of one for each layer's longest sum.
+///
+/// Reason: a fused sum of n terms has a relative error of at most n roundings (Higham, *Accuracy and Stability of Numerical
+/// Algorithms*, 3.1), and a layer passes the error of the one before on. This is a proof and not an experience, so a failure is a
+/// bug. The extra roundings are for the input's normalisation, dropout's factor and its product.
+pub const FORWARD_EXTRA_ROUNDINGS: f64 = 4.0;
+
+/// Gradient of the mean loss of a few samples against central differences of the oracle, relative to the largest derivative of
+/// any logit by the same layer's weights or biases; [`DIFFERENCES`] comes on top.
+///
+/// Reason: the gradient is a sum over the logits of (softmax - target), which has an absolute error of a rounding or two of
+/// numbers near 1, times the logit's derivative, a chain of sums with a few dozen roundings that add up like a random walk.
+/// Wrong terms, signs or factors show at 1e-3 and above.
+pub const GRADIENT: f64 = 1e-6;
+
+/// Absolute error of the finite differences themselves.
+pub const DIFFERENCES: f64 = 1e-9;
+
+/// Loss of a sample against the oracle, relative to 1 + loss.
+///
+/// Reason: the logits' own error, of some 1e-6 for the networks tested, enters as it is; `expf` and `logf` are good to 1 unit in
+/// the last place.
+pub const LOSS: f64 = 4e-6;

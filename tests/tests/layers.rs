@@ -1,0 +1,628 @@
+//! Every layer against the oracle: forward at awkward sizes, gradients against finite differences, the same bits from every
+//! instruction set, and who wins a tie.
+
+use secant::arch::Isa;
+use secant::network::{Layer, Shape, conv2d, dropout, linear, max_pool2d, relu};
+use secant::{DropoutKey, Normalisation};
+use secant_tests::draw::Draw;
+use secant_tests::fixture::{Fixture, LANES, contract_bits};
+use secant_tests::oracle::Masks;
+use secant_tests::tolerance;
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+/// The instruction set is one for the whole process: tests that force it take turns.
+static FORCED: Mutex<()> = Mutex::new(());
+
+/// Networks that put a layer into every awkward place. Those that begin with `conv2d(_, 1)` do so to see the input gradient
+/// of what follows.
+fn cases() -> Vec<(Shape, Vec<Layer>)> {
+    let shape = Shape::new;
+    vec![
+        // Convolution: one pixel; a kernel as large as the image; no square; one channel in or out; blocks plus and minus one.
+        (shape(1, 1, 1), vec![conv2d(1, 1)]),
+        (shape(1, 1, 1), vec![conv2d(2, 1), conv2d(3, 1)]),
+        (shape(2, 5, 5), vec![conv2d(3, 1), conv2d(4, 5)]),
+        (shape(1, 5, 9), vec![conv2d(2, 1), conv2d(3, 3)]),
+        (shape(3, 4, 2), vec![conv2d(1, 2), conv2d(1, 1)]),
+        (shape(2, 3, 4), vec![conv2d(7, 2), conv2d(9, 2)]),
+        (shape(1, 3, 3), vec![conv2d(8, 2), conv2d(17, 1), linear(2)]),
+        (shape(1, 1, 13), vec![conv2d(5, 1), conv2d(2, 1)]),
+        // Stride, also one that leaves columns unread, and one larger than the kernel.
+        (shape(1, 7, 7), vec![conv2d(2, 1), conv2d(3, 3).stride(2)]),
+        (shape(2, 8, 6), vec![conv2d(2, 1), conv2d(2, 3).stride(2)]),
+        (shape(1, 8, 9), vec![conv2d(3, 1), conv2d(2, 2).stride(3)]),
+        (
+            shape(1, 6, 6),
+            vec![conv2d(2, 3).stride(2), conv2d(2, 1).stride(2)],
+        ),
+        // Padding, alone and with stride; wider than the image.
+        (shape(1, 4, 5), vec![conv2d(2, 1), conv2d(3, 3).padding(1)]),
+        (
+            shape(2, 3, 3),
+            vec![conv2d(3, 3).padding(2), conv2d(2, 3).padding(2)],
+        ),
+        (shape(1, 1, 1), vec![conv2d(2, 1), conv2d(2, 5).padding(4)]),
+        (
+            shape(1, 1, 2),
+            vec![conv2d(2, 3).padding(1), conv2d(2, 3).padding(1)],
+        ),
+        (
+            shape(1, 5, 7),
+            vec![conv2d(2, 1), conv2d(3, 3).padding(1).stride(2)],
+        ),
+        (
+            shape(2, 6, 5),
+            vec![
+                conv2d(2, 3).padding(2).stride(3),
+                conv2d(3, 3).padding(1).stride(2),
+            ],
+        ),
+        // ReLU: first, last, twice, after each other layer.
+        (shape(1, 3, 3), vec![relu(), conv2d(2, 2)]),
+        (
+            shape(2, 4, 3),
+            vec![conv2d(3, 2), relu(), conv2d(2, 2), relu()],
+        ),
+        (
+            shape(1, 3, 5),
+            vec![conv2d(2, 1), relu(), relu(), linear(3)],
+        ),
+        (
+            shape(1, 4, 4),
+            vec![conv2d(2, 1), max_pool2d(2), relu(), linear(3)],
+        ),
+        (
+            shape(1, 4, 4),
+            vec![conv2d(3, 1), relu(), max_pool2d(2), relu(), linear(3)],
+        ),
+        (
+            shape(1, 2, 3),
+            vec![linear(5), relu(), linear(4), relu(), linear(3)],
+        ),
+        (
+            shape(1, 2, 3),
+            vec![linear(5), relu(), conv2d(3, 1), relu(), linear(2)],
+        ),
+        // Max-pool: sizes that do not divide; overlapping, gapped; first, last, twice, alone; one window.
+        (shape(1, 5, 7), vec![conv2d(2, 1), max_pool2d(2)]),
+        (shape(2, 8, 5), vec![conv2d(3, 1), max_pool2d(3)]),
+        (shape(1, 6, 6), vec![conv2d(2, 1), max_pool2d(3).stride(2)]),
+        (
+            shape(1, 5, 4),
+            vec![conv2d(2, 1), max_pool2d(3).stride(1), relu()],
+        ),
+        (shape(1, 9, 8), vec![conv2d(2, 1), max_pool2d(2).stride(3)]),
+        (shape(2, 7, 7), vec![max_pool2d(2), conv2d(2, 2)]),
+        (
+            shape(1, 9, 9),
+            vec![conv2d(2, 1), max_pool2d(2), max_pool2d(2)],
+        ),
+        (shape(1, 6, 5), vec![conv2d(3, 1), max_pool2d(1)]),
+        (shape(1, 16, 17), vec![conv2d(2, 1), max_pool2d(16)]),
+        (shape(1, 2, 2), vec![linear(6), max_pool2d(1), linear(3)]),
+        // What a pool drops is never computed; padding, stride and another pool behind it.
+        (
+            shape(1, 11, 11),
+            vec![
+                conv2d(3, 3),
+                relu(),
+                max_pool2d(2),
+                conv2d(4, 2),
+                relu(),
+                max_pool2d(2),
+                linear(3),
+            ],
+        ),
+        (
+            shape(1, 10, 9),
+            vec![
+                conv2d(2, 2),
+                max_pool2d(2),
+                conv2d(3, 3).padding(1),
+                relu(),
+                max_pool2d(3),
+                linear(4),
+            ],
+        ),
+        (
+            shape(1, 12, 12),
+            vec![
+                conv2d(2, 3).stride(2),
+                relu(),
+                conv2d(3, 2).stride(2),
+                max_pool2d(2),
+                linear(2),
+            ],
+        ),
+        (
+            shape(2, 9, 9),
+            vec![
+                max_pool2d(2),
+                conv2d(2, 3).padding(2).stride(3),
+                relu(),
+                linear(3),
+            ],
+        ),
+        // Linear: one to one; on a map; blocks plus and minus one.
+        (shape(1, 1, 1), vec![linear(1)]),
+        (shape(1, 1, 1), vec![linear(1), linear(2)]),
+        (shape(3, 3, 2), vec![linear(15), linear(17)]),
+        (shape(2, 3, 3), vec![conv2d(3, 2), linear(7), linear(9)]),
+        // Dropout: first, on a map that is padded later, between linear layers, never, nearly always.
+        (shape(1, 3, 5), vec![dropout(0.5), conv2d(2, 2), linear(3)]),
+        (
+            shape(2, 4, 3),
+            vec![
+                conv2d(3, 2),
+                relu(),
+                dropout(0.3),
+                conv2d(2, 3).padding(1),
+                linear(3),
+            ],
+        ),
+        (
+            shape(1, 4, 5),
+            vec![
+                linear(13),
+                relu(),
+                dropout(0.2),
+                linear(6),
+                dropout(0.0),
+                linear(4),
+            ],
+        ),
+        (
+            shape(1, 10, 10),
+            vec![
+                conv2d(3, 3),
+                dropout(0.4),
+                max_pool2d(2),
+                dropout(0.95),
+                relu(),
+                linear(3),
+            ],
+        ),
+    ]
+}
+
+/// A network drawn at random, small enough for finite differences.
+fn random_case(draw: &mut Draw) -> (Shape, Vec<Layer>) {
+    loop {
+        let input = Shape::new(1 + draw.below(3), 1 + draw.below(10), 1 + draw.below(10));
+        let mut layers: Vec<Layer> = Vec::new();
+        for _ in 0..1 + draw.below(7) {
+            layers.push(match draw.below(10) {
+                0..4 => {
+                    let kernel = 1 + draw.below(4);
+                    conv2d(1 + draw.below(10), kernel)
+                        .stride(1 + draw.below(3))
+                        .padding(draw.below(kernel))
+                }
+                4 | 5 => relu(),
+                6 | 7 => max_pool2d(1 + draw.below(3)).stride(1 + draw.below(3)),
+                _ => linear(1 + draw.below(9)),
+            });
+            if draw.below(5) == 0 {
+                layers.extend([
+                    dropout(draw.below(3) as f32 * 0.3),
+                    linear(1 + draw.below(9)),
+                ]);
+            }
+        }
+        let network = secant::Network::<8>::try_from_slice(input, &layers);
+        if network.is_ok_and(|n| (1..400).contains(&n.parameter_count()) && n.output_len() < 100) {
+            return (input, layers);
+        }
+    }
+}
+
+/// The table's networks and 150 random ones, each with and without dropout where it has any.
+fn fixtures(count: usize) -> Vec<Fixture> {
+    let mut draw = Draw::new(0x001a_7e25);
+    let random: Vec<_> = (0..150).map(|_| random_case(&mut draw)).collect();
+    let mut fixtures = Vec::new();
+    for (seed, (input, layers)) in cases().into_iter().chain(random).enumerate() {
+        let fixture = Fixture::new(input, &layers, count, seed as u64);
+        if layers
+            .iter()
+            .any(|layer| matches!(layer, Layer::Dropout { .. }))
+        {
+            let dropout = Some(DropoutKey {
+                seed: (seed as u64) << 33 | 7,
+                step: seed as u32,
+            });
+            fixtures.push(Fixture {
+                dropout,
+                ..fixture.clone()
+            });
+        }
+        fixtures.push(fixture);
+    }
+    fixtures
+}
+
+/// A network in one line, for messages.
+fn describe(fixture: &Fixture) -> String {
+    format!(
+        "{:?} {:?} dropout {:?}",
+        fixture.network.input(),
+        fixture.network.layers(),
+        fixture.dropout
+    )
+}
+
+/// Terms of the longest sum of each layer, added up: how many roundings an output has behind it.
+fn roundings(fixture: &Fixture) -> f64 {
+    let layers = fixture.network.layers().iter().enumerate();
+    let sums = layers.map(|(i, layer)| {
+        let (weights, biases) = layer.parameters(fixture.network.shape(i));
+        weights.checked_div(biases).map_or(0, |terms| terms + 1)
+    });
+    sums.sum::<usize>() as f64 + tolerance::FORWARD_EXTRA_ROUNDINGS
+}
+
+#[test]
+fn every_kind_of_layer_has_a_case() {
+    let source = include_str!("../../core/src/network.rs");
+    let body = source
+        .split("pub enum Layer {")
+        .nth(1)
+        .and_then(|rest| rest.split("\n}").next());
+    let declared: BTreeSet<&str> = body
+        .expect("the enum Layer stands in core/src/network.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .filter(|line| line.starts_with(char::is_uppercase))
+        .map(|line| line.trim_end_matches([' ', '{', ',']))
+        .collect();
+    let debug: Vec<String> = cases()
+        .iter()
+        .flat_map(|(_, layers)| layers)
+        .map(|layer| format!("{layer:?}"))
+        .collect();
+    let tested: BTreeSet<&str> = debug
+        .iter()
+        .filter_map(|name| name.split(' ').next())
+        .collect();
+    assert!(
+        declared.len() >= 5,
+        "found only {declared:?} in the enum Layer"
+    );
+    assert_eq!(
+        declared, tested,
+        "left: the kinds that the library has; right: the kinds in `cases`"
+    );
+}
+
+#[test]
+fn forward_agrees_with_the_oracle() {
+    for fixture in fixtures(3) {
+        let (oracle, classes) = (fixture.oracle(), fixture.network.output_len());
+        let relative = roundings(&fixture) * tolerance::ROUNDING;
+        let indices = fixture.indices();
+        let found = fixture.predict(16, &indices);
+        for (i, found) in indices.iter().zip(found.chunks_exact(classes)) {
+            let mask = fixture.mask(*i);
+            let expected = oracle.forward(&fixture.values(*i), &mask as Masks<'_>);
+            let magnitude = oracle.magnitude(&fixture.values(*i), &mask as Masks<'_>);
+            for (place, ((found, expected), magnitude)) in
+                found.iter().zip(expected).zip(magnitude).enumerate()
+            {
+                let error = (f64::from(*found) - expected).abs();
+                assert!(
+                    error <= relative * magnitude,
+                    "{}: sample {i}, output {place} is {found}, expected {expected}",
+                    describe(&fixture)
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn loss_agrees_with_the_oracle() {
+    for fixture in fixtures(3) {
+        let indices = fixture.indices();
+        let logits = fixture.logits(&fixture.oracle(), &indices);
+        let expected = fixture.mean_loss(&logits, &indices);
+        let evaluated = fixture.evaluate(4, &indices);
+        let (with_gradient, _) = fixture.gradient(4, &indices);
+        assert_eq!(evaluated, with_gradient, "{}", describe(&fixture));
+        let error = (evaluated.mean_loss() - expected).abs();
+        assert!(
+            error <= tolerance::LOSS * (1.0 + expected),
+            "{}: loss {}, expected {expected}",
+            describe(&fixture),
+            evaluated.mean_loss()
+        );
+    }
+}
+
+#[test]
+fn gradient_agrees_with_finite_differences() {
+    let mut worst = 0.0;
+    for fixture in fixtures(3) {
+        let indices = fixture.indices();
+        // The loss, then all logits.
+        let derivatives = fixture.oracle().derivatives(|oracle| {
+            let logits = fixture.logits(oracle, &indices);
+            let loss = fixture.mean_loss(&logits, &indices);
+            [vec![loss], logits].concat()
+        });
+        let largest = |values: &[f64]| values.iter().fold(0.0, |a, b| f64::max(a, b.abs()));
+        for lanes in [1, 4, 16] {
+            let (_, found) = fixture.gradient(lanes, &indices);
+            for layer in 0..fixture.network.layers().len() {
+                let (weights, biases) = fixture.network.parameter_ranges(layer);
+                for range in [weights, biases] {
+                    let sensitivity = derivatives[range.clone()].iter().map(|d| largest(&d[1..]));
+                    let bound = tolerance::GRADIENT * sensitivity.fold(0.0, f64::max)
+                        + tolerance::DIFFERENCES;
+                    for i in range {
+                        let (found, expected) = (f64::from(found[i]), derivatives[i][0]);
+                        let error = (found - expected).abs();
+                        worst = f64::max(worst, error / bound);
+                        assert!(
+                            error <= bound,
+                            "{}: {lanes} lanes, layer {layer}, parameter {i}: {found}, expected {expected}, bound {bound}",
+                            describe(&fixture),
+                        );
+                    }
+                }
+            }
+        }
+    }
+    println!("largest error of a derivative: {worst:.2} of what is allowed");
+}
+
+#[test]
+fn outputs_depend_on_neither_lanes_nor_neighbours() {
+    for fixture in fixtures(35) {
+        let all = fixture.indices();
+        let bits = |logits: Vec<f32>| logits.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        let classes = fixture.network.output_len();
+        let one = bits(fixture.predict(1, &all));
+        for lanes in LANES {
+            // One sample, one fewer and one more than a block, two blocks and a bit.
+            for count in [1, lanes - 1, lanes, lanes + 1, 2 * lanes + 3] {
+                let found = bits(fixture.predict(lanes, &all[..count]));
+                assert_eq!(
+                    found,
+                    one[..count * classes],
+                    "{}: {lanes} lanes, {count} samples",
+                    describe(&fixture)
+                );
+            }
+        }
+        let reversed: Vec<u32> = all.iter().rev().copied().collect();
+        let found = bits(fixture.predict(16, &reversed));
+        for (found, expected) in found
+            .chunks_exact(classes)
+            .zip(one.chunks_exact(classes).rev())
+        {
+            assert_eq!(found, expected, "{}: reversed", describe(&fixture));
+        }
+    }
+}
+
+#[test]
+fn instruction_sets_agree_in_every_bit() {
+    let _guard = FORCED.lock();
+    let before = Isa::current();
+    let available: Vec<Isa> = Isa::ALL
+        .into_iter()
+        .filter(|isa| isa.is_available())
+        .collect();
+    println!("comparing {available:?}");
+    for fixture in fixtures(19) {
+        let indices = fixture.indices();
+        for lanes in LANES {
+            for count in [lanes, 19] {
+                let mut reference = None;
+                for isa in &available {
+                    Isa::force(*isa).expect("it is available");
+                    let logits = fixture.predict(lanes, &indices[..count]);
+                    let (tally, gradient) = fixture.gradient(lanes, &indices[..count]);
+                    let bits: Vec<u32> = logits
+                        .into_iter()
+                        .chain(gradient)
+                        .map(contract_bits)
+                        .collect();
+                    let result = (tally.loss.to_bits(), tally.correct, bits);
+                    let reference = reference.get_or_insert_with(|| result.clone());
+                    assert!(
+                        *reference == result,
+                        "{isa:?}, {lanes} lanes, {count}: {}",
+                        describe(&fixture)
+                    );
+                }
+            }
+        }
+    }
+    Isa::force(before).expect("it was in use");
+}
+
+#[test]
+fn a_pass_adds_to_the_gradient_and_reads_nothing_stale() {
+    for fixture in fixtures(5) {
+        let (indices, network) = (fixture.indices(), &fixture.network);
+        let mut workspace = fixture.workspace(4);
+        let run = |weight: f32, gradient: &mut [f32], workspace: &mut [f32]| {
+            let batch = secant::Batch {
+                samples: fixture.samples(),
+                indices: &indices,
+                weight,
+                dropout: fixture.dropout,
+            };
+            network
+                .accumulate_gradient::<4>(&fixture.parameters, batch, gradient, workspace)
+                .expect("it fits")
+        };
+        let mut once = vec![0.0; fixture.parameters.len()];
+        run(1.0, &mut once, &mut workspace);
+        // The same again in the workspace as it was left, halved (which is exact), on a gradient that is there already.
+        let mut again = vec![0.0; once.len()];
+        run(0.5, &mut again, &mut workspace);
+        let same = once
+            .iter()
+            .zip(&again)
+            .all(|(a, b)| contract_bits(*a) == contract_bits(2.0 * b));
+        assert!(same, "{}: halved weight", describe(&fixture));
+        let mut added = vec![1.0; once.len()];
+        run(1.0, &mut added, &mut workspace);
+        let largest = once.iter().fold(0.0, |a, b| f32::max(a, b.abs()));
+        for (once, added) in once.iter().zip(&added) {
+            // Each sum now begins at 1: a rounding of numbers of that size for every term, of which there are under 1000.
+            let bound = 1000.0 * tolerance::ROUNDING * f64::from(1.0 + largest);
+            assert!(
+                f64::from(added - 1.0 - once).abs() <= bound,
+                "{}: added {added}, {once}",
+                describe(&fixture)
+            );
+        }
+    }
+}
+
+/// A fixture whose parameters and pixels are given and whose values are `byte - 1`.
+fn by_hand(
+    input: Shape,
+    layers: &[Layer],
+    parameters: &[f32],
+    pixels: &[u8],
+    label: u8,
+) -> Fixture {
+    let count = pixels.len() / input.len();
+    let fixture = Fixture::new(input, layers, count, 0);
+    assert_eq!(parameters.len(), fixture.parameters.len());
+    Fixture {
+        parameters: parameters.to_vec(),
+        pixels: pixels.to_vec(),
+        labels: vec![label; count],
+        normalisation: Normalisation {
+            scale: 1.0,
+            offset: -1.0,
+        },
+        ..fixture
+    }
+}
+
+#[test]
+fn relu_has_no_gradient_at_either_zero() {
+    // One pixel through z = w x + b, then a linear layer of two classes. Bytes 0, 1, 2 are -1, 0, 1.
+    for (weight, bias, byte, passes) in [
+        (1.0, 0.0, 1, false),              // z = +0
+        (-1.0, -0.0, 1, false),            // z = -0
+        (1.0, -1.0, 2, false),             // z = +0 by cancellation
+        (1.0, 0.0, 0, false),              // z = -1
+        (1.0, 0.0, 2, true),               // z = 1
+        (1.0, f32::from_bits(1), 1, true), // z is the least number above 0
+    ] {
+        let parameters = [weight, bias, 0.5, -0.25, 0.0, 0.0];
+        let fixture = by_hand(
+            Shape::new(1, 1, 1),
+            &[conv2d(1, 1), relu(), linear(2)],
+            &parameters,
+            &[byte],
+            0,
+        );
+        for lanes in LANES {
+            let (_, gradient) = fixture.gradient(lanes, &[0]);
+            assert_eq!(
+                gradient[1] != 0.0,
+                passes,
+                "bias gradient {} for {weight} x + {bias}, {byte}",
+                gradient[1]
+            );
+        }
+    }
+}
+
+#[test]
+fn the_first_of_equals_wins_the_max_pool() {
+    // Three channels; z = -x0 - x1 - 0 x2, and x2 numbers the pixels, so that the gradient by its weight tells who won.
+    // A pixel is (byte 0, byte 1); values are one less. (1, 1) gives -0, (2, 0) gives -1 + 1 = +0, (0, 1) gives 1.
+    const MINUS_ZERO: (u8, u8) = (1, 1);
+    const PLUS_ZERO: (u8, u8) = (2, 0);
+    const ONE: (u8, u8) = (0, 1);
+    const MINUS_ONE: (u8, u8) = (2, 1);
+    for (window, winner) in [
+        ([ONE, ONE, ONE, ONE], 0),
+        ([PLUS_ZERO, ONE, ONE, MINUS_ONE], 1),
+        ([MINUS_ONE, MINUS_ONE, PLUS_ZERO, PLUS_ZERO], 2),
+        ([MINUS_ONE, MINUS_ONE, MINUS_ONE, PLUS_ZERO], 3),
+        ([PLUS_ZERO, MINUS_ZERO, MINUS_ZERO, PLUS_ZERO], 0),
+        ([MINUS_ZERO, PLUS_ZERO, PLUS_ZERO, MINUS_ZERO], 0),
+        ([MINUS_ONE, MINUS_ZERO, PLUS_ZERO, MINUS_ONE], 1),
+        ([MINUS_ONE, PLUS_ZERO, MINUS_ZERO, MINUS_ONE], 1),
+    ] {
+        let numbers = [11, 13, 17, 23];
+        let pixels: Vec<u8> = window
+            .map(|p| p.0)
+            .into_iter()
+            .chain(window.map(|p| p.1))
+            .chain(numbers)
+            .collect();
+        let parameters = [-1.0, -1.0, -0.0, -0.0, 0.5, -0.25, 0.0, 0.0];
+        let layers = [conv2d(1, 1), max_pool2d(2), linear(2)];
+        let fixture = by_hand(Shape::new(3, 2, 2), &layers, &parameters, &pixels, 0);
+        let _guard = FORCED.lock();
+        let before = Isa::current();
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+            Isa::force(isa).expect("it is available");
+            for lanes in LANES {
+                let (_, gradient) = fixture.gradient(lanes, &[0]);
+                // gradient[3] is that of the bias: dz, all of it at the winner.
+                let number = gradient[2] / gradient[3] + 1.0;
+                let expected = f32::from(numbers[winner]);
+                assert!(
+                    (number - expected).abs() < 0.01,
+                    "{isa:?}, {lanes} lanes, {window:?}: {number} won"
+                );
+            }
+        }
+        Isa::force(before).expect("it was in use");
+    }
+}
+
+#[test]
+fn not_a_number_reaches_the_loss_through_every_layer() {
+    // An infinite weight times 0 makes one pixel of four not a number, at each place of the window.
+    for place in 0..4 {
+        let mut pixels = [2; 4];
+        pixels[place] = 1;
+        let parameters = [f32::INFINITY, 0.0, 0.5, -0.25, 0.0, 0.0];
+        let layers = [conv2d(1, 1), relu(), max_pool2d(2), linear(2)];
+        let fixture = by_hand(Shape::new(1, 2, 2), &layers, &parameters, &pixels, 0);
+        let _guard = FORCED.lock();
+        let before = Isa::current();
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+            Isa::force(isa).expect("it is available");
+            for lanes in LANES {
+                let logits = fixture.predict(lanes, &[0]);
+                assert!(
+                    logits.iter().all(|z| z.is_nan()),
+                    "{isa:?}, {lanes} lanes, place {place}: {logits:?}"
+                );
+                assert!(fixture.evaluate(lanes, &[0]).loss.is_nan());
+            }
+        }
+        Isa::force(before).expect("it was in use");
+    }
+}
+
+#[test]
+fn the_first_of_equal_logits_is_the_answer() {
+    // Two classes with the same logits, and a third below.
+    let parameters = [1.0, 1.0, 0.0, 0.0, 0.0, 0.0];
+    for (label, correct) in [(0, 1), (1, 0), (2, 0)] {
+        let fixture = by_hand(Shape::new(1, 1, 1), &[linear(3)], &parameters, &[3], label);
+        for lanes in LANES {
+            assert_eq!(
+                fixture.evaluate(lanes, &[0]).correct,
+                correct,
+                "label {label}, {lanes} lanes"
+            );
+        }
+    }
+}
