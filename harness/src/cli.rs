@@ -1,6 +1,5 @@
 //! The program: from the command line to the exit status.
 
-use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -121,11 +120,11 @@ fn train(args: &TrainArgs) -> Result<u8, Error> {
     say(
         args.json,
         &format!(
-            "{} ({} parameters) with {}, {} thread(s), {}\n",
+            "{} ({} parameters) with {}, {}, {}\n",
             config.model.name,
             config.model.network.parameter_count(),
             config.optimizer.name(),
-            config.threads,
+            report::plural(config.threads.get() as u32, "thread"),
             Isa::current().name()
         ),
     );
@@ -137,7 +136,14 @@ fn train(args: &TrainArgs) -> Result<u8, Error> {
     display.finish();
     let outcome = trainer.finish();
 
-    folder.write_text(export::METRICS, &export::metrics_csv(&outcome.history))?;
+    // The weights first: they matter most where space runs out. What cannot be written does not keep the result from
+    // being shown.
+    let model = if outcome.diverged() {
+        Ok(())
+    } else {
+        folder.write_model(&config.model, dataset.normalisation, &outcome.parameters)
+    };
+    let metrics = folder.write_text(export::METRICS, &export::metrics_csv(&outcome.history));
     let title = format!(
         "{}, {}, seed {}, {}",
         config.model.name,
@@ -146,19 +152,16 @@ fn train(args: &TrainArgs) -> Result<u8, Error> {
         dataset.name
     );
     let curves = plot::curves(&title, &outcome.history)
-        .map_err(|error| Error::Run(format!("cannot draw the curves: {error}")))?;
-    folder.write_text(export::CURVES, &curves)?;
-    if !outcome.diverged() {
-        folder.write_model(&config.model, dataset.normalisation, &outcome.parameters)?;
-    }
+        .map_err(|error| Error::Run(format!("cannot draw the curves: {error}")))
+        .and_then(|curves| folder.write_text(export::CURVES, &curves));
 
     if args.json {
         let record = RunRecord::new(&config, &dataset, &split, &outcome);
-        let text = serde_json::to_string(&record).map_err(|error| Error::Run(error.to_string()))?;
-        let _ = writeln!(io::stdout().lock(), "{text}");
+        report::print_json(&record)?;
     } else if !outcome.diverged() {
         say(false, &report::table(&config, &outcome, &split));
     }
+    model.and(metrics).and(curves)?;
     say(
         args.json,
         &format!("The run's files are in {}.", folder.path().display()),
@@ -178,7 +181,8 @@ fn train(args: &TrainArgs) -> Result<u8, Error> {
     }
     if outcome.collapsed() {
         note(
-            "secant: the run collapsed: its validation accuracy ended under 50 %, or 10 points under its own best.",
+            "secant: the run counts as collapsed: its validation accuracy ended under 50 %, or more than 10 points under its \
+             own best.",
         );
     }
     Ok(EXIT_OK)

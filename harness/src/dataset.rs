@@ -131,7 +131,7 @@ pub enum Location {
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
     /// A file cannot be read or is not what its header says.
-    #[error(transparent)]
+    #[error("{0}; data/fetch.sh gets good files")]
     Idx(#[from] IdxError),
     /// There is no such folder.
     #[error("{}: expected a folder with the files of Fashion-MNIST, found no folder; data/fetch.sh gets them, and \

@@ -26,13 +26,16 @@ pub enum Error {
     #[error(transparent)]
     Dataset(#[from] DatasetError),
     /// A file or folder of the run could not be written.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}: {source}; --out DIR chooses another place", path.display())]
     Output {
         /// The file or folder.
         path: PathBuf,
         /// Why not.
         source: io::Error,
     },
+    /// Standard output cannot be written.
+    #[error("cannot write to standard output: {0}")]
+    Stdout(#[source] io::Error),
     /// Training did not end in a usable model.
     #[error("{0}")]
     Run(String),
@@ -43,7 +46,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Usage(_) | Error::Dataset(_) => EXIT_USAGE,
-            Error::Output { .. } => EXIT_OUTPUT,
+            Error::Output { .. } | Error::Stdout(_) => EXIT_OUTPUT,
             Error::Run(_) => EXIT_RUN,
         }
     }

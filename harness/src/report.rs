@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::config::{Batch, RunConfig, init_name};
 use crate::dataset::Dataset;
+use crate::error::Error;
 use crate::optimizers::Optimizer;
 use crate::train::{Observer, Outcome, Progress, Record, Split, StopReason};
 
@@ -24,6 +25,20 @@ pub fn say(json: bool, line: &str) {
     } else {
         writeln!(io::stdout().lock(), "{line}")
     };
+}
+
+/// Writes the one JSON object of a run to standard output.
+///
+/// # Errors
+/// [`Error::Stdout`] when it cannot be written; a reader that went away is no error.
+pub fn print_json(record: &RunRecord<'_>) -> Result<(), Error> {
+    let written = serde_json::to_string(record)
+        .map_err(io::Error::from)
+        .and_then(|text| writeln!(io::stdout().lock(), "{text}"));
+    match written {
+        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Error::Stdout(source)),
+        _ => Ok(()),
+    }
 }
 
 /// Writes a line to standard error.
@@ -49,7 +64,7 @@ impl Display {
                 ProgressDrawTarget::stderr_with_hz(10),
             );
             if let Ok(style) = ProgressStyle::with_template(
-                "{msg} {wide_bar:.cyan/dim} {pos}/{len} {elapsed} gone, {eta} left",
+                "{msg}  {bar:24.cyan/dim}  {pos}/{len}  {elapsed} gone, {eta} left",
             ) {
                 bar.set_style(style.progress_chars("━╸─"));
             }
@@ -124,6 +139,11 @@ fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
 }
 
+/// `1 epoch`, `2 epochs`.
+pub fn plural(count: u32, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// The table at the end of a run.
 pub fn table(config: &RunConfig, outcome: &Outcome, split: &Split) -> String {
     let row = |name: &str, tally: &Tally, images: usize| {
@@ -140,14 +160,14 @@ pub fn table(config: &RunConfig, outcome: &Outcome, split: &Split) -> String {
     }
     text.push_str(&row("test", &outcome.test, outcome.test.count as usize));
     text.push_str(&format!(
-        "\n{} ({} parameters), {}, seed {}: {} epochs, {} iterations, {:.2} gradient epochs in {:.1} s ({:.1} s of it \
+        "\n{} ({} parameters), {}, seed {}: {}, {}, {:.2} gradient epochs in {:.1} s ({:.1} s of it \
          training); stopped: {}.",
         config.model.name,
         config.model.network.parameter_count(),
         config.optimizer.name(),
         config.seed,
-        outcome.epochs,
-        outcome.iterations,
+        plural(outcome.epochs, "epoch"),
+        plural(outcome.iterations, "iteration"),
         outcome.gradient_epochs,
         outcome.seconds,
         outcome.train_seconds,

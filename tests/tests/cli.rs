@@ -178,7 +178,7 @@ fn wrong_data_is_one_line_and_status_2() {
     assert_eq!(
         fail(&folder, "train", 2),
         "secant: data/fashion-mnist/train-images-idx3-ubyte: expected 784 bytes of elements (1 x 28 x 28), found only \
-         1: the file is truncated\n"
+         1: the file is truncated; data/fetch.sh gets good files\n"
     );
     let output = secant(&folder, "train")
         .env("SECANT_DATA", "elsewhere")
@@ -686,6 +686,21 @@ mod unix {
             (stdout(&output).lines().count(), stderr(&output).as_str()),
             (1, "")
         );
+    }
+
+    #[test]
+    fn a_json_object_that_cannot_be_written_is_an_error() {
+        let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") else {
+            println!("skipped: there is no /dev/full here");
+            return;
+        };
+        let folder = TempDir::new().unwrap();
+        let output = secant(&folder, &format!("{QUICK} --json"))
+            .stdout(full)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        assert!(stderr(&output).contains("secant: cannot write to standard output: "));
     }
 
     #[test]
