@@ -1,0 +1,25 @@
+//! What the programs of the firmware share, and, for the host, the scenario alone.
+#![cfg_attr(target_os = "none", no_std)]
+
+pub mod scenario;
+
+use core::fmt;
+
+/// Where lines go: the emulator's semihosting, or the host's standard output.
+pub struct Console;
+
+impl fmt::Write for Console {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        #[cfg(target_os = "none")]
+        semihosting::print!("{text}");
+        #[cfg(not(target_os = "none"))]
+        print!("{text}");
+        Ok(())
+    }
+}
+
+/// Ends the emulation.
+#[cfg(target_os = "none")]
+pub fn exit(ok: bool) -> ! {
+    semihosting::process::exit(i32::from(!ok))
+}
