@@ -69,6 +69,7 @@ mod propagation;
 pub mod random;
 mod real;
 mod samples;
+mod single;
 pub mod vector;
 
 pub use initialise::Init;
@@ -78,3 +79,4 @@ pub use propagation::{Batch, PassError, Tally};
 pub use random::Random;
 pub use real::Real;
 pub use samples::{Normalisation, Samples};
+pub use single::Progress;

@@ -16,31 +16,9 @@ pub(crate) fn softmax_cross_entropy(
 ) -> (f64, u32) {
     let (mut loss, mut correct) = (0.0, 0);
     for (lane, label) in labels.iter().enumerate() {
-        let label = usize::from(*label);
-        let (mut largest, mut winner) = (logits[lane], 0);
-        for (c, z) in logits.chunks_exact(lanes).enumerate() {
-            // A NaN anywhere must reach the loss.
-            if z[lane] > largest || z[lane].is_nan() {
-                (largest, winner) = (z[lane], c);
-            }
-        }
-        let target = logits[label * lanes + lane] - largest;
-        let mut sum = 0.0;
-        for z in logits.chunks_exact_mut(lanes) {
-            let e = math::exp(z[lane] - largest);
-            sum += e;
-            if weight.is_some() {
-                z[lane] = e;
-            }
-        }
-        loss += f64::from(math::ln(sum) - target);
-        correct += u32::from(winner == label);
-        if let Some(weight) = weight {
-            for (c, z) in logits.chunks_exact_mut(lanes).enumerate() {
-                let p = z[lane] / sum;
-                z[lane] = weight * if c == label { p - 1.0 } else { p };
-            }
-        }
+        let (l, right) = softmax_cross_entropy_of(usize::from(*label), logits, lanes, lane, weight);
+        loss += f64::from(l);
+        correct += u32::from(right);
     }
     if weight.is_some() {
         for z in logits.chunks_exact_mut(lanes) {
@@ -48,4 +26,41 @@ pub(crate) fn softmax_cross_entropy(
         }
     }
     (loss, correct)
+}
+
+/// The same for the sample in lane `lane` alone. Never panics when `lanes` is not zero.
+#[inline(always)]
+pub(crate) fn softmax_cross_entropy_of(
+    label: usize,
+    logits: &mut [f32],
+    lanes: usize,
+    lane: usize,
+    weight: Option<f32>,
+) -> (f32, bool) {
+    let (mut largest, mut winner, mut target) = (f32::NEG_INFINITY, 0, f32::NAN);
+    for (c, z) in logits.iter().skip(lane).step_by(lanes).enumerate() {
+        // A NaN anywhere must reach the loss.
+        if *z > largest || z.is_nan() {
+            (largest, winner) = (*z, c);
+        }
+        if c == label {
+            target = *z;
+        }
+    }
+    target -= largest;
+    let mut sum = 0.0;
+    for z in logits.iter_mut().skip(lane).step_by(lanes) {
+        let e = math::exp(*z - largest);
+        sum += e;
+        if weight.is_some() {
+            *z = e;
+        }
+    }
+    if let Some(weight) = weight {
+        for (c, z) in logits.iter_mut().skip(lane).step_by(lanes).enumerate() {
+            let p = *z / sum;
+            *z = weight * if c == label { p - 1.0 } else { p };
+        }
+    }
+    (math::ln(sum) - target, winner == label)
 }

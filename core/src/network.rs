@@ -397,7 +397,7 @@ impl<const N: usize> Network<N> {
     pub const fn shape(&self, index: usize) -> Shape {
         let mut shape = self.input;
         let mut i = 0;
-        while i < index && i < self.layer_count {
+        while i < index && i < self.layer_count && i < N {
             if let Ok(next) = self.layers[i].output(shape) {
                 shape = next;
             }
@@ -419,7 +419,7 @@ impl<const N: usize> Network<N> {
     /// Where the parameters of layer `index` begin in the flat slice.
     pub const fn parameter_offset(&self, index: usize) -> usize {
         let (mut offset, mut i, mut shape) = (0, 0, self.input);
-        while i < index && i < self.layer_count {
+        while i < index && i < self.layer_count && i < N {
             let (weights, biases) = self.layers[i].parameters(shape);
             offset += weights + biases;
             if let Ok(next) = self.layers[i].output(shape) {
@@ -447,7 +447,7 @@ impl<const N: usize> Network<N> {
     /// flooring pool drops counted in.
     pub const fn multiply_accumulates(&self) -> usize {
         let (mut total, mut i, mut shape) = (0, 0, self.input);
-        while i < self.layer_count {
+        while i < self.layer_count && i < N {
             let (weights, _) = self.layers[i].parameters(shape);
             if let Ok(next) = self.layers[i].output(shape) {
                 total += weights * next.rows * next.columns;
@@ -460,6 +460,9 @@ impl<const N: usize> Network<N> {
 
     /// Floats of working memory for forward and backward passes of `lanes` samples at a time.
     pub const fn workspace_len(&self, lanes: usize) -> usize {
+        if lanes == 1 {
+            return crate::single::workspace_len(&self.stages, self.stage_count, self.input_map);
+        }
         plan::workspace(&self.stages, self.stage_count, self.input_map, lanes).total
     }
 }

@@ -111,6 +111,11 @@ impl<const N: usize> Network<N> {
         if gradient.len() != parameters.len() {
             return Err(PassError::Parameters);
         }
+        if LANES == 1 {
+            return self
+                .gradient_of_singles(parameters, &batch, gradient, workspace)
+                .ok_or(PassError::Workspace);
+        }
         let mut pass = self.pass::<LANES>(parameters, workspace);
         let mut tally = Tally::default();
         for indices in batch.indices.chunks(LANES) {
@@ -133,6 +138,11 @@ impl<const N: usize> Network<N> {
         workspace: &mut [f32],
     ) -> Result<Tally, PassError> {
         self.check::<LANES>(parameters, &batch, workspace)?;
+        if LANES == 1 {
+            return self
+                .evaluate_singles(parameters, &batch, workspace)
+                .ok_or(PassError::Workspace);
+        }
         let mut pass = self.pass::<LANES>(parameters, workspace);
         let mut tally = Tally::default();
         for indices in batch.indices.chunks(LANES) {
@@ -159,6 +169,21 @@ impl<const N: usize> Network<N> {
         if logits.len() != batch.indices.len() * classes {
             return Err(PassError::Logits);
         }
+        if LANES == 1 {
+            for (index, logits) in batch
+                .indices
+                .iter()
+                .zip(logits.chunks_exact_mut(classes.max(1)))
+            {
+                let output = self
+                    .forward_single(parameters, &batch, *index, workspace)
+                    .ok_or(PassError::Workspace)?;
+                for (z, output) in logits.iter_mut().zip(output) {
+                    *z = *output;
+                }
+            }
+            return Ok(());
+        }
         let mut pass = self.pass::<LANES>(parameters, workspace);
         for (indices, logits) in batch
             .indices
@@ -176,7 +201,7 @@ impl<const N: usize> Network<N> {
         Ok(())
     }
 
-    fn check<const LANES: usize>(
+    pub(crate) fn check<const LANES: usize>(
         &self,
         parameters: &[f32],
         batch: &Batch<'_>,
@@ -403,7 +428,9 @@ struct Forward<'a, const L: usize> {
 }
 
 /// The weights and the biases of a stage in a flat slice of parameters.
-fn split_parameters(stage: &Stage) -> (core::ops::Range<usize>, core::ops::Range<usize>) {
+pub(crate) fn split_parameters(
+    stage: &Stage,
+) -> (core::ops::Range<usize>, core::ops::Range<usize>) {
     let (inputs, outputs) = match stage.op {
         Op::Conv2d { kernel, .. } => (
             stage.input.channels * kernel * kernel,

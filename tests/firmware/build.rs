@@ -31,6 +31,9 @@ fn main() -> std::io::Result<()> {
     std::fs::write(folder.join("memory.x"), memory)?;
     println!("cargo:rustc-link-search={}", folder.display());
     println!("cargo:rustc-link-arg-bins=-Tlink.x");
-    println!("cargo:rustc-link-arg-bins=-Map={}/{target}.map", folder.display());
+    println!(
+        "cargo:rustc-link-arg-bins=-Map={}/{target}.map",
+        folder.display()
+    );
     Ok(())
 }

@@ -8,13 +8,31 @@
 pub mod integer;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg_attr(
+    all(
+        target_arch = "arm",
+        target_abi = "eabihf",
+        not(target_has_atomic = "64")
+    ),
+    allow(dead_code, reason = "the one core has the instruction")
+)]
 mod portable;
 #[doc(hidden)]
 pub mod round_to_odd;
+#[doc(hidden)]
+pub mod single;
+#[cfg(all(
+    target_arch = "arm",
+    target_abi = "eabihf",
+    not(target_has_atomic = "64")
+))]
+mod thumb;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 use core::sync::atomic::{AtomicU8, Ordering};
+
+use single::Windows;
 
 /// An instruction set that kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,6 +185,53 @@ pub trait Simd: Copy {
     fn fma_f32(self, a: f32, b: f32, c: f32) -> f32;
     /// Scalar `a * b + c` in double precision, rounded once.
     fn fma_f64(self, a: f64, b: f64, c: f64) -> f64;
+
+    /// [`single::conv_row`].
+    #[inline(always)]
+    fn conv_row(
+        self,
+        windows: Windows,
+        stride: usize,
+        x: &[f32],
+        w: &[f32],
+        bias: &[f32],
+        columns: usize,
+        y: &mut [f32],
+    ) -> Option<()> {
+        single::conv_row(self, windows, stride, x, w, bias, columns, y)
+    }
+    /// [`single::conv_weight_gradient`].
+    #[inline(always)]
+    fn conv_weight_gradient(
+        self,
+        windows: Windows,
+        pixels: &[f32],
+        x: &[f32],
+        dw: &mut [f32],
+    ) -> Option<()> {
+        single::conv_weight_gradient(self, windows, pixels, x, dw)
+    }
+    /// [`single::conv_input_gradient`].
+    #[inline(always)]
+    fn conv_input_gradient(
+        self,
+        windows: Windows,
+        pixels: &[f32],
+        w: &[f32],
+        dx: &mut [f32],
+    ) -> Option<()> {
+        single::conv_input_gradient(self, windows, pixels, w, dx)
+    }
+    /// [`single::linear_rows`].
+    #[inline(always)]
+    fn linear_rows(self, w: &[f32], bias: &[f32], x: &[f32], y: &mut [f32]) {
+        single::linear_rows(self, w, bias, x, y);
+    }
+    /// [`single::add_scaled`].
+    #[inline(always)]
+    fn add_scaled(self, a: f32, x: &[f32], y: &mut [f32]) {
+        single::add_scaled(self, a, x, y);
+    }
 }
 
 /// A piece of work written once and compiled for every instruction set. Implementations mark `run` `#[inline(always)]`.
@@ -203,13 +268,31 @@ pub fn dispatch_lanes<const L: usize, K: Kernel>(kernel: K) -> K::Output {
                 kernel.run(portable::Portable::<1>)
             }
         }
-        _ => {
-            if const { L.is_multiple_of(4) } {
-                kernel.run(portable::Portable::<4>)
-            } else {
-                kernel.run(portable::Portable::<1>)
-            }
-        }
+        _ => run_baseline::<L, K>(kernel),
+    }
+}
+
+#[cfg(all(
+    target_arch = "arm",
+    target_abi = "eabihf",
+    not(target_has_atomic = "64")
+))]
+#[inline]
+fn run_baseline<const L: usize, K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(thumb::Thumb)
+}
+
+#[cfg(not(all(
+    target_arch = "arm",
+    target_abi = "eabihf",
+    not(target_has_atomic = "64")
+)))]
+#[inline]
+fn run_baseline<const L: usize, K: Kernel>(kernel: K) -> K::Output {
+    if const { L.is_multiple_of(4) } {
+        kernel.run(portable::Portable::<4>)
+    } else {
+        kernel.run(portable::Portable::<1>)
     }
 }
 

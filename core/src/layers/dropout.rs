@@ -78,7 +78,8 @@ pub(crate) fn backward(
 }
 
 /// Multiplies values number `first`, `first + 1`, ... of each sample by their factor, 0 or `1 / (1 - probability)`.
-fn scale(
+#[inline(always)]
+pub(crate) fn scale(
     key: DropoutKey,
     layer: usize,
     probability: f32,

@@ -2,6 +2,10 @@
 #![cfg_attr(target_os = "none", no_std)]
 
 pub mod scenario;
+#[cfg(target_arch = "arm")]
+pub mod stack;
+#[cfg(target_arch = "arm")]
+pub mod timer;
 
 use core::fmt;
 

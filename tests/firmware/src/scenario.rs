@@ -217,8 +217,12 @@ fn finish(out: &mut dyn Write, name: &str, memory: &mut Memory, state: usize) {
             weight: 1.0,
             dropout: None,
         };
-        let done =
-            MICRO.predict::<1>(&memory.parameters, batch, &mut logits, &mut memory.workspace);
+        let done = MICRO.predict::<1>(
+            &memory.parameters,
+            batch,
+            &mut logits,
+            &mut memory.workspace,
+        );
         if done.is_err() {
             let _ = writeln!(out, "{name}: no logits of image {image}");
         }

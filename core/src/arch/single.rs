@@ -1,0 +1,149 @@
+//! The kernels of one sample at a time, in plain Rust: what every instruction set does unless it has a faster way.
+//!
+//! These are the bodies of the methods of the same names of [`Simd`]; the assembly of [`thumb`](super) is tested against
+//! them bit for bit. None panics: `None` means that a slice is too short, and then the targets hold anything.
+//!
+//! A list of pixels is stored in floats, two a pixel: the place of its window in a plane, as a bit pattern, and its gradient.
+
+use super::Simd;
+
+/// The windows of a convolution over a map. Lengths are in floats.
+#[derive(Debug, Clone, Copy)]
+pub struct Windows {
+    /// Input channels.
+    pub inputs: usize,
+    /// Rows and columns of the kernel.
+    pub kernel: usize,
+    /// From a channel of the map to the next.
+    pub plane: usize,
+    /// From a row of the map to the next.
+    pub row: usize,
+}
+
+impl Windows {
+    /// Weights of one output channel; `None` when there are none.
+    pub fn terms(&self) -> Option<usize> {
+        let terms = self
+            .kernel
+            .checked_mul(self.kernel)?
+            .checked_mul(self.inputs)?;
+        (terms > 0).then_some(terms)
+    }
+
+    /// Floats of the map from the first pixel of a window to its last, both included; `None` when there are none.
+    pub fn reach(&self) -> Option<usize> {
+        let planes = self.inputs.checked_sub(1)?.checked_mul(self.plane)?;
+        let rows = self
+            .kernel
+            .checked_sub(1)?
+            .checked_mul(self.row.checked_add(1)?)?;
+        planes.checked_add(rows)?.checked_add(1)
+    }
+}
+
+/// One output row of four channels (or the last one to three): `y[b][c] = bias[b] + sum over i, u, v of w[b][i][u][v] x[i][u][c s + v]`.
+///
+/// `w` begins with the weights of the first of the `bias.len()` channels, `x` with the first window's first pixel. `y` has
+/// room for four rows of `columns`; those past `bias.len()` may hold anything afterwards.
+#[inline(always)]
+pub fn conv_row<S: Simd>(
+    simd: S,
+    windows: Windows,
+    stride: usize,
+    x: &[f32],
+    w: &[f32],
+    bias: &[f32],
+    columns: usize,
+    y: &mut [f32],
+) -> Option<()> {
+    let terms = windows.terms()?;
+    for ((y, w), bias) in y
+        .chunks_exact_mut(columns.max(1))
+        .zip(w.chunks_exact(terms))
+        .zip(bias)
+    {
+        for (c, y) in y.iter_mut().enumerate() {
+            let mut sum = *bias;
+            let mut rows = w.chunks_exact(windows.kernel.max(1));
+            for i in 0..windows.inputs {
+                for u in 0..windows.kernel {
+                    let from = i * windows.plane + u * windows.row + c * stride;
+                    let x = x.get(from..from + windows.kernel)?;
+                    for (x, w) in x.iter().zip(rows.next()?) {
+                        sum = simd.fma_f32(*x, *w, sum);
+                    }
+                }
+            }
+            *y = sum;
+        }
+    }
+    Some(())
+}
+
+/// Adds to one output channel's weight gradient: `dw[i][u][v] += sum over the pixels of g x[i][place + u, v]`, pixel by pixel.
+#[inline(always)]
+pub fn conv_weight_gradient<S: Simd>(
+    simd: S,
+    windows: Windows,
+    pixels: &[f32],
+    x: &[f32],
+    dw: &mut [f32],
+) -> Option<()> {
+    for pixel in pixels.as_chunks::<2>().0 {
+        let mut rows = dw.chunks_exact_mut(windows.kernel.max(1));
+        for i in 0..windows.inputs {
+            for u in 0..windows.kernel {
+                let from = pixel[0].to_bits() as usize + i * windows.plane + u * windows.row;
+                let x = x.get(from..from + windows.kernel)?;
+                for (dw, x) in rows.next()?.iter_mut().zip(x) {
+                    *dw = simd.fma_f32(pixel[1], *x, *dw);
+                }
+            }
+        }
+    }
+    Some(())
+}
+
+/// Adds one output channel's part to the input gradient: `dx[i][place + u, v] += g w[i][u][v]`, pixel by pixel.
+#[inline(always)]
+pub fn conv_input_gradient<S: Simd>(
+    simd: S,
+    windows: Windows,
+    pixels: &[f32],
+    w: &[f32],
+    dx: &mut [f32],
+) -> Option<()> {
+    for pixel in pixels.as_chunks::<2>().0 {
+        let mut rows = w.chunks_exact(windows.kernel.max(1));
+        for i in 0..windows.inputs {
+            for u in 0..windows.kernel {
+                let from = pixel[0].to_bits() as usize + i * windows.plane + u * windows.row;
+                let dx = dx.get_mut(from..from + windows.kernel)?;
+                for (dx, w) in dx.iter_mut().zip(rows.next()?) {
+                    *dx = simd.fma_f32(pixel[1], *w, *dx);
+                }
+            }
+        }
+    }
+    Some(())
+}
+
+/// `y[o] = bias[o] + sum over i of w[o][i] x[i]`.
+#[inline(always)]
+pub fn linear_rows<S: Simd>(simd: S, w: &[f32], bias: &[f32], x: &[f32], y: &mut [f32]) {
+    for ((y, bias), w) in y.iter_mut().zip(bias).zip(w.chunks_exact(x.len().max(1))) {
+        let mut sum = *bias;
+        for (x, w) in x.iter().zip(w) {
+            sum = simd.fma_f32(*x, *w, sum);
+        }
+        *y = sum;
+    }
+}
+
+/// `y[i] += a x[i]`.
+#[inline(always)]
+pub fn add_scaled<S: Simd>(simd: S, a: f32, x: &[f32], y: &mut [f32]) {
+    for (x, y) in x.iter().zip(y) {
+        *y = simd.fma_f32(a, *x, *y);
+    }
+}

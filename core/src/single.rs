@@ -1,0 +1,798 @@
+//! One sample at a time (`LANES` = 1), in as little memory as possible: what a microcontroller runs.
+//!
+//! The same sums in the same order as in the lane blocks of [`crate::propagation`], so the same bits; but
+//!
+//! * only pixels whose gradient is not zero take part in the backward pass: after a max-pool and a relu those are few;
+//! * the gradient of a map takes the place of the map, once its values have been used. What the backward pass needs to know of
+//!   a stage's own output (which pixel won its window, and whether the activation let it through) was written down as a
+//!   code of a few bits;
+//! * the scratch memory of a stage is that of the stages behind it, which hold nothing yet, or nothing any more;
+//! * nothing can panic: every length is checked, and one that does not fit ends the pass with `None`.
+//!
+//! The work comes in pieces, one stage forward or backward, so that other duties can be done in between: [`Progress`].
+
+use crate::arch::single::Windows;
+use crate::arch::{Kernel, Simd, dispatch_lanes};
+use crate::layers::dropout;
+use crate::loss;
+use crate::network::{Network, Shape};
+use crate::plan::{Map, Op, Pool, Stage};
+use crate::propagation::{Batch, PassError, Tally, split_parameters};
+
+/// Output channels that a convolution's forward pass works on together.
+const GROUP: usize = 4;
+
+/// A stage without a pool pools windows of one pixel.
+const NO_POOL: Pool = Pool { size: 1, stride: 1 };
+
+impl Stage {
+    /// Bits of the code that says which pixel of a window won, or that no gradient goes through: 0 where there is no choice.
+    const fn code_width(&self) -> usize {
+        let size = match self.pool {
+            Some(pool) => pool.size,
+            None => 1,
+        };
+        match size * size + self.relu as usize {
+            ..=1 => 0,
+            2 => 1,
+            3..=4 => 2,
+            5..=16 => 4,
+            17..=256 => 8,
+            _ => 16,
+        }
+    }
+
+    /// Words of 32 bits for the codes of the stage's output.
+    const fn codes_len(&self) -> usize {
+        (self.output.alive_len() * self.code_width()).div_ceil(32)
+    }
+
+    /// Floats of scratch.
+    const fn scratch_len(&self) -> usize {
+        match self.op {
+            Op::Conv2d { .. } => {
+                let rows = match self.pool {
+                    Some(pool) => pool.size,
+                    None => 1,
+                };
+                GROUP * rows * self.columns
+            }
+            _ => 0,
+        }
+    }
+
+    /// The windows of a convolution of that kernel over the stage's input.
+    fn windows(&self, kernel: usize) -> Windows {
+        Windows {
+            inputs: self.input.channels,
+            kernel,
+            plane: self.input.plane(),
+            row: self.input.columns,
+        }
+    }
+}
+
+/// Floats of working memory: the input, then for each stage its output and its codes; and behind a stage its scratch.
+pub(crate) const fn workspace_len(stages: &[Stage], count: usize, input: Map) -> usize {
+    let mut end = input.len();
+    let (mut total, mut s) = (end, 0);
+    while s < count {
+        end += stages[s].output.len() + stages[s].codes_len();
+        let needed = end + stages[s].scratch_len();
+        if needed > total {
+            total = needed;
+        }
+        s += 1;
+    }
+    total
+}
+
+/// How far a pass over a batch has come. A piece is one stage of one sample, forward or backward.
+///
+/// ```
+/// use secant::presets::MICRO;
+/// use secant::{Batch, Normalisation, Progress, Samples};
+///
+/// let samples = Samples { pixels: &[0; 2 * 784], labels: &[3, 1], normalisation: Normalisation::UNIT };
+/// let batch = Batch { samples, indices: &[0, 1], weight: 0.5, dropout: None };
+/// let parameters = [0.1; MICRO.parameter_count()];
+/// let mut gradient = [0.0; MICRO.parameter_count()];
+/// let mut workspace = [0.0; MICRO.workspace_len(1)];
+///
+/// let mut progress = Progress::new();
+/// let tally = loop {
+///     // A control loop's duties come here: a piece of MICRO is at most 115,200 multiply-accumulates.
+///     if let Some(tally) = progress.advance(&MICRO, &parameters, batch, &mut gradient, &mut workspace)? {
+///         break tally;
+///     }
+/// };
+/// assert_eq!(tally.count, 2);
+/// # Ok::<(), secant::PassError>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Progress {
+    sample: usize,
+    piece: usize,
+    tally: Tally,
+}
+
+impl Progress {
+    /// Before the first piece.
+    pub const fn new() -> Progress {
+        Progress {
+            sample: 0,
+            piece: 0,
+            tally: Tally {
+                loss: 0.0,
+                correct: 0,
+                count: 0,
+            },
+        }
+    }
+
+    /// Does one piece of [`Network::accumulate_gradient`] with one lane: the same bits. Returns the sums over the batch when
+    /// it was the last, and then starts over. Between two calls all arguments must stay as they are.
+    ///
+    /// # Errors
+    /// [`PassError`] when lengths, an index or a label do not fit.
+    pub fn advance<const N: usize>(
+        &mut self,
+        network: &Network<N>,
+        parameters: &[f32],
+        batch: Batch<'_>,
+        gradient: &mut [f32],
+        workspace: &mut [f32],
+    ) -> Result<Option<Tally>, PassError> {
+        if self.sample == 0 && self.piece == 0 {
+            network.check::<1>(parameters, &batch, workspace)?;
+            if gradient.len() != parameters.len() {
+                return Err(PassError::Parameters);
+            }
+        }
+        self.piece(network, parameters, &batch, gradient, workspace)
+            .ok_or(PassError::Workspace)
+    }
+
+    fn piece<const N: usize>(
+        &mut self,
+        network: &Network<N>,
+        parameters: &[f32],
+        batch: &Batch<'_>,
+        gradient: &mut [f32],
+        workspace: &mut [f32],
+    ) -> Option<Option<Tally>> {
+        let Some(index) = batch.indices.get(self.sample) else {
+            let tally = self.tally;
+            *self = Progress::new();
+            return Some(Some(tally));
+        };
+        let stages = network.stages.get(..network.stage_count)?;
+        let sample = Sample {
+            stages,
+            input: network.input_map,
+            shape: network.input(),
+            parameters,
+            batch,
+            index: *index,
+        };
+        let count = stages.len();
+        if self.piece < count {
+            sample.forward(self.piece, workspace)?;
+            self.piece += 1;
+            if self.piece == count {
+                self.tally += sample.loss(workspace, Some(batch.weight))?;
+            }
+        } else {
+            sample.backward(
+                (2 * count).checked_sub(self.piece + 1)?,
+                gradient,
+                workspace,
+            )?;
+            self.piece += 1;
+            if self.piece == 2 * count {
+                (self.piece, self.sample) = (0, self.sample + 1);
+            }
+        }
+        if self.sample == batch.indices.len() {
+            let tally = self.tally;
+            *self = Progress::new();
+            return Some(Some(tally));
+        }
+        Some(None)
+    }
+}
+
+impl<const N: usize> Network<N> {
+    /// [`Network::accumulate_gradient`] with one lane; the arguments have been checked.
+    pub(crate) fn gradient_of_singles(
+        &self,
+        parameters: &[f32],
+        batch: &Batch<'_>,
+        gradient: &mut [f32],
+        workspace: &mut [f32],
+    ) -> Option<Tally> {
+        let mut progress = Progress::new();
+        loop {
+            if let Some(tally) = progress.piece(self, parameters, batch, gradient, workspace)? {
+                return Some(tally);
+            }
+        }
+    }
+
+    /// Forward pass of one sample; returns the network's output. The arguments have been checked.
+    pub(crate) fn forward_single<'w>(
+        &self,
+        parameters: &[f32],
+        batch: &Batch<'_>,
+        index: u32,
+        workspace: &'w mut [f32],
+    ) -> Option<&'w mut [f32]> {
+        let stages = self.stages.get(..self.stage_count)?;
+        let sample = Sample {
+            stages,
+            input: self.input_map,
+            shape: self.input(),
+            parameters,
+            batch,
+            index,
+        };
+        for s in 0..stages.len() {
+            sample.forward(s, workspace)?;
+        }
+        sample.output(workspace)
+    }
+
+    /// [`Network::evaluate`] with one lane; the arguments have been checked.
+    pub(crate) fn evaluate_singles(
+        &self,
+        parameters: &[f32],
+        batch: &Batch<'_>,
+        workspace: &mut [f32],
+    ) -> Option<Tally> {
+        let mut tally = Tally::default();
+        for index in batch.indices {
+            let logits = self.forward_single(parameters, batch, *index, workspace)?;
+            tally += sample_loss(batch, *index, logits, None)?;
+        }
+        Some(tally)
+    }
+}
+
+/// Loss of a sample, whose logits become their gradient if there is a weight.
+fn sample_loss(
+    batch: &Batch<'_>,
+    index: u32,
+    logits: &mut [f32],
+    weight: Option<f32>,
+) -> Option<Tally> {
+    let label = usize::from(*batch.samples.labels.get(index as usize)?);
+    let (loss, correct) = loss::softmax_cross_entropy_of(label, logits, 1, 0, weight);
+    Some(Tally {
+        loss: f64::from(loss),
+        correct: u32::from(correct),
+        count: 1,
+    })
+}
+
+/// One sample on its way.
+struct Sample<'a> {
+    stages: &'a [Stage],
+    input: Map,
+    shape: Shape,
+    parameters: &'a [f32],
+    batch: &'a Batch<'a>,
+    index: u32,
+}
+
+/// The memory of a stage.
+struct Parts<'w> {
+    /// What it reads; in the backward pass, afterwards, the gradient of that.
+    x: &'w mut [f32],
+    codes: &'w mut [f32],
+    /// What it writes; in the backward pass the gradient of that.
+    y: &'w mut [f32],
+    scratch: &'w mut [f32],
+}
+
+impl Sample<'_> {
+    /// Stage `s` and its memory.
+    fn parts<'w>(&self, s: usize, workspace: &'w mut [f32]) -> Option<(&Stage, Parts<'w>)> {
+        let mut rest = workspace;
+        for stage in self.stages.get(..s)? {
+            rest = rest.get_mut(stage.input.len() + stage.codes_len()..)?;
+        }
+        let stage = self.stages.get(s)?;
+        let (x, rest) = rest.split_at_mut_checked(stage.input.len())?;
+        let (codes, rest) = rest.split_at_mut_checked(stage.codes_len())?;
+        let (y, scratch) = rest.split_at_mut_checked(stage.output.len())?;
+        Some((
+            stage,
+            Parts {
+                x,
+                codes,
+                y,
+                scratch,
+            },
+        ))
+    }
+
+    /// The network's output.
+    fn output<'w>(&self, workspace: &'w mut [f32]) -> Option<&'w mut [f32]> {
+        let (_, parts) = self.parts(self.stages.len().checked_sub(1)?, workspace)?;
+        Some(parts.y)
+    }
+
+    /// Stage `s` forward; the first one loads the sample.
+    fn forward(&self, s: usize, workspace: &mut [f32]) -> Option<()> {
+        let (stage, parts) = self.parts(s, workspace)?;
+        dispatch_lanes::<1, _>(Forward {
+            sample: self,
+            stage,
+            load: s == 0,
+            parts,
+        })
+    }
+
+    /// The logits become their gradient if there is a weight.
+    fn loss(&self, workspace: &mut [f32], weight: Option<f32>) -> Option<Tally> {
+        sample_loss(self.batch, self.index, self.output(workspace)?, weight)
+    }
+
+    /// Stage `s` backward.
+    fn backward(&self, s: usize, gradient: &mut [f32], workspace: &mut [f32]) -> Option<()> {
+        let (stage, parts) = self.parts(s, workspace)?;
+        dispatch_lanes::<1, _>(Backward {
+            sample: self,
+            stage,
+            input_gradient: s > 0,
+            gradient,
+            parts,
+        })
+    }
+}
+
+/// Stores a code of `width` bits, a power of two; there was 0.
+#[inline(always)]
+fn write_code(codes: &mut [f32], width: usize, index: usize, code: usize) {
+    let bit = index * width;
+    if let Some(word) = codes.get_mut(bit / 32) {
+        *word = f32::from_bits(word.to_bits() | (code as u32) << (bit % 32));
+    }
+}
+
+/// Reads it again.
+#[inline(always)]
+fn read_code(codes: &[f32], width: usize, index: usize) -> usize {
+    let bit = index * width;
+    match codes.get(bit / 32) {
+        Some(word) => (word.to_bits() >> (bit % 32)) as usize & ((1 << width) - 1),
+        None => 0,
+    }
+}
+
+/// A stage's forward pass.
+struct Forward<'a> {
+    sample: &'a Sample<'a>,
+    stage: &'a Stage,
+    load: bool,
+    parts: Parts<'a>,
+}
+
+impl Kernel for Forward<'_> {
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Option<()> {
+        let Forward {
+            sample,
+            stage,
+            load,
+            parts,
+        } = self;
+        let Parts {
+            x,
+            codes,
+            y,
+            scratch,
+        } = parts;
+        if load {
+            load_pixels(simd, sample, x)?;
+        }
+        codes.fill(0.0);
+        let map = stage.output;
+        if map.len() > map.alive_len() {
+            y.fill(0.0);
+        }
+        let (weights, biases) = split_parameters(stage);
+        let w = sample.parameters.get(weights)?;
+        let bias = sample.parameters.get(biases)?;
+        match stage.op {
+            Op::Conv2d { kernel, stride } => {
+                let windows = stage.windows(kernel);
+                let pool = stage.pool.unwrap_or(NO_POOL);
+                let row = GROUP * stage.columns;
+                let rows = scratch.get_mut(..pool.size * row)?;
+                let weights = w.chunks(GROUP * windows.terms()?);
+                for (group, (bias, w)) in bias.chunks(GROUP).zip(weights).enumerate() {
+                    for r in 0..map.alive_rows {
+                        for (k, rows) in rows.chunks_exact_mut(row.max(1)).enumerate() {
+                            let from = (r * pool.stride + k) * stride * windows.row;
+                            simd.conv_row(
+                                windows,
+                                stride,
+                                x.get(from..)?,
+                                w,
+                                bias,
+                                stage.columns,
+                                rows,
+                            )?;
+                        }
+                        for b in 0..bias.len() {
+                            let rows = rows.get(b * stage.columns..)?;
+                            finish_row(stage, rows, row, GROUP * group + b, r, y, codes)?;
+                        }
+                    }
+                }
+            }
+            Op::Linear => {
+                simd.linear_rows(w, bias, x, y);
+                if stage.relu {
+                    for (i, y) in y.iter_mut().enumerate() {
+                        *y = if *y < 0.0 { 0.0 } else { *y };
+                        write_code(codes, stage.code_width(), i, usize::from(*y > 0.0));
+                    }
+                }
+            }
+            Op::Identity => {
+                let input = stage.input;
+                let step = stage.pool.unwrap_or(NO_POOL).stride;
+                for channel in 0..map.channels {
+                    for r in 0..map.alive_rows {
+                        let rows = x.get(input.at(channel, r * step, 0)..)?;
+                        finish_row(stage, rows, input.columns, channel, r, y, codes)?;
+                    }
+                }
+            }
+            Op::Dropout { probability } => {
+                for channel in 0..map.channels {
+                    for r in 0..map.alive_rows {
+                        let from = x.get(stage.input.at(channel, r, 0)..)?;
+                        let to = y.get_mut(map.at(channel, r, 0)..)?;
+                        copy_row(sample, stage, probability, channel, r, from, to)?;
+                    }
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+/// The sample's bytes as normalised values; what is outside the image becomes zero.
+#[inline(always)]
+fn load_pixels<S: Simd>(simd: S, sample: &Sample<'_>, x: &mut [f32]) -> Option<()> {
+    let (map, samples) = (sample.input, &sample.batch.samples);
+    let shape = sample.shape;
+    let bytes = samples
+        .pixels
+        .get(sample.index as usize * shape.len()..)?
+        .get(..shape.len())?;
+    if map.margin > 0 || map.alive_len() < map.len() {
+        x.fill(0.0);
+    }
+    for channel in 0..map.channels {
+        for r in 0..map.alive_rows {
+            let from = bytes.get((channel * shape.rows + r) * shape.columns..)?;
+            let to = x.get_mut(map.at(channel, r, 0)..)?;
+            for (x, byte) in to.iter_mut().zip(from).take(map.alive_columns) {
+                *x = simd.fma_f32(
+                    f32::from(*byte),
+                    samples.normalisation.scale,
+                    samples.normalisation.offset,
+                );
+            }
+        }
+    }
+    Some(())
+}
+
+/// Pools and activates row `r` of a channel's output: `rows` begins with the first window's first pixel and goes on after
+/// `pitch` floats with the next row of the windows.
+#[inline(always)]
+fn finish_row(
+    stage: &Stage,
+    rows: &[f32],
+    pitch: usize,
+    channel: usize,
+    r: usize,
+    y: &mut [f32],
+    codes: &mut [f32],
+) -> Option<()> {
+    let map = stage.output;
+    let pool = stage.pool.unwrap_or(NO_POOL);
+    let y = y
+        .get_mut(map.at(channel, r, 0)..)?
+        .get_mut(..map.alive_columns)?;
+    let first = (channel * map.alive_rows + r) * map.alive_columns;
+    let width = stage.code_width();
+    let mut finish = |c: usize, y: &mut f32, best: f32, winner: usize| {
+        *y = if stage.relu && best < 0.0 { 0.0 } else { best };
+        if !stage.relu {
+            write_code(codes, width, first + c, winner);
+        } else if *y > 0.0 {
+            write_code(codes, width, first + c, winner + 1);
+        }
+    };
+    if pool.size == 2 && pool.stride == 2 {
+        let upper = rows.as_chunks::<2>().0;
+        let lower = rows.get(pitch..)?.as_chunks::<2>().0;
+        for (c, (y, (upper, lower))) in y.iter_mut().zip(upper.iter().zip(lower)).enumerate() {
+            let (mut best, mut winner) = (upper[0], 0);
+            for (k, v) in [upper[1], lower[0], lower[1]].into_iter().enumerate() {
+                if v > best || v.is_nan() {
+                    (best, winner) = (v, k + 1);
+                }
+            }
+            finish(c, y, best, winner);
+        }
+    } else {
+        for (c, y) in y.iter_mut().enumerate() {
+            let (mut best, mut winner) = (*rows.get(c * pool.stride)?, 0);
+            for u in 0..pool.size {
+                let row = rows.get(u * pitch + c * pool.stride..)?.get(..pool.size)?;
+                for (v, value) in row.iter().enumerate() {
+                    if u + v > 0 && (*value > best || value.is_nan()) {
+                        (best, winner) = (*value, u * pool.size + v);
+                    }
+                }
+            }
+            finish(c, y, best, winner);
+        }
+    }
+    Some(())
+}
+
+/// One row through dropout, either way.
+fn copy_row(
+    sample: &Sample<'_>,
+    stage: &Stage,
+    probability: f32,
+    channel: usize,
+    r: usize,
+    from: &[f32],
+    to: &mut [f32],
+) -> Option<()> {
+    let map = stage.output;
+    let to = to.get_mut(..map.alive_columns)?;
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
+    if let Some(key) = sample.batch.dropout {
+        let first = (channel * map.alive_rows + r) * map.alive_columns;
+        let index = [sample.index];
+        dropout::scale(key, stage.layer, probability, 1, &index, first, to);
+    }
+    Some(())
+}
+
+/// A stage's backward pass.
+struct Backward<'a> {
+    sample: &'a Sample<'a>,
+    stage: &'a Stage,
+    /// Whether anything reads the gradient of the stage's input.
+    input_gradient: bool,
+    gradient: &'a mut [f32],
+    parts: Parts<'a>,
+}
+
+impl Kernel for Backward<'_> {
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Option<()> {
+        let Backward {
+            sample,
+            stage,
+            input_gradient,
+            gradient,
+            parts,
+        } = self;
+        let Parts {
+            x,
+            codes,
+            y: dy,
+            scratch,
+        } = parts;
+        let (weights, biases) = split_parameters(stage);
+        let w = sample.parameters.get(weights.clone())?;
+        let (dw, db) = gradient
+            .get_mut(weights.start..biases.end)?
+            .split_at_mut_checked(weights.len())?;
+        match stage.op {
+            Op::Conv2d { kernel, stride } => {
+                let windows = stage.windows(kernel);
+                let terms = windows.terms()?;
+                let pixels = Pixels {
+                    stage,
+                    stride,
+                    dy,
+                    codes,
+                };
+                for (o, (dw, db)) in dw.chunks_exact_mut(terms).zip(db).enumerate() {
+                    pixels.visit(o, scratch, |pixels| {
+                        for pixel in pixels.as_chunks::<2>().0 {
+                            *db += pixel[1];
+                        }
+                        simd.conv_weight_gradient(windows, pixels, x, dw)
+                    })?;
+                }
+                if input_gradient {
+                    x.fill(0.0);
+                    for (o, w) in w.chunks_exact(terms).enumerate() {
+                        pixels.visit(o, scratch, |pixels| {
+                            simd.conv_input_gradient(windows, pixels, w, x)
+                        })?;
+                    }
+                }
+            }
+            Op::Linear => {
+                let inputs = x.len().max(1);
+                if stage.relu {
+                    for (i, dy) in dy.iter_mut().enumerate() {
+                        if read_code(codes, stage.code_width(), i) == 0 {
+                            *dy = 0.0;
+                        }
+                    }
+                }
+                for ((dw, db), dy) in dw.chunks_exact_mut(inputs).zip(db).zip(dy.iter()) {
+                    if *dy != 0.0 {
+                        *db += dy;
+                        simd.add_scaled(*dy, x, dw);
+                    }
+                }
+                if input_gradient {
+                    x.fill(0.0);
+                    for (w, dy) in w.chunks_exact(inputs).zip(dy.iter()) {
+                        if *dy != 0.0 {
+                            simd.add_scaled(*dy, w, x);
+                        }
+                    }
+                }
+            }
+            _ if !input_gradient => {}
+            Op::Identity => {
+                x.fill(0.0);
+                let (map, input) = (stage.output, stage.input);
+                let pool = stage.pool.unwrap_or(NO_POOL);
+                for channel in 0..map.channels {
+                    for r in 0..map.alive_rows {
+                        for c in 0..map.alive_columns {
+                            let place = (channel * map.alive_rows + r) * map.alive_columns + c;
+                            let g = *dy.get(map.at(channel, r, c))?;
+                            if let Some((u, v)) = winner(stage, pool.size, codes, place) {
+                                let at =
+                                    input.at(channel, r * pool.stride + u, c * pool.stride + v);
+                                *x.get_mut(at)? += g;
+                            }
+                        }
+                    }
+                }
+            }
+            Op::Dropout { probability } => {
+                let map = stage.output;
+                for channel in 0..map.channels {
+                    for r in 0..map.alive_rows {
+                        let from = dy.get(map.at(channel, r, 0)..)?;
+                        let to = x.get_mut(stage.input.at(channel, r, 0)..)?;
+                        copy_row(sample, stage, probability, channel, r, from, to)?;
+                    }
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+/// Row and column, in its window, of the pixel that output `place` has its value from; `None` if the activation is off there.
+#[inline(always)]
+fn winner(stage: &Stage, size: usize, codes: &[f32], place: usize) -> Option<(usize, usize)> {
+    let width = stage.code_width();
+    let mut code = if width > 0 {
+        read_code(codes, width, place)
+    } else {
+        0
+    };
+    if stage.relu {
+        code = code.checked_sub(1)?;
+    }
+    let row = code.checked_div(size)?;
+    Some((row, code - row * size))
+}
+
+/// The pixels of a convolution's own output that have a gradient.
+struct Pixels<'a> {
+    stage: &'a Stage,
+    stride: usize,
+    dy: &'a [f32],
+    codes: &'a [f32],
+}
+
+impl Pixels<'_> {
+    /// Calls `work` with lists of the pixels of a channel, row-major: as many in a list as fit into `scratch`.
+    #[inline(always)]
+    fn visit(
+        &self,
+        channel: usize,
+        scratch: &mut [f32],
+        mut work: impl FnMut(&[f32]) -> Option<()>,
+    ) -> Option<()> {
+        let Pixels {
+            stage,
+            stride,
+            dy,
+            codes,
+        } = *self;
+        let map = stage.output;
+        let pool = stage.pool.unwrap_or(NO_POOL);
+        // Windows that overlap: a pixel has the gradients of all that it won, added first.
+        let overlap = pool.stride < pool.size;
+        let (line, list) = scratch.split_at_mut_checked(if overlap { stage.columns } else { 0 })?;
+        let list = list.as_chunks_mut::<2>().0;
+        let mut count = 0;
+        let mut push = |list: &mut [[f32; 2]], row: usize, column: usize, g: f32| -> Option<()> {
+            let place = row * stride * stage.input.columns + column * stride;
+            if count == list.len() {
+                work(list.as_flattened())?;
+                count = 0;
+            }
+            *list.get_mut(count)? = [f32::from_bits(place as u32), g];
+            count += 1;
+            Some(())
+        };
+        if overlap {
+            for row in 0..stage.rows {
+                line.fill(0.0);
+                for r in 0..map.alive_rows {
+                    let Some(k) = row.checked_sub(r * pool.stride) else {
+                        continue;
+                    };
+                    if k >= pool.size {
+                        continue;
+                    }
+                    for c in 0..map.alive_columns {
+                        let place = (channel * map.alive_rows + r) * map.alive_columns + c;
+                        if let Some((u, v)) = winner(stage, pool.size, codes, place)
+                            && u == k
+                        {
+                            *line.get_mut(c * pool.stride + v)? += dy.get(map.at(channel, r, c))?;
+                        }
+                    }
+                }
+                for (column, g) in line.iter().enumerate() {
+                    if *g != 0.0 {
+                        push(list, row, column, *g)?;
+                    }
+                }
+            }
+        } else {
+            for r in 0..map.alive_rows {
+                let dy = dy.get(map.at(channel, r, 0)..)?.get(..map.alive_columns)?;
+                let first = (channel * map.alive_rows + r) * map.alive_columns;
+                for k in 0..pool.size {
+                    for (c, g) in dy.iter().enumerate() {
+                        if *g != 0.0
+                            && let Some((u, v)) = winner(stage, pool.size, codes, first + c)
+                            && u == k
+                        {
+                            push(list, r * pool.stride + k, c * pool.stride + v, *g)?;
+                        }
+                    }
+                }
+            }
+        }
+        if count > 0 {
+            work(list.get(..count)?.as_flattened())?;
+        }
+        Some(())
+    }
+}

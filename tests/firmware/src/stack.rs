@@ -1,0 +1,42 @@
+//! How deep the stack gets: the free part is painted, and later the unpainted part measured.
+
+use core::arch::asm;
+
+const PAINT: u32 = 0x5ec4_517a;
+/// How far below the stack pointer we paint: more than any program here needs.
+const DEPTH: usize = 16 * 1024;
+
+unsafe extern "C" {
+    /// One past the stack's first word, from the linker script.
+    static _stack_start: u32;
+}
+
+fn pointer() -> usize {
+    let pointer: usize;
+    // SAFETY: reads the stack pointer.
+    unsafe { asm!("mov {}, sp", out(reg) pointer, options(nomem, nostack, preserves_flags)) };
+    pointer
+}
+
+/// Paints the free stack.
+#[inline(never)]
+pub fn paint() {
+    let top = pointer() - 64;
+    for address in (top - DEPTH..top).step_by(4) {
+        // SAFETY: below the stack pointer nothing is in use, and the boards have megabytes of it.
+        unsafe { (address as *mut u32).write_volatile(PAINT) };
+    }
+}
+
+/// Bytes from the stack's beginning down to the deepest word that was written since.
+#[inline(never)]
+pub fn depth() -> usize {
+    let top = pointer() - 64;
+    // SAFETY: only the symbol's address is taken.
+    let start = &raw const _stack_start as usize;
+    let deepest = (top - DEPTH..top)
+        .step_by(4)
+        // SAFETY: as above.
+        .find(|address| unsafe { (*address as *const u32).read_volatile() } != PAINT);
+    start - deepest.unwrap_or(top)
+}
