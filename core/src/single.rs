@@ -361,6 +361,14 @@ fn write_code(codes: &mut [f32], width: usize, index: usize, code: usize) {
     }
 }
 
+/// Sets a code to 0 again.
+fn clear_code(codes: &mut [f32], width: usize, index: usize) {
+    let bit = index * width;
+    if let Some(word) = codes.get_mut(bit / 32) {
+        *word = f32::from_bits(word.to_bits() & !(((1 << width) - 1) << (bit % 32)));
+    }
+}
+
 /// Reads it again.
 #[inline(always)]
 fn read_code(codes: &[f32], width: usize, index: usize) -> usize {
@@ -515,6 +523,16 @@ fn finish_row(
         .get_mut(..map.alive_columns)?;
     let first = (channel * map.alive_rows + r) * map.alive_columns;
     let width = stage.code_width();
+    if pool.size == 2 && pool.stride == 2 && stage.relu {
+        let lower = rows.get(pitch..)?;
+        if finish_positive(rows, lower, width, first, y, codes) {
+            return Some(());
+        }
+        // A NaN: once more, and let it win.
+        for c in 0..y.len() {
+            clear_code(codes, width, first + c);
+        }
+    }
     let mut finish = |c: usize, y: &mut f32, best: f32, winner: usize| {
         *y = if stage.relu && best < 0.0 { 0.0 } else { best };
         if !stage.relu {
@@ -523,17 +541,13 @@ fn finish_row(
             write_code(codes, width, first + c, winner + 1);
         }
     };
-    if pool.size == 2 && pool.stride == 2 {
-        let upper = rows.as_chunks::<2>().0;
-        let lower = rows.get(pitch..)?.as_chunks::<2>().0;
-        for (c, (y, (upper, lower))) in y.iter_mut().zip(upper.iter().zip(lower)).enumerate() {
-            let (mut best, mut winner) = (upper[0], 0);
-            for (k, v) in [upper[1], lower[0], lower[1]].into_iter().enumerate() {
-                if v > best || v.is_nan() {
-                    (best, winner) = (v, k + 1);
-                }
-            }
-            finish(c, y, best, winner);
+    if pool.size == 1 {
+        for (c, (y, value)) in y
+            .iter_mut()
+            .zip(rows.iter().step_by(pool.stride.max(1)))
+            .enumerate()
+        {
+            finish(c, y, *value, 0);
         }
     } else {
         for (c, y) in y.iter_mut().enumerate() {
@@ -550,6 +564,44 @@ fn finish_row(
         }
     }
     Some(())
+}
+
+/// Windows of 2 x 2 side by side, then the activation: of positive numbers the largest is the one with the largest bit
+/// pattern, so this is integer arithmetic, also where there is no floating-point unit. False if there was a NaN.
+#[inline(always)]
+fn finish_positive(
+    upper: &[f32],
+    lower: &[f32],
+    width: usize,
+    first: usize,
+    y: &mut [f32],
+    codes: &mut [f32],
+) -> bool {
+    // The largest magnitude, doubled: the sign drops out.
+    let mut magnitude = 0;
+    let windows = upper
+        .as_chunks::<2>()
+        .0
+        .iter()
+        .zip(lower.as_chunks::<2>().0);
+    for (c, (y, (upper, lower))) in y.iter_mut().zip(windows).enumerate() {
+        let (mut best, mut code) = (0, 0);
+        for (k, v) in [upper[0], upper[1], lower[0], lower[1]]
+            .into_iter()
+            .enumerate()
+        {
+            let bits = v.to_bits();
+            if bits as i32 > best {
+                (best, code) = (bits as i32, k + 1);
+            }
+            if bits << 1 > magnitude {
+                magnitude = bits << 1;
+            }
+        }
+        *y = f32::from_bits(best as u32);
+        write_code(codes, width, first + c, code);
+    }
+    magnitude <= f32::INFINITY.to_bits() << 1
 }
 
 /// One row through dropout, either way.
@@ -662,17 +714,20 @@ impl Kernel for Backward<'_> {
             _ if !input_gradient => {}
             Op::Identity => {
                 x.fill(0.0);
-                let (map, input) = (stage.output, stage.input);
+                let (map, input, width) = (stage.output, stage.input, stage.code_width());
                 let pool = stage.pool.unwrap_or(NO_POOL);
                 for channel in 0..map.channels {
                     for r in 0..map.alive_rows {
                         for c in 0..map.alive_columns {
                             let place = (channel * map.alive_rows + r) * map.alive_columns + c;
                             let g = *dy.get(map.at(channel, r, c))?;
-                            if let Some((u, v)) = winner(stage, pool.size, codes, place) {
-                                let at =
-                                    input.at(channel, r * pool.stride + u, c * pool.stride + v);
-                                *x.get_mut(at)? += g;
+                            for u in 0..pool.size {
+                                if let Some(v) =
+                                    winner(codes, width, stage.relu, pool.size, u, place)
+                                {
+                                    let (row, column) = (r * pool.stride + u, c * pool.stride + v);
+                                    *x.get_mut(input.at(channel, row, column))? += g;
+                                }
                             }
                         }
                     }
@@ -693,20 +748,24 @@ impl Kernel for Backward<'_> {
     }
 }
 
-/// Row and column, in its window, of the pixel that output `place` has its value from; `None` if the activation is off there.
+/// The column, in row `u` of its window, of the pixel that output `place` has its value from; `None` if that is in another
+/// row or the activation is off.
 #[inline(always)]
-fn winner(stage: &Stage, size: usize, codes: &[f32], place: usize) -> Option<(usize, usize)> {
-    let width = stage.code_width();
-    let mut code = if width > 0 {
+fn winner(
+    codes: &[f32],
+    width: usize,
+    relu: bool,
+    size: usize,
+    u: usize,
+    place: usize,
+) -> Option<usize> {
+    let code = if width > 0 {
         read_code(codes, width, place)
     } else {
         0
     };
-    if stage.relu {
-        code = code.checked_sub(1)?;
-    }
-    let row = code.checked_div(size)?;
-    Some((row, code - row * size))
+    let column = code.wrapping_sub(usize::from(relu) + u * size);
+    (column < size).then_some(column)
 }
 
 /// The pixels of a convolution's own output that have a gradient.
@@ -738,6 +797,7 @@ impl Pixels<'_> {
         let overlap = pool.stride < pool.size;
         let (line, list) = scratch.split_at_mut_checked(if overlap { stage.columns } else { 0 })?;
         let list = list.as_chunks_mut::<2>().0;
+        let (width, relu) = (stage.code_width(), stage.relu);
         let mut count = 0;
         let mut push = |list: &mut [[f32; 2]], row: usize, column: usize, g: f32| -> Option<()> {
             let place = row * stride * stage.input.columns + column * stride;
@@ -761,9 +821,7 @@ impl Pixels<'_> {
                     }
                     for c in 0..map.alive_columns {
                         let place = (channel * map.alive_rows + r) * map.alive_columns + c;
-                        if let Some((u, v)) = winner(stage, pool.size, codes, place)
-                            && u == k
-                        {
+                        if let Some(v) = winner(codes, width, relu, pool.size, k, place) {
                             *line.get_mut(c * pool.stride + v)? += dy.get(map.at(channel, r, c))?;
                         }
                     }
@@ -780,9 +838,8 @@ impl Pixels<'_> {
                 let first = (channel * map.alive_rows + r) * map.alive_columns;
                 for k in 0..pool.size {
                     for (c, g) in dy.iter().enumerate() {
-                        if *g != 0.0
-                            && let Some((u, v)) = winner(stage, pool.size, codes, first + c)
-                            && u == k
+                        if let Some(v) = winner(codes, width, relu, pool.size, k, first + c)
+                            && *g != 0.0
                         {
                             push(list, r * pool.stride + k, c * pool.stride + v, *g)?;
                         }

@@ -3,7 +3,7 @@
 use core::arch::asm;
 
 const PAINT: u32 = 0x5ec4_517a;
-/// How far below the stack pointer we paint: more than any program here needs.
+/// How far below the stack's beginning we paint: more than any program here needs.
 const DEPTH: usize = 16 * 1024;
 
 unsafe extern "C" {
@@ -21,8 +21,8 @@ fn pointer() -> usize {
 /// Paints the free stack.
 #[inline(never)]
 pub fn paint() {
-    let top = pointer() - 64;
-    for address in (top - DEPTH..top).step_by(4) {
+    let end = pointer() - 64;
+    for address in (bottom()..end).step_by(4) {
         // SAFETY: below the stack pointer nothing is in use, and the boards have megabytes of it.
         unsafe { (address as *mut u32).write_volatile(PAINT) };
     }
@@ -31,12 +31,14 @@ pub fn paint() {
 /// Bytes from the stack's beginning down to the deepest word that was written since.
 #[inline(never)]
 pub fn depth() -> usize {
-    let top = pointer() - 64;
-    // SAFETY: only the symbol's address is taken.
-    let start = &raw const _stack_start as usize;
-    let deepest = (top - DEPTH..top)
+    let deepest = (bottom()..)
         .step_by(4)
         // SAFETY: as above.
         .find(|address| unsafe { (*address as *const u32).read_volatile() } != PAINT);
-    start - deepest.unwrap_or(top)
+    DEPTH - (deepest.unwrap_or(0) - bottom())
+}
+
+fn bottom() -> usize {
+    // Only the symbol's address is taken.
+    &raw const _stack_start as usize - DEPTH
 }
