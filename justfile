@@ -19,6 +19,10 @@ ci:
 test *arguments:
     cargo test --workspace --release {{arguments}}
 
+# Train on emulated microcontrollers and compare every step with the host: just firmware m7 m3
+firmware *machines:
+    tests/firmware/run {{machines}}
+
 # Format and lint.
 lint:
     cargo fmt --all
