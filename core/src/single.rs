@@ -11,7 +11,7 @@
 //!
 //! The work comes in pieces, one stage forward or backward, so that other duties can be done in between: [`Progress`].
 
-use crate::arch::single::Windows;
+use crate::arch::single::{Windows, piece, piece_mut};
 use crate::arch::{Kernel, Simd, dispatch_lanes};
 use crate::layers::dropout;
 use crate::loss;
@@ -421,10 +421,12 @@ impl Kernel for Forward<'_> {
                 let pool = stage.pool.unwrap_or(NO_POOL);
                 let row = GROUP * stage.columns;
                 let rows = scratch.get_mut(..pool.size * row)?;
-                let weights = w.chunks(GROUP * windows.terms()?);
-                for (group, (bias, w)) in bias.chunks(GROUP).zip(weights).enumerate() {
+                let terms = windows.terms()?;
+                for (group, bias) in bias.chunks(GROUP).enumerate() {
+                    let w = w.get(GROUP * group * terms..)?;
                     for r in 0..map.alive_rows {
-                        for (k, rows) in rows.chunks_exact_mut(row.max(1)).enumerate() {
+                        for k in 0..pool.size {
+                            let rows = piece_mut(rows, k, row)?;
                             let from = (r * pool.stride + k) * stride * windows.row;
                             simd.conv_row(
                                 windows,
@@ -670,7 +672,8 @@ impl Kernel for Backward<'_> {
                     dy,
                     codes,
                 };
-                for (o, (dw, db)) in dw.chunks_exact_mut(terms).zip(db).enumerate() {
+                for (o, db) in db.iter_mut().enumerate() {
+                    let dw = piece_mut(dw, o, terms)?;
                     pixels.visit(o, scratch, |pixels| {
                         for pixel in pixels.as_chunks::<2>().0 {
                             *db += pixel[1];
@@ -680,7 +683,8 @@ impl Kernel for Backward<'_> {
                 }
                 if input_gradient {
                     x.fill(0.0);
-                    for (o, w) in w.chunks_exact(terms).enumerate() {
+                    for o in 0..stage.output.channels {
+                        let w = piece(w, o, terms)?;
                         pixels.visit(o, scratch, |pixels| {
                             simd.conv_input_gradient(windows, pixels, w, x)
                         })?;
@@ -688,7 +692,7 @@ impl Kernel for Backward<'_> {
                 }
             }
             Op::Linear => {
-                let inputs = x.len().max(1);
+                let inputs = x.len();
                 if stage.relu {
                     for (i, dy) in dy.iter_mut().enumerate() {
                         if read_code(codes, stage.code_width(), i) == 0 {
@@ -696,17 +700,17 @@ impl Kernel for Backward<'_> {
                         }
                     }
                 }
-                for ((dw, db), dy) in dw.chunks_exact_mut(inputs).zip(db).zip(dy.iter()) {
+                for (o, (db, dy)) in db.iter_mut().zip(dy.iter()).enumerate() {
                     if *dy != 0.0 {
                         *db += dy;
-                        simd.add_scaled(*dy, x, dw);
+                        simd.add_scaled(*dy, x, piece_mut(dw, o, inputs)?);
                     }
                 }
                 if input_gradient {
                     x.fill(0.0);
-                    for (w, dy) in w.chunks_exact(inputs).zip(dy.iter()) {
+                    for (o, dy) in dy.iter().enumerate() {
                         if *dy != 0.0 {
-                            simd.add_scaled(*dy, w, x);
+                            simd.add_scaled(*dy, piece(w, o, inputs)?, x);
                         }
                     }
                 }

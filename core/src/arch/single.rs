@@ -41,6 +41,18 @@ impl Windows {
     }
 }
 
+/// The `i`-th of pieces of `length` floats. (`chunks_exact` panics for a length of zero.)
+#[inline(always)]
+pub fn piece(x: &[f32], i: usize, length: usize) -> Option<&[f32]> {
+    x.get(i * length..)?.get(..length)
+}
+
+/// The same, to be written to.
+#[inline(always)]
+pub fn piece_mut(x: &mut [f32], i: usize, length: usize) -> Option<&mut [f32]> {
+    x.get_mut(i * length..)?.get_mut(..length)
+}
+
 /// One output row of four channels (or the last one to three): `y[b][c] = bias[b] + sum over i, u, v of w[b][i][u][v] x[i][u][c s + v]`.
 ///
 /// `w` begins with the weights of the first of the `bias.len()` channels, `x` with the first window's first pixel. `y` has
@@ -56,20 +68,17 @@ pub fn conv_row<S: Simd>(
     columns: usize,
     y: &mut [f32],
 ) -> Option<()> {
-    let terms = windows.terms()?;
-    for ((y, w), bias) in y
-        .chunks_exact_mut(columns.max(1))
-        .zip(w.chunks_exact(terms))
-        .zip(bias)
-    {
-        for (c, y) in y.iter_mut().enumerate() {
+    let (terms, kernel) = (windows.terms()?, windows.kernel);
+    for (b, bias) in bias.iter().enumerate() {
+        let w = piece(w, b, terms)?;
+        for (c, y) in piece_mut(y, b, columns)?.iter_mut().enumerate() {
             let mut sum = *bias;
-            let mut rows = w.chunks_exact(windows.kernel.max(1));
             for i in 0..windows.inputs {
-                for u in 0..windows.kernel {
-                    let from = i * windows.plane + u * windows.row + c * stride;
-                    let x = x.get(from..from + windows.kernel)?;
-                    for (x, w) in x.iter().zip(rows.next()?) {
+                for u in 0..kernel {
+                    let x = x
+                        .get(i * windows.plane + u * windows.row + c * stride..)?
+                        .get(..kernel)?;
+                    for (x, w) in x.iter().zip(piece(w, i * kernel + u, kernel)?) {
                         sum = simd.fma_f32(*x, *w, sum);
                     }
                 }
@@ -90,12 +99,12 @@ pub fn conv_weight_gradient<S: Simd>(
     dw: &mut [f32],
 ) -> Option<()> {
     for pixel in pixels.as_chunks::<2>().0 {
-        let mut rows = dw.chunks_exact_mut(windows.kernel.max(1));
         for i in 0..windows.inputs {
             for u in 0..windows.kernel {
                 let from = pixel[0].to_bits() as usize + i * windows.plane + u * windows.row;
                 let x = x.get(from..from + windows.kernel)?;
-                for (dw, x) in rows.next()?.iter_mut().zip(x) {
+                let dw = piece_mut(dw, i * windows.kernel + u, windows.kernel)?;
+                for (dw, x) in dw.iter_mut().zip(x) {
                     *dw = simd.fma_f32(pixel[1], *x, *dw);
                 }
             }
@@ -114,12 +123,12 @@ pub fn conv_input_gradient<S: Simd>(
     dx: &mut [f32],
 ) -> Option<()> {
     for pixel in pixels.as_chunks::<2>().0 {
-        let mut rows = w.chunks_exact(windows.kernel.max(1));
         for i in 0..windows.inputs {
             for u in 0..windows.kernel {
                 let from = pixel[0].to_bits() as usize + i * windows.plane + u * windows.row;
                 let dx = dx.get_mut(from..from + windows.kernel)?;
-                for (dx, w) in dx.iter_mut().zip(rows.next()?) {
+                let w = piece(w, i * windows.kernel + u, windows.kernel)?;
+                for (dx, w) in dx.iter_mut().zip(w) {
                     *dx = simd.fma_f32(pixel[1], *w, *dx);
                 }
             }
@@ -131,7 +140,10 @@ pub fn conv_input_gradient<S: Simd>(
 /// `y[o] = bias[o] + sum over i of w[o][i] x[i]`.
 #[inline(always)]
 pub fn linear_rows<S: Simd>(simd: S, w: &[f32], bias: &[f32], x: &[f32], y: &mut [f32]) {
-    for ((y, bias), w) in y.iter_mut().zip(bias).zip(w.chunks_exact(x.len().max(1))) {
+    for (o, (y, bias)) in y.iter_mut().zip(bias).enumerate() {
+        let Some(w) = piece(w, o, x.len()) else {
+            return;
+        };
         let mut sum = *bias;
         for (x, w) in x.iter().zip(w) {
             sum = simd.fma_f32(*x, *w, sum);

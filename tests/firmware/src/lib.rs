@@ -27,3 +27,21 @@ impl fmt::Write for Console {
 pub fn exit(ok: bool) -> ! {
     semihosting::process::exit(i32::from(!ok))
 }
+
+/// Prints what went wrong, and ends the emulation.
+#[cfg(all(target_os = "none", not(feature = "no-panic")))]
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    let _ = fmt::Write::write_fmt(&mut Console, format_args!("{info}\n"));
+    exit(false)
+}
+
+/// Calls what is nowhere defined: the linker tells whether a panic can be reached.
+#[cfg(all(target_os = "none", feature = "no-panic"))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    unsafe extern "C" {
+        safe fn a_panic_can_be_reached() -> !;
+    }
+    a_panic_can_be_reached()
+}

@@ -1,0 +1,49 @@
+//! Training with Adam and nothing else: its link map shows the memory and the flash that it needs, and with the feature
+//! `no-panic` it links only if no panic can be reached.
+#![no_std]
+#![no_main]
+
+use cortex_m_rt::entry;
+use secant::optim::{Adam, AdamConfig};
+use secant::presets::MICRO;
+use secant::{Batch, Init, Random};
+use secant_firmware::exit;
+use secant_firmware::scenario::{PARAMETERS, SAMPLES};
+use static_cell::ConstStaticCell;
+
+static PARAMETER: ConstStaticCell<[f32; PARAMETERS]> = ConstStaticCell::new([0.0; PARAMETERS]);
+static GRADIENT: ConstStaticCell<[f32; PARAMETERS]> = ConstStaticCell::new([0.0; PARAMETERS]);
+static MOMENTS: ConstStaticCell<[f32; Adam::memory_len(PARAMETERS)]> =
+    ConstStaticCell::new([0.0; Adam::memory_len(PARAMETERS)]);
+static WORKSPACE: ConstStaticCell<[f32; MICRO.workspace_len(1)]> =
+    ConstStaticCell::new([0.0; MICRO.workspace_len(1)]);
+
+#[entry]
+fn main() -> ! {
+    exit(train().is_some())
+}
+
+fn train() -> Option<()> {
+    let parameters = PARAMETER.try_take()?;
+    let gradient = GRADIENT.try_take()?;
+    let moments = MOMENTS.try_take()?;
+    let workspace = WORKSPACE.try_take()?;
+    MICRO.initialise(Init::He, &mut Random::new(0, 0), parameters);
+    let mut adam = Adam::new(AdamConfig::default());
+    let indices = [0, 1, 2, 3];
+    let batch = Batch {
+        samples: SAMPLES,
+        indices: &indices,
+        weight: 0.25,
+        dropout: None,
+    };
+    for _ in 0..10 {
+        gradient.fill(0.0);
+        MICRO
+            .accumulate_gradient::<1>(parameters, batch, gradient, workspace)
+            .ok()?;
+        adam.step(1.0, parameters, gradient, moments).ok()?;
+    }
+    let tally = MICRO.evaluate::<1>(parameters, batch, workspace).ok()?;
+    (tally.count == 4).then_some(())
+}

@@ -1,0 +1,63 @@
+//! Training with Adam, then with flat L-BFGS, as `training` does with Adam alone.
+#![no_std]
+#![no_main]
+
+use cortex_m_rt::entry;
+use secant::optim::{Adam, AdamConfig, Curvature, Lbfgs, LbfgsConfig, Stopping};
+use secant::presets::MICRO;
+use secant::{Batch, Init, Random, Tally, objective};
+use secant_firmware::exit;
+use secant_firmware::scenario::{HISTORY, PARAMETERS, SAMPLES};
+use static_cell::ConstStaticCell;
+
+static PARAMETER: ConstStaticCell<[f32; PARAMETERS]> = ConstStaticCell::new([0.0; PARAMETERS]);
+static OPTIMISER: ConstStaticCell<[f32; Lbfgs::<HISTORY>::memory_len(PARAMETERS)]> =
+    ConstStaticCell::new([0.0; Lbfgs::<HISTORY>::memory_len(PARAMETERS)]);
+static WORKSPACE: ConstStaticCell<[f32; MICRO.workspace_len(1)]> =
+    ConstStaticCell::new([0.0; MICRO.workspace_len(1)]);
+
+#[entry]
+fn main() -> ! {
+    exit(train().is_some())
+}
+
+fn train() -> Option<()> {
+    let parameters = PARAMETER.try_take()?;
+    let memory = OPTIMISER.try_take()?;
+    let (gradient, moments) = memory.split_at_mut_checked(PARAMETERS)?;
+    let workspace = WORKSPACE.try_take()?;
+    MICRO.initialise(Init::He, &mut Random::new(0, 0), parameters);
+    let mut adam = Adam::new(AdamConfig::default());
+    let indices = [0, 1, 2, 3];
+    let batch = Batch {
+        samples: SAMPLES,
+        indices: &indices,
+        weight: 0.25,
+        dropout: None,
+    };
+    for _ in 0..10 {
+        gradient.fill(0.0);
+        MICRO
+            .accumulate_gradient::<1>(parameters, batch, gradient, workspace)
+            .ok()?;
+        adam.step(1.0, parameters, gradient, moments).ok()?;
+    }
+    let config = LbfgsConfig {
+        curvature: Curvature::damp(),
+        stopping: Stopping::never(),
+        ..LbfgsConfig::default()
+    };
+    let mut lbfgs = Lbfgs::<HISTORY>::new(config, PARAMETERS, memory).ok()?;
+    for _ in 0..10 {
+        let mut loss = objective::from_fn(PARAMETERS, |x: &[f32], gradient: &mut [f32]| {
+            gradient.fill(0.0);
+            MICRO
+                .accumulate_gradient::<1>(x, batch, gradient, workspace)
+                .map_or(f32::NAN, |tally: Tally| tally.mean_loss() as f32)
+        });
+        lbfgs.objective_changed();
+        lbfgs.step(&mut loss, parameters).ok()?;
+    }
+    let tally = MICRO.evaluate::<1>(parameters, batch, workspace).ok()?;
+    (tally.count == 4).then_some(())
+}
