@@ -1,4 +1,5 @@
-//! How deep the stack gets: the free part is painted, and later the unpainted part measured.
+//! The memory that a program really uses: what the linker laid out, and how deep the stack gets. For the latter the free part
+//! is painted, and later the part that is painted no more is measured.
 
 use core::arch::asm;
 
@@ -9,6 +10,17 @@ const DEPTH: usize = 16 * 1024;
 unsafe extern "C" {
     /// One past the stack's first word, from the linker script.
     static _stack_start: u32;
+    static __sdata: u32;
+    static __edata: u32;
+    static __sbss: u32;
+    static __ebss: u32;
+}
+
+/// Bytes of all statics, by the linker.
+pub fn statics() -> usize {
+    // Only the symbols' addresses are taken.
+    let data = &raw const __edata as usize - &raw const __sdata as usize;
+    data + (&raw const __ebss as usize - &raw const __sbss as usize)
 }
 
 fn pointer() -> usize {

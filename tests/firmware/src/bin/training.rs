@@ -18,9 +18,33 @@ static MOMENTS: ConstStaticCell<[f32; Adam::memory_len(PARAMETERS)]> =
 static WORKSPACE: ConstStaticCell<[f32; MICRO.workspace_len(1)]> =
     ConstStaticCell::new([0.0; MICRO.workspace_len(1)]);
 
+/// Floats of all memory that training needs, by the library's constants.
+#[cfg(not(feature = "no-panic"))]
+const PLANNED: usize = 2 * PARAMETERS + Adam::memory_len(PARAMETERS) + MICRO.workspace_len(1);
+
 #[entry]
+#[cfg(feature = "no-panic")]
 fn main() -> ! {
     exit(train().is_some())
+}
+
+/// Prints the memory that it needed, statics and stack.
+#[entry]
+#[cfg(not(feature = "no-panic"))]
+fn main() -> ! {
+    use core::fmt::Write;
+    use secant_firmware::{Console, stack};
+
+    stack::paint();
+    let done = train().is_some();
+    let (planned, statics, depth) = (size_of::<f32>() * PLANNED, stack::statics(), stack::depth());
+    let _ = writeln!(
+        Console,
+        "training: planned {planned} bytes, linked {statics}, stack {depth}, in all {}",
+        statics + depth
+    );
+    // The linker may add a few flags and paddings, and nothing else.
+    exit(done && planned <= statics && statics <= planned + 128)
 }
 
 fn train() -> Option<()> {
