@@ -56,6 +56,7 @@
 
 pub mod arch;
 mod initialise;
+mod inputs;
 mod layers;
 pub mod line_search;
 mod loss;
@@ -73,6 +74,7 @@ mod single;
 pub mod vector;
 
 pub use initialise::Init;
+pub use inputs::LayerInputs;
 pub use layers::dropout::DropoutKey;
 pub use network::{Layer, Network, Shape};
 pub use propagation::{Batch, PassError, Tally};

@@ -123,6 +123,24 @@ impl Stage {
         layer: 0,
     };
 
+    /// Rows of the weight matrix: output channels of a convolution, outputs of a linear layer, 0 without parameters.
+    pub const fn outputs(&self) -> usize {
+        match self.op {
+            Op::Conv2d { .. } => self.output.channels,
+            Op::Linear => self.output.len(),
+            Op::Identity | Op::Dropout { .. } => 0,
+        }
+    }
+
+    /// Columns of the weight matrix with the bias as its last: inputs of one output, and 1.
+    pub const fn row_len(&self) -> usize {
+        match self.op {
+            Op::Conv2d { kernel, .. } => self.input.channels * kernel * kernel + 1,
+            Op::Linear => self.input.len() + 1,
+            Op::Identity | Op::Dropout { .. } => 1,
+        }
+    }
+
     /// Words of 32 bits for the pool's winners: as many bit planes as a winner has bits.
     pub const fn code_len(&self, lanes: usize) -> usize {
         match self.pool {

@@ -1,6 +1,7 @@
 //! Forward and backward passes: blocks of `LANES` samples through the stages of a network.
 
 use crate::arch::{Kernel, Simd, dispatch_lanes};
+use crate::inputs::{self, LayerInputs};
 use crate::layers::dropout::{self, DropoutKey};
 use crate::layers::{conv2d, linear, post};
 use crate::loss;
@@ -125,6 +126,53 @@ impl<const N: usize> Network<N> {
             pass.backward(&block, gradient);
         }
         Ok(tally)
+    }
+
+    /// [`accumulate_gradient`](Network::accumulate_gradient), with the same bits, that also shows the inputs of each layer with
+    /// parameters to `observe`, first layer to last, as the forward pass of the first `LANES` samples left them.
+    ///
+    /// `observe` may use the slice that it gets: the part of the workspace that lies idle between the passes, of at least
+    /// [`idle_len`](Network::idle_len) floats, and all that the caller has appended to the workspace.
+    ///
+    /// # Errors
+    /// [`PassError`] when lengths, an index or a label do not fit; nothing has been written then.
+    pub fn accumulate_gradient_observed<const LANES: usize>(
+        &self,
+        parameters: &[f32],
+        batch: Batch<'_>,
+        gradient: &mut [f32],
+        workspace: &mut [f32],
+        observe: &mut dyn FnMut(LayerInputs<'_>, &mut [f32]),
+    ) -> Result<Tally, PassError> {
+        self.check::<LANES>(parameters, &batch, workspace)?;
+        if gradient.len() != parameters.len() {
+            return Err(PassError::Parameters);
+        }
+        let (first, rest) = batch.indices.split_at(batch.indices.len().min(LANES));
+        let block = Batch {
+            indices: first,
+            ..batch
+        };
+        self.pass::<LANES>(parameters, workspace).forward(&block);
+        let layout = plan::workspace(&self.stages, self.stage_count, self.input_map, LANES);
+        let (maps, idle) = workspace.split_at_mut(layout.gradients);
+        let stages = &self.stages[..self.stage_count];
+        inputs::visit(stages, maps, LANES, first.len(), idle, observe);
+        let mut pass = self.pass::<LANES>(parameters, workspace);
+        let mut tally = pass.loss(&block, Some(batch.weight));
+        pass.backward(&block, gradient);
+        let others = Batch {
+            indices: rest,
+            ..batch
+        };
+        tally += self.accumulate_gradient::<LANES>(parameters, others, gradient, workspace)?;
+        Ok(tally)
+    }
+
+    /// Floats of a workspace of [`workspace_len(lanes)`](Network::workspace_len) that lie idle between the passes.
+    pub const fn idle_len(&self, lanes: usize) -> usize {
+        let layout = plan::workspace(&self.stages, self.stage_count, self.input_map, lanes);
+        layout.total - layout.gradients
     }
 
     /// Forward pass: the samples' losses and how many classes came out right.

@@ -28,6 +28,14 @@ fn halve<R: Real>(mut partial: [R; LANES]) -> R {
     partial[0]
 }
 
+/// The elements of a block as an array; `x` has [`LANES`].
+#[inline(always)]
+fn block<R: Real>(x: &[R]) -> [R; LANES] {
+    let mut block = [R::ZERO; LANES];
+    block.copy_from_slice(x);
+    block
+}
+
 /// Declares a verb from what it does to one element.
 ///
 /// `name(scalars) (inputs) (outputs) -> (sums), |fma| body`: the body sees the scalars and the inputs' elements as values,
@@ -55,14 +63,16 @@ macro_rules! verb {
                 $(let mut $sum = [R::ZERO; LANES];)*
                 let mut start = 0;
                 while n - start >= LANES {
-                    $(let $input = &self.$input[start..start + LANES];)*
-                    $(let $output = &mut self.$output[start..start + LANES];)*
+                    // Copies, so that the compiler sees that no output overlaps an input, and vectorises.
+                    $(let $input = block(&self.$input[start..start + LANES]);)*
+                    $(let mut $output = block(&self.$output[start..start + LANES]);)*
                     for lane in 0..LANES {
                         $(let $input = $input[lane];)*
                         $(let $output = &mut $output[lane];)*
                         $(let $sum = &mut $sum[lane];)*
                         $body
                     }
+                    $(self.$output[start..start + LANES].copy_from_slice(&$output);)*
                     start += LANES;
                 }
                 $(let $input = &self.$input[start..n];)*

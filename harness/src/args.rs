@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use secant::Init;
+use secant::optim::Form;
 
 use crate::config::{Batch, RunConfig, ScheduleName};
 use crate::error::Error;
 use crate::model::Model;
 use crate::optimizers::{
-    AdamSettings, CurvatureName, LARGEST_HISTORY, LbfgsSettings, LineSearchName, Optimizer,
-    ScalingName,
+    AdamSettings, CurvatureName, LARGEST_HISTORY, LARGEST_PAIRS, LayerLbfgsSettings,
+    LbfgsSeedSettings, LbfgsSettings, LineSearchName, Optimizer, ScalingName,
 };
 
 /// Trains small convolutional networks with first- and second-order optimisers, to the same bits everywhere.
@@ -35,7 +36,7 @@ pub struct Cli {
 const AFTER_HELP: &str = "\
 Examples:
   secant train                      Fashion-MNIST if it is there, else a built-in set
-  secant train --optimizer lbfgs    the same network, trained with L-BFGS
+  secant train --optimizer lbfgs    the same network, trained with stochastic L-BFGS
   secant train --help               all options, with what they mean
 
 Exit status: 0 done, 1 the run failed, 2 wrong options or data, 3 a file could not be written,
@@ -122,11 +123,11 @@ pub struct TrainArgs {
     )]
     pub optimizer: OptimizerName,
 
-    /// Images a step, or 'full' for all of them [default: 64, lbfgs 512]
+    /// Images a step, or 'full' for all of them [default: 64; lbfgs 32, lbfgs-armijo 512]
     #[arg(long, value_name = "B|full", help_heading = "Optimiser")]
     pub batch: Option<Batch>,
 
-    /// Learning rate; for lbfgs the length of the very first step [default: 0.005, lbfgs 0.1]
+    /// Learning rate; for lbfgs-armijo the length of the very first step [default: 0.005; lbfgs by the network's shapes; 0.1]
     #[arg(long, value_name = "X", value_parser = positive, help_heading = "Optimiser")]
     pub learning_rate: Option<f32>,
 
@@ -154,7 +155,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "F", value_parser = share, help_heading = "Adam")]
     pub beta1: Option<f32>,
 
-    /// Decay of the second moment [default: 0.999]
+    /// Decay of the second moment [default: 0.999; lbfgs 0.98]
     #[arg(long, value_name = "F", value_parser = share, help_heading = "Adam")]
     pub beta2: Option<f32>,
 
@@ -162,7 +163,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "X", value_parser = positive, help_heading = "Adam")]
     pub epsilon: Option<f32>,
 
-    /// Pairs kept, 1 to 32 [default: 10]
+    /// Pairs kept: a layer 0 to 16 [default: 8]; lbfgs-armijo and full batches 1 to 32 [default: 10]
     #[arg(long, value_name = "M", value_parser = history, help_heading = "L-BFGS")]
     pub history: Option<usize>,
 
@@ -177,6 +178,19 @@ pub struct TrainArgs {
     /// The matrix that the pairs start from [default: scalar, full batches diagonal]
     #[arg(long, value_name = "NAME", help_heading = "L-BFGS")]
     pub scaling: Option<ScalingName>,
+
+    /// Slips of lbfgs-seed to repair
+    #[arg(
+        long,
+        value_name = "SLIP,...",
+        value_delimiter = ',',
+        help_heading = "L-BFGS"
+    )]
+    pub repair: Vec<Slip>,
+
+    /// Switch off the guard of lbfgs, which takes a run that goes wrong back to its last good point
+    #[arg(long, help_heading = "L-BFGS")]
+    pub no_guard: bool,
 
     /// Most passes over the training images [default: 10, full batches 100]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "When to stop")]
@@ -233,8 +247,29 @@ pub struct TrainArgs {
 pub enum OptimizerName {
     /// Adaptive moments (first order)
     Adam,
-    /// Limited-memory BFGS with Armijo's line search (second order)
+    /// Stochastic L-BFGS, layer by layer (second order); with --batch full the deterministic one
     Lbfgs,
+    /// The same with one second moment a row: less memory than adam
+    LbfgsRow,
+    /// The same with second moments of rows and columns
+    LbfgsFactored,
+    /// Limited-memory BFGS with a line search on each mini-batch
+    LbfgsArmijo,
+    /// L-BFGS as the experiment behind this project ran it, slips included
+    LbfgsSeed,
+}
+
+/// Names for `--repair`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Slip {
+    /// Ten iterations a batch: make one
+    Inner,
+    /// Gradients that add up over a batch's iterations: clear them
+    Accumulate,
+    /// Pairs that span two batches: make none
+    AcrossBatches,
+    /// A fixed step: search along the line (Armijo)
+    LineSearch,
 }
 
 /// Names for `--init`.
@@ -265,8 +300,9 @@ impl TrainArgs {
     /// [`Error::Usage`] when an option does not belong to the chosen optimiser.
     pub fn resolve(&self) -> Result<RunConfig, Error> {
         let batch = self.batch.unwrap_or(match self.optimizer {
-            OptimizerName::Adam => Batch::Size(ADAM_BATCH),
-            OptimizerName::Lbfgs => Batch::Size(LBFGS_BATCH),
+            OptimizerName::Adam | OptimizerName::LbfgsSeed => Batch::Size(ADAM_BATCH),
+            OptimizerName::LbfgsArmijo => Batch::Size(LBFGS_BATCH),
+            _ => Batch::Size(LAYER_BATCH),
         });
         let optimizer = match self.optimizer {
             OptimizerName::Adam => {
@@ -297,7 +333,38 @@ impl TrainArgs {
                     nesterov: self.nesterov,
                 })
             }
-            OptimizerName::Lbfgs => {
+            OptimizerName::Lbfgs | OptimizerName::LbfgsRow | OptimizerName::LbfgsFactored
+                if !(batch == Batch::Full && self.optimizer == OptimizerName::Lbfgs) =>
+            {
+                self.layer_lbfgs(batch)?
+            }
+            OptimizerName::LbfgsSeed => {
+                self.refuse(
+                    "lbfgs-seed",
+                    "adam",
+                    &[
+                        ("--schedule", self.schedule.is_some()),
+                        ("--warm-up", self.warm_up.is_some()),
+                        ("--weight-decay", self.weight_decay.is_some()),
+                        ("--nesterov", self.nesterov),
+                    ],
+                )?;
+                let usual = LbfgsSeedSettings::default();
+                let repaired = |slip| self.repair.contains(&slip);
+                Optimizer::LbfgsSeed(LbfgsSeedSettings {
+                    learning_rate: self.learning_rate.unwrap_or(usual.learning_rate),
+                    history: self.history.unwrap_or(usual.history).max(1),
+                    inner: if repaired(Slip::Inner) {
+                        1
+                    } else {
+                        usual.inner
+                    },
+                    accumulate: !repaired(Slip::Accumulate),
+                    across_batches: !repaired(Slip::AcrossBatches),
+                    line_search: repaired(Slip::LineSearch),
+                })
+            }
+            _ => {
                 self.refuse(
                     "lbfgs",
                     "adam",
@@ -314,7 +381,7 @@ impl TrainArgs {
                 )?;
                 let full = batch == Batch::Full;
                 Optimizer::Lbfgs(LbfgsSettings {
-                    history: self.history.unwrap_or(10),
+                    history: self.history.unwrap_or(10).max(1),
                     line_search: self.line_search.unwrap_or(if full {
                         LineSearchName::Wolfe
                     } else {
@@ -351,6 +418,54 @@ impl TrainArgs {
         })
     }
 
+    /// The layer-wise L-BFGS.
+    fn layer_lbfgs(&self, batch: Batch) -> Result<Optimizer, Error> {
+        self.refuse("lbfgs", "adam", &[("--nesterov", self.nesterov)])?;
+        self.refuse(
+            "lbfgs",
+            "lbfgs-armijo",
+            &[
+                ("--line-search", self.line_search.is_some()),
+                ("--curvature", self.curvature.is_some()),
+                ("--scaling", self.scaling.is_some()),
+            ],
+        )?;
+        if self.decoupled && self.weight_decay.is_none() {
+            return Err(Error::Usage(
+                "--decoupled needs --weight-decay X".to_owned(),
+            ));
+        }
+        let form = match self.optimizer {
+            OptimizerName::LbfgsRow => Form::Row,
+            OptimizerName::LbfgsFactored => Form::Factored,
+            _ => Form::Element,
+        };
+        let images = match batch {
+            Batch::Size(size) => size.get(),
+            Batch::Full => 1024,
+        };
+        let usual = LayerLbfgsSettings::defaults(form, &self.model.network, images);
+        let history = self.history.unwrap_or(usual.history);
+        if history > LARGEST_PAIRS {
+            return Err(Error::Usage(format!(
+                "--history: lbfgs keeps at most {LARGEST_PAIRS} pairs a layer"
+            )));
+        }
+        Ok(Optimizer::LayerLbfgs(LayerLbfgsSettings {
+            history,
+            learning_rate: self.learning_rate.unwrap_or(usual.learning_rate),
+            schedule: self.schedule.unwrap_or(usual.schedule),
+            warm_up: self.warm_up.unwrap_or(usual.warm_up),
+            beta1: self.beta1.unwrap_or(usual.beta1),
+            beta2: self.beta2.unwrap_or(usual.beta2),
+            epsilon: self.epsilon.unwrap_or(usual.epsilon),
+            weight_decay: self.weight_decay.unwrap_or(usual.weight_decay),
+            decoupled: self.decoupled,
+            guard: !self.no_guard,
+            ..usual
+        }))
+    }
+
     /// An error if any of `options`, which belong to the optimiser `owner`, was given for `chosen`.
     fn refuse(&self, chosen: &str, owner: &str, options: &[(&str, bool)]) -> Result<(), Error> {
         match options.iter().find(|(_, given)| *given) {
@@ -363,6 +478,7 @@ impl TrainArgs {
 }
 
 const ADAM_BATCH: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+const LAYER_BATCH: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 const LBFGS_BATCH: NonZeroUsize = NonZeroUsize::new(512).unwrap();
 const LARGEST_THREADS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
@@ -413,8 +529,8 @@ fn share_f64(text: &str) -> Result<f64, String> {
 
 fn history(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(pairs) if (1..=LARGEST_HISTORY).contains(&pairs) => Ok(pairs),
-        _ => Err(format!("expected a number from 1 to {LARGEST_HISTORY}")),
+        Ok(pairs) if (0..=LARGEST_HISTORY).contains(&pairs) => Ok(pairs),
+        _ => Err(format!("expected a number from 0 to {LARGEST_HISTORY}")),
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
-use secant::{Batch, DropoutKey, Network, Samples, Tally};
+use secant::{Batch, DropoutKey, LayerInputs, Network, Samples, Tally};
 
 use crate::dataset::{Images, Normalisation};
 use crate::model::MAX_LAYERS;
@@ -23,6 +23,9 @@ pub const CHUNKS: usize = 8;
 
 /// Times that an idle worker looks for work before it sleeps: some hundred microseconds.
 const SPINS: u32 = 20_000;
+
+/// Is shown the inputs of layers; see [`Network::accumulate_gradient_observed`].
+pub type Observe<'o> = &'o mut dyn FnMut(LayerInputs<'_>, &mut [f32]);
 
 /// Computes on one network and one set of images.
 pub struct Engine {
@@ -126,7 +129,33 @@ impl Engine {
         dropout: Option<DropoutKey>,
         gradient: &mut [f32],
     ) -> Tally {
-        self.run(Kind::Gradient(dropout), parameters, indices);
+        self.run(Kind::Gradient(dropout), parameters, indices, None);
+        self.collect(indices, gradient)
+    }
+
+    /// [`gradient`](Engine::gradient), with the same bits, that shows the inputs of the layers, from the batch's first
+    /// [`LANES`] images, to `observe`. The workspace has at least `workspace_len` floats.
+    ///
+    /// # Panics
+    /// As [`gradient`](Engine::gradient).
+    pub fn gradient_observed(
+        &mut self,
+        parameters: &[f32],
+        indices: &[u32],
+        dropout: Option<DropoutKey>,
+        gradient: &mut [f32],
+        workspace_len: usize,
+        observe: Observe<'_>,
+    ) -> Tally {
+        if self.workspace.len() < workspace_len {
+            self.workspace.resize(workspace_len, 0.0);
+        }
+        self.run(Kind::Gradient(dropout), parameters, indices, Some(observe));
+        self.collect(indices, gradient)
+    }
+
+    /// Overwrites `gradient` with the sum of the chunks' gradients.
+    fn collect(&self, indices: &[u32], gradient: &mut [f32]) -> Tally {
         let mut total = Tally::default();
         for c in 0..chunk_count(indices.len()) {
             let chunk = self.shared.chunk(c);
@@ -147,7 +176,7 @@ impl Engine {
     /// # Panics
     /// When `indices` names a sample that is not there, or `parameters` has not the network's parameter count.
     pub fn evaluate(&mut self, parameters: &[f32], indices: &[u32]) -> Tally {
-        self.run(Kind::Evaluation, parameters, indices);
+        self.run(Kind::Evaluation, parameters, indices, None);
         let mut total = Tally::default();
         for c in 0..chunk_count(indices.len()) {
             total += self.shared.chunk(c).tally;
@@ -155,18 +184,32 @@ impl Engine {
         total
     }
 
-    fn run(&mut self, kind: Kind, parameters: &[f32], indices: &[u32]) {
+    /// Computes all chunks. The one that is observed, the first, falls to the caller's thread.
+    fn run(
+        &mut self,
+        kind: Kind,
+        parameters: &[f32],
+        indices: &[u32],
+        observe: Option<Observe<'_>>,
+    ) {
         let chunks = chunk_count(indices.len());
+        let first = usize::from(observe.is_some());
+        if !self.workers.is_empty() {
+            self.shared.post(kind, parameters, indices, first);
+            for worker in &self.workers {
+                worker.thread().unpark();
+            }
+        }
+        if observe.is_some() {
+            self.shared
+                .work(0, kind, parameters, indices, &mut self.workspace, observe);
+        }
         if self.workers.is_empty() {
-            for c in 0..chunks {
+            for c in first..chunks {
                 self.shared
-                    .work(c, kind, parameters, indices, &mut self.workspace);
+                    .work(c, kind, parameters, indices, &mut self.workspace, None);
             }
             return;
-        }
-        self.shared.post(kind, parameters, indices);
-        for worker in &self.workers {
-            worker.thread().unpark();
         }
         self.shared.take_chunks(&mut self.workspace);
         let mut spins = 0;
@@ -188,7 +231,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.shared.post(Kind::Stop, &[], &[]);
+        self.shared.post(Kind::Stop, &[], &[], 0);
         for worker in self.workers.drain(..) {
             worker.thread().unpark();
             // A worker that has panicked has told so already.
@@ -204,16 +247,16 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts up a new job.
-    fn post(&self, kind: Kind, parameters: &[f32], indices: &[u32]) {
+    /// Puts up a new job, of the chunks from `first` on.
+    fn post(&self, kind: Kind, parameters: &[f32], indices: &[u32], first: usize) {
         let mut job = self.job.write().unwrap_or_else(PoisonError::into_inner);
         job.kind = kind;
         job.parameters.clear();
         job.parameters.extend_from_slice(parameters);
         job.indices.clear();
         job.indices.extend_from_slice(indices);
-        self.done.store(0, Ordering::Release);
-        self.next.store(0, Ordering::Release);
+        self.done.store(first, Ordering::Release);
+        self.next.store(first, Ordering::Release);
         self.generation.fetch_add(1, Ordering::Release);
     }
 
@@ -229,7 +272,7 @@ impl Shared {
             if c >= chunks {
                 return true;
             }
-            self.work(c, job.kind, &job.parameters, &job.indices, workspace);
+            self.work(c, job.kind, &job.parameters, &job.indices, workspace, None);
             self.done.fetch_add(1, Ordering::AcqRel);
         }
     }
@@ -271,6 +314,7 @@ impl Shared {
         parameters: &[f32],
         indices: &[u32],
         workspace: &mut [f32],
+        observe: Option<Observe<'_>>,
     ) {
         let mut chunk = self.chunk(c);
         let samples = Samples {
@@ -291,12 +335,15 @@ impl Shared {
                 batch.dropout = dropout;
                 chunk.gradient.clear();
                 chunk.gradient.resize(parameters.len(), 0.0);
-                network.accumulate_gradient::<LANES>(
-                    parameters,
-                    batch,
-                    &mut chunk.gradient,
-                    workspace,
-                )
+                let gradient = &mut chunk.gradient;
+                match observe {
+                    None => {
+                        network.accumulate_gradient::<LANES>(parameters, batch, gradient, workspace)
+                    }
+                    Some(observe) => network.accumulate_gradient_observed::<LANES>(
+                        parameters, batch, gradient, workspace, observe,
+                    ),
+                }
             }
             Kind::Evaluation => network.evaluate::<LANES>(parameters, batch, workspace),
             Kind::Stop => Ok(Tally::default()),

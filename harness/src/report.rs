@@ -235,6 +235,7 @@ pub struct RunRecord<'a> {
     test_loss: f64,
     test_accuracy: f64,
     collapsed: bool,
+    rollbacks: u32,
     sha256: Hashes<'a>,
     history: &'a [Record],
 }
@@ -285,6 +286,7 @@ impl<'a> RunRecord<'a> {
             test_loss: outcome.test.mean_loss(),
             test_accuracy: outcome.test.accuracy(),
             collapsed: outcome.collapsed(),
+            rollbacks: outcome.rollbacks,
             sha256: Hashes {
                 initial: &outcome.initial_sha256,
                 r#final: &outcome.final_sha256,

@@ -178,6 +178,8 @@ pub struct Outcome {
     pub history: Vec<Record>,
     /// The last weights. Not to be used when [`Outcome::diverged`].
     pub parameters: Vec<f32>,
+    /// Times that the guard took the run back to an earlier point.
+    pub rollbacks: u32,
     /// SHA-256 of the initial weights, as little-endian bytes.
     pub initial_sha256: String,
     /// SHA-256 of the last weights.
@@ -251,12 +253,7 @@ pub struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     /// Memory for the optimiser of this run.
     pub fn memory(config: &RunConfig) -> Vec<f32> {
-        vec![
-            0.0;
-            config
-                .optimizer
-                .memory_len(config.model.network.parameter_count())
-        ]
+        vec![0.0; config.optimizer.memory_len(&config.model.network)]
     }
 
     /// A run before its first step; `memory` comes from [`Trainer::memory`].
@@ -286,9 +283,7 @@ impl<'a> Trainer<'a> {
             config,
             dataset,
             engine: Engine::new(network, images, dataset.normalisation, config.threads.get()),
-            stepper: config
-                .optimizer
-                .start(parameters.len(), same_objective, memory)?,
+            stepper: config.optimizer.start(&network, same_objective, memory)?,
             split: Split::random(dataset.train.len(), config.validation, config.seed),
             initial_sha256: sha256(&parameters),
             parameters,
@@ -479,6 +474,7 @@ impl<'a> Trainer<'a> {
             validation: self.validation,
             test,
             history: self.history,
+            rollbacks: self.stepper.rollbacks(),
             final_sha256: sha256(&self.parameters),
             initial_sha256: self.initial_sha256,
             parameters: self.parameters,

@@ -115,7 +115,7 @@ fn help_teaches_and_typos_get_a_hint() {
         ),
         (
             "train --history 33 --optimizer lbfgs",
-            "expected a number from 1 to 32",
+            "expected a number from 0 to 32",
         ),
         ("train --threads 0", "expected a number from 1 to 256"),
         ("train --epochs 0", "0 is not in 1.."),
@@ -323,7 +323,7 @@ fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
     let folder = TempDir::new().unwrap();
     let words = "train --data synthetic --limit 400 --max-iter 7 --batch 50 --json --model";
     for model in ["micro", "conv4k5s2 relu dropout0.3 linear10"] {
-        for optimizer in ["adam", "lbfgs"] {
+        for optimizer in ["adam", "lbfgs", "lbfgs-armijo"] {
             let model = model.replace(' ', ",");
             let words = format!("{words} {model} --optimizer {optimizer}");
             let record = |more: &str| json(&succeed(&folder, &format!("{words} {more}")));
@@ -382,7 +382,7 @@ fn every_gradient_is_counted() {
     // With Armijo's: at least two evaluations of each mini-batch, a whole number of them for batches of one size.
     let lbfgs = json(&succeed(
         &folder,
-        &format!("{QUICK} --json --validation 0 --batch 50 --optimizer lbfgs"),
+        &format!("{QUICK} --json --validation 0 --batch 50 --optimizer lbfgs-armijo"),
     ));
     let evaluations = lbfgs["gradient_epochs"].as_f64().unwrap() * 6.0;
     assert!(

@@ -174,24 +174,24 @@ impl Adam {
 /// The constants of one step.
 #[derive(Debug, Clone, Copy)]
 pub struct AdamStep {
-    beta1: f32,
-    beta2: f32,
+    pub(super) beta1: f32,
+    pub(super) beta2: f32,
     /// `1 - b1` and `1 - b2`.
-    new1: f32,
-    new2: f32,
+    pub(super) new1: f32,
+    pub(super) new2: f32,
     /// Factors of `m` and of `g` in `u`.
-    first: f32,
-    fresh: f32,
+    pub(super) first: f32,
+    pub(super) fresh: f32,
     /// `1 / (1 - b2^t)`.
-    second: f32,
-    epsilon: f32,
-    rate: f32,
-    coupled: f32,
-    decoupled: f32,
+    pub(super) second: f32,
+    pub(super) epsilon: f32,
+    pub(super) rate: f32,
+    pub(super) coupled: f32,
+    pub(super) decoupled: f32,
 }
 
 /// Moments of a smaller size become zero.
-const LEAST: f32 = 7.888_609e-31; // 2^-100
+pub(super) const LEAST: f32 = 7.888_609e-31; // 2^-100
 
 impl AdamStep {
     /// Updates a piece of the parameters: four slices of one length (what is longer stays as it is).

@@ -74,6 +74,14 @@ macro_rules! with_history {
 }
 
 impl LbfgsSettings {
+    /// The name: the search tells mini-batches from full ones.
+    pub(super) fn name(&self) -> &'static str {
+        match self.line_search {
+            LineSearchName::Armijo => "lbfgs-armijo",
+            LineSearchName::Wolfe => "lbfgs",
+        }
+    }
+
     pub(super) fn memory_len(&self, n: usize) -> usize {
         with_history!(self.history, M => Lbfgs::<M>::memory_len(n))
     }

@@ -1,26 +1,57 @@
 //! The optimisers by name: one variant of [`Optimizer`] and one file each.
 
 mod adam;
+mod defaults;
+mod layer_lbfgs;
 mod lbfgs;
+mod lbfgs_seed;
 
 pub use adam::AdamSettings;
+pub use layer_lbfgs::{LARGEST_PAIRS, LayerLbfgsSettings, default_rate};
 pub use lbfgs::{CurvatureName, LARGEST_HISTORY, LbfgsSettings, LineSearchName, ScalingName};
+pub use lbfgs_seed::LbfgsSeedSettings;
 
 use secant::objective::Objective;
-use secant::optim::{Misuse, Termination};
-use secant::{DropoutKey, Tally};
-use serde::Serialize;
+use secant::optim::{Form, Misuse, Termination};
+use secant::{DropoutKey, Network, Tally};
+use serde::{Serialize, Serializer};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Observe};
+use crate::model::MAX_LAYERS;
+
+/// A network of the harness.
+pub type Net = Network<MAX_LAYERS>;
 
 /// An optimiser and its settings, as the records show them.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "name", rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Optimizer {
     /// Adaptive moments.
     Adam(AdamSettings),
+    /// Layer-wise stochastic L-BFGS.
+    LayerLbfgs(LayerLbfgsSettings),
     /// Limited-memory BFGS with Armijo's line search.
     Lbfgs(LbfgsSettings),
+    /// The method of the experiment behind this project.
+    LbfgsSeed(LbfgsSeedSettings),
+}
+
+/// `{name, settings...}`.
+impl Serialize for Optimizer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Named<'a, T> {
+            name: &'static str,
+            #[serde(flatten)]
+            settings: &'a T,
+        }
+        let name = self.name();
+        match self {
+            Optimizer::Adam(settings) => Named { name, settings }.serialize(serializer),
+            Optimizer::LayerLbfgs(settings) => Named { name, settings }.serialize(serializer),
+            Optimizer::Lbfgs(settings) => Named { name, settings }.serialize(serializer),
+            Optimizer::LbfgsSeed(settings) => Named { name, settings }.serialize(serializer),
+        }
+    }
 }
 
 impl Optimizer {
@@ -28,15 +59,23 @@ impl Optimizer {
     pub fn name(&self) -> &'static str {
         match self {
             Optimizer::Adam(_) => "adam",
-            Optimizer::Lbfgs(_) => "lbfgs",
+            Optimizer::LayerLbfgs(settings) => match settings.form {
+                Form::Element => "lbfgs",
+                Form::Row => "lbfgs-row",
+                Form::Factored => "lbfgs-factored",
+            },
+            Optimizer::Lbfgs(settings) => settings.name(),
+            Optimizer::LbfgsSeed(_) => "lbfgs-seed",
         }
     }
 
-    /// Floats of memory for `n` parameters.
-    pub fn memory_len(&self, n: usize) -> usize {
+    /// Floats of memory for `network`.
+    pub fn memory_len(&self, network: &Net) -> usize {
         match self {
-            Optimizer::Adam(settings) => settings.memory_len(n),
-            Optimizer::Lbfgs(settings) => settings.memory_len(n),
+            Optimizer::Adam(settings) => settings.memory_len(network.parameter_count()),
+            Optimizer::LayerLbfgs(settings) => settings.memory_len(network),
+            Optimizer::Lbfgs(settings) => settings.memory_len(network.parameter_count()),
+            Optimizer::LbfgsSeed(_) => 0,
         }
     }
 
@@ -47,13 +86,16 @@ impl Optimizer {
     /// [`Misuse`] when a setting is out of range.
     pub fn start<'m>(
         &self,
-        n: usize,
+        network: &Net,
         same_objective: bool,
         memory: &'m mut [f32],
     ) -> Result<Box<dyn Stepper + 'm>, Misuse> {
+        let n = network.parameter_count();
         match self {
             Optimizer::Adam(settings) => Ok(settings.start(n, memory)),
+            Optimizer::LayerLbfgs(settings) => settings.start(network, memory),
             Optimizer::Lbfgs(settings) => settings.start(n, same_objective, memory),
+            Optimizer::LbfgsSeed(settings) => Ok(settings.start(n)),
         }
     }
 }
@@ -70,6 +112,11 @@ pub trait Stepper {
         progress: (u32, u32),
         parameters: &mut [f32],
     ) -> Result<Stepped, Misuse>;
+
+    /// Times that the guard took the run back to an earlier point.
+    fn rollbacks(&self) -> u32 {
+        0
+    }
 }
 
 /// What a step found.
@@ -115,6 +162,28 @@ impl<'e> BatchLoss<'e> {
         let tally = self
             .engine
             .gradient(parameters, self.indices, self.dropout, gradient);
+        self.first_loss.get_or_insert(tally.mean_loss());
+        tally
+    }
+
+    /// [`gradient`](BatchLoss::gradient) that shows the layers' inputs to `observe`, with at least `workspace_len` floats of
+    /// workspace.
+    pub fn gradient_observed(
+        &mut self,
+        parameters: &[f32],
+        gradient: &mut [f32],
+        workspace_len: usize,
+        observe: Observe<'_>,
+    ) -> Tally {
+        self.evaluations += 1;
+        let tally = self.engine.gradient_observed(
+            parameters,
+            self.indices,
+            self.dropout,
+            gradient,
+            workspace_len,
+            observe,
+        );
         self.first_loss.get_or_insert(tally.mean_loss());
         tally
     }

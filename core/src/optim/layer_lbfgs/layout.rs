@@ -1,0 +1,147 @@
+//! Where the state of each layer lies in the caller's memory.
+
+use super::Form;
+use crate::network::Network;
+use crate::plan::Stage;
+
+/// Rows of at most this length keep the whole eigenbasis of their second moment.
+pub(super) const SMALL: usize = 16;
+
+/// One layer with parameters: sizes, and where its state begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Block {
+    /// Rows of the weight matrix.
+    pub outputs: usize,
+    /// Columns with the bias: `n`.
+    pub n: usize,
+    /// Pairs.
+    pub m: usize,
+    /// Where the parameters begin.
+    pub parameters: usize,
+    /// Where the state begins in the memory.
+    pub memory: usize,
+}
+
+/// The parts of a layer's state.
+pub(super) struct State<'a> {
+    /// m rows of length n, orthonormal.
+    pub v: &'a mut [f32],
+    /// m eigenvalues.
+    pub l: &'a mut [f32],
+    /// Trace of the second moment, one number.
+    pub trace: &'a mut f32,
+    /// Momentum of the preconditioned gradient, outputs x n.
+    pub momentum: &'a mut [f32],
+    /// Second moments: outputs; outputs x n; or outputs, then n.
+    pub second: &'a mut [f32],
+}
+
+impl Block {
+    /// Pairs of a layer of row length n under a limit of `m`.
+    const fn pairs(n: usize, m: usize) -> usize {
+        if m == 0 {
+            0
+        } else if n <= SMALL || n < m {
+            n
+        } else {
+            m
+        }
+    }
+
+    const fn of(stage: &Stage, m: usize, memory: usize) -> Block {
+        let n = stage.row_len();
+        Block {
+            outputs: stage.outputs(),
+            n,
+            m: Block::pairs(n, m),
+            parameters: stage.parameters,
+            memory,
+        }
+    }
+
+    const fn second_len(&self, form: Form) -> usize {
+        match form {
+            Form::Row => self.outputs,
+            Form::Element => self.outputs * self.n,
+            Form::Factored => self.outputs + self.n,
+        }
+    }
+
+    /// Floats of state.
+    pub const fn memory_len(&self, form: Form) -> usize {
+        self.m * self.n + self.m + 1 + self.outputs * self.n + self.second_len(form)
+    }
+
+    /// Floats of scratch of a refresh: the sketch, two m x m matrices, a row.
+    pub const fn scratch_len(&self) -> usize {
+        if self.m == 0 {
+            0
+        } else {
+            self.m * self.n + 2 * self.m * self.m + self.n
+        }
+    }
+
+    /// The layer's state within the whole memory.
+    pub fn state<'a>(&self, form: Form, memory: &'a mut [f32]) -> Option<State<'a>> {
+        let memory = memory.get_mut(self.memory..)?;
+        let (v, memory) = memory.split_at_mut_checked(self.m * self.n)?;
+        let (l, memory) = memory.split_at_mut_checked(self.m)?;
+        let (trace, memory) = memory.split_first_mut()?;
+        let (momentum, memory) = memory.split_at_mut_checked(self.outputs * self.n)?;
+        let second = memory.get_mut(..self.second_len(form))?;
+        Some(State {
+            v,
+            l,
+            trace,
+            momentum,
+            second,
+        })
+    }
+
+    /// The blocks of the layers with parameters, in order.
+    pub fn all(stages: &[Stage], form: Form, m: usize) -> impl Iterator<Item = Block> {
+        let mut memory = 0;
+        let layers = stages.iter().filter(|stage| stage.outputs() > 0);
+        layers.map(move |stage| {
+            let block = Block::of(stage, m, memory);
+            memory += block.memory_len(form);
+            block
+        })
+    }
+
+    /// The block of stage `index`, which has parameters.
+    pub fn at(stages: &[Stage], index: usize, form: Form, m: usize) -> Option<Block> {
+        let before = stages.get(..index)?;
+        let memory = Block::all(before, form, m).map(|block| block.memory_len(form));
+        Some(Block::of(stages.get(index)?, m, memory.sum()))
+    }
+}
+
+/// Floats of state for a network.
+pub(super) const fn memory_len<const N: usize>(
+    network: &Network<N>,
+    form: Form,
+    m: usize,
+) -> usize {
+    let (mut total, mut s) = (0, 0);
+    while s < network.stage_count {
+        if network.stages[s].outputs() > 0 {
+            total += Block::of(&network.stages[s], m, 0).memory_len(form);
+        }
+        s += 1;
+    }
+    total
+}
+
+/// The most floats of scratch that a layer's refresh needs.
+pub(super) const fn scratch_len<const N: usize>(network: &Network<N>, m: usize) -> usize {
+    let (mut most, mut s) = (0, 0);
+    while s < network.stage_count {
+        if network.stages[s].outputs() > 0 {
+            let len = Block::of(&network.stages[s], m, 0).scratch_len();
+            most = if len > most { len } else { most };
+        }
+        s += 1;
+    }
+    most
+}

@@ -1,0 +1,130 @@
+//! The metric of a layer as curvature pairs: what the two-loop recursion needs to multiply by H, its root or its root's inverse.
+
+use heapless::Vec;
+
+use crate::optim::two_loop::{Initial, Pair, two_loop};
+
+/// Most pairs of a layer.
+pub(super) const MOST: usize = 16;
+
+/// A matrix with eigenvalue `values[j]` along row j of V and `rest` across all other directions.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Metric {
+    rest: f32,
+    values: Vec<f32, MOST>,
+}
+
+impl Metric {
+    /// `P = root of tau (A + lambda tau I)^-1` for the modelled second moment `A` with eigenvalues `l` along m directions and
+    /// `(trace - sum l) / (n - m)` along the others, `tau = trace / n`. `None` stands for the identity: nothing is known yet.
+    pub fn root(n: usize, l: &[f32], trace: f32, lambda: f32) -> Option<Metric> {
+        let known = trace > 0.0;
+        if l.is_empty() || !known {
+            return None;
+        }
+        let tau = trace / n as f32;
+        let floor = lambda * tau;
+        let phi = |x: f32| libm::sqrtf(tau / (x + floor));
+        let mut left = trace;
+        for l in l {
+            left -= l;
+        }
+        let rest = if l.len() < n && left > 0.0 {
+            left / (n - l.len()) as f32
+        } else {
+            0.0
+        };
+        Some(Metric {
+            rest: phi(rest),
+            values: l.iter().map(|l| phi(*l)).collect(),
+        })
+    }
+
+    /// The inverse matrix.
+    pub fn inverse(&self) -> Metric {
+        Metric {
+            rest: 1.0 / self.rest,
+            values: self.values.iter().map(|value| 1.0 / value).collect(),
+        }
+    }
+
+    /// Its pairs over the rows of `v`: a step along `v_j` changes the gradient by `v_j / values[j]`.
+    pub fn pairs<'v>(&self, n: usize, v: &'v [f32]) -> Vec<Pair<'v, f32>, MOST> {
+        let rows = v.chunks_exact(n).zip(&self.values);
+        rows.map(|(v, value)| Pair::eigen(v, 1.0 / value)).collect()
+    }
+
+    /// `H0`.
+    pub fn initial(&self) -> Initial<'static, f32> {
+        Initial::Scalar(self.rest)
+    }
+
+    /// Multiplies every row of `matrix` (rows of length n) by the matrix.
+    pub fn apply(&self, n: usize, v: &[f32], matrix: &mut [f32]) {
+        let pairs = self.pairs(n, v);
+        let mut coefficients = [0.0; MOST];
+        for row in matrix.chunks_exact_mut(n) {
+            two_loop(&pairs, self.initial(), row, &mut coefficients);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optim::layer_lbfgs::eigen::orthonormalise;
+    use crate::random::Random;
+
+    /// `P P (A + lambda tau I) / tau x = x` for the modelled A, applied densely in f64: the recursion is the inverse of the
+    /// matrix that it stands for.
+    #[test]
+    fn root_squared_is_the_inverse_of_the_modelled_moment() {
+        const N: usize = 23;
+        for m in [1, 2, 5, 8, 16] {
+            let mut random = Random::new(7, m as u64);
+            let mut v = [0.0f32; 16 * N];
+            let v = &mut v[..m * N];
+            for x in v.iter_mut() {
+                *x = random.uniform() - 0.5;
+            }
+            orthonormalise(N, v, &mut random);
+            let mut l = [0.0f32; 16];
+            for (j, l) in l[..m].iter_mut().enumerate() {
+                *l = 8.0 / (1.0 + j as f32);
+            }
+            let l = &l[..m];
+            let (lambda, extra) = (0.3, 5.0);
+            let trace = l.iter().sum::<f32>() + extra;
+            let tau = f64::from(trace) / N as f64;
+            let rest = f64::from(extra) / (N - m) as f64;
+            let metric = Metric::root(N, l, trace, lambda).expect("the trace is known");
+            let mut x = [0.0f32; N];
+            for x in x.iter_mut() {
+                *x = random.uniform() - 0.5;
+            }
+            let mut y = x;
+            metric.apply(N, v, &mut y);
+            metric.apply(N, v, &mut y);
+            for i in 0..N {
+                let mut product = 0.0;
+                for k in 0..N {
+                    let same = f64::from(u8::from(i == k));
+                    let mut a = rest * same;
+                    for j in 0..m {
+                        let (vi, vk) = (f64::from(v[j * N + i]), f64::from(v[j * N + k]));
+                        a += (f64::from(l[j]) - rest) * vi * vk;
+                    }
+                    product += (a / tau + f64::from(lambda) * same) * f64::from(y[k]);
+                }
+                let error = (product - f64::from(x[i])).abs();
+                assert!(error < 1e-5, "m {m}: {product} is not {}", x[i]);
+            }
+            let mut z = y;
+            metric.inverse().apply(N, v, &mut z);
+            metric.apply(N, v, &mut z);
+            for (z, y) in z.iter().zip(&y) {
+                assert!((z - y).abs() < 1e-5, "the inverse undoes the matrix");
+            }
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! What a step does to one row of a layer's gradient.
+
+use super::Form;
+use crate::arch::{Kernel, Simd, dispatch};
+use crate::optim::adam::{AdamStep, LEAST};
+use crate::vector;
+
+/// Calls `work` with row `i` of a layer's gradient and its bias as one slice of length n, in place.
+///
+/// The rows lie one after the other without their biases, which follow the last row; so the element behind a row makes room
+/// for the bias and is put back afterwards.
+pub(super) fn with_bias(
+    gradient: &mut [f32],
+    begin: usize,
+    biases: usize,
+    n: usize,
+    i: usize,
+    work: impl FnOnce(&mut [f32]),
+) {
+    let bias = gradient[biases + i];
+    let row = &mut gradient[begin + i * (n - 1)..][..n];
+    let behind = core::mem::replace(&mut row[n - 1], bias);
+    work(row);
+    let bias = core::mem::replace(&mut row[n - 1], behind);
+    gradient[biases + i] = bias;
+}
+
+/// The second moments of a layer's preconditioned gradient.
+pub(super) struct Divisor<'a> {
+    form: Form,
+    /// One a row or one an element.
+    second: &'a mut [f32],
+    /// Of the columns, for the factored form.
+    columns: &'a mut [f32],
+    outputs: usize,
+    /// `1 / mean of the rows' moments`, for the factored form.
+    inverse_mean: f32,
+}
+
+/// Zero instead of a number that may become subnormal.
+#[inline(always)]
+fn flush(x: f32) -> f32 {
+    if x > -LEAST && x < LEAST { 0.0 } else { x }
+}
+
+impl<'a> Divisor<'a> {
+    pub fn new(form: Form, outputs: usize, second: &'a mut [f32]) -> Divisor<'a> {
+        let rows = match form {
+            Form::Row | Form::Factored => outputs,
+            Form::Element => second.len(),
+        };
+        let (second, columns) = second.split_at_mut(rows);
+        Divisor {
+            form,
+            second,
+            columns,
+            outputs,
+            inverse_mean: 0.0,
+        }
+    }
+
+    /// Before the first row.
+    pub fn begin(&mut self, step: &AdamStep) {
+        vector::scale(step.beta2, self.columns);
+    }
+
+    /// Takes in row `i`.
+    pub fn learn(&mut self, step: &AdamStep, i: usize, row: &[f32]) {
+        if self.form == Form::Element {
+            return; // with the division, in one pass
+        }
+        let mean = vector::dot(row, row) / row.len() as f32;
+        self.second[i] = flush(libm::fmaf(step.beta2, self.second[i], step.new2 * mean));
+        if self.form == Form::Factored {
+            let factor = step.new2 / self.outputs as f32;
+            dispatch(AddSquares {
+                factor,
+                row,
+                sums: self.columns,
+            });
+        }
+    }
+
+    /// After the last row.
+    pub fn finish(&mut self, _step: &AdamStep) {
+        if self.form == Form::Factored {
+            let mut sum = 0.0;
+            for row in &*self.second {
+                sum += row;
+            }
+            self.inverse_mean = if sum > 0.0 {
+                self.outputs as f32 / sum
+            } else {
+                0.0
+            };
+            for column in self.columns.iter_mut() {
+                *column = flush(*column);
+            }
+        }
+    }
+
+    /// Overwrites row `i` of the preconditioned gradient with `D / (sqrt(S) + e)`, and takes it into the momentum.
+    pub fn divide(&mut self, step: &AdamStep, i: usize, row: &mut [f32], momentum: &mut [f32]) {
+        let n = row.len();
+        let second = match self.form {
+            Form::Row => Second::Row(step.second * self.second[i]),
+            Form::Element => Second::Element(&mut self.second[i * n..][..n]),
+            Form::Factored => Second::Factored(
+                step.second * self.second[i] * self.inverse_mean,
+                &*self.columns,
+            ),
+        };
+        dispatch(Divide {
+            step,
+            row,
+            momentum,
+            second,
+        });
+    }
+}
+
+struct AddSquares<'a> {
+    factor: f32,
+    row: &'a [f32],
+    sums: &'a mut [f32],
+}
+
+impl Kernel for AddSquares<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for (sum, x) in self.sums.iter_mut().zip(self.row) {
+            *sum = simd.fma_f32(self.factor * *x, *x, *sum);
+        }
+    }
+}
+
+enum Second<'a> {
+    Row(f32),
+    Element(&'a mut [f32]),
+    Factored(f32, &'a [f32]),
+}
+
+/// Momentum, look-ahead and division, in the operations and the order of [`Adam`](crate::optim::Adam).
+struct Divide<'a> {
+    step: &'a AdamStep,
+    row: &'a mut [f32],
+    momentum: &'a mut [f32],
+    second: Second<'a>,
+}
+
+impl Kernel for Divide<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Divide {
+            step,
+            row,
+            momentum,
+            second,
+        } = self;
+        let ahead = |g: f32, m: &mut f32| {
+            *m = flush(simd.fma_f32(step.beta1, *m, step.new1 * g));
+            simd.fma_f32(step.fresh, g, step.first * *m)
+        };
+        let rows = row.iter_mut().zip(momentum);
+        match second {
+            Second::Row(moment) => {
+                let root = simd.sqrt_f32(moment) + step.epsilon;
+                for (g, m) in rows {
+                    *g = ahead(*g, m) / root;
+                }
+            }
+            Second::Element(moments) => {
+                for ((g, m), v) in rows.zip(moments) {
+                    let new = simd.fma_f32(step.beta2, *v, step.new2 * *g * *g);
+                    *v = if new < LEAST { 0.0 } else { new };
+                    *g = ahead(*g, m) / (simd.sqrt_f32(step.second * *v) + step.epsilon);
+                }
+            }
+            Second::Factored(factor, columns) => {
+                for ((g, m), column) in rows.zip(columns) {
+                    *g = ahead(*g, m) / (simd.sqrt_f32(factor * *column) + step.epsilon);
+                }
+            }
+        }
+    }
+}
+
+/// `w = w - r s d w - r s u`: weight decay apart from the gradient, and the step along `u`.
+pub(super) fn advance(step: &AdamStep, parameters: &mut [f32], direction: &[f32]) {
+    dispatch(Advance {
+        step,
+        parameters,
+        direction,
+    });
+}
+
+struct Advance<'a> {
+    step: &'a AdamStep,
+    parameters: &'a mut [f32],
+    direction: &'a [f32],
+}
+
+impl Kernel for Advance<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for (w, u) in self.parameters.iter_mut().zip(self.direction) {
+            let decayed = simd.fma_f32(-self.step.decoupled, *w, *w);
+            *w = simd.fma_f32(-self.step.rate, *u, decayed);
+        }
+    }
+}
