@@ -159,6 +159,20 @@ verb! {
 }
 
 verb! {
+    /// `sum_j a_j b_j` over the j where `mask_j` is not zero.
+    dot_where / DotWhere () (mask, a, b) () -> (sum) R, |fma| {
+        *sum = if mask == R::ZERO { *sum } else { fma(a, b, *sum) };
+    } => sum
+}
+
+verb! {
+    /// `y += a x`, fused, where `mask` is not zero.
+    axpy_where / AxpyWhere (a) (mask, x) (y) -> () (), |fma| {
+        *y = if mask == R::ZERO { *y } else { fma(a, x, *y) };
+    } => ()
+}
+
+verb! {
     /// `(a . b, a . a)` in one pass: the slope and the squared norm of a gradient.
     dot_and_square / DotAndSquare () (a, b) () -> (product, square) (R, R), |fma| {
         *product = fma(a, b, *product);

@@ -5,6 +5,7 @@ pub mod draw;
 pub mod golden;
 pub mod oracle;
 pub mod problems;
+pub mod snapshot;
 pub mod tolerance;
 
 /// The bits of `x`, one pattern for both zeros and one for all NaN: what the determinism contract speaks of.

@@ -7,6 +7,7 @@ use super::descent::{
     descent_methods,
 };
 use super::pair::{Curvature, Moments, Secant, Verdict, judge};
+use super::region::Everywhere;
 use super::termination::{Misuse, Report, Stopping};
 use crate::line_search::{LineSearch, MoreThuente};
 use crate::objective::Objective;
@@ -86,6 +87,7 @@ pub struct Bfgs<'m, R: Real = f32> {
     dimension: usize,
     settings: Settings<R>,
     descent: Descent<'m, R>,
+    region: Everywhere,
     matrix: Matrix<'m, R>,
 }
 
@@ -136,6 +138,7 @@ impl<'m, R: Real> Bfgs<'m, R> {
             dimension,
             settings,
             descent,
+            region: Everywhere,
             matrix,
         })
     }

@@ -6,6 +6,7 @@
 use core::ops::ControlFlow;
 
 use super::pair::{Moments, Secant, Verdict};
+use super::region::Region;
 use super::termination::{Misuse, Report, Stopping, Termination};
 use crate::line_search::{LineSearch, Probe, Search};
 use crate::objective::Objective;
@@ -124,11 +125,13 @@ struct Counts {
     skipped: u32,
 }
 
-/// Value and gradient norm where a step began.
+/// Values and gradient norm where a step began.
 #[derive(Clone, Copy)]
 struct Before<R> {
     value: R,
     norm: R,
+    /// The best value until then.
+    best: R,
 }
 
 /// How a search along a direction ended.
@@ -199,11 +202,12 @@ impl<'m, R: Real> Descent<'m, R> {
         &mut self,
         settings: &Settings<R>,
         metric: &mut M,
+        region: &mut impl Region<R>,
         objective: &mut impl Objective<R>,
         x: &mut [R],
     ) -> Step<R> {
         if self.termination.is_none() {
-            self.begin(&settings.stopping, objective, x);
+            self.begin(&settings.stopping, region, objective, x);
         }
         if self.termination.is_some() {
             return self.report_step(R::ZERO, None);
@@ -212,26 +216,40 @@ impl<'m, R: Real> Descent<'m, R> {
         let before = Before {
             value: self.value,
             norm: self.norm,
+            best: self.best_value,
         };
+        // The smallest of the decreases that the attempts promise.
+        let mut promise = R::INFINITY;
         let mut fresh = metric.is_empty();
         loop {
             if fresh {
-                metric.reset(self.first_direction(settings.first_step, x));
+                let reduced = region.reduced(self.gradient);
+                let length = settings.first_step;
+                metric.reset(first_direction(
+                    length,
+                    self.value,
+                    self.norm,
+                    x,
+                    reduced,
+                    self.direction,
+                ));
             }
             if !metric.is_empty() {
-                metric.direction(self.gradient, self.direction);
+                metric.direction(region.reduced(self.gradient), self.direction);
             }
-            let slope = vector::dot(self.gradient, self.direction);
+            region.trim(x, self.direction);
+            let slope = vector::dot(region.reduced(self.gradient), self.direction);
             let downhill = slope < R::ZERO && slope.is_finite();
             if !downhill && !fresh {
                 self.restart(&mut fresh);
                 continue;
             }
-            let (probe, failed) = match self.move_along(slope, settings, objective, x) {
+            promise = promise.smaller(slope.abs());
+            let (probe, failed) = match self.move_along(slope, settings, region, objective, x) {
                 Move::Made(probe) => (probe, false),
                 Move::Lower(probe) => (probe, true),
                 Move::None if fresh => {
-                    self.termination = Some(self.failure(slope));
+                    self.termination = Some(self.failure(promise));
                     return self.report_step(R::ZERO, None);
                 }
                 Move::None => {
@@ -240,7 +258,7 @@ impl<'m, R: Real> Descent<'m, R> {
                 }
             };
             if failed && self.failed {
-                self.termination = Some(self.failure(slope));
+                self.termination = Some(self.failure(promise));
             }
             self.failed = failed;
             let step = self.arrive(probe, metric, x, before, settings);
@@ -256,31 +274,9 @@ impl<'m, R: Real> Descent<'m, R> {
         self.counts.restarts += 1;
     }
 
-    /// Writes the first direction, and returns the h for which it is most like `-h g`.
-    fn first_direction(&mut self, rule: FirstStep<R>, x: &[R]) -> R {
-        let careful = |length: R| R::ONE.smaller(length / self.norm);
-        let mut t = match rule {
-            FirstStep::Length(length) => careful(length),
-            FirstStep::Estimate => {
-                let weighted = vector::sized_descent(R::ONE, x, self.gradient, self.direction);
-                let size = R::of(10.0) * R::ONE.larger(vector::norm2(x));
-                (R::of(2.0) * self.value.abs()).smaller(size * self.norm) / weighted
-            }
-        };
-        let usable = t > R::ZERO && t.is_finite();
-        if let (FirstStep::Estimate, true) = (rule, usable) {
-            vector::sized_descent(t, x, self.gradient, self.direction);
-        } else {
-            t = if usable { t } else { careful(R::ONE) };
-            vector::negate(self.gradient, self.direction);
-            vector::scale(t, self.direction);
-        }
-        t
-    }
-
-    /// What it means that nothing acceptable was found along a direction with this slope.
-    fn failure(&self, slope: R) -> Termination {
-        if slope.abs() <= R::of(64.0) * R::EPSILON * self.value.abs() {
+    /// What it means that nothing acceptable was found, where this much decrease was to be expected.
+    fn failure(&self, promise: R) -> Termination {
+        if promise <= R::of(64.0) * R::EPSILON * self.value.abs() {
             Termination::NoiseLevel
         } else {
             Termination::LineSearchFailed
@@ -288,11 +284,22 @@ impl<'m, R: Real> Descent<'m, R> {
     }
 
     /// Evaluates at `x` if that is needed, and checks what can be checked before a step.
-    fn begin(&mut self, stopping: &Stopping<R>, objective: &mut impl Objective<R>, x: &[R]) {
+    fn begin(
+        &mut self,
+        stopping: &Stopping<R>,
+        region: &mut impl Region<R>,
+        objective: &mut impl Objective<R>,
+        x: &mut [R],
+    ) {
         if self.stale {
-            self.value = objective.value_and_gradient(x, self.gradient);
+            region.enter(x);
+            self.value = region.total(x, objective.value_and_gradient(x, self.gradient));
             self.counts.evaluations = self.counts.evaluations.saturating_add(1);
-            self.norm = vector::norm2(self.gradient);
+            let (_, square) = region.path(x, self.gradient, x, self.gradient);
+            self.norm = region.reduce(x, self.gradient, square);
+            if !vector::norm2(self.gradient).is_finite() {
+                self.norm = R::NAN;
+            }
             self.best_is_current = true;
             (self.best_value, self.best_norm, self.smallest_norm) =
                 (self.value, self.norm, self.norm);
@@ -313,10 +320,7 @@ impl<'m, R: Real> Descent<'m, R> {
     }
 
     fn check_gradient(&mut self, stopping: &Stopping<R>, x: &[R]) {
-        if self.norm == R::ZERO
-            || (stopping.gradient_tolerance > R::ZERO
-                && self.norm <= stopping.gradient_tolerance * R::ONE.larger(vector::norm2(x)))
-        {
+        if stopping.gradient_is_small(self.norm, x) {
             self.termination = Some(Termination::GradientConverged);
         }
     }
@@ -327,6 +331,7 @@ impl<'m, R: Real> Descent<'m, R> {
         &mut self,
         slope: R,
         settings: &Settings<R>,
+        region: &mut impl Region<R>,
         objective: &mut impl Objective<R>,
         x: &mut [R],
     ) -> Move<R> {
@@ -341,17 +346,16 @@ impl<'m, R: Real> Descent<'m, R> {
         let search: Search<R> = {
             let (gradient, direction, old_point) =
                 (&mut *self.gradient, &*self.direction, &*self.old_point);
+            let region = &*region;
             let mut line = |step: R| {
-                vector::add_scaled(step, old_point, direction, x);
-                let value = objective.value_and_gradient(x, gradient);
-                let (slope, new_square) = vector::dot_and_square(gradient, direction);
+                region.trial(step, old_point, direction, x);
+                let value = region.total(x, objective.value_and_gradient(x, gradient));
+                let (mut slope, new_square) = region.path(old_point, direction, x, gradient);
                 square = new_square;
                 // The slope alone would miss a NaN beside a zero of the direction's.
-                let slope = if square.is_finite() || vector::norm2(gradient).is_finite() {
-                    slope
-                } else {
-                    R::NAN
-                };
+                if !square.is_finite() && !vector::norm2(gradient).is_finite() {
+                    slope = R::NAN;
+                }
                 if value < lowest_value && slope.is_finite() {
                     (lowest_value, lowest_square) = (value, square);
                 }
@@ -362,24 +366,24 @@ impl<'m, R: Real> Descent<'m, R> {
         self.counts.evaluations = self.counts.evaluations.saturating_add(search.evaluations);
 
         if let Some(accepted) = search.accepted {
-            self.norm = vector::norm_from_square(square, self.gradient);
-            self.keep_best(accepted.value, search.lowest, lowest_square);
+            self.norm = region.reduce(x, self.gradient, square);
+            self.keep_best(accepted.value, search.lowest, lowest_square, region);
             return Move::Made(accepted);
         }
         let lowest = search.lowest;
         if lowest.value < start.value {
             if lowest.step != search.last.step {
-                vector::add_scaled(lowest.step, self.old_point, self.direction, x);
+                region.trial(lowest.step, self.old_point, self.direction, x);
                 objective.value_and_gradient(x, self.gradient);
                 self.counts.evaluations = self.counts.evaluations.saturating_add(1);
-                square = vector::dot(self.gradient, self.gradient);
+                (_, square) = region.path(self.old_point, self.direction, x, self.gradient);
             }
-            self.norm = vector::norm_from_square(square, self.gradient);
-            if self.norm.is_finite() {
-                self.keep_best(lowest.value, lowest, lowest_square);
+            let norm = vector::norm2(self.gradient);
+            if norm.is_finite() {
+                self.norm = region.reduce(x, self.gradient, square);
+                self.keep_best(lowest.value, lowest, lowest_square, region);
                 return Move::Lower(lowest);
             }
-            self.norm = vector::norm2(self.old_gradient);
         }
         vector::copy(self.old_point, x);
         vector::copy(self.old_gradient, self.gradient);
@@ -387,9 +391,9 @@ impl<'m, R: Real> Descent<'m, R> {
     }
 
     /// Keeps the best point seen, which may be a rejected one, before `old_point` turns into s.
-    fn keep_best(&mut self, value: R, lowest: Probe<R>, lowest_square: R) {
+    fn keep_best(&mut self, value: R, lowest: Probe<R>, lowest_square: R, region: &impl Region<R>) {
         if lowest.value < value && lowest.value < self.best_value {
-            vector::add_scaled(lowest.step, self.old_point, self.direction, self.best);
+            region.trial(lowest.step, self.old_point, self.direction, self.best);
             self.best_is_current = false;
             (self.best_value, self.best_norm) = (lowest.value, lowest_square.sqrt());
         } else if value <= self.best_value {
@@ -431,7 +435,7 @@ impl<'m, R: Real> Descent<'m, R> {
             *count = count.saturating_add(1);
         }
 
-        if self.value < before.value || self.norm < self.smallest_norm {
+        if self.value < before.best || self.norm < self.smallest_norm {
             self.stalled = 0;
         } else {
             self.stalled += 1;
@@ -442,19 +446,9 @@ impl<'m, R: Real> Descent<'m, R> {
             self.check_gradient(stopping, x);
         }
         if self.termination.is_none() {
-            let change = (self.value - before.value).abs();
-            if stopping.value_tolerance > R::ZERO
-                && change <= stopping.value_tolerance * R::ONE.larger(self.value.abs())
-            {
-                self.termination = Some(Termination::ValueConverged);
-            } else if stopping.step_tolerance > R::ZERO
-                && vector::norm_from_square(ss, self.old_point)
-                    <= stopping.step_tolerance * R::ONE.larger(vector::norm2(x))
-            {
-                self.termination = Some(Termination::StepConverged);
-            } else if ss == R::ZERO && vector::norm_max(self.old_point) == R::ZERO
-                || self.stalled >= STALL_LIMIT
-            {
+            let length = vector::norm_from_square(ss, self.old_point);
+            self.termination = stopping.small_change(before.value, self.value, length, x);
+            if self.termination.is_none() && (length == R::ZERO || self.stalled >= STALL_LIMIT) {
                 self.termination = Some(Termination::NoiseLevel);
             }
         }
@@ -497,6 +491,7 @@ impl<'m, R: Real> Descent<'m, R> {
         &mut self,
         settings: &Settings<R>,
         metric: &mut M,
+        region: &mut impl Region<R>,
         objective: &mut impl Objective<R>,
         x: &mut [R],
         mut callback: impl FnMut(&Step<R>, &[R]) -> ControlFlow<()>,
@@ -504,7 +499,7 @@ impl<'m, R: Real> Descent<'m, R> {
         self.reset();
         metric.reset(R::ONE);
         loop {
-            let step = self.step(settings, metric, objective, x);
+            let step = self.step(settings, metric, region, objective, x);
             if step.termination.is_some() {
                 return self.finish(x);
             }
@@ -514,6 +509,35 @@ impl<'m, R: Real> Descent<'m, R> {
             }
         }
     }
+}
+
+/// Writes the first direction, and returns the h for which it is most like `-h g`.
+fn first_direction<R: Real>(
+    rule: FirstStep<R>,
+    value: R,
+    norm: R,
+    x: &[R],
+    gradient: &[R],
+    direction: &mut [R],
+) -> R {
+    let careful = |length: R| R::ONE.smaller(length / norm);
+    let mut t = match rule {
+        FirstStep::Length(length) => careful(length),
+        FirstStep::Estimate => {
+            let weighted = vector::sized_descent(R::ONE, x, gradient, direction);
+            let size = R::of(10.0) * R::ONE.larger(vector::norm2(x));
+            (R::of(2.0) * value.abs()).smaller(size * norm) / weighted
+        }
+    };
+    let usable = t > R::ZERO && t.is_finite();
+    if let (FirstStep::Estimate, true) = (rule, usable) {
+        vector::sized_descent(t, x, gradient, direction);
+    } else {
+        t = if usable { t } else { careful(R::ONE) };
+        vector::negate(gradient, direction);
+        vector::scale(t, direction);
+    }
+    t
 }
 
 /// Refuses another dimension than n.
@@ -543,7 +567,7 @@ pub(crate) fn check_memory<R>(memory: &mut [R], needed: usize) -> Result<&mut [R
         .ok_or(Misuse::MemoryTooShort { needed, given })
 }
 
-/// The public face of a method whose state is `dimension`, `settings`, `descent` and the metric named here.
+/// The public face of a method whose state is `dimension`, `settings`, `descent`, `region` and the metric named here.
 macro_rules! descent_methods {
     ($metric:ident, $real:ident) => {
         /// Runs from `x` until a rule of [`Stopping`](crate::optim::Stopping) ends it; `x` then is the best point seen.
@@ -575,9 +599,10 @@ macro_rules! descent_methods {
                 settings,
                 descent,
                 $metric,
+                region,
                 ..
             } = self;
-            Ok(descent.minimize(settings, $metric, objective, x, callback))
+            Ok(descent.minimize(settings, $metric, region, objective, x, callback))
         }
 
         /// One iteration from `x`, which it moves. Once a step has ended the run, further steps do nothing until
@@ -594,9 +619,14 @@ macro_rules! descent_methods {
             x: &mut [$real],
         ) -> Result<Step<$real>, Misuse> {
             check_dimensions(self.dimension, objective, x)?;
-            Ok(self
-                .descent
-                .step(&self.settings, &mut self.$metric, objective, x))
+            let Self {
+                settings,
+                descent,
+                $metric,
+                region,
+                ..
+            } = self;
+            Ok(descent.step(settings, $metric, region, objective, x))
         }
 
         /// Says that the next [`step`](Self::step) meets another objective, or another point, than the last one left: it

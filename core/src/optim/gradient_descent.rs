@@ -7,6 +7,7 @@ use super::descent::{
     descent_methods,
 };
 use super::pair::{Moments, Secant, Verdict};
+use super::region::Everywhere;
 use super::termination::{Misuse, Report, Stopping};
 use crate::line_search::{Backtracking, LineSearch};
 use crate::objective::Objective;
@@ -75,6 +76,7 @@ pub struct GradientDescent<'m, R: Real = f32> {
     dimension: usize,
     settings: Settings<R>,
     descent: Descent<'m, R>,
+    region: Everywhere,
     steepest: Steepest<'m, R>,
 }
 
@@ -127,6 +129,7 @@ impl<'m, R: Real> GradientDescent<'m, R> {
             dimension,
             settings,
             descent,
+            region: Everywhere,
             steepest,
         })
     }

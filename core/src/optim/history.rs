@@ -34,6 +34,8 @@ pub enum Scaling {
 pub(crate) struct History<'m, const M: usize, R> {
     rule: Curvature<R>,
     scaling: Scaling,
+    /// Whether gradients are reduced: variables with an exact zero stay, and the pairs count without them.
+    on_a_face: bool,
     dimension: usize,
     /// M slots of s, then M slots of y.
     steps: &'m mut [R],
@@ -63,12 +65,48 @@ impl<'m, const M: usize, R: Real> History<'m, M, R> {
         Self {
             rule,
             scaling,
+            on_a_face: false,
             dimension,
             steps,
             changes,
             diagonal,
             order: Deque::new(),
             scale: R::ONE,
+        }
+    }
+
+    /// The same, for reduced gradients.
+    pub fn on_a_face(self) -> Self {
+        Self {
+            on_a_face: true,
+            ..self
+        }
+    }
+
+    /// `q = H q` on the face of the variables whose `gradient` is not zero: the two-loop recursion of the pairs without the
+    /// other elements. Pairs without positive curvature on the face are left out.
+    fn multiply_on_face(&self, gradient: &[R], q: &mut [R]) {
+        let pairs = self.pairs();
+        let mut coefficients = [R::ZERO; M];
+        let mut rho = [R::ZERO; M];
+        for (i, pair) in pairs.iter().enumerate().rev() {
+            let sy = vector::dot_where(gradient, pair.s, pair.y);
+            // The square root of the rounding error: a face may cut all but noise off a pair.
+            if sy * pair.rho > R::EPSILON.sqrt() {
+                rho[i] = R::ONE / sy;
+            }
+            coefficients[i] = rho[i] * vector::dot(pair.s, q);
+            vector::axpy_where(-coefficients[i], gradient, pair.y, q);
+        }
+        match self.initial() {
+            Initial::Scalar(factor) => vector::scale(factor, q),
+            Initial::Diagonal(diagonal) => vector::multiply(diagonal, q),
+        }
+        for (i, pair) in pairs.iter().enumerate() {
+            let factor = coefficients[i] - rho[i] * vector::dot(pair.y, q);
+            if rho[i] > R::ZERO {
+                vector::axpy_where(factor, gradient, pair.s, q);
+            }
         }
     }
 
@@ -133,8 +171,12 @@ impl<'m, const M: usize, R: Real> History<'m, M, R> {
 
 impl<const M: usize, R: Real> Metric<R> for History<'_, M, R> {
     fn direction(&mut self, gradient: &[R], direction: &mut [R]) {
-        let mut coefficients = [R::ZERO; M];
         vector::negate(gradient, direction);
+        if self.on_a_face {
+            self.multiply_on_face(gradient, direction);
+            return;
+        }
+        let mut coefficients = [R::ZERO; M];
         two_loop(&self.pairs(), self.initial(), direction, &mut coefficients);
     }
 

@@ -8,6 +8,7 @@ use super::descent::{
 };
 use super::history::{History, Scaling};
 use super::pair::{Curvature, Secant};
+use super::region::Everywhere;
 use super::termination::{Misuse, Report, Stopping};
 use super::two_loop::{Initial, Pair};
 use crate::line_search::{Backtracking, LineSearch, MoreThuente};
@@ -74,6 +75,28 @@ impl<R: Real> LbfgsConfig<R> {
     }
 }
 
+impl<R: Real> LbfgsConfig<R> {
+    /// Checks all of it, and returns what concerns the descent.
+    pub(crate) fn settings(&self) -> Result<Settings<R>, Misuse> {
+        self.line_search.check()?;
+        self.curvature.check()?;
+        self.first_step.check()?;
+        let &Self {
+            line_search,
+            first_step,
+            secant,
+            stopping,
+            ..
+        } = self;
+        Ok(Settings {
+            line_search,
+            first_step,
+            secant,
+            stopping,
+        })
+    }
+}
+
 /// L-BFGS with at most M pairs, in memory that the caller lends.
 ///
 /// Each iteration goes along `-H g`, where H is the [two-loop recursion](super::two_loop) over the newest M pairs and
@@ -131,6 +154,7 @@ pub struct Lbfgs<'m, const M: usize, R: Real = f32> {
     dimension: usize,
     settings: Settings<R>,
     descent: Descent<'m, R>,
+    region: Everywhere,
     history: History<'m, M, R>,
 }
 
@@ -150,30 +174,15 @@ impl<'m, const M: usize, R: Real> Lbfgs<'m, M, R> {
         dimension: usize,
         memory: &'m mut [R],
     ) -> Result<Self, Misuse> {
-        config.line_search.check()?;
-        config.curvature.check()?;
-        config.first_step.check()?;
+        let settings = config.settings()?;
         let memory = check_memory(memory, Self::memory_len(dimension))?;
         let (descent, memory) = Descent::new(dimension, memory);
-        let LbfgsConfig {
-            line_search,
-            secant,
-            scaling,
-            curvature,
-            first_step,
-            stopping,
-        } = config;
-        let history = History::new(curvature, scaling, dimension, memory);
-        let settings = Settings {
-            line_search,
-            first_step,
-            secant,
-            stopping,
-        };
+        let history = History::new(config.curvature, config.scaling, dimension, memory);
         Ok(Self {
             dimension,
             settings,
             descent,
+            region: Everywhere,
             history,
         })
     }

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::real::Real;
+use crate::vector;
 
 /// When to stop. A tolerance of zero switches its rule off.
 ///
@@ -16,7 +17,7 @@ use crate::real::Real;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Stopping<R> {
     /// Converged when `|g| <= gradient_tolerance * max(1, |x|)`, Euclidean norms (for bounds and L1: the projected or
-    /// pseudo-gradient). Default 1e-5 for `f64`, 1e-3 for `f32`.
+    /// pseudo-gradient). Default 1e-5 for `f64`, 1e-4 for `f32`.
     pub gradient_tolerance: R,
     /// Converged when a step is short: `|s| <= step_tolerance * max(1, |x|)`. Default 0.
     pub step_tolerance: R,
@@ -31,8 +32,7 @@ pub struct Stopping<R> {
 
 impl<R: Real> Default for Stopping<R> {
     fn default() -> Self {
-        // 1e-5 when half of the digits are 1e-8, and what f32 can be asked for when they are 3e-4.
-        let gradient_tolerance = R::of(1e-5).larger(R::of(3.0) * R::EPSILON.sqrt());
+        let gradient_tolerance = R::of(1e-5).larger(R::of(800.0) * R::EPSILON);
         Self {
             gradient_tolerance,
             step_tolerance: R::ZERO,
@@ -52,6 +52,31 @@ impl<R: Real> Stopping<R> {
             value_tolerance: R::ZERO,
             max_iterations: u32::MAX,
             max_evaluations: u32::MAX,
+        }
+    }
+
+    /// Whether a gradient of this norm at `x` is small enough to stop; an exact zero always is.
+    pub(crate) fn gradient_is_small(&self, norm: R, x: &[R]) -> bool {
+        let tolerance = self.gradient_tolerance;
+        norm == R::ZERO
+            || (tolerance > R::ZERO && norm <= tolerance * R::ONE.larger(vector::norm2(x)))
+    }
+
+    /// Whether a step of this length to `x`, with these values before and after, is small enough to stop.
+    pub(crate) fn small_change(
+        &self,
+        before: R,
+        value: R,
+        length: R,
+        x: &[R],
+    ) -> Option<Termination> {
+        let (by_value, by_step) = (self.value_tolerance, self.step_tolerance);
+        if by_value > R::ZERO && (value - before).abs() <= by_value * R::ONE.larger(value.abs()) {
+            Some(Termination::ValueConverged)
+        } else if by_step > R::ZERO && length <= by_step * R::ONE.larger(vector::norm2(x)) {
+            Some(Termination::StepConverged)
+        } else {
+            None
         }
     }
 }

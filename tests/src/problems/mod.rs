@@ -15,7 +15,7 @@ mod small;
 use secant::Real;
 use secant::objective::{HessianProduct, Objective};
 
-/// [`Real`] with the functions that test problems need. They come from the platform: no test pins their last bit.
+/// [`Real`] with the functions that test problems need, from `libm`: a run has the same bits on every machine.
 pub trait Number: Real {
     /// e to the power of self.
     fn exp(self) -> Self;
@@ -32,31 +32,31 @@ pub trait Number: Real {
 }
 
 macro_rules! number {
-    ($type:ident) => {
+    ($type:ident, $exp:ident, $ln:ident, $sin:ident, $cos:ident, $atan:ident, $pow:ident) => {
         impl Number for $type {
             fn exp(self) -> Self {
-                $type::exp(self)
+                libm::$exp(self)
             }
             fn ln(self) -> Self {
-                $type::ln(self)
+                libm::$ln(self)
             }
             fn sin(self) -> Self {
-                $type::sin(self)
+                libm::$sin(self)
             }
             fn cos(self) -> Self {
-                $type::cos(self)
+                libm::$cos(self)
             }
             fn atan(self) -> Self {
-                $type::atan(self)
+                libm::$atan(self)
             }
             fn pow(self, y: Self) -> Self {
-                $type::powf(self, y)
+                libm::$pow(self, y)
             }
         }
     };
 }
-number!(f32);
-number!(f64);
+number!(f32, expf, logf, sinf, cosf, atanf, powf);
+number!(f64, exp, log, sin, cos, atan, pow);
 
 /// Shorthand for literals.
 fn c<R: Real>(value: f64) -> R {

@@ -1,0 +1,167 @@
+//! L-BFGS with bounds on the variables.
+
+use core::ops::ControlFlow;
+
+use super::descent::{
+    Descent, Metric, Settings, Step, check_dimension, check_dimensions, check_memory,
+    descent_methods,
+};
+use super::history::History;
+use super::lbfgs::LbfgsConfig;
+use super::region::Region;
+use super::termination::{Misuse, Report};
+use crate::objective::Objective;
+use crate::real::Real;
+use crate::vector;
+
+/// L-BFGS for `lower <= x <= upper`, by projection.
+///
+/// Each iteration lets go of the variables that stand at a bound with the gradient pushing outwards, applies the two-loop
+/// recursion of the *free* part of every pair to the free part of the gradient, and searches along the path that this
+/// direction makes when it is projected onto the box. Every point that is evaluated is inside. Convergence is judged by
+/// `|x - P(x - g)|`, P being the projection: zero exactly at a point that no small feasible step improves.
+///
+/// Sources: D. Bertsekas, *Projected Newton methods*, SIAM J. Control Optim. 20 (1982); R. Byrd, P. Lu, J. Nocedal, C. Zhu,
+/// *A limited memory algorithm for bound constrained optimization*, SIAM J. Sci. Comput. 16 (1995), whose Cauchy point this
+/// method does without.
+///
+/// ```
+/// use secant::objective;
+/// use secant::optim::{LbfgsB, LbfgsConfig};
+///
+/// // The nearest point to (2, -1) in the unit square.
+/// let mut distance = objective::from_fn(2, |x: &[f64], g: &mut [f64]| {
+///     (g[0], g[1]) = (x[0] - 2.0, x[1] + 1.0);
+///     0.5 * (g[0] * g[0] + g[1] * g[1])
+/// });
+/// let (lower, upper) = ([0.0; 2], [1.0; 2]);
+/// let mut memory = [0.0; LbfgsB::<4, f64>::memory_len(2)];
+/// let mut lbfgs = LbfgsB::<4, f64>::new(LbfgsConfig::default(), &lower, &upper, &mut memory)?;
+/// let mut x = [0.5, 0.5];
+/// let report = lbfgs.minimize(&mut distance, &mut x)?;
+/// assert!(report.termination.is_converged());
+/// assert_eq!(x, [1.0, 0.0]);
+/// # Ok::<(), secant::optim::Misuse>(())
+/// ```
+#[derive(Debug)]
+pub struct LbfgsB<'m, const M: usize, R: Real = f32> {
+    dimension: usize,
+    settings: Settings<R>,
+    descent: Descent<'m, R>,
+    history: History<'m, M, R>,
+    region: Bounds<'m, R>,
+}
+
+impl<'m, const M: usize, R: Real> LbfgsB<'m, M, R> {
+    /// Numbers of memory for n variables: `(2 M + 7) n`, beside the bounds.
+    pub const fn memory_len(n: usize) -> usize {
+        Descent::<R>::memory_len(n) + History::<M, R>::memory_len(n) + n
+    }
+
+    /// An optimiser of as many variables as there are bounds; an infinity is no bound, equal bounds fix a variable.
+    ///
+    /// # Errors
+    /// [`Misuse`] when lengths differ, the memory is too short, a lower bound is above its upper one or a NaN, or a setting
+    /// is out of range.
+    pub fn new(
+        config: LbfgsConfig<R>,
+        lower: &'m [R],
+        upper: &'m [R],
+        memory: &'m mut [R],
+    ) -> Result<Self, Misuse> {
+        let settings = config.settings()?;
+        let dimension = lower.len();
+        check_dimension(dimension, upper.len())?;
+        if !lower.iter().zip(upper).all(|(lower, upper)| lower <= upper) {
+            return Err(Misuse::OutOfRange { setting: "lower" });
+        }
+        let memory = check_memory(memory, Self::memory_len(dimension))?;
+        let (descent, memory) = Descent::new(dimension, memory);
+        let (reduced, memory) = memory.split_at_mut(dimension);
+        let history = History::new(config.curvature, config.scaling, dimension, memory).on_a_face();
+        Ok(Self {
+            dimension,
+            settings,
+            descent,
+            history,
+            region: Bounds {
+                lower,
+                upper,
+                reduced,
+            },
+        })
+    }
+
+    descent_methods!(history, R);
+}
+
+#[derive(Debug)]
+struct Bounds<'m, R> {
+    lower: &'m [R],
+    upper: &'m [R],
+    reduced: &'m mut [R],
+}
+
+impl<R: Real> Bounds<'_, R> {
+    fn clamp(&self, j: usize, x: R) -> R {
+        x.larger(self.lower[j]).smaller(self.upper[j])
+    }
+}
+
+impl<R: Real> Region<R> for Bounds<'_, R> {
+    fn enter(&self, x: &mut [R]) {
+        for (j, x) in x.iter_mut().enumerate() {
+            *x = self.clamp(j, *x);
+        }
+    }
+
+    fn total(&self, _x: &[R], value: R) -> R {
+        value
+    }
+
+    fn reduce(&mut self, x: &[R], gradient: &[R], square: R) -> R {
+        for j in 0..x.len() {
+            let stays = x[j] <= self.lower[j] && gradient[j] > R::ZERO
+                || x[j] >= self.upper[j] && gradient[j] < R::ZERO;
+            self.reduced[j] = if stays { R::ZERO } else { gradient[j] };
+        }
+        if square.is_finite() {
+            square.sqrt()
+        } else {
+            vector::norm2(self.reduced)
+        }
+    }
+
+    fn reduced<'a>(&'a self, _gradient: &'a [R]) -> &'a [R] {
+        self.reduced
+    }
+
+    fn trim(&self, x: &[R], direction: &mut [R]) {
+        for j in 0..x.len() {
+            let outwards = x[j] <= self.lower[j] && direction[j] < R::ZERO
+                || x[j] >= self.upper[j] && direction[j] > R::ZERO;
+            if outwards {
+                direction[j] = R::ZERO;
+            }
+        }
+    }
+
+    fn trial(&self, step: R, origin: &[R], direction: &[R], x: &mut [R]) {
+        vector::add_scaled(step, origin, direction, x);
+        self.enter(x);
+    }
+
+    fn path(&self, _origin: &[R], direction: &[R], x: &[R], gradient: &[R]) -> (R, R) {
+        let (mut slope, mut square) = (R::ZERO, R::ZERO);
+        for j in 0..x.len() {
+            let outwards = x[j] <= self.lower[j] && direction[j] < R::ZERO
+                || x[j] >= self.upper[j] && direction[j] > R::ZERO;
+            if !outwards {
+                slope = gradient[j].fma(direction[j], slope);
+            }
+            let projected = x[j] - self.clamp(j, x[j] - gradient[j]);
+            square = projected.fma(projected, square);
+        }
+        (slope, square)
+    }
+}

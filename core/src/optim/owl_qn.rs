@@ -1,0 +1,215 @@
+//! L-BFGS with an L1 penalty.
+
+use core::ops::{ControlFlow, Range};
+
+use super::descent::{
+    Descent, Metric, Settings, Step, check_dimension, check_dimensions, check_memory,
+    descent_methods,
+};
+use super::history::History;
+use super::lbfgs::LbfgsConfig;
+use super::pair::Secant;
+use super::region::Region;
+use super::termination::{Misuse, Report};
+use crate::objective::Objective;
+use crate::real::Real;
+use crate::vector;
+
+/// L-BFGS for `f(x) + weight sum_j |x_j|`: sparse solutions, whose zeros are exact.
+///
+/// OWL-QN. The penalty has a kink at zero. Each iteration works with the *pseudo-gradient*, the one-sided derivative of the
+/// steepest descent,
+///
+/// ```text
+/// x_j != 0:            g_j + weight sign(x_j)
+/// x_j = 0:             g_j + weight if that is negative, g_j - weight if that is positive, else 0
+/// ```
+///
+/// goes along `-H` times it, keeping only the elements that agree with its sign, and stops every variable that would cross
+/// zero at zero. The pairs are those of f alone. Convergence is judged by the norm of the pseudo-gradient. The objective is f
+/// without the penalty; the report's value is with it.
+///
+/// Source: G. Andrew and J. Gao, *Scalable training of L1-regularized log-linear models*, ICML 2007.
+///
+/// ```
+/// use secant::objective;
+/// use secant::optim::{LbfgsConfig, OwlQn};
+///
+/// // Soft thresholding: the minimum of (x - b)^2 / 2 + |x| is b moved towards zero by 1.
+/// let b = [3.0, 0.5, -2.0];
+/// let mut distance = objective::from_fn(3, |x: &[f64], g: &mut [f64]| {
+///     let mut value = 0.0;
+///     for j in 0..3 {
+///         g[j] = x[j] - b[j];
+///         value += 0.5 * g[j] * g[j];
+///     }
+///     value
+/// });
+/// let mut memory = [0.0; OwlQn::<4, f64>::memory_len(3)];
+/// let mut owl = OwlQn::<4, f64>::new(LbfgsConfig::default(), 1.0, 0..3, 3, &mut memory)?;
+/// let mut x = [0.0; 3];
+/// let report = owl.minimize(&mut distance, &mut x)?;
+/// assert!(report.termination.is_converged());
+/// assert!((x[0] - 2.0).abs() < 1e-5 && x[1] == 0.0 && (x[2] + 1.0).abs() < 1e-5);
+/// # Ok::<(), secant::optim::Misuse>(())
+/// ```
+#[derive(Debug)]
+pub struct OwlQn<'m, const M: usize, R: Real = f32> {
+    dimension: usize,
+    settings: Settings<R>,
+    descent: Descent<'m, R>,
+    history: History<'m, M, R>,
+    region: Orthants<'m, R>,
+}
+
+impl<'m, const M: usize, R: Real> OwlQn<'m, M, R> {
+    /// Numbers of memory for n variables: `(2 M + 7) n`.
+    pub const fn memory_len(n: usize) -> usize {
+        Descent::<R>::memory_len(n) + History::<M, R>::memory_len(n) + n
+    }
+
+    /// An optimiser of n variables, of which those in `penalised` pay `weight` times their magnitude. Leave out intercepts.
+    ///
+    /// The configuration's `secant` is not used: y is the change of f's gradient.
+    ///
+    /// # Errors
+    /// [`Misuse`] when the memory is too short, the range does not fit, the weight is negative or not finite, or a setting is
+    /// out of range.
+    pub fn new(
+        config: LbfgsConfig<R>,
+        weight: R,
+        penalised: Range<usize>,
+        dimension: usize,
+        memory: &'m mut [R],
+    ) -> Result<Self, Misuse> {
+        let settings = Settings {
+            secant: Secant::Gradients,
+            ..config.settings()?
+        };
+        if !(weight >= R::ZERO && weight.is_finite()) {
+            return Err(Misuse::OutOfRange { setting: "weight" });
+        }
+        if penalised.start > penalised.end || penalised.end > dimension {
+            return Err(Misuse::OutOfRange {
+                setting: "penalised",
+            });
+        }
+        let memory = check_memory(memory, Self::memory_len(dimension))?;
+        let (descent, memory) = Descent::new(dimension, memory);
+        let (reduced, memory) = memory.split_at_mut(dimension);
+        let history = History::new(config.curvature, config.scaling, dimension, memory).on_a_face();
+        let region = Orthants {
+            weight,
+            penalised,
+            reduced,
+        };
+        Ok(Self {
+            dimension,
+            settings,
+            descent,
+            history,
+            region,
+        })
+    }
+
+    descent_methods!(history, R);
+}
+
+#[derive(Debug)]
+struct Orthants<'m, R> {
+    weight: R,
+    penalised: Range<usize>,
+    /// The pseudo-gradient.
+    reduced: &'m mut [R],
+}
+
+impl<R: Real> Orthants<'_, R> {
+    fn weight(&self, j: usize) -> R {
+        if self.penalised.contains(&j) {
+            self.weight
+        } else {
+            R::ZERO
+        }
+    }
+
+    fn pseudo_gradient(&self, j: usize, x: R, gradient: R) -> R {
+        let weight = self.weight(j);
+        if weight == R::ZERO || x > R::ZERO {
+            gradient + weight
+        } else if x < R::ZERO {
+            gradient - weight
+        } else if gradient + weight < R::ZERO {
+            gradient + weight
+        } else if gradient - weight > R::ZERO {
+            gradient - weight
+        } else if gradient.is_nan() {
+            gradient
+        } else {
+            R::ZERO
+        }
+    }
+
+    /// The sign that variable j keeps during a step: its own, or that of descent if it is zero.
+    fn is_positive(&self, j: usize, origin: R) -> bool {
+        origin > R::ZERO || origin == R::ZERO && self.reduced[j] < R::ZERO
+    }
+}
+
+impl<R: Real> Region<R> for Orthants<'_, R> {
+    fn enter(&self, _x: &mut [R]) {}
+
+    fn total(&self, x: &[R], value: R) -> R {
+        value + self.weight * vector::norm1(&x[self.penalised.clone()])
+    }
+
+    fn reduce(&mut self, x: &[R], gradient: &[R], square: R) -> R {
+        for j in 0..x.len() {
+            self.reduced[j] = self.pseudo_gradient(j, x[j], gradient[j]);
+        }
+        vector::norm_from_square(square, self.reduced)
+    }
+
+    fn reduced<'a>(&'a self, _gradient: &'a [R]) -> &'a [R] {
+        self.reduced
+    }
+
+    fn trim(&self, _x: &[R], direction: &mut [R]) {
+        for (j, direction) in direction.iter_mut().enumerate() {
+            if *direction * self.reduced[j] >= R::ZERO && self.weight(j) > R::ZERO {
+                *direction = R::ZERO;
+            }
+        }
+    }
+
+    fn trial(&self, step: R, origin: &[R], direction: &[R], x: &mut [R]) {
+        vector::add_scaled(step, origin, direction, x);
+        for j in self.penalised.clone() {
+            let crossed = if self.is_positive(j, origin[j]) {
+                x[j] < R::ZERO
+            } else {
+                x[j] > R::ZERO
+            };
+            if crossed && self.weight > R::ZERO {
+                x[j] = R::ZERO;
+            }
+        }
+    }
+
+    fn path(&self, origin: &[R], direction: &[R], x: &[R], gradient: &[R]) -> (R, R) {
+        let (mut slope, mut square) = (R::ZERO, R::ZERO);
+        for j in 0..x.len() {
+            let weight = self.weight(j);
+            if weight == R::ZERO || x[j] != R::ZERO {
+                let kink = if self.is_positive(j, origin[j]) {
+                    weight
+                } else {
+                    -weight
+                };
+                slope = (gradient[j] + kink).fma(direction[j], slope);
+            }
+            let pseudo = self.pseudo_gradient(j, x[j], gradient[j]);
+            square = pseudo.fma(pseudo, square);
+        }
+        (slope, square)
+    }
+}
