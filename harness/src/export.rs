@@ -222,3 +222,105 @@ pub fn safetensors(
     let metadata = HashMap::from([("secant".to_owned(), about.to_string())]);
     safetensors::serialize(tensors, Some(metadata)).map_err(io::Error::other)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> PathBuf {
+        let name = format!(
+            "secant-export-{}-{:?}",
+            std::process::id(),
+            std::thread::current().id()
+        );
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let files = fs::read_dir(folder).unwrap();
+        files
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_or_not_at_all() {
+        let folder = folder();
+        let file = folder.join("file");
+        write_whole(&file, b"first").unwrap();
+        write_whole(&file, b"second").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"second");
+        assert_eq!(names(&folder), ["file"], "no temporary file is left");
+        // A folder stands where the file should go: the write fails, and leaves nothing behind.
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        let error = write_whole(&file, b"third").unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with(&format!("cannot write {}: ", file.display()))
+        );
+        assert_eq!(error.exit_code(), 3);
+        assert_eq!(names(&folder), ["file"]);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn the_same_weights_give_the_same_bytes() {
+        let model: Model = "conv2k3,relu,pool2,linear10".parse().unwrap();
+        let parameters: Vec<f32> = (0..model.network.parameter_count())
+            .map(|i| i as f32)
+            .collect();
+        let file = || safetensors(&model, Normalisation::UNIT, &parameters).unwrap();
+        let bytes = file();
+        assert!((0..20).all(|_| file() == bytes));
+        // Every weight is in its place: 2 x 1 x 3 x 3, 2, 10 x 338, 10.
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let mut first = 0.0;
+        for (name, shape) in [
+            ("0.weight", vec![2, 1, 3, 3]),
+            ("0.bias", vec![2]),
+            ("3.weight", vec![10, 338]),
+            ("3.bias", vec![10]),
+        ] {
+            let tensor = tensors.tensor(name).unwrap();
+            assert_eq!(tensor.shape(), shape, "{name}");
+            for bytes in tensor.data().chunks_exact(4) {
+                assert_eq!(
+                    f32::from_le_bytes(bytes.try_into().unwrap()),
+                    first,
+                    "{name}"
+                );
+                first += 1.0;
+            }
+        }
+        assert_eq!(first as usize, parameters.len());
+    }
+
+    #[test]
+    fn metrics_leave_out_what_is_not_there() {
+        let record = Record {
+            epoch: 1,
+            iteration: 3,
+            gradient_epochs: 2.5,
+            train_seconds: 0.5,
+            seconds: 0.75,
+            train_loss: 0.1,
+            validation_loss: None,
+            validation_accuracy: None,
+        };
+        let other = Record {
+            validation_loss: Some(0.25),
+            validation_accuracy: Some(0.9),
+            ..record
+        };
+        assert_eq!(
+            metrics_csv(&[record, other]),
+            "epoch,iteration,gradient_epochs,seconds,train_loss,validation_loss,validation_accuracy\n\
+             1,3,2.5,0.750,0.1,,\n\
+             1,3,2.5,0.750,0.1,0.25,0.9\n"
+        );
+    }
+}
