@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use secant::Init;
 use secant::optim::Form;
 
+use crate::compare::args::CompareArgs;
 use crate::config::{Batch, RunConfig, ScheduleName};
 use crate::error::Error;
 use crate::model::Model;
@@ -47,6 +48,8 @@ Exit status: 0 done, 1 the run failed, 2 wrong options or data, 3 a file could n
 pub enum Command {
     /// Train one network with one optimiser, and save weights, metrics and curves
     Train(Box<TrainArgs>),
+    /// Compare optimisers over seeds: accuracy, time to targets, collapses, intervals
+    Compare(Box<CompareArgs>),
 }
 
 const TRAIN_HELP: &str = "\

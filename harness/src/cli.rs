@@ -12,6 +12,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::args::{Cli, Command, TrainArgs};
+use crate::compare::{self, args::CompareArgs};
 use crate::dataset::{self, Dataset, Location, STANDARD_FOLDERS};
 use crate::error::{EXIT_OK, EXIT_RUN, Error};
 use crate::export::{self, RunFolder};
@@ -30,6 +31,7 @@ pub fn main() -> ExitCode {
     };
     let done = match &cli.command {
         Command::Train(args) => choose_isa().and_then(|()| train(args)),
+        Command::Compare(args) => choose_isa().and_then(|()| compare(args)),
     };
     ExitCode::from(done.unwrap_or_else(|error| {
         note(&format!("secant: {error}"));
@@ -67,13 +69,9 @@ fn watch_signals() -> Result<Arc<AtomicUsize>, Error> {
     Ok(received)
 }
 
-fn open_dataset(args: &TrainArgs) -> Result<Dataset, Error> {
+fn open_dataset(data: Option<&Path>, limit: Option<usize>) -> Result<Dataset, Error> {
     let folders = STANDARD_FOLDERS.map(Path::new);
-    let location = dataset::locate(
-        args.data.as_deref(),
-        std::env::var_os("SECANT_DATA"),
-        &folders,
-    );
+    let location = dataset::locate(data, std::env::var_os("SECANT_DATA"), &folders);
     if location == (Location::Synthetic { fallback: true }) {
         note(&format!(
             "Fashion-MNIST was not found in {}: training on the built-in synthetic set.\n\
@@ -81,13 +79,18 @@ fn open_dataset(args: &TrainArgs) -> Result<Dataset, Error> {
             STANDARD_FOLDERS.join(" or ")
         ));
     }
-    Ok(dataset::load(&location, args.limit.map(usize::from))?)
+    Ok(dataset::load(&location, limit)?)
+}
+
+fn compare(args: &CompareArgs) -> Result<u8, Error> {
+    let dataset = open_dataset(args.data.as_deref(), args.limit.map(usize::from))?;
+    compare::compare(args, &dataset, &watch_signals()?)
 }
 
 fn train(args: &TrainArgs) -> Result<u8, Error> {
     let started = Instant::now();
     let config = args.resolve()?;
-    let dataset = open_dataset(args)?;
+    let dataset = open_dataset(args.data.as_deref(), args.limit.map(usize::from))?;
     let mut memory = Trainer::memory(&config);
     let mut trainer = Trainer::new(&config, &dataset, &mut memory)
         .map_err(|error| Error::Usage(error.to_string()))?

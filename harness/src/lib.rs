@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod cli;
+pub mod compare;
 pub mod config;
 pub mod dataset;
 pub mod engine;

@@ -1,0 +1,119 @@
+//! Options of `secant compare`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::args::InitName;
+use crate::config::Batch;
+use crate::model::Model;
+
+const HELP: &str = "\
+Optimisers, each with settings of its own after colons if need be (lbfgs:history=4:learning-rate=0.02):
+  adam           Adam as a strong baseline: Nesterov's momentum, beta2 0.98, batch 32, warm-up
+  adam-plain     Adam with rate 0.001, no schedule, weight decay 0.0025, batch 64: the original experiment's
+  lbfgs          layer-wise stochastic L-BFGS, one second moment an element
+  lbfgs-row      the same, one a row: less memory than Adam
+  lbfgs-factored the same, factored
+  lbfgs-seed     the original experiment's L-BFGS, slips included
+Settings: learning-rate, rate-factor, batch, warm-up, beta1, beta2, weight-decay, history, damping, refresh, keep,
+  schedule, guard, nesterov, inner, accumulate, across-batches, line-search
+
+Examples:
+  secant compare                                         adam and lbfgs on micro, about a minute
+  secant compare --tune 20 --seeds 10 --out cmp          the same budget of settings for each, then ten fresh seeds
+  secant compare --optimizers lbfgs,lbfgs:rate-factor=4  one optimiser against itself
+  secant compare --optimizers adam,lbfgs,lbfgs-seed --limit 10000
+
+The folder holds compare.json, compare.md, compare.csv, figures as SVG, and runs/ with a file for each finished
+run: the same command with the same --out does not run them again.";
+
+/// Options of `secant compare`.
+#[derive(Debug, Args)]
+#[command(after_long_help = HELP)]
+pub struct CompareArgs {
+    /// What to compare; the first is what the others are held against
+    #[arg(
+        long,
+        value_name = "NAME,...",
+        value_delimiter = ',',
+        default_value = "adam,lbfgs"
+    )]
+    pub optimizers: Vec<String>,
+
+    /// Runs of each, from --seed on
+    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u32).range(1..))]
+    pub seeds: u32,
+
+    /// The first seed: split, initial weights and order of images depend on it
+    #[arg(long, value_name = "S", default_value = "0")]
+    pub seed: u64,
+
+    /// Settings to try for each optimiser first, the defaults among them; 0 takes the defaults
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub tune: u32,
+
+    /// Network, as for 'secant train'
+    #[arg(long, value_name = "MODEL", default_value = "micro")]
+    pub model: Model,
+
+    /// How the initial weights are drawn
+    #[arg(long, value_name = "NAME", default_value = "he")]
+    pub init: InitName,
+
+    /// Passes over the training images
+    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u32).range(1..))]
+    pub epochs: u32,
+
+    /// Share of the passes that is made, for parts of an epoch: 0.5 with --epochs 1 is half of one
+    #[arg(long, value_name = "F", default_value = "1", value_parser = fraction)]
+    pub part: f64,
+
+    /// Validation accuracies to reach
+    #[arg(long, value_name = "A,...", value_delimiter = ',', default_value = "0.86,0.87,0.88", value_parser = fraction)]
+    pub targets: Vec<f64>,
+
+    /// Evaluations on the validation images in a run
+    #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u32).range(1..))]
+    pub evaluations: u32,
+
+    /// Share of the training images set aside for validation
+    #[arg(long, value_name = "F", default_value = "0.1", value_parser = fraction)]
+    pub validation: f64,
+
+    /// Images a step, for all optimisers
+    #[arg(long, value_name = "B")]
+    pub batch: Option<Batch>,
+
+    /// Use the first N training images only
+    #[arg(long, value_name = "N")]
+    pub limit: Option<NonZeroUsize>,
+
+    /// Folder with the four files of Fashion-MNIST, or 'synthetic'
+    #[arg(long, value_name = "DIR|synthetic")]
+    pub data: Option<PathBuf>,
+
+    /// Threads; the result is the same for any number [default: as many as there are processors]
+    #[arg(long, value_name = "T")]
+    pub threads: Option<NonZeroUsize>,
+
+    /// An earlier compare.json to hold the result against
+    #[arg(long, value_name = "FILE")]
+    pub reference: Option<PathBuf>,
+
+    /// Folder for the result [default: runs/<time>-compare-<model>]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+
+    /// Print one JSON object instead of the table; progress goes to standard error
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if x > 0.0 && x <= 1.0 => Ok(x),
+        _ => Err("expected a number above 0, at most 1".to_owned()),
+    }
+}

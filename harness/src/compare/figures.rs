@@ -1,0 +1,226 @@
+//! The figures: medians and ranges over the seeds, sensitivity to the rate, and what tuning buys.
+
+use std::error::Error;
+
+use plotters::prelude::*;
+
+use super::args::CompareArgs;
+use super::arm::Arm;
+use super::runs::{Point, Run};
+use super::tune::Tuning;
+
+/// Okabe and Ito's palette.
+const COLOURS: [RGBColor; 7] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+    RGBColor(230, 159, 0),
+    RGBColor(90, 90, 90),
+];
+
+/// A named line with the range around it.
+struct Band {
+    name: String,
+    points: Vec<[f64; 4]>,
+}
+
+/// All figures: file name and SVG.
+pub fn all(
+    args: &CompareArgs,
+    arms: &[Arm],
+    runs: &[Run],
+    tuning: &[Tuning],
+) -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
+    let accuracy = |point: &Point| point.validation_accuracy.map(|x| 100.0 * x);
+    let loss = |point: &Point| point.train_loss;
+    let epochs = |point: &Point| point.gradient_epochs;
+    let seconds = |point: &Point| point.train_seconds;
+    let title = &args.model.name;
+    let (e, s) = ("gradient epochs", "training seconds");
+    let (v, l) = ("validation accuracy (%)", "training loss");
+    let mut figures = vec![
+        (
+            "accuracy-epochs.svg",
+            draw(title, e, v, false, &bands(arms, runs, epochs, accuracy))?,
+        ),
+        (
+            "accuracy-seconds.svg",
+            draw(title, s, v, false, &bands(arms, runs, seconds, accuracy))?,
+        ),
+        (
+            "loss-epochs.svg",
+            draw(title, e, l, false, &bands(arms, runs, epochs, loss))?,
+        ),
+        (
+            "loss-seconds.svg",
+            draw(title, s, l, false, &bands(arms, runs, seconds, loss))?,
+        ),
+    ];
+    if !tuning.is_empty() {
+        let rates = tuning.iter().map(|tuning| {
+            let mut points: Vec<[f64; 4]> = tuning
+                .trials
+                .iter()
+                .map(|trial| {
+                    point(
+                        f64::from(trial.learning_rate),
+                        100.0 * trial.validation_accuracy,
+                    )
+                })
+                .collect();
+            points.sort_by(|a, b| a[0].total_cmp(&b[0]));
+            Band {
+                name: tuning.name.clone(),
+                points,
+            }
+        });
+        let budget = tuning.iter().map(|tuning| {
+            let mut best = 0.0f64;
+            let points = tuning.trials.iter().enumerate().map(|(i, trial)| {
+                best = best.max(100.0 * trial.validation_accuracy);
+                point(1.0 + i as f64, best)
+            });
+            Band {
+                name: tuning.name.clone(),
+                points: points.collect(),
+            }
+        });
+        let (rates, budget): (Vec<_>, Vec<_>) = (rates.collect(), budget.collect());
+        figures.push(("rate.svg", draw(title, "learning rate", v, true, &rates)?));
+        figures.push((
+            "tuning.svg",
+            draw(title, "settings tried", v, false, &budget)?,
+        ));
+    }
+    Ok(figures)
+}
+
+fn point(x: f64, y: f64) -> [f64; 4] {
+    [x, y, y, y]
+}
+
+/// Median x, and median, lowest and highest y, of the k-th record of all runs of an arm.
+fn bands(
+    arms: &[Arm],
+    runs: &[Run],
+    x: impl Fn(&Point) -> f64,
+    y: impl Fn(&Point) -> Option<f64>,
+) -> Vec<Band> {
+    let middle = |values: &mut Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    arms.iter()
+        .map(|arm| {
+            let own: Vec<&Run> = runs.iter().filter(|run| run.arm == arm.name).collect();
+            let most = own
+                .iter()
+                .map(|run| run.summary.history.len())
+                .max()
+                .unwrap_or(0);
+            let points = (0..most).filter_map(|k| {
+                let records = own.iter().filter_map(|run| run.summary.history.get(k));
+                let (mut xs, mut ys): (Vec<f64>, Vec<f64>) = records
+                    .filter_map(|record| Some((x(record), y(record)?)))
+                    .filter(|(_, y)| y.is_finite())
+                    .unzip();
+                if xs.is_empty() {
+                    return None;
+                }
+                let (mx, my) = (middle(&mut xs), middle(&mut ys));
+                Some([mx, my, ys[0], ys[ys.len() - 1]])
+            });
+            Band {
+                name: arm.name.clone(),
+                points: points.collect(),
+            }
+        })
+        .collect()
+}
+
+fn draw(
+    title: &str,
+    x: &str,
+    y: &str,
+    logarithmic: bool,
+    bands: &[Band],
+) -> Result<String, Box<dyn Error>> {
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, (760, 480)).into_drawing_area();
+        root.fill(&WHITE)?;
+        let scale = |x: f64| if logarithmic { x.max(1e-12).log10() } else { x };
+        let points = || bands.iter().flat_map(|band| &band.points);
+        if points().next().is_some() {
+            let low_x = points().fold(f64::INFINITY, |a, p| a.min(scale(p[0])));
+            let high_x = points()
+                .fold(f64::NEG_INFINITY, |a, p| a.max(scale(p[0])))
+                .max(low_x + 1e-9);
+            // Accuracies: where they differ. What lies far below the others is cut off.
+            let mut all: Vec<f64> = points().map(|p| p[1]).collect();
+            all.sort_by(f64::total_cmp);
+            let accuracy = y.ends_with("(%)");
+            let low = points().fold(f64::INFINITY, |a, p| a.min(p[2]));
+            let low = if accuracy {
+                low.max(all[all.len() / 8] - 1.0)
+            } else {
+                low
+            };
+            let top = points().fold(f64::NEG_INFINITY, |a, p| a.max(p[3]));
+            let high = if accuracy {
+                top
+            } else {
+                top.min(all[all.len() * 7 / 8] * 1.5)
+            }
+            .max(low + 1e-6);
+            let mut chart = ChartBuilder::on(&root)
+                .caption(title, ("sans-serif", 18))
+                .margin(12)
+                .x_label_area_size(42)
+                .y_label_area_size(56)
+                .build_cartesian_2d(low_x..high_x, low..high)?;
+            let label = |x: &f64| {
+                if logarithmic {
+                    format!("{:.1e}", 10f64.powf(*x))
+                } else {
+                    format!("{x:.1}")
+                }
+            };
+            chart
+                .configure_mesh()
+                .light_line_style(TRANSPARENT)
+                .bold_line_style(BLACK.mix(0.12))
+                .x_label_formatter(&label)
+                .x_desc(x)
+                .y_desc(y)
+                .draw()?;
+            for (band, colour) in bands.iter().zip(COLOURS.iter().cycle()) {
+                let colour = *colour;
+                let clip = |y: f64| y.clamp(low, high);
+                let upper = band.points.iter().map(|p| (scale(p[0]), clip(p[3])));
+                let lower = band.points.iter().rev().map(|p| (scale(p[0]), clip(p[2])));
+                chart.draw_series(std::iter::once(Polygon::new(
+                    upper.chain(lower).collect::<Vec<_>>(),
+                    colour.mix(0.15).filled(),
+                )))?;
+                let line = band.points.iter().map(|p| (scale(p[0]), clip(p[1])));
+                chart
+                    .draw_series(LineSeries::new(line.clone(), colour.stroke_width(2)))?
+                    .label(&band.name)
+                    .legend(move |(x, y)| {
+                        PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2))
+                    });
+                chart.draw_series(line.map(|p| Circle::new(p, 2, colour.filled())))?;
+            }
+            chart
+                .configure_series_labels()
+                .position(SeriesLabelPosition::MiddleRight)
+                .background_style(WHITE.mix(0.85))
+                .draw()?;
+        }
+        root.present()?;
+    }
+    Ok(svg)
+}

@@ -1,0 +1,300 @@
+//! The runs: one after the other, each kept in a file, so that none has to be made twice.
+
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Deserialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::args::CompareArgs;
+use super::arm::Arm;
+use crate::config::RunConfig;
+use crate::dataset::{Dataset, hex};
+use crate::error::Error;
+use crate::export::write_whole;
+use crate::report::{RunRecord, say};
+use crate::train::{Observer, StopReason, Trainer};
+
+/// A finished run.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The arm's name.
+    pub arm: String,
+    /// The seed.
+    pub seed: u64,
+    /// What `train --json` would print.
+    pub record: Value,
+    /// The part of it that the table needs.
+    pub summary: Summary,
+}
+
+/// What the table needs of a record.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Summary {
+    /// Share of the test images that came out right.
+    pub test_accuracy: f64,
+    /// The same on the validation images.
+    pub validation_accuracy: Option<f64>,
+    /// Whether training went wrong.
+    pub collapsed: bool,
+    /// Whether the guard had to step in.
+    pub rollbacks: u32,
+    /// The run's course.
+    pub history: Vec<Point>,
+}
+
+/// A point of a run's course.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Point {
+    /// Gradients of single images over the number of training images.
+    pub gradient_epochs: f64,
+    /// Seconds in steps.
+    pub train_seconds: f64,
+    /// Mean loss of the epoch's batches so far.
+    pub train_loss: Option<f64>,
+    /// Share of the validation images that came out right.
+    pub validation_accuracy: Option<f64>,
+}
+
+/// Makes runs.
+pub struct Runner<'a> {
+    /// The options.
+    pub args: &'a CompareArgs,
+    /// The data.
+    pub dataset: &'a Dataset,
+    /// Folder of finished runs.
+    pub cache: &'a Path,
+    /// Other than 0 when the user wants to stop.
+    pub signal: &'a Arc<AtomicUsize>,
+    /// The bar.
+    pub progress: Progress,
+}
+
+impl Runner<'_> {
+    /// Training images.
+    fn images(args: &CompareArgs, dataset: &Dataset) -> usize {
+        let count = dataset.train.len();
+        count - (count as f64 * args.validation).round() as usize
+    }
+
+    /// Steps of one run.
+    pub fn iterations(args: &CompareArgs, dataset: &Dataset, arm: &Arm) -> u64 {
+        let all = Runner::images(args, dataset).div_ceil(arm.batch) as f64;
+        (all * f64::from(args.epochs) * args.part).ceil().max(1.0) as u64
+    }
+
+    /// The run of an arm and a seed; `None` when the user stopped it.
+    pub fn run(&mut self, arm: &Arm, seed: u64) -> Result<Option<Run>, Error> {
+        let args = self.args;
+        let iterations = Runner::iterations(args, self.dataset, arm) as u32;
+        let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let config = RunConfig {
+            model: args.model.clone(),
+            init: args.init.into(),
+            optimizer: arm.optimizer.clone(),
+            batch: arm.batch(),
+            epochs: args.epochs,
+            max_iterations: Some(iterations),
+            tolerance: 0.0,
+            validation: args.validation,
+            seed,
+            threads: args.threads.unwrap_or(processors),
+        };
+        let path = self.cache.join(self.file_name(arm, &config)?);
+        let record = match fs::read_to_string(&path)
+            .ok()
+            .and_then(|text| serde_json::from_str(&text).ok())
+        {
+            Some(record) => {
+                self.progress.skip(u64::from(iterations));
+                record
+            }
+            None => match self.train(arm, &config, iterations)? {
+                Some(record) => {
+                    let text =
+                        serde_json::to_string(&record).map_err(|e| Error::Run(e.to_string()))?;
+                    write_whole(&path, text.as_bytes())?;
+                    record
+                }
+                None => return Ok(None),
+            },
+        };
+        let summary = serde_json::from_value(record.clone()).map_err(|error| {
+            Error::Run(format!(
+                "{}: {error}; delete the file to run it again",
+                path.display()
+            ))
+        })?;
+        Ok(Some(Run {
+            arm: arm.name.clone(),
+            seed,
+            record,
+            summary,
+        }))
+    }
+
+    /// A name that depends on everything that the result depends on.
+    fn file_name(&self, arm: &Arm, config: &RunConfig) -> Result<String, Error> {
+        let mut config = config.clone();
+        config.threads = NonZeroUsize::MIN;
+        let text = serde_json::to_string(&config).map_err(|e| Error::Run(e.to_string()))?;
+        let mut hash = Sha256::new();
+        hash.update(text);
+        hash.update(format!(
+            "{} {} {} {}",
+            self.dataset.name,
+            self.dataset.train.len(),
+            self.args.evaluations,
+            env!("CARGO_PKG_VERSION")
+        ));
+        let hash = hex(&hash.finalize());
+        let name: String = arm
+            .name
+            .chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || ".-".contains(c) {
+                    c
+                } else {
+                    '_'
+                }
+            })
+            .take(60)
+            .collect();
+        Ok(format!("{name}-s{}-{}.json", config.seed, &hash[..16]))
+    }
+
+    fn train(
+        &mut self,
+        arm: &Arm,
+        config: &RunConfig,
+        iterations: u32,
+    ) -> Result<Option<Value>, Error> {
+        let misuse = |error: secant::optim::Misuse| Error::Usage(format!("{}: {error}", arm.name));
+        let mut memory = Trainer::memory(config);
+        let mut trainer = Trainer::new(config, self.dataset, &mut memory).map_err(misuse)?;
+        let split = trainer.split().clone();
+        let every = (iterations / self.args.evaluations).max(1);
+        self.progress.start(arm, config.seed);
+        loop {
+            let mut watch = Watch {
+                every,
+                signal: self.signal,
+                bar: &self.progress,
+            };
+            let stop = trainer.run(&mut watch).map_err(misuse)?;
+            if self.signal.load(Ordering::Relaxed) != 0 {
+                return Ok(None);
+            }
+            if stop != StopReason::Interrupted {
+                break;
+            }
+        }
+        let outcome = trainer.finish();
+        self.progress
+            .done(arm, config.seed, iterations, outcome.test.accuracy());
+        let record = RunRecord::new(config, self.dataset, &split, &outcome);
+        Ok(Some(
+            serde_json::to_value(&record).map_err(|e| Error::Run(e.to_string()))?,
+        ))
+    }
+}
+
+/// Stops a run where it is to be evaluated, and when the user wants to.
+struct Watch<'a> {
+    every: u32,
+    signal: &'a AtomicUsize,
+    bar: &'a Progress,
+}
+
+impl Observer for Watch<'_> {
+    fn iteration(&mut self, progress: &crate::train::Progress) -> ControlFlow<()> {
+        if let Some(bar) = &self.bar.bar {
+            bar.set_position(self.bar.before + u64::from(progress.iteration));
+        }
+        let pause =
+            progress.iteration % self.every == 0 && progress.iteration < progress.iterations;
+        if pause || self.signal.load(Ordering::Relaxed) != 0 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+}
+
+/// Progress over all runs: a bar on a terminal, a line for each run elsewhere.
+pub struct Progress {
+    json: bool,
+    bar: Option<ProgressBar>,
+    total: u64,
+    before: u64,
+    computed: u64,
+    started: Instant,
+}
+
+impl Progress {
+    /// Progress over `total` steps.
+    pub fn new(json: bool, total: u64) -> Progress {
+        let bar = io::stderr().is_terminal().then(|| {
+            let bar =
+                ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(5));
+            if let Ok(style) = ProgressStyle::with_template(
+                "{msg} {wide_bar:.cyan/dim} {elapsed} gone, {eta} left",
+            ) {
+                bar.set_style(style.progress_chars("━╸─"));
+            }
+            bar
+        });
+        Progress {
+            json,
+            bar,
+            total,
+            before: 0,
+            computed: 0,
+            started: Instant::now(),
+        }
+    }
+
+    /// A run was there already.
+    fn skip(&mut self, iterations: u64) {
+        self.before += iterations;
+    }
+
+    fn start(&self, arm: &Arm, seed: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("{}, seed {seed}", arm.name));
+        }
+    }
+
+    fn done(&mut self, arm: &Arm, seed: u64, iterations: u32, accuracy: f64) {
+        self.before += u64::from(iterations);
+        self.computed += u64::from(iterations);
+        let left = self.total.saturating_sub(self.before) as f64;
+        let pace = self.started.elapsed().as_secs_f64() / self.computed as f64;
+        let left = Duration::from_secs_f64((left * pace).clamp(0.0, 1e9));
+        let line = format!(
+            "{:<28} seed {seed:<4} test {:.2} %   {} s left",
+            arm.name,
+            100.0 * accuracy,
+            left.as_secs()
+        );
+        match &self.bar {
+            Some(bar) => bar.suspend(|| say(self.json, &line)),
+            None => say(self.json, &line),
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
