@@ -12,8 +12,8 @@ use crate::config::{Batch, RunConfig, ScheduleName};
 use crate::error::Error;
 use crate::model::Model;
 use crate::optimizers::{
-    AdamSettings, CurvatureName, LARGEST_HISTORY, LARGEST_PAIRS, LayerLbfgsSettings,
-    LbfgsSeedSettings, LbfgsSettings, LineSearchName, Optimizer, ScalingName,
+    AdamSettings, CurvatureName, FlatLbfgsSettings, LARGEST_HISTORY, LARGEST_PAIRS,
+    LayerLbfgsSettings, LbfgsSeedSettings, LbfgsSettings, LineSearchName, Optimizer, ScalingName,
 };
 
 /// Trains small convolutional networks with first- and second-order optimisers, to the same bits everywhere.
@@ -258,6 +258,8 @@ pub enum OptimizerName {
     LbfgsFactored,
     /// Limited-memory BFGS with a line search on each mini-batch
     LbfgsArmijo,
+    /// Stochastic L-BFGS over all parameters at once, on Adam's diagonal
+    LbfgsFlat,
     /// L-BFGS as the experiment behind this project ran it, slips included
     LbfgsSeed,
 }
@@ -340,6 +342,31 @@ impl TrainArgs {
                 if !(batch == Batch::Full && self.optimizer == OptimizerName::Lbfgs) =>
             {
                 self.layer_lbfgs(batch)?
+            }
+            OptimizerName::LbfgsFlat => {
+                self.refuse(
+                    "lbfgs-flat",
+                    "adam",
+                    &[
+                        ("--beta1", self.beta1.is_some()),
+                        ("--epsilon", self.epsilon.is_some()),
+                        ("--weight-decay", self.weight_decay.is_some()),
+                        ("--nesterov", self.nesterov),
+                    ],
+                )?;
+                self.refuse(
+                    "lbfgs-flat",
+                    "lbfgs",
+                    &[("--history", self.history.is_some())],
+                )?;
+                let usual = FlatLbfgsSettings::defaults(&self.model.network);
+                Optimizer::FlatLbfgs(FlatLbfgsSettings {
+                    learning_rate: self.learning_rate.unwrap_or(usual.learning_rate),
+                    schedule: self.schedule.unwrap_or(usual.schedule),
+                    warm_up: self.warm_up.unwrap_or(usual.warm_up),
+                    beta2: self.beta2.unwrap_or(usual.beta2),
+                    ..usual
+                })
             }
             OptimizerName::LbfgsSeed => {
                 self.refuse(

@@ -78,7 +78,10 @@ fn a_warm_training_loop_allocates_nothing() {
                 threads,
             ];
             let Command::Train(arguments) =
-                Cli::parse_from(words.into_iter().chain(chosen)).command;
+                Cli::parse_from(words.into_iter().chain(chosen)).command
+            else {
+                panic!("the words begin with train");
+            };
             let config = arguments.resolve().expect("these words are a run");
             let mut memory = Trainer::memory(&config);
             let mut trainer =

@@ -126,6 +126,15 @@ impl Adam {
         Ok(())
     }
 
+    /// `1 / (1 - b2^t)` of the last step; 1 before the first.
+    pub(super) fn second_correction(&self) -> f32 {
+        if self.steps == 0 {
+            1.0
+        } else {
+            (1.0 / (1.0 - self.powers[1])) as f32
+        }
+    }
+
     /// Counts a step and gives its constants, with which [`AdamStep::apply`] may update the parameters piece by piece: by
     /// several threads, or between other duties.
     pub fn begin_step(&mut self, factor: f32) -> AdamStep {

@@ -6,6 +6,7 @@
 pub mod adam;
 mod bfgs;
 mod descent;
+pub mod flat_lbfgs;
 mod gradient_descent;
 pub mod guard;
 mod history;
@@ -23,6 +24,7 @@ pub mod two_loop;
 pub use adam::{Adam, AdamConfig, Decay};
 pub use bfgs::{Bfgs, BfgsConfig};
 pub use descent::{FirstStep, Step};
+pub use flat_lbfgs::{FlatLbfgs, FlatLbfgsConfig};
 pub use gradient_descent::{GradientDescent, GradientDescentConfig, StepRule};
 pub use guard::{Guard, GuardConfig, Trouble, Watch};
 pub use history::Scaling;

@@ -16,6 +16,7 @@ Optimisers, each with settings of its own after colons if need be (lbfgs:history
   lbfgs          layer-wise stochastic L-BFGS, one second moment an element
   lbfgs-row      the same, one a row: less memory than Adam
   lbfgs-factored the same, factored
+  lbfgs-flat     stochastic L-BFGS over all parameters at once, on Adam's diagonal
   lbfgs-seed     the original experiment's L-BFGS, slips included
 Settings: learning-rate, rate-factor, batch, warm-up, beta1, beta2, weight-decay, history, damping, refresh, keep,
   schedule, guard, nesterov, inner, accumulate, across-batches, line-search

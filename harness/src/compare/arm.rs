@@ -7,7 +7,8 @@ use secant::optim::Form;
 use super::args::CompareArgs;
 use crate::config::{Batch, ScheduleName};
 use crate::optimizers::{
-    AdamSettings, LayerLbfgsSettings, LbfgsSeedSettings, Net, Optimizer, default_rate,
+    AdamSettings, FlatLbfgsSettings, LayerLbfgsSettings, LbfgsSeedSettings, Net, Optimizer,
+    default_rate,
 };
 
 /// An optimiser with its settings.
@@ -63,10 +64,14 @@ impl Arm {
             "lbfgs" => (layer(Form::Element), 32),
             "lbfgs-row" => (layer(Form::Row), 32),
             "lbfgs-factored" => (layer(Form::Factored), 32),
+            "lbfgs-flat" => (
+                Optimizer::FlatLbfgs(FlatLbfgsSettings::defaults(network)),
+                32,
+            ),
             "lbfgs-seed" => (Optimizer::LbfgsSeed(LbfgsSeedSettings::default()), 64),
             _ => {
                 return Err(format!(
-                    "--optimizers: expected adam, adam-plain, lbfgs, lbfgs-row, lbfgs-factored or lbfgs-seed, found '{name}'"
+                    "--optimizers: expected adam, adam-plain, lbfgs, lbfgs-row, lbfgs-factored, lbfgs-flat or lbfgs-seed, found '{name}'"
                 ));
             }
         };
@@ -107,6 +112,7 @@ impl Arm {
         match &mut self.optimizer {
             Optimizer::Adam(settings) => Some(&mut settings.learning_rate),
             Optimizer::LayerLbfgs(settings) => Some(&mut settings.learning_rate),
+            Optimizer::FlatLbfgs(settings) => Some(&mut settings.learning_rate),
             Optimizer::LbfgsSeed(settings) => Some(&mut settings.learning_rate),
             Optimizer::Lbfgs(_) => None,
         }
@@ -175,6 +181,8 @@ impl Arm {
             ("keep", Optimizer::LayerLbfgs(s)) => s.keep = below_one()?,
             ("refresh", Optimizer::LayerLbfgs(s)) => s.refresh_every = whole()?.max(1),
             ("guard", Optimizer::LayerLbfgs(s)) => s.guard = yes()?,
+            ("pair-every", Optimizer::FlatLbfgs(s)) => s.pair_every = whole()?.max(1),
+            ("share", Optimizer::FlatLbfgs(s)) => s.share = below_one()?,
             ("history", Optimizer::LbfgsSeed(s)) => s.history = whole()?.clamp(1, 100) as usize,
             ("inner", Optimizer::LbfgsSeed(s)) => s.inner = whole()?.max(1),
             ("accumulate", Optimizer::LbfgsSeed(s)) => s.accumulate = yes()?,

@@ -219,8 +219,8 @@ impl Observer for Watch<'_> {
         if let Some(bar) = &self.bar.bar {
             bar.set_position(self.bar.before + u64::from(progress.iteration));
         }
-        let pause =
-            progress.iteration % self.every == 0 && progress.iteration < progress.iterations;
+        let pause = progress.iteration.is_multiple_of(self.every)
+            && progress.iteration < progress.iterations;
         if pause || self.signal.load(Ordering::Relaxed) != 0 {
             ControlFlow::Break(())
         } else {

@@ -2,7 +2,7 @@
 
 use secant::optim::Form;
 
-use super::{LayerLbfgsSettings, Net, default_rate};
+use super::{FlatLbfgsSettings, LayerLbfgsSettings, Net, default_rate};
 use crate::config::ScheduleName;
 
 impl LayerLbfgsSettings {
@@ -23,6 +23,20 @@ impl LayerLbfgsSettings {
             weight_decay: 0.0,
             decoupled: false,
             guard: true,
+        }
+    }
+}
+
+impl FlatLbfgsSettings {
+    /// The default settings for `network`: those of a strong Adam, and a pair every 16 steps.
+    pub fn defaults(network: &Net) -> FlatLbfgsSettings {
+        FlatLbfgsSettings {
+            learning_rate: 0.75 * default_rate(network, 32),
+            schedule: ScheduleName::Linear,
+            warm_up: 0.05,
+            beta2: 0.98,
+            pair_every: 16,
+            share: 0.5,
         }
     }
 }

@@ -2,11 +2,13 @@
 
 mod adam;
 mod defaults;
+mod flat_lbfgs;
 mod layer_lbfgs;
 mod lbfgs;
 mod lbfgs_seed;
 
 pub use adam::AdamSettings;
+pub use flat_lbfgs::FlatLbfgsSettings;
 pub use layer_lbfgs::{LARGEST_PAIRS, LayerLbfgsSettings, default_rate};
 pub use lbfgs::{CurvatureName, LARGEST_HISTORY, LbfgsSettings, LineSearchName, ScalingName};
 pub use lbfgs_seed::LbfgsSeedSettings;
@@ -31,6 +33,8 @@ pub enum Optimizer {
     LayerLbfgs(LayerLbfgsSettings),
     /// Limited-memory BFGS with Armijo's line search.
     Lbfgs(LbfgsSettings),
+    /// Stochastic L-BFGS over all parameters at once.
+    FlatLbfgs(FlatLbfgsSettings),
     /// The method of the experiment behind this project.
     LbfgsSeed(LbfgsSeedSettings),
 }
@@ -49,6 +53,7 @@ impl Serialize for Optimizer {
             Optimizer::Adam(settings) => Named { name, settings }.serialize(serializer),
             Optimizer::LayerLbfgs(settings) => Named { name, settings }.serialize(serializer),
             Optimizer::Lbfgs(settings) => Named { name, settings }.serialize(serializer),
+            Optimizer::FlatLbfgs(settings) => Named { name, settings }.serialize(serializer),
             Optimizer::LbfgsSeed(settings) => Named { name, settings }.serialize(serializer),
         }
     }
@@ -65,6 +70,7 @@ impl Optimizer {
                 Form::Factored => "lbfgs-factored",
             },
             Optimizer::Lbfgs(settings) => settings.name(),
+            Optimizer::FlatLbfgs(_) => "lbfgs-flat",
             Optimizer::LbfgsSeed(_) => "lbfgs-seed",
         }
     }
@@ -75,6 +81,7 @@ impl Optimizer {
             Optimizer::Adam(settings) => settings.memory_len(network.parameter_count()),
             Optimizer::LayerLbfgs(settings) => settings.memory_len(network),
             Optimizer::Lbfgs(settings) => settings.memory_len(network.parameter_count()),
+            Optimizer::FlatLbfgs(settings) => settings.memory_len(network.parameter_count()),
             Optimizer::LbfgsSeed(_) => 0,
         }
     }
@@ -95,6 +102,7 @@ impl Optimizer {
             Optimizer::Adam(settings) => Ok(settings.start(n, memory)),
             Optimizer::LayerLbfgs(settings) => settings.start(network, memory),
             Optimizer::Lbfgs(settings) => settings.start(n, same_objective, memory),
+            Optimizer::FlatLbfgs(settings) => Ok(settings.start(n, memory)),
             Optimizer::LbfgsSeed(settings) => Ok(settings.start(n)),
         }
     }

@@ -14,7 +14,9 @@ fn config(words: &str) -> RunConfig {
     let words = ["secant", "train", "--threads", "1"]
         .into_iter()
         .chain(words.split(' '));
-    let crate::args::Command::Train(args) = Cli::try_parse_from(words).unwrap().command;
+    let crate::args::Command::Train(args) = Cli::try_parse_from(words).unwrap().command else {
+        panic!("the words begin with train")
+    };
     args.resolve().unwrap()
 }
 
