@@ -215,28 +215,46 @@ impl<'a> DatasetRecord<'a> {
     }
 }
 
-/// A run as one JSON object: what `--json` prints.
+/// A run as one JSON object: what `--json` prints. A number that is not finite is written as `null`.
 #[derive(Debug, Serialize)]
 pub struct RunRecord<'a> {
+    /// The data: name, folder, and how many images train, validate and test.
     dataset: DatasetRecord<'a>,
+    /// A preset's name, or the description of the network.
     model: &'a str,
+    /// Number of weights and biases.
     parameters: usize,
+    /// How the weights were drawn and updated: name, settings, batch, initialisation.
     optimizer: OptimizerRecord<'a>,
+    /// Seed of split, initial weights, order of the images and dropout.
     seed: u64,
+    /// Threads that shared a batch.
     threads: usize,
+    /// Instruction set of the kernels.
     isa: &'static str,
+    /// Whole passes over the training images.
     epochs: u32,
+    /// Steps of the optimiser.
     iterations: u32,
+    /// Gradients of single images over the number of training images, every one counted, line searches too.
     gradient_epochs: f64,
+    /// Seconds in all: start-up, steps, evaluations.
     seconds: f64,
+    /// `epochs`, `max_iterations`, `tolerance`, `converged`, `line_search_failed`, `interrupted` or `diverged`.
     stop_reason: StopReason,
+    /// Mean loss of all training images with the last weights, without dropout.
     train_loss: f64,
+    /// Share of the validation images that came out right with the last weights; `null` without such images.
     validation_accuracy: Option<f64>,
+    /// Mean loss of the test images with the last weights.
     test_loss: f64,
+    /// Share of the test images that came out right with the last weights.
     test_accuracy: f64,
+    /// See [`Outcome::collapsed`].
     collapsed: bool,
-    rollbacks: u32,
+    /// SHA-256 of the weights as little-endian bytes, in the order of the flat slice.
     sha256: Hashes<'a>,
+    /// One entry an epoch, and one where a run stopped within an epoch.
     history: &'a [Record],
 }
 
@@ -248,6 +266,8 @@ struct OptimizerRecord<'a> {
     batch: Batch,
     #[serde(serialize_with = "init_name")]
     init: Init,
+    /// Times that the guard of a stochastic optimiser went back to earlier weights.
+    rollbacks: u32,
 }
 
 #[derive(Debug, Serialize)]
@@ -272,6 +292,7 @@ impl<'a> RunRecord<'a> {
                 optimizer: &config.optimizer,
                 batch: config.batch,
                 init: config.init,
+                rollbacks: outcome.rollbacks,
             },
             seed: config.seed,
             threads: config.threads.get(),
@@ -286,7 +307,6 @@ impl<'a> RunRecord<'a> {
             test_loss: outcome.test.mean_loss(),
             test_accuracy: outcome.test.accuracy(),
             collapsed: outcome.collapsed(),
-            rollbacks: outcome.rollbacks,
             sha256: Hashes {
                 initial: &outcome.initial_sha256,
                 r#final: &outcome.final_sha256,

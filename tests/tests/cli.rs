@@ -57,7 +57,8 @@ fn json(output: &Output) -> Value {
 }
 
 /// A run of a second or less.
-const QUICK: &str = "train --data synthetic --limit 300 --epochs 2 --model pool4,linear10";
+const QUICK: &str =
+    "train --data synthetic --limit 300 --epochs 2 --threads 1 --model pool4,linear10";
 
 #[test]
 fn help_teaches_and_typos_get_a_hint() {
