@@ -103,7 +103,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "FILE")]
     pub reference: Option<PathBuf>,
 
-    /// Folder for the result [default: runs/<time>-compare-<model>]
+    /// Folder for the result [default: runs/TIME-compare-MODEL]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 
