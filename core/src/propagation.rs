@@ -132,7 +132,8 @@ impl<const N: usize> Network<N> {
     /// parameters to `observe`, first layer to last, as the forward pass of the first `LANES` samples left them.
     ///
     /// `observe` may use the slice that it gets: the part of the workspace that lies idle between the passes, of at least
-    /// [`idle_len`](Network::idle_len) floats, and all that the caller has appended to the workspace.
+    /// [`idle_len`](Network::idle_len) floats, and all that the caller has appended to the workspace, which has
+    /// [`observed_len`](Network::observed_len) floats.
     ///
     /// # Errors
     /// [`PassError`] when lengths, an index or a label do not fit; nothing has been written then.
@@ -147,6 +148,9 @@ impl<const N: usize> Network<N> {
         self.check::<LANES>(parameters, &batch, workspace)?;
         if gradient.len() != parameters.len() {
             return Err(PassError::Parameters);
+        }
+        if workspace.len() < self.observed_len(LANES) {
+            return Err(PassError::Workspace);
         }
         let (first, rest) = batch.indices.split_at(batch.indices.len().min(LANES));
         let block = Batch {
@@ -169,7 +173,13 @@ impl<const N: usize> Network<N> {
         Ok(tally)
     }
 
-    /// Floats of a workspace of [`workspace_len(lanes)`](Network::workspace_len) that lie idle between the passes.
+    /// Floats of workspace for [`accumulate_gradient_observed`](Network::accumulate_gradient_observed): for one lane, whose
+    /// usual pass keeps nothing to observe, more than [`workspace_len`](Network::workspace_len); else the same.
+    pub const fn observed_len(&self, lanes: usize) -> usize {
+        plan::workspace(&self.stages, self.stage_count, self.input_map, lanes).total
+    }
+
+    /// Floats of a workspace of [`observed_len(lanes)`](Network::observed_len) that lie idle between the passes.
     pub const fn idle_len(&self, lanes: usize) -> usize {
         let layout = plan::workspace(&self.stages, self.stage_count, self.input_map, lanes);
         layout.total - layout.gradients

@@ -446,11 +446,19 @@ impl Kernel for Forward<'_> {
                 }
             }
             Op::Linear => {
-                simd.linear_rows(w, bias, x, y);
+                let outputs = y.get_mut(..map.channels)?;
+                simd.linear_rows(w, bias, x, outputs);
                 if stage.relu {
-                    for (i, y) in y.iter_mut().enumerate() {
+                    for (i, y) in outputs.iter_mut().enumerate() {
                         *y = if *y < 0.0 { 0.0 } else { *y };
                         write_code(codes, stage.code_width(), i, usize::from(*y > 0.0));
+                    }
+                }
+                if map.margin > 0 {
+                    // Makes room for the zeros around each value, from the last one on: no value moves down.
+                    for o in (0..map.channels).rev() {
+                        let value = core::mem::take(y.get_mut(o)?);
+                        *y.get_mut(map.at(o, 0, 0))? = value;
                     }
                 }
             }
@@ -693,6 +701,13 @@ impl Kernel for Backward<'_> {
             }
             Op::Linear => {
                 let inputs = x.len();
+                let map = stage.output;
+                if map.margin > 0 {
+                    for o in 0..map.channels {
+                        *dy.get_mut(o)? = *dy.get(map.at(o, 0, 0))?;
+                    }
+                }
+                let dy = dy.get_mut(..map.channels)?;
                 if stage.relu {
                     for (i, dy) in dy.iter_mut().enumerate() {
                         if read_code(codes, stage.code_width(), i) == 0 {
