@@ -30,3 +30,10 @@ pub const DIFFERENCES: f64 = 1e-9;
 /// Reason: the logits' own error, of some 1e-6 for the networks tested, enters as it is; `expf` and `logf` are good to 1 unit in
 /// the last place.
 pub const LOSS: f64 = 4e-6;
+
+/// Weights after n steps of Adam against the definition: n roundings, each relative to this size of the weights plus the learning
+/// rate times the moments' memory, `1 / (1 - b1) + 1 / (1 - b2)` steps.
+///
+/// Reason: each step rounds the weight once; the update is a learning rate times a quotient near 1, whose moments carry the
+/// roundings of the steps that they remember. Weights in the test stay under 2, their roundings mostly cancel.
+pub const ADAM_WEIGHT: f64 = 2.0;

@@ -6,7 +6,7 @@ mod fixture;
 use fixture::{Fixture, LANES};
 use secant::arch::Isa;
 use secant::network::{Layer, Shape, conv2d, dropout, linear, max_pool2d, relu};
-use secant::{DropoutKey, Normalisation};
+use secant::{Batch, DropoutKey, Normalisation, PassError, Samples, Tally};
 use secant_tests::contract_bits;
 use secant_tests::draw::Draw;
 use secant_tests::oracle::Masks;
@@ -628,4 +628,115 @@ fn the_first_of_equal_logits_is_the_answer() {
             );
         }
     }
+}
+
+#[test]
+fn arguments_that_do_not_fit_are_errors_and_nothing_is_written() {
+    let layers = [conv2d(2, 2), relu(), linear(3)];
+    let fixture = Fixture::new(Shape::new(1, 3, 3), &layers, 4, 1);
+    let network = &fixture.network;
+    let count = fixture.parameters.len();
+    let samples = fixture.samples();
+    let batch = |samples, indices| Batch {
+        samples,
+        indices,
+        weight: 1.0,
+        dropout: None,
+    };
+    let fewer_pixels = Samples {
+        pixels: &samples.pixels[1..],
+        ..samples
+    };
+    let wrong_class = Samples {
+        labels: &[0, 1, 3, 2],
+        ..samples
+    };
+    for (error, batch, parameters, gradient, workspace) in [
+        (
+            PassError::Parameters,
+            batch(samples, &[0, 1]),
+            count - 1,
+            count - 1,
+            0,
+        ),
+        (
+            PassError::Parameters,
+            batch(samples, &[0, 1]),
+            count,
+            count + 1,
+            0,
+        ),
+        (
+            PassError::Workspace,
+            batch(samples, &[0, 1]),
+            count,
+            count,
+            1,
+        ),
+        (
+            PassError::Samples,
+            batch(fewer_pixels, &[0, 1]),
+            count,
+            count,
+            0,
+        ),
+        (
+            PassError::Index(4),
+            batch(samples, &[0, 4]),
+            count,
+            count,
+            0,
+        ),
+        (
+            PassError::Label(3),
+            batch(wrong_class, &[0, 2]),
+            count,
+            count,
+            0,
+        ),
+    ] {
+        let mut gradient = vec![1.0; gradient];
+        let parameters = vec![0.5; parameters];
+        let mut memory = vec![1.0; network.workspace_len(4) - workspace];
+        let result =
+            network.accumulate_gradient::<4>(&parameters, batch, &mut gradient, &mut memory);
+        assert_eq!(result, Err(error));
+        assert!(
+            gradient.iter().chain(&memory).all(|x| *x == 1.0),
+            "{error:?}: something was written"
+        );
+        if gradient.len() == parameters.len() {
+            assert_eq!(
+                network.evaluate::<4>(&parameters, batch, &mut memory),
+                Err(error)
+            );
+            let mut logits = vec![1.0; 6];
+            assert_eq!(
+                network.predict::<4>(&parameters, batch, &mut logits, &mut memory),
+                Err(error)
+            );
+            assert!(
+                logits.iter().all(|x| *x == 1.0),
+                "{error:?}: logits were written"
+            );
+        }
+    }
+    let mut memory = fixture.workspace(4);
+    let result = network.predict::<4>(
+        &fixture.parameters,
+        batch(samples, &[0, 1]),
+        &mut [0.0; 5],
+        &mut memory,
+    );
+    assert_eq!(result, Err(PassError::Logits));
+    // No samples: nothing to do, and no error.
+    let mut gradient = vec![1.0; count];
+    let tally = network.accumulate_gradient::<4>(
+        &fixture.parameters,
+        batch(samples, &[]),
+        &mut gradient,
+        &mut memory,
+    );
+    assert_eq!(tally, Ok(Tally::default()));
+    assert!(gradient.iter().all(|x| *x == 1.0));
 }
