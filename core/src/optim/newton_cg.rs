@@ -403,7 +403,8 @@ impl<'m, R: Real> NewtonCg<'m, R> {
                 self.evaluations = self.evaluations.saturating_add(1);
                 norm = vector::norm2(self.product);
             }
-            let decrease = self.value - value;
+            let finite = value.is_finite() && norm.is_finite();
+            let decrease = if finite { self.value - value } else { R::NAN };
             let noise = R::of(8.0) * R::EPSILON * self.value.abs();
             // Where both are rounding error, the model is believed if the gradient shrinks.
             let believed = decrease >= R::ZERO
@@ -418,9 +419,9 @@ impl<'m, R: Real> NewtonCg<'m, R> {
             if share > R::of(0.75) && solved.at_edge {
                 self.radius = (self.radius * R::of(2.0)).smaller(R::MAX.sqrt());
             } else if share < R::of(0.25) || share.is_nan() {
-                self.radius = length * R::of(if value.is_finite() { 0.25 } else { 0.1 });
+                self.radius = length * R::of(if finite { 0.25 } else { 0.1 });
             }
-            if share > R::of(1e-4) && norm.is_finite() && (value < self.value || believed) {
+            if share > R::of(1e-4) && (value < self.value || believed) {
                 self.value = value;
                 self.norm = norm;
                 vector::copy(self.trial, x);
