@@ -8,9 +8,9 @@
 #![no_std]
 extern crate std;
 
-use secant::Random;
 use secant::objective::Objective;
 use secant::optim::{Lbfgs, LbfgsConfig, Misuse};
+use secant::{Random, Real};
 
 const READINGS: usize = 120;
 /// b, then W's diagonal, then W's elements 01, 02, 12.
@@ -54,7 +54,7 @@ impl Objective<f32> for Ellipsoid {
             value += r * r;
             // The residual's gradient is 2 W u with respect to m - b, and 2 u_i d_j with respect to W's element ij.
             let wu = stretch(x, &u);
-            let scale = 4.0 * r;
+            let scale = 4.0 * r / READINGS as f32;
             for i in 0..3 {
                 gradient[i] -= scale * wu[i];
                 gradient[3 + i] += scale * u[i] * d[i];
@@ -96,7 +96,7 @@ fn measure() -> [[f32; 3]; READINGS] {
 fn worst_error(x: &[f32; N], readings: &[[f32; 3]]) -> f32 {
     let mut worst = 0.0f32;
     for m in readings {
-        worst = worst.max((secant::vector::norm2(&stretch(x, &shift(x, m))) - 1.0).abs());
+        worst = worst.larger((secant::vector::norm2(&stretch(x, &shift(x, m))) - 1.0).abs());
     }
     100.0 * worst
 }
