@@ -78,6 +78,8 @@ pub use inputs::LayerInputs;
 pub use layers::dropout::DropoutKey;
 pub use network::{Layer, Network, Shape};
 pub use propagation::{Batch, PassError, Tally};
+#[doc(hidden)]
+pub use propagation::{StageInfo, StagePass};
 pub use random::Random;
 pub use real::Real;
 pub use samples::{Normalisation, Samples};

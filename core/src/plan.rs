@@ -127,7 +127,19 @@ impl Stage {
     pub const fn outputs(&self) -> usize {
         match self.op {
             Op::Conv2d { .. } => self.output.channels,
-            Op::Linear => self.output.len(),
+            Op::Linear => self.output.channels,
+            Op::Identity | Op::Dropout { .. } => 0,
+        }
+    }
+
+    /// Multiply-accumulates of one sample in each pass of the operation, dead outputs left out.
+    pub const fn multiply_accumulates(&self) -> usize {
+        match self.op {
+            Op::Conv2d { kernel, .. } => {
+                let terms = self.input.channels * kernel * kernel;
+                self.output.channels * self.rows * self.columns * terms
+            }
+            Op::Linear => self.input.len() * self.output.channels,
             Op::Identity | Op::Dropout { .. } => 0,
         }
     }

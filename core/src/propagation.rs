@@ -1,12 +1,13 @@
 //! Forward and backward passes: blocks of `LANES` samples through the stages of a network.
 
-use crate::arch::{Kernel, Simd, dispatch_lanes};
+use crate::arch::dispatch_lanes;
 use crate::inputs::{self, LayerInputs};
-use crate::layers::dropout::{self, DropoutKey};
-use crate::layers::{conv2d, linear, post};
+use crate::layers::dropout::DropoutKey;
+use crate::layers::load::Load;
+use crate::layers::stage::{Backward, Forward};
 use crate::loss;
 use crate::network::Network;
-use crate::plan::{self, GROUP, Map, Op, Spread, Stage};
+use crate::plan::{self, Map, Stage};
 use crate::samples::Samples;
 
 /// The samples of one pass, and what their loss counts.
@@ -294,12 +295,16 @@ impl<const N: usize> Network<N> {
         Ok(())
     }
 
+    fn block_layout(&self, lanes: usize) -> plan::Workspace {
+        plan::workspace(&self.stages, self.stage_count, self.input_map, lanes)
+    }
+
     fn pass<'a, const LANES: usize>(
         &'a self,
         parameters: &'a [f32],
         workspace: &'a mut [f32],
     ) -> Pass<'a, LANES> {
-        let layout = plan::workspace(&self.stages, self.stage_count, self.input_map, LANES);
+        let layout = self.block_layout(LANES);
         let (maps, rest) = workspace.split_at_mut(layout.gradients);
         let (dy, rest) = rest.split_at_mut(layout.gradient_len);
         let (dx, rest) = rest.split_at_mut(layout.gradient_len);
@@ -356,24 +361,34 @@ impl<const LANES: usize> Pass<'_, LANES> {
         });
     }
 
+    /// Where the input of stage `s` begins in `maps`.
+    fn begin(&self, s: usize) -> usize {
+        let before = &self.stages[..s];
+        let floats = |stage: &Stage| stage.input.len() * LANES + stage.code_len(LANES);
+        before.iter().map(floats).sum()
+    }
+
     fn forward(&mut self, block: &Batch<'_>) {
         self.load(block);
-        let mut begin = 0;
-        for stage in self.stages {
-            let (x, rest) = self.maps[begin..].split_at_mut(stage.input.len() * LANES);
-            let (codes, rest) = rest.split_at_mut(stage.code_len(LANES));
-            let y = &mut rest[..stage.output.len() * LANES];
-            begin += x.len() + codes.len();
-            dispatch_lanes::<LANES, _>(Forward::<LANES> {
-                stage,
-                parameters: self.parameters,
-                block,
-                x,
-                y,
-                codes,
-                scratch: self.scratch,
-            });
+        for s in 0..self.stages.len() {
+            self.stage_forward(s, block);
         }
+    }
+
+    fn stage_forward(&mut self, s: usize, block: &Batch<'_>) {
+        let (begin, stage) = (self.begin(s), &self.stages[s]);
+        let (x, rest) = self.maps[begin..].split_at_mut(stage.input.len() * LANES);
+        let (codes, rest) = rest.split_at_mut(stage.code_len(LANES));
+        let y = &mut rest[..stage.output.len() * LANES];
+        dispatch_lanes::<LANES, _>(Forward::<LANES> {
+            stage,
+            parameters: self.parameters,
+            block,
+            x,
+            y,
+            codes,
+            scratch: self.scratch,
+        });
     }
 
     /// The block's loss; with a weight, its gradient by the logits in `dy`.
@@ -396,322 +411,106 @@ impl<const LANES: usize> Pass<'_, LANES> {
     }
 
     fn backward(&mut self, block: &Batch<'_>, gradient: &mut [f32]) {
-        let mut end = self.maps.len();
-        for (s, stage) in self.stages.iter().enumerate().rev() {
-            let (rest, y) = self.maps[..end].split_at(end - stage.output.len() * LANES);
-            let (rest, codes) = rest.split_at(rest.len() - stage.code_len(LANES));
-            let (_, x) = rest.split_at(rest.len() - stage.input.len() * LANES);
-            end = rest.len();
-            dispatch_lanes::<LANES, _>(Backward::<LANES> {
-                stage,
-                parameters: self.parameters,
-                block,
-                x,
-                y,
-                codes,
-                dy: self.dy,
-                dx: self.dx,
-                input_gradient: s > 0,
-                gradient,
-                scratch: self.scratch,
-            });
+        for s in (0..self.stages.len()).rev() {
+            self.stage_backward(s, block, gradient, true, s > 0);
             core::mem::swap(&mut self.dy, &mut self.dx);
         }
     }
-}
 
-/// Bytes to normalised lanes.
-struct Load<'a, const LANES: usize> {
-    map: Map,
-    /// Columns and pixels of a channel of a sample, dead ones too.
-    columns: usize,
-    plane: usize,
-    block: &'a Batch<'a>,
-    input: &'a mut [f32],
-}
-
-impl<const LANES: usize> Kernel for Load<'_, LANES> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Load {
-            map,
-            columns,
-            plane,
-            block,
-            input,
-        } = self;
-        let samples = &block.samples;
-        let normalisation = samples.normalisation;
-        let mut bytes = [&samples.pixels[..0]; LANES];
-        for (bytes, index) in bytes.iter_mut().zip(block.indices) {
-            *bytes = samples.sample(*index, map.channels * plane);
-        }
-        let count = block.indices.len();
-        for channel in 0..map.channels {
-            for r in 0..map.alive_rows {
-                let from = channel * plane + r * columns;
-                let to = map.at(channel, r, 0) * LANES;
-                let mut rows = [&samples.pixels[..0]; LANES];
-                for lane in 0..count {
-                    rows[lane] = &bytes[lane][from..][..map.alive_columns];
-                }
-                for (c, pixel) in input[to..][..map.alive_columns * LANES]
-                    .chunks_exact_mut(LANES)
-                    .enumerate()
-                {
-                    for lane in 0..count {
-                        pixel[lane] = simd.fma_f32(
-                            f32::from(rows[lane][c]),
-                            normalisation.scale,
-                            normalisation.offset,
-                        );
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// A stage's forward pass.
-struct Forward<'a, const L: usize> {
-    stage: &'a Stage,
-    parameters: &'a [f32],
-    block: &'a Batch<'a>,
-    x: &'a [f32],
-    y: &'a mut [f32],
-    codes: &'a mut [f32],
-    scratch: &'a mut [f32],
-}
-
-/// The weights and the biases of a stage in a flat slice of parameters.
-pub(crate) fn split_parameters(
-    stage: &Stage,
-) -> (core::ops::Range<usize>, core::ops::Range<usize>) {
-    let (inputs, outputs) = match stage.op {
-        Op::Conv2d { kernel, .. } => (
-            stage.input.channels * kernel * kernel,
-            stage.output.channels,
-        ),
-        Op::Linear => (stage.input.len(), stage.output.channels),
-        Op::Identity | Op::Dropout { .. } => (0, 0),
-    };
-    let biases = stage.parameters + inputs * outputs;
-    (stage.parameters..biases, biases..biases + outputs)
-}
-
-impl<const L: usize> Kernel for Forward<'_, L> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Forward {
+    /// From `dy` and what the forward pass has left: adds to `gradient`, overwrites `dx`, or both.
+    fn stage_backward(
+        &mut self,
+        s: usize,
+        block: &Batch<'_>,
+        gradient: &mut [f32],
+        weight_gradient: bool,
+        input_gradient: bool,
+    ) {
+        let (begin, stage) = (self.begin(s), &self.stages[s]);
+        let (x, rest) = self.maps[begin..].split_at(stage.input.len() * LANES);
+        let (codes, rest) = rest.split_at(stage.code_len(LANES));
+        let y = &rest[..stage.output.len() * LANES];
+        dispatch_lanes::<LANES, _>(Backward::<LANES> {
             stage,
-            parameters,
+            parameters: self.parameters,
             block,
             x,
             y,
             codes,
-            scratch,
-        } = self;
-        let (weights, biases) = split_parameters(stage);
-        let (w, bias) = (&parameters[weights], &parameters[biases]);
-        let map = stage.output;
-        codes.fill(0.0);
-        if map.len() > map.alive_len() {
-            y.fill(0.0);
-        }
-        match stage.op {
-            Op::Conv2d { kernel, stride } => {
-                let outputs = map.channels;
-                let pool_rows = stage.pool.map_or(1, |pool| pool.size);
-                let pool_step = stage.pool.map_or(1, |pool| pool.stride);
-                let row = stage.columns * L;
-                let (packed, rows) =
-                    scratch.split_at_mut(GROUP * stage.input.channels * kernel * kernel);
-                let mut first = 0;
-                while first < outputs {
-                    let count = GROUP.min(outputs - first);
-                    conv2d::pack_forward::<S>(
-                        w,
-                        stage.input.channels,
-                        kernel,
-                        first,
-                        count,
-                        packed,
-                    );
-                    let task = conv2d::Row {
-                        kernel,
-                        stride,
-                        inputs: stage.input.channels,
-                        input_plane: stage.input.plane() * L,
-                        input_row: stage.input.columns * L,
-                        outputs: count,
-                        output_plane: pool_rows * row,
-                        output_len: row,
-                    };
-                    let start = conv2d::Start::Bias(&bias[first..][..count]);
-                    for r in 0..map.alive_rows {
-                        for k in 0..pool_rows {
-                            let from = (r * pool_step + k) * stride * task.input_row;
-                            task.run::<S, L>(simd, x, from, packed, start, rows, k * row);
-                        }
-                        let source = post::Rows {
-                            data: rows,
-                            plane: pool_rows * stage.columns,
-                            row: stage.columns,
-                        };
-                        post::forward_row::<S, L>(simd, stage, source, first, count, r, y, codes);
-                    }
-                    first += count;
-                }
-            }
-            Op::Linear => {
-                let outputs = &mut y[..map.channels * L];
-                linear::forward(simd, L, w, bias, x, outputs);
-                if stage.relu {
-                    post::relu_in_place(simd, outputs);
-                }
-                if map.margin > 0 {
-                    // Makes room for the zeros around each value, from the last one on: no value moves down.
-                    for o in (0..map.channels).rev() {
-                        let from = o * L..(o + 1) * L;
-                        y.copy_within(from.clone(), map.at(o, 0, 0) * L);
-                        y[from].fill(0.0);
-                    }
-                }
-            }
-            Op::Identity => {
-                let input = stage.input;
-                let step = stage.pool.map_or(1, |pool| pool.stride);
-                for r in 0..map.alive_rows {
-                    let source = post::Rows {
-                        data: &x[input.at(0, r * step, 0) * L..],
-                        plane: input.plane(),
-                        row: input.columns,
-                    };
-                    post::forward_row::<S, L>(simd, stage, source, 0, map.channels, r, y, codes);
-                }
-            }
-            Op::Dropout { probability } => {
-                let key = block.dropout;
-                dropout::forward(key, stage, probability, L, block.indices, x, y);
-            }
-        }
-    }
-}
-
-/// A stage's backward pass.
-struct Backward<'a, const L: usize> {
-    stage: &'a Stage,
-    parameters: &'a [f32],
-    block: &'a Batch<'a>,
-    x: &'a [f32],
-    y: &'a [f32],
-    codes: &'a [f32],
-    dy: &'a mut [f32],
-    dx: &'a mut [f32],
-    /// Whether anything reads `dx`.
-    input_gradient: bool,
-    gradient: &'a mut [f32],
-    scratch: &'a mut [f32],
-}
-
-impl<const L: usize> Kernel for Backward<'_, L> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Backward {
-            stage,
-            parameters,
-            block,
-            x,
-            y,
-            codes,
-            dy,
-            dx,
+            dy: self.dy,
+            dx: self.dx,
+            weight_gradient,
             input_gradient,
             gradient,
-            scratch,
-        } = self;
-        let (weights, biases) = split_parameters(stage);
-        let w = &parameters[weights.clone()];
-        let (dw, db) = gradient[weights.start..biases.end].split_at_mut(weights.len());
-        let map = stage.output;
-        match stage.op {
-            Op::Conv2d { kernel, stride } => {
-                let spread = Spread::new(stage, input_gradient);
-                let (inputs, outputs) = (stage.input.channels, map.channels);
-                let (packed, dz) = scratch.split_at_mut(GROUP * inputs * kernel * kernel);
-                let mut first = 0;
-                while first < outputs {
-                    let count = GROUP.min(outputs - first);
-                    post::backward::<S, L>(simd, stage, spread, first, count, y, codes, dy, dz);
-                    let task = conv2d::WeightGradient {
-                        kernel,
-                        stride,
-                        inputs,
-                        input_plane: stage.input.plane(),
-                        input_row: stage.input.columns,
-                        outputs: count,
-                        gradient_plane: spread.plane(),
-                        gradient_row: spread.dilation * spread.columns,
-                        gradient_pixel: spread.dilation,
-                        gradient_from: spread.margin * (spread.columns + 1),
-                        rows: stage.rows,
-                        columns: stage.columns,
-                    };
-                    let terms = inputs * kernel * kernel;
-                    task.run::<S, L>(simd, x, dz, &mut dw[first * terms..], &mut db[first..]);
-                    if input_gradient {
-                        conv2d::pack_backward::<S>(w, inputs, kernel, first, count, packed);
-                        let row = stage.input.alive_columns * L;
-                        let task = conv2d::Row {
-                            kernel,
-                            stride: 1,
-                            inputs: count,
-                            input_plane: spread.plane() * L,
-                            input_row: spread.columns * L,
-                            outputs: inputs,
-                            output_plane: stage.input.alive_rows * row,
-                            output_len: row,
-                        };
-                        let start = if first == 0 {
-                            conv2d::Start::Zero
-                        } else {
-                            conv2d::Start::Target
-                        };
-                        let padding = stage.input.margin;
-                        for r in 0..stage.input.alive_rows {
-                            let from = ((r + padding) * spread.columns + padding) * L;
-                            task.run::<S, L>(simd, dz, from, packed, start, dx, r * row);
-                        }
-                    }
-                    first += count;
-                }
-            }
-            Op::Linear => {
-                let dy = &mut dy[..map.channels * L];
-                if stage.relu {
-                    for (o, dy) in dy.chunks_exact_mut(L).enumerate() {
-                        post::relu_gradient(simd, &y[map.at(o, 0, 0) * L..][..L], dy);
-                    }
-                }
-                linear::weight_gradient(simd, L, x, dy, dw, db, &mut scratch[..x.len()]);
-                if input_gradient {
-                    linear::input_gradient(simd, L, w, dy, &mut dx[..x.len()]);
-                }
-            }
-            _ if !input_gradient => {}
-            Op::Identity => {
-                let spread = Spread::new(stage, false);
-                post::backward::<S, L>(simd, stage, spread, 0, map.channels, y, codes, dy, dx);
-            }
-            Op::Dropout { probability } => {
-                dropout::backward(block.dropout, stage, probability, L, block.indices, dy, dx)
-            }
+            scratch: self.scratch,
+        });
+    }
+}
+
+/// A stage for reports: a convolution, linear or dropout layer with the activation and the pool that are computed with it.
+#[doc(hidden)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageInfo {
+    /// Its layers.
+    pub layers: core::ops::Range<usize>,
+    /// Multiply-accumulates of one sample in each of its passes, those that no result needs left out.
+    pub multiply_accumulates: usize,
+}
+
+/// A pass of a stage, to be timed.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StagePass {
+    /// Operation, activation and pool.
+    Forward,
+    /// Gradient through pool and activation, and that of the weights.
+    WeightGradient,
+    /// Both of the above gradients and that of the input.
+    Backward,
+}
+
+impl<const N: usize> Network<N> {
+    /// The network's stages.
+    #[doc(hidden)]
+    pub fn stages(&self) -> impl Iterator<Item = StageInfo> + '_ {
+        let stages = &self.stages[..self.stage_count];
+        stages.iter().enumerate().map(|(s, stage)| StageInfo {
+            layers: stage.layer
+                ..stages
+                    .get(s + 1)
+                    .map_or(self.layers().len(), |next| next.layer),
+            multiply_accumulates: stage.multiply_accumulates(),
+        })
+    }
+
+    /// Runs one pass of stage `s` on what the last call with the same workspace has left there. Not for single lanes, which
+    /// have kernels of their own.
+    ///
+    /// # Errors
+    /// [`PassError`] as for [`Network::accumulate_gradient`].
+    #[doc(hidden)]
+    pub fn run_stage<const LANES: usize>(
+        &self,
+        s: usize,
+        pass: StagePass,
+        parameters: &[f32],
+        batch: Batch<'_>,
+        gradient: &mut [f32],
+        workspace: &mut [f32],
+    ) -> Result<(), PassError> {
+        self.check::<LANES>(parameters, &batch, workspace)?;
+        if gradient.len() != parameters.len() {
+            return Err(PassError::Parameters);
         }
+        if workspace.len() < self.block_layout(LANES).total {
+            return Err(PassError::Workspace);
+        }
+        let mut blocks = self.pass::<LANES>(parameters, workspace);
+        match pass {
+            StagePass::Forward => blocks.stage_forward(s, &batch),
+            StagePass::WeightGradient => blocks.stage_backward(s, &batch, gradient, true, false),
+            StagePass::Backward => blocks.stage_backward(s, &batch, gradient, true, s > 0),
+        }
+        Ok(())
     }
 }

@@ -14,10 +14,11 @@
 use crate::arch::single::{Windows, piece, piece_mut};
 use crate::arch::{Kernel, Simd, dispatch_lanes};
 use crate::layers::dropout;
+use crate::layers::stage::split_parameters;
 use crate::loss;
 use crate::network::{Network, Shape};
 use crate::plan::{Map, Op, Pool, Stage};
-use crate::propagation::{Batch, PassError, Tally, split_parameters};
+use crate::propagation::{Batch, PassError, Tally};
 
 /// Output channels that a convolution's forward pass works on together.
 const GROUP: usize = 4;

@@ -6,7 +6,9 @@
 pub(crate) mod conv2d;
 pub(crate) mod dropout;
 pub(crate) mod linear;
+pub(crate) mod load;
 pub(crate) mod post;
+pub(crate) mod stage;
 
 use crate::arch::Simd;
 

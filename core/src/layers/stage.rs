@@ -1,0 +1,255 @@
+//! The passes of a stage: the kernels of its operation, its activation and its pool, one after the other.
+
+use super::{conv2d, dropout, linear, post};
+use crate::arch::{Kernel, Simd};
+use crate::plan::{GROUP, Op, Spread, Stage};
+use crate::propagation::Batch;
+
+/// A stage's forward pass.
+pub(crate) struct Forward<'a, const L: usize> {
+    pub stage: &'a Stage,
+    pub parameters: &'a [f32],
+    pub block: &'a Batch<'a>,
+    pub x: &'a [f32],
+    pub y: &'a mut [f32],
+    pub codes: &'a mut [f32],
+    pub scratch: &'a mut [f32],
+}
+
+/// The weights and the biases of a stage in a flat slice of parameters.
+pub(crate) fn split_parameters(
+    stage: &Stage,
+) -> (core::ops::Range<usize>, core::ops::Range<usize>) {
+    let (inputs, outputs) = match stage.op {
+        Op::Conv2d { kernel, .. } => (
+            stage.input.channels * kernel * kernel,
+            stage.output.channels,
+        ),
+        Op::Linear => (stage.input.len(), stage.output.channels),
+        Op::Identity | Op::Dropout { .. } => (0, 0),
+    };
+    let biases = stage.parameters + inputs * outputs;
+    (stage.parameters..biases, biases..biases + outputs)
+}
+
+impl<const L: usize> Kernel for Forward<'_, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Forward {
+            stage,
+            parameters,
+            block,
+            x,
+            y,
+            codes,
+            scratch,
+        } = self;
+        let (weights, biases) = split_parameters(stage);
+        let (w, bias) = (&parameters[weights], &parameters[biases]);
+        let map = stage.output;
+        codes.fill(0.0);
+        if map.len() > map.alive_len() {
+            y.fill(0.0);
+        }
+        match stage.op {
+            Op::Conv2d { kernel, stride } => {
+                let outputs = map.channels;
+                let pool_rows = stage.pool.map_or(1, |pool| pool.size);
+                let pool_step = stage.pool.map_or(1, |pool| pool.stride);
+                let row = stage.columns * L;
+                let (packed, rows) =
+                    scratch.split_at_mut(GROUP * stage.input.channels * kernel * kernel);
+                let mut first = 0;
+                while first < outputs {
+                    let count = GROUP.min(outputs - first);
+                    conv2d::pack_forward::<S>(
+                        w,
+                        stage.input.channels,
+                        kernel,
+                        first,
+                        count,
+                        packed,
+                    );
+                    let task = conv2d::Row {
+                        kernel,
+                        stride,
+                        inputs: stage.input.channels,
+                        input_plane: stage.input.plane() * L,
+                        input_row: stage.input.columns * L,
+                        outputs: count,
+                        output_plane: pool_rows * row,
+                        output_len: row,
+                    };
+                    let start = conv2d::Start::Bias(&bias[first..][..count]);
+                    for r in 0..map.alive_rows {
+                        for k in 0..pool_rows {
+                            let from = (r * pool_step + k) * stride * task.input_row;
+                            task.run::<S, L>(simd, x, from, packed, start, rows, k * row);
+                        }
+                        let source = post::Rows {
+                            data: rows,
+                            plane: pool_rows * stage.columns,
+                            row: stage.columns,
+                        };
+                        post::forward_row::<S, L>(simd, stage, source, first, count, r, y, codes);
+                    }
+                    first += count;
+                }
+            }
+            Op::Linear => {
+                let outputs = &mut y[..map.channels * L];
+                linear::forward(simd, L, w, bias, x, outputs);
+                if stage.relu {
+                    post::relu_in_place(simd, outputs);
+                }
+                if map.margin > 0 {
+                    // Makes room for the zeros around each value, from the last one on: no value moves down.
+                    for o in (0..map.channels).rev() {
+                        let from = o * L..(o + 1) * L;
+                        y.copy_within(from.clone(), map.at(o, 0, 0) * L);
+                        y[from].fill(0.0);
+                    }
+                }
+            }
+            Op::Identity => {
+                let input = stage.input;
+                let step = stage.pool.map_or(1, |pool| pool.stride);
+                for r in 0..map.alive_rows {
+                    let source = post::Rows {
+                        data: &x[input.at(0, r * step, 0) * L..],
+                        plane: input.plane(),
+                        row: input.columns,
+                    };
+                    post::forward_row::<S, L>(simd, stage, source, 0, map.channels, r, y, codes);
+                }
+            }
+            Op::Dropout { probability } => {
+                let key = block.dropout;
+                dropout::forward(key, stage, probability, L, block.indices, x, y);
+            }
+        }
+    }
+}
+
+/// A stage's backward pass.
+pub(crate) struct Backward<'a, const L: usize> {
+    pub stage: &'a Stage,
+    pub parameters: &'a [f32],
+    pub block: &'a Batch<'a>,
+    pub x: &'a [f32],
+    pub y: &'a [f32],
+    pub codes: &'a [f32],
+    pub dy: &'a mut [f32],
+    pub dx: &'a mut [f32],
+    /// Whether `gradient` grows.
+    pub weight_gradient: bool,
+    /// Whether anything reads `dx`.
+    pub input_gradient: bool,
+    pub gradient: &'a mut [f32],
+    pub scratch: &'a mut [f32],
+}
+
+impl<const L: usize> Kernel for Backward<'_, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Backward {
+            stage,
+            parameters,
+            block,
+            x,
+            y,
+            codes,
+            dy,
+            dx,
+            weight_gradient,
+            input_gradient,
+            gradient,
+            scratch,
+        } = self;
+        let (weights, biases) = split_parameters(stage);
+        let w = &parameters[weights.clone()];
+        let (dw, db) = gradient[weights.start..biases.end].split_at_mut(weights.len());
+        let map = stage.output;
+        match stage.op {
+            Op::Conv2d { kernel, stride } => {
+                let spread = Spread::new(stage, input_gradient);
+                let (inputs, outputs) = (stage.input.channels, map.channels);
+                let (packed, dz) = scratch.split_at_mut(GROUP * inputs * kernel * kernel);
+                let mut first = 0;
+                while first < outputs {
+                    let count = GROUP.min(outputs - first);
+                    post::backward::<S, L>(simd, stage, spread, first, count, y, codes, dy, dz);
+                    let task = conv2d::WeightGradient {
+                        kernel,
+                        stride,
+                        inputs,
+                        input_plane: stage.input.plane(),
+                        input_row: stage.input.columns,
+                        outputs: count,
+                        gradient_plane: spread.plane(),
+                        gradient_row: spread.dilation * spread.columns,
+                        gradient_pixel: spread.dilation,
+                        gradient_from: spread.margin * (spread.columns + 1),
+                        rows: stage.rows,
+                        columns: stage.columns,
+                    };
+                    let terms = inputs * kernel * kernel;
+                    if weight_gradient {
+                        task.run::<S, L>(simd, x, dz, &mut dw[first * terms..], &mut db[first..]);
+                    }
+                    if input_gradient {
+                        conv2d::pack_backward::<S>(w, inputs, kernel, first, count, packed);
+                        let row = stage.input.alive_columns * L;
+                        let task = conv2d::Row {
+                            kernel,
+                            stride: 1,
+                            inputs: count,
+                            input_plane: spread.plane() * L,
+                            input_row: spread.columns * L,
+                            outputs: inputs,
+                            output_plane: stage.input.alive_rows * row,
+                            output_len: row,
+                        };
+                        let start = if first == 0 {
+                            conv2d::Start::Zero
+                        } else {
+                            conv2d::Start::Target
+                        };
+                        let padding = stage.input.margin;
+                        for r in 0..stage.input.alive_rows {
+                            let from = ((r + padding) * spread.columns + padding) * L;
+                            task.run::<S, L>(simd, dz, from, packed, start, dx, r * row);
+                        }
+                    }
+                    first += count;
+                }
+            }
+            Op::Linear => {
+                let dy = &mut dy[..map.channels * L];
+                if stage.relu {
+                    for (o, dy) in dy.chunks_exact_mut(L).enumerate() {
+                        post::relu_gradient(simd, &y[map.at(o, 0, 0) * L..][..L], dy);
+                    }
+                }
+                if weight_gradient {
+                    linear::weight_gradient(simd, L, x, dy, dw, db, &mut scratch[..x.len()]);
+                }
+                if input_gradient {
+                    linear::input_gradient(simd, L, w, dy, &mut dx[..x.len()]);
+                }
+            }
+            _ if !input_gradient => {}
+            Op::Identity => {
+                let spread = Spread::new(stage, false);
+                post::backward::<S, L>(simd, stage, spread, 0, map.channels, y, codes, dy, dx);
+            }
+            Op::Dropout { probability } => {
+                dropout::backward(block.dropout, stage, probability, L, block.indices, dy, dx)
+            }
+        }
+    }
+}
