@@ -290,7 +290,7 @@ pub(crate) const fn workspace<const N: usize>(
         let stage = &stages[s];
         maps += stage.output.len() * lanes + stage.code_len(lanes);
         gradient = max(gradient, stage.output.alive_len() * lanes);
-        scratch = max(scratch, scratch_len(stage, s > 0, lanes));
+        scratch = max(scratch, scratch_len(stage, lanes));
         s += 1;
     }
     Workspace {
@@ -301,37 +301,26 @@ pub(crate) const fn workspace<const N: usize>(
     }
 }
 
-/// The output gradient of a convolution as its backward pass wants it: `GROUP` channels, `stride - 1` zeros between pixels
-/// and a frame of zeros, so that the input gradient is a convolution of stride 1, too.
+/// The output gradient of a convolution as its backward pass wants it: `GROUP` channels, `stride - 1` zeros between pixels, so
+/// that the input gradient is a convolution of stride 1, too.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spread {
     pub rows: usize,
     pub columns: usize,
-    pub margin: usize,
     pub dilation: usize,
 }
 
 impl Spread {
-    /// For the output gradient of `stage`; the first stage needs no input gradient and so no frame.
-    pub const fn new(stage: &Stage, input_gradient: bool) -> Spread {
-        match stage.op {
-            Op::Conv2d { kernel, stride } if input_gradient => {
-                let (margin, padding) = (kernel - 1, stage.input.margin);
-                let rows = (stage.rows - 1) * stride + 1 + 2 * margin;
-                let columns = (stage.columns - 1) * stride + 1 + 2 * margin;
-                Spread {
-                    rows: max(rows, stage.input.alive_rows + padding + margin),
-                    columns: max(columns, stage.input.alive_columns + padding + margin),
-                    margin,
-                    dilation: stride,
-                }
-            }
-            _ => Spread {
-                rows: stage.rows,
-                columns: stage.columns,
-                margin: 0,
-                dilation: 1,
-            },
+    /// For the output gradient of `stage`.
+    pub const fn new(stage: &Stage) -> Spread {
+        let dilation = match stage.op {
+            Op::Conv2d { stride, .. } => stride,
+            _ => 1,
+        };
+        Spread {
+            rows: (stage.rows - 1) * dilation + 1,
+            columns: (stage.columns - 1) * dilation + 1,
+            dilation,
         }
     }
 
@@ -342,7 +331,7 @@ impl Spread {
 }
 
 /// Floats of scratch that a stage's passes need.
-const fn scratch_len(stage: &Stage, input_gradient: bool, lanes: usize) -> usize {
+const fn scratch_len(stage: &Stage, lanes: usize) -> usize {
     match stage.op {
         Op::Conv2d { kernel, .. } => {
             let pool_rows = match stage.pool {
@@ -351,7 +340,7 @@ const fn scratch_len(stage: &Stage, input_gradient: bool, lanes: usize) -> usize
             };
             let weights = GROUP * stage.input.channels * kernel * kernel;
             let forward = weights + GROUP * pool_rows * stage.columns * lanes;
-            let backward = weights + GROUP * Spread::new(stage, input_gradient).plane() * lanes;
+            let backward = weights + GROUP * Spread::new(stage).plane() * lanes;
             max(forward, backward)
         }
         Op::Linear => stage.input.len() * lanes,

@@ -170,14 +170,40 @@ pub trait Simd: Copy {
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`, rounded once.
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// Per element: a 1 bit where `a > b` (never for a NaN), bit 0 for element 0.
-    fn greater(self, a: Self::V, b: Self::V) -> u32;
-    /// Per element: `a` where its bit is 1, else `b`.
-    fn select(self, bits: u32, a: Self::V, b: Self::V) -> Self::V;
+    /// Per element: `0` where `x < 0`, else `x`; a NaN stays.
+    fn relu(self, x: Self::V) -> Self::V;
+    /// Per element: `v` where `y > 0`, else 0.
+    fn where_positive(self, y: Self::V, v: Self::V) -> Self::V;
+    /// Per element, bit 0 for element 0: `v` where the bit is 0, else 0; and `v` where it is 1, else 0.
+    fn split(self, bits: u32, v: Self::V) -> (Self::V, Self::V);
     /// The larger of `best` and `v`, and a 1 bit where that is `v`: where `v > best` or `v` is a NaN. On a tie `best` stays.
     fn first_max(self, best: Self::V, v: Self::V) -> (Self::V, u32);
     /// The sum of the elements by halving: element i is added to element i + h, h = WIDTH/2, WIDTH/4, ... 1.
     fn sum(self, v: Self::V) -> f32;
+    /// [`Simd::sum`] of four vectors, which take less time together.
+    #[inline(always)]
+    fn sum4(self, v: [Self::V; 4]) -> [f32; 4] {
+        [
+            self.sum(v[0]),
+            self.sum(v[1]),
+            self.sum(v[2]),
+            self.sum(v[3]),
+        ]
+    }
+    /// [`Simd::sum`] of each vector.
+    #[inline(always)]
+    fn sums(self, v: &[Self::V], sums: &mut [f32]) {
+        let (v4, v1) = v.as_chunks::<4>();
+        let (sums4, sums1) = sums.as_chunks_mut::<4>();
+        for (v, sums) in v4.iter().zip(sums4) {
+            *sums = self.sum4(*v);
+        }
+        for (v, sum) in v1.iter().zip(sums1) {
+            *sum = self.sum(*v);
+        }
+    }
+    /// Runs a part of a kernel as a function of its own, so that the compiler has all registers for it.
+    fn apart<K: Kernel>(self, kernel: K) -> K::Output;
 
     /// Scalar square root, correctly rounded.
     fn sqrt_f32(self, x: f32) -> f32;

@@ -76,13 +76,27 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    fn greater(self, a: float32x4_t, b: float32x4_t) -> u32 {
-        Neon::bits(unsafe { vcgtq_f32(a, b) })
+    fn relu(self, x: float32x4_t) -> float32x4_t {
+        unsafe {
+            let zero = vdupq_n_f32(0.0);
+            vbslq_f32(vcltq_f32(x, zero), zero, x)
+        }
     }
 
     #[inline(always)]
-    fn select(self, bits: u32, a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        unsafe { vbslq_f32(Neon::mask(bits), a, b) }
+    fn where_positive(self, y: float32x4_t, v: float32x4_t) -> float32x4_t {
+        unsafe {
+            let zero = vdupq_n_f32(0.0);
+            vbslq_f32(vcgtq_f32(y, zero), v, zero)
+        }
+    }
+
+    #[inline(always)]
+    fn split(self, bits: u32, v: float32x4_t) -> (float32x4_t, float32x4_t) {
+        unsafe {
+            let (zero, mask) = (vdupq_n_f32(0.0), Neon::mask(bits));
+            (vbslq_f32(mask, zero, v), vbslq_f32(mask, v, zero))
+        }
     }
 
     #[inline(always)]
@@ -99,6 +113,11 @@ impl Simd for Neon {
             let pair = vadd_f32(vget_low_f32(v), vget_high_f32(v));
             vget_lane_f32::<0>(pair) + vget_lane_f32::<1>(pair)
         }
+    }
+
+    #[inline(never)]
+    fn apart<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
     }
 
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! The baseline: plain Rust on every target, with the target's own fused multiply-add where the compiler may rely on one.
 
-use super::Simd;
+use super::{Kernel, Simd};
 
 /// `W` floats in an array. With `W` = 4 the compiler finds the 128-bit vectors that every x86-64 has.
 #[derive(Clone, Copy)]
@@ -77,32 +77,43 @@ impl<const W: usize> Simd for Portable<W> {
     }
 
     #[inline(always)]
-    fn greater(self, a: [f32; W], b: [f32; W]) -> u32 {
-        let mut bits = 0;
+    fn relu(self, x: [f32; W]) -> [f32; W] {
+        let mut v = x;
         for i in 0..W {
-            bits |= u32::from(a[i] > b[i]) << i;
-        }
-        bits
-    }
-
-    #[inline(always)]
-    fn select(self, bits: u32, a: [f32; W], b: [f32; W]) -> [f32; W] {
-        let mut v = b;
-        for i in 0..W {
-            if bits >> i & 1 == 1 {
-                v[i] = a[i];
-            }
+            v[i] = if x[i] < 0.0 { 0.0 } else { x[i] };
         }
         v
     }
 
     #[inline(always)]
-    fn first_max(self, best: [f32; W], v: [f32; W]) -> ([f32; W], u32) {
-        let mut bits = 0;
+    fn where_positive(self, y: [f32; W], v: [f32; W]) -> [f32; W] {
+        let mut kept = v;
         for i in 0..W {
-            bits |= u32::from(v[i] > best[i] || v[i].is_nan()) << i;
+            kept[i] = if y[i] > 0.0 { v[i] } else { 0.0 };
         }
-        (self.select(bits, v, best), bits)
+        kept
+    }
+
+    #[inline(always)]
+    fn split(self, bits: u32, v: [f32; W]) -> ([f32; W], [f32; W]) {
+        let (mut zeros, mut ones) = (v, v);
+        for i in 0..W {
+            let one = bits >> i & 1 == 1;
+            zeros[i] = if one { 0.0 } else { v[i] };
+            ones[i] = if one { v[i] } else { 0.0 };
+        }
+        (zeros, ones)
+    }
+
+    #[inline(always)]
+    fn first_max(self, best: [f32; W], v: [f32; W]) -> ([f32; W], u32) {
+        let (mut largest, mut bits) = (best, 0);
+        for i in 0..W {
+            let take = v[i] > best[i] || v[i].is_nan();
+            bits |= u32::from(take) << i;
+            largest[i] = if take { v[i] } else { best[i] };
+        }
+        (largest, bits)
     }
 
     #[inline(always)]
@@ -116,6 +127,11 @@ impl<const W: usize> Simd for Portable<W> {
             half /= 2;
         }
         v[0]
+    }
+
+    #[inline(never)]
+    fn apart<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
     }
 
     #[inline(always)]

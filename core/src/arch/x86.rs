@@ -98,11 +98,39 @@ fn sum4(v: __m128) -> f32 {
     }
 }
 
+/// [`sum4`] of four vectors: the same additions, element i of the result for vector i.
+#[inline(always)]
+fn sum4_of_4(v: [__m128; 4]) -> [f32; 4] {
+    let [a, b, c, d] = v;
+    let mut sums = [0.0; 4];
+    // SAFETY: SSE is part of x86-64, and four floats fit.
+    unsafe {
+        let ab = _mm_add_ps(_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b)); // a0+a2 b0+b2 a1+a3 b1+b3
+        let cd = _mm_add_ps(_mm_unpacklo_ps(c, d), _mm_unpackhi_ps(c, d));
+        let all = _mm_add_ps(_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab));
+        _mm_storeu_ps(sums.as_mut_ptr(), all);
+    }
+    sums
+}
+
+/// The two halves of `v` added.
+#[inline(always)]
+fn half8(v: __m256) -> __m128 {
+    // SAFETY: a token exists, so the machine has AVX.
+    unsafe { _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1)) }
+}
+
+/// The two halves of `v` added.
+#[inline(always)]
+fn half16(v: __m512) -> __m256 {
+    // SAFETY: a token exists, so the machine has AVX-512.
+    unsafe { _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v)) }
+}
+
 /// Elements 0..8 of `v` added by halving.
 #[inline(always)]
 fn sum8(v: __m256) -> f32 {
-    // SAFETY: a token exists, so the machine has AVX.
-    sum4(unsafe { _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1)) })
+    sum4(half8(v))
 }
 
 /// The machine has AVX2 and FMA.
@@ -154,20 +182,22 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn greater(self, a: __m256, b: __m256) -> u32 {
-        unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(a, b)) as u32 }
+    fn relu(self, x: __m256) -> __m256 {
+        unsafe { _mm256_andnot_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(x, _mm256_setzero_ps()), x) }
     }
 
     #[inline(always)]
-    fn select(self, bits: u32, a: __m256, b: __m256) -> __m256 {
+    fn where_positive(self, y: __m256, v: __m256) -> __m256 {
+        unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(y, _mm256_setzero_ps()), v) }
+    }
+
+    #[inline(always)]
+    fn split(self, bits: u32, v: __m256) -> (__m256, __m256) {
         unsafe {
             let element = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
             let chosen = _mm256_and_si256(_mm256_set1_epi32(bits as i32), element);
-            _mm256_blendv_ps(
-                b,
-                a,
-                _mm256_castsi256_ps(_mm256_cmpeq_epi32(chosen, element)),
-            )
+            let mask = _mm256_castsi256_ps(_mm256_cmpeq_epi32(chosen, element));
+            (_mm256_andnot_ps(mask, v), _mm256_and_ps(mask, v))
         }
     }
 
@@ -188,6 +218,22 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn sum(self, v: __m256) -> f32 {
         sum8(v)
+    }
+
+    #[inline(always)]
+    fn sum4(self, v: [__m256; 4]) -> [f32; 4] {
+        sum4_of_4([half8(v[0]), half8(v[1]), half8(v[2]), half8(v[3])])
+    }
+
+    #[inline(always)]
+    fn apart<K: Kernel>(self, kernel: K) -> K::Output {
+        #[inline(never)]
+        #[target_feature(enable = "avx,avx2,fma")]
+        fn apart<K: Kernel>(kernel: K) -> K::Output {
+            kernel.run(Avx2(()))
+        }
+        // SAFETY: a token exists, so the machine has AVX2 and FMA.
+        unsafe { apart(kernel) }
     }
 
     #[inline(always)]
@@ -255,13 +301,29 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn greater(self, a: __m512, b: __m512) -> u32 {
-        unsafe { u32::from(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b)) }
+    fn relu(self, x: __m512) -> __m512 {
+        unsafe {
+            let negative = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(x, _mm512_setzero_ps());
+            _mm512_maskz_mov_ps(!negative, x)
+        }
     }
 
     #[inline(always)]
-    fn select(self, bits: u32, a: __m512, b: __m512) -> __m512 {
-        unsafe { _mm512_mask_blend_ps(bits as u16, b, a) }
+    fn where_positive(self, y: __m512, v: __m512) -> __m512 {
+        unsafe {
+            let positive = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(y, _mm512_setzero_ps());
+            _mm512_maskz_mov_ps(positive, v)
+        }
+    }
+
+    #[inline(always)]
+    fn split(self, bits: u32, v: __m512) -> (__m512, __m512) {
+        unsafe {
+            (
+                _mm512_maskz_mov_ps(!bits as u16, v),
+                _mm512_maskz_mov_ps(bits as u16, v),
+            )
+        }
     }
 
     #[inline(always)]
@@ -275,7 +337,24 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn sum(self, v: __m512) -> f32 {
-        sum8(unsafe { _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v)) })
+        sum8(half16(v))
+    }
+
+    #[inline(always)]
+    fn sum4(self, v: [__m512; 4]) -> [f32; 4] {
+        let eighth = |v| half8(half16(v));
+        sum4_of_4([eighth(v[0]), eighth(v[1]), eighth(v[2]), eighth(v[3])])
+    }
+
+    #[inline(always)]
+    fn apart<K: Kernel>(self, kernel: K) -> K::Output {
+        #[inline(never)]
+        #[target_feature(enable = "avx,avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+        fn apart<K: Kernel>(kernel: K) -> K::Output {
+            kernel.run(Avx512(()))
+        }
+        // SAFETY: a token exists, so the machine has AVX-512.
+        unsafe { apart(kernel) }
     }
 
     #[inline(always)]
@@ -339,13 +418,18 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn greater(self, a: f32, b: f32) -> u32 {
-        u32::from(a > b)
+    fn relu(self, x: f32) -> f32 {
+        if x < 0.0 { 0.0 } else { x }
     }
 
     #[inline(always)]
-    fn select(self, bits: u32, a: f32, b: f32) -> f32 {
-        if bits & 1 == 1 { a } else { b }
+    fn where_positive(self, y: f32, v: f32) -> f32 {
+        if y > 0.0 { v } else { 0.0 }
+    }
+
+    #[inline(always)]
+    fn split(self, bits: u32, v: f32) -> (f32, f32) {
+        if bits & 1 == 1 { (0.0, v) } else { (v, 0.0) }
     }
 
     #[inline(always)]
@@ -360,6 +444,17 @@ impl Simd for Scalar {
     #[inline(always)]
     fn sum(self, v: f32) -> f32 {
         v
+    }
+
+    #[inline(always)]
+    fn apart<K: Kernel>(self, kernel: K) -> K::Output {
+        #[inline(never)]
+        #[target_feature(enable = "avx,avx2,fma")]
+        fn apart<K: Kernel>(kernel: K) -> K::Output {
+            kernel.run(Scalar(()))
+        }
+        // SAFETY: a token exists, so the machine has FMA.
+        unsafe { apart(kernel) }
     }
 
     #[inline(always)]

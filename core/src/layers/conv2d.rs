@@ -7,16 +7,21 @@
 //! input gradient   dx[i][r][c]    = sum over o, u, v of         w[o][i][k-1-u][k-1-v] dy'[o][r + p + u][c + p + v]
 //! ```
 //! with stride `s`, kernel `k`, padding `p` (the zeros are stored around `x`), and `dy'` the output gradient with `s - 1` zeros
-//! between its pixels and a frame of `k - 1` zeros: so the input gradient is a forward pass with stride 1 and turned weights.
+//! between its pixels and a frame of `k - 1` zeros, which are not stored: so the input gradient is a forward pass with stride 1
+//! and turned weights.
 //!
 //! Every term is one fused multiply-add, in the order of the indices as written (the last one runs fastest). Sums of the weight
 //! gradient are kept apart a lane and added by halving at the end; lane 0's begins with the gradient that is there already.
 //!
 //! A register block is `B` output channels x `T` vectors. A row of pixels times lanes is one run of floats, so that vectors
 //! run over it whatever the lanes; with stride 1 a step of the kernel to the right is an offset of `lanes` floats.
+//!
+//! The usual kernels, 3 x 3 and 5 x 5, are compiled with their size `K` known, so that the loops over the taps unroll and
+//! their bounds are checked once a row; `K = 0` stands for any size. Each block is a function of its own: the compiler then
+//! has all registers for one loop.
 
-use super::{MOST_PARTS, sum_lanes};
-use crate::arch::Simd;
+use super::add_parts;
+use crate::arch::{Kernel, Simd};
 
 /// Output channels in the next register block, of `left`: the largest of 8, 4, 2, 1 that fits and that the registers hold.
 pub(crate) fn block<S: Simd>(left: usize) -> usize {
@@ -97,109 +102,203 @@ pub(crate) enum Start<'a> {
     Target,
 }
 
-/// One row of output pixels in some channels: the shape of the work, without the data. All lengths are in floats.
+/// Rows of output pixels in some channels: the shape of the work, without the data. Distances are in floats.
 #[derive(Clone, Copy)]
-pub(crate) struct Row {
+pub(crate) struct Rows {
     pub kernel: usize,
     pub stride: usize,
-    /// Input channels, and the distance between them and between their rows.
+    /// Rows above and columns to the left of the input that are zero and not stored; so is all below and to the right of
+    /// `input_rows` x `input_columns`. Terms with such zeros are left out.
+    pub padding: usize,
+    /// Input channels, their size, and the distance between them, between their rows and between their pixels. The last is
+    /// the number of lanes, but a compiler that knew it would keep the vectors that two taps share in registers, which do
+    /// not suffice.
     pub inputs: usize,
+    pub input_rows: usize,
+    pub input_columns: usize,
     pub input_plane: usize,
     pub input_row: usize,
-    /// Output channels, the distance between them, and the length of the row.
+    pub input_pixel: usize,
+    /// Output channels, the distance between them, and the number of rows and of pixels in a row.
     pub outputs: usize,
     pub output_plane: usize,
-    pub output_len: usize,
+    pub rows: usize,
+    pub columns: usize,
 }
 
-impl Row {
-    /// Reads the input from `x[from..]` on (first channel, first row and column under the kernel) and writes each channel's
-    /// row to `y[to..]`. `packed` holds the weights as [`pack_forward`] or [`pack_backward`] left them.
+impl Rows {
+    /// Reads the input from the beginning of `x` and writes each channel's rows to `y`. `packed` holds the weights as
+    /// [`pack_forward`] or [`pack_backward`] left them.
     #[inline(always)]
     pub(crate) fn run<S: Simd, const L: usize>(
         &self,
         simd: S,
         x: &[f32],
-        from: usize,
         packed: &[f32],
         start: Start<'_>,
         y: &mut [f32],
-        to: usize,
+    ) {
+        match self.kernel {
+            3 if S::WIDTH > 1 => self.sized::<S, L, 3>(simd, x, packed, start, y),
+            5 if S::WIDTH > 1 => self.sized::<S, L, 5>(simd, x, packed, start, y),
+            _ => self.sized::<S, L, 0>(simd, x, packed, start, y),
+        }
+    }
+
+    #[inline(always)]
+    fn sized<S: Simd, const L: usize, const K: usize>(
+        &self,
+        simd: S,
+        x: &[f32],
+        packed: &[f32],
+        start: Start<'_>,
+        y: &mut [f32],
     ) {
         let terms = self.inputs * self.kernel * self.kernel;
         let mut done = 0;
         while done < self.outputs {
             let size = block::<S>(self.outputs - done);
-            let weights = &packed[done * terms..][..size * terms];
+            let w = &packed[done * terms..][..size * terms];
             let start = match start {
                 Start::Bias(bias) => Start::Bias(&bias[done..][..size]),
                 other => other,
             };
-            let to = to + done * self.output_plane;
+            let y = &mut y[done * self.output_plane..];
+            let task = RowsBlock::<L, K> {
+                shape: self,
+                x,
+                w,
+                start,
+                y,
+            };
             match size {
-                8 => self.block::<S, L, 8>(simd, x, from, weights.as_chunks().0, start, y, to),
-                4 => self.block::<S, L, 4>(simd, x, from, weights.as_chunks().0, start, y, to),
-                2 => self.block::<S, L, 2>(simd, x, from, weights.as_chunks().0, start, y, to),
-                _ => self.block::<S, L, 1>(simd, x, from, weights.as_chunks().0, start, y, to),
+                8 => simd.apart(Channels::<_, 8>(task)),
+                4 => simd.apart(Channels::<_, 4>(task)),
+                2 => simd.apart(Channels::<_, 2>(task)),
+                _ => simd.apart(Channels::<_, 1>(task)),
             }
             done += size;
         }
     }
 
+    /// The taps of output row or column `at` that lie on an input of `length` rows or columns.
     #[inline(always)]
-    fn block<S: Simd, const L: usize, const B: usize>(
-        &self,
-        simd: S,
-        x: &[f32],
-        from: usize,
-        w: &[[f32; B]],
-        start: Start<'_>,
-        y: &mut [f32],
-        to: usize,
-    ) {
-        let mut at = 0;
-        if self.stride == 1 {
-            while at + 3 * S::WIDTH <= self.output_len {
-                self.tile::<S, L, B, 3>(simd, x, from + at, w, start, y, to + at);
+    fn taps(&self, at: usize, length: usize) -> (usize, usize) {
+        let from = at * self.stride;
+        let first = self.padding.saturating_sub(from);
+        let last = (length + self.padding)
+            .saturating_sub(from)
+            .min(self.kernel);
+        (first, last.max(first))
+    }
+}
+
+/// A task on `B` output channels.
+struct Channels<T, const B: usize>(T);
+
+/// The rows of one block of output channels.
+struct RowsBlock<'a, const L: usize, const K: usize> {
+    shape: &'a Rows,
+    x: &'a [f32],
+    w: &'a [f32],
+    start: Start<'a>,
+    y: &'a mut [f32],
+}
+
+/// Where a register block lies: first input float under the first tap, which taps, first output float.
+#[derive(Clone, Copy)]
+struct Place {
+    from: usize,
+    u: (usize, usize),
+    v: (usize, usize),
+    to: usize,
+}
+
+impl<const L: usize, const K: usize, const B: usize> Kernel for Channels<RowsBlock<'_, L, K>, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) {
+        let shape = self.0.shape;
+        // The columns that all taps serve, side by side if the stride is 1.
+        let (mut first, mut last) = (0, 0);
+        if shape.stride == 1 {
+            first = shape.padding.min(shape.columns);
+            last = (shape.input_columns + shape.padding + 1).saturating_sub(shape.kernel);
+            last = last.clamp(first, shape.columns);
+        }
+        for r in 0..shape.rows {
+            let u = shape.taps(r, shape.input_rows);
+            // From here on `from` is where the kernel's first row would begin, were all taps stored.
+            let row = r * shape.stride;
+            let to = r * shape.columns * L;
+            for c in (0..first).chain(last..shape.columns) {
+                let v = shape.taps(c, shape.input_columns);
+                let column = c * shape.stride;
+                let mut lane = 0;
+                let mut place = Place {
+                    from: 0,
+                    u,
+                    v,
+                    to: 0,
+                };
+                while lane < L {
+                    place.from = (row + u.0 - shape.padding) * shape.input_row
+                        + (column + v.0 - shape.padding) * shape.input_pixel
+                        + lane;
+                    place.to = to + c * L + lane;
+                    if lane + 2 * S::WIDTH <= L {
+                        self.tile::<S, 2, false>(simd, place);
+                        lane += 2 * S::WIDTH;
+                    } else {
+                        self.tile::<S, 1, false>(simd, place);
+                        lane += S::WIDTH;
+                    }
+                }
+            }
+            let (mut at, end) = (first * L, last * L);
+            let v = (0, shape.kernel);
+            let from = (row + u.0 - shape.padding) * shape.input_row;
+            let place = |at: usize| Place {
+                from: from + at - shape.padding * shape.input_pixel,
+                u,
+                v,
+                to: to + at,
+            };
+            while S::BLOCK > 4 && at + 3 * S::WIDTH <= end {
+                self.tile::<S, 3, true>(simd, place(at));
                 at += 3 * S::WIDTH;
             }
-            if at + 2 * S::WIDTH <= self.output_len {
-                self.tile::<S, L, B, 2>(simd, x, from + at, w, start, y, to + at);
+            while at + 2 * S::WIDTH <= end {
+                self.tile::<S, 2, true>(simd, place(at));
                 at += 2 * S::WIDTH;
             }
-        }
-        while at + S::WIDTH <= self.output_len {
-            // With another stride a vector stays inside a pixel: its width divides the lanes.
-            let (pixel, lane) = (at / L, at % L);
-            self.tile::<S, L, B, 1>(
-                simd,
-                x,
-                from + pixel * self.stride * L + lane,
-                w,
-                start,
-                y,
-                to + at,
-            );
-            at += S::WIDTH;
+            if at < end {
+                self.tile::<S, 1, true>(simd, place(at));
+            }
         }
     }
+}
 
-    /// One register block: `B` channels x `T` adjacent vectors.
+impl<const L: usize, const K: usize, const B: usize> Channels<RowsBlock<'_, L, K>, B> {
+    /// One register block: `B` channels x `T` adjacent vectors; `ALL` says that all columns of the kernel count.
     #[inline(always)]
-    fn tile<S: Simd, const L: usize, const B: usize, const T: usize>(
-        &self,
-        simd: S,
-        x: &[f32],
-        from: usize,
-        w: &[[f32; B]],
-        start: Start<'_>,
-        y: &mut [f32],
-        to: usize,
-    ) {
+    fn tile<S: Simd, const T: usize, const ALL: bool>(&mut self, simd: S, place: Place) {
+        let RowsBlock {
+            shape,
+            x,
+            w,
+            start,
+            y,
+        } = &mut self.0;
+        let w = w.as_chunks::<B>().0;
+        let kernel = if K == 0 { shape.kernel } else { K };
+        let (first, last) = if ALL { (0, kernel) } else { place.v };
         let mut sums = [[simd.splat(0.0); T]; B];
         match start {
             Start::Zero => {}
             Start::Bias(bias) => {
+                let bias = &bias[..B];
                 for b in 0..B {
                     sums[b] = [simd.splat(bias[b]); T];
                 }
@@ -207,23 +306,25 @@ impl Row {
             Start::Target => {
                 for b in 0..B {
                     for t in 0..T {
-                        sums[b][t] = simd.load(y, to + b * self.output_plane + t * S::WIDTH);
+                        sums[b][t] = simd.load(y, place.to + b * shape.output_plane + t * S::WIDTH);
                     }
                 }
             }
         }
-        let mut rows = w.chunks_exact(self.kernel);
-        for i in 0..self.inputs {
-            for (u, w) in rows.by_ref().take(self.kernel).enumerate() {
-                let row = from + i * self.input_plane + u * self.input_row;
-                let x = &x[row..][..(self.kernel - 1) * L + T * S::WIDTH];
-                for (x, w) in x.windows(T * S::WIDTH).step_by(L).zip(w) {
+        for i in 0..shape.inputs {
+            let mut from = place.from + i * shape.input_plane;
+            for u in place.u.0..place.u.1 {
+                let w = &w[(i * kernel + u) * kernel..][first..last];
+                let x = &x[from..];
+                from += shape.input_row;
+                for v in 0..last - first {
+                    let x = &x[v * shape.input_pixel..][..T * S::WIDTH];
                     let mut vectors = [simd.splat(0.0); T];
                     for t in 0..T {
                         vectors[t] = simd.load(x, t * S::WIDTH);
                     }
                     for b in 0..B {
-                        let w = simd.splat(w[b]);
+                        let w = simd.splat(w[v][b]);
                         for t in 0..T {
                             sums[b][t] = simd.fma(vectors[t], w, sums[b][t]);
                         }
@@ -233,7 +334,11 @@ impl Row {
         }
         for b in 0..B {
             for t in 0..T {
-                simd.store(y, to + b * self.output_plane + t * S::WIDTH, sums[b][t]);
+                simd.store(
+                    y,
+                    place.to + b * shape.output_plane + t * S::WIDTH,
+                    sums[b][t],
+                );
             }
         }
     }
@@ -253,8 +358,6 @@ pub(crate) struct WeightGradient {
     pub gradient_plane: usize,
     pub gradient_row: usize,
     pub gradient_pixel: usize,
-    /// First pixel of `dy` that holds a gradient.
-    pub gradient_from: usize,
     /// Output rows and columns.
     pub rows: usize,
     pub columns: usize,
@@ -271,107 +374,163 @@ impl WeightGradient {
         dw: &mut [f32],
         db: &mut [f32],
     ) {
-        let (x, dy) = (
-            x.as_chunks::<L>().0,
-            &dy.as_chunks::<L>().0[self.gradient_from..],
-        );
-        let terms = self.inputs * self.kernel * self.kernel;
-        for (o, db) in db.iter_mut().enumerate().take(self.outputs) {
-            *db = self.bias(simd, &dy[o * self.gradient_plane..], *db);
+        let unit = self.stride == 1 && self.gradient_pixel == 1;
+        match self.kernel {
+            3 if unit && S::WIDTH > 1 => self.sized::<S, L, 3>(simd, x, dy, dw, db),
+            5 if unit && S::WIDTH > 1 => self.sized::<S, L, 5>(simd, x, dy, dw, db),
+            _ => self.sized::<S, L, 0>(simd, x, dy, dw, db),
         }
+    }
+
+    #[inline(always)]
+    fn sized<S: Simd, const L: usize, const K: usize>(
+        &self,
+        simd: S,
+        x: &[f32],
+        dy: &[f32],
+        dw: &mut [f32],
+        db: &mut [f32],
+    ) {
+        let (x, dy) = (x.as_chunks::<L>().0, dy.as_chunks::<L>().0);
+        let terms = self.inputs * self.kernel * self.kernel;
         let mut done = 0;
         while done < self.outputs {
             let size = block::<S>(self.outputs - done);
-            let dw = &mut dw[done * terms..][..size * terms];
-            let dy = &dy[done * self.gradient_plane..];
+            let task = WeightBlock::<L, K> {
+                shape: self,
+                x,
+                dy: &dy[done * self.gradient_plane..],
+                dw: &mut dw[done * terms..][..size * terms],
+                db: &mut db[done..][..size],
+            };
             match size {
-                8 => self.block::<S, L, 8>(simd, x, dy, dw),
-                4 => self.block::<S, L, 4>(simd, x, dy, dw),
-                2 => self.block::<S, L, 2>(simd, x, dy, dw),
-                _ => self.block::<S, L, 1>(simd, x, dy, dw),
+                8 => simd.apart(Channels::<_, 8>(task)),
+                4 => simd.apart(Channels::<_, 4>(task)),
+                2 => simd.apart(Channels::<_, 2>(task)),
+                _ => simd.apart(Channels::<_, 1>(task)),
             }
             done += size;
         }
     }
+}
+
+/// The weight gradient of one block of output channels. With a known kernel size both strides are 1.
+struct WeightBlock<'a, const L: usize, const K: usize> {
+    shape: &'a WeightGradient,
+    x: &'a [[f32; L]],
+    dy: &'a [[f32; L]],
+    dw: &'a mut [f32],
+    db: &'a mut [f32],
+}
+
+impl<const L: usize, const K: usize, const B: usize> Kernel for Channels<WeightBlock<'_, L, K>, B> {
+    type Output = ();
 
     #[inline(always)]
-    fn bias<S: Simd, const L: usize>(&self, simd: S, dy: &[[f32; L]], start: f32) -> f32 {
-        let parts = L / S::WIDTH;
-        let mut sums = [simd.splat(0.0); MOST_PARTS];
-        sums[0] = simd.first(start);
-        for r in 0..self.rows {
-            let row = &dy[r * self.gradient_row..][..(self.columns - 1) * self.gradient_pixel + 1];
-            for dy in row.iter().step_by(self.gradient_pixel) {
-                for part in 0..parts {
-                    sums[part] = simd.add(sums[part], simd.load(dy, part * S::WIDTH));
-                }
-            }
-        }
-        sum_lanes(simd, &mut sums, parts)
-    }
-
-    #[inline(always)]
-    fn block<S: Simd, const L: usize, const B: usize>(
-        &self,
-        simd: S,
-        x: &[[f32; L]],
-        dy: &[[f32; L]],
-        dw: &mut [f32],
-    ) {
-        for i in 0..self.inputs {
-            for u in 0..self.kernel {
+    fn run<S: Simd>(mut self, simd: S) {
+        let kernel = if K == 0 { self.0.shape.kernel } else { K };
+        let mut lanes = [[[0.0; L]; 3]; B];
+        self.bias(simd, &mut lanes);
+        for i in 0..self.0.shape.inputs {
+            for u in 0..kernel {
                 let mut v = 0;
-                while v < self.kernel {
-                    let x = &x[i * self.input_plane + u * self.input_row + v..];
-                    let dw = &mut dw[(i * self.kernel + u) * self.kernel + v..];
-                    match self.kernel - v {
-                        1 => self.tile::<S, L, B, 1>(simd, x, dy, dw),
-                        2 => self.tile::<S, L, B, 2>(simd, x, dy, dw),
-                        _ => self.tile::<S, L, B, 3>(simd, x, dy, dw),
+                while v < kernel {
+                    match kernel - v {
+                        1 => self.tile::<S, 1>(simd, i, u, v, &mut lanes),
+                        2 => self.tile::<S, 2>(simd, i, u, v, &mut lanes),
+                        _ => self.tile::<S, 3>(simd, i, u, v, &mut lanes),
                     }
                     v += 3;
                 }
             }
         }
     }
+}
 
-    /// One register block: `B` output channels x `T` columns of the kernel, one input channel, one row of the kernel.
+impl<const L: usize, const K: usize, const B: usize> Channels<WeightBlock<'_, L, K>, B> {
+    /// The output gradients of row `r` in each of the block's channels.
     #[inline(always)]
-    fn tile<S: Simd, const L: usize, const B: usize, const T: usize>(
-        &self,
+    fn gradient_rows(&self, r: usize) -> [&[[f32; L]]; B] {
+        let (shape, dy) = (self.0.shape, self.0.dy);
+        let pixel = if K == 0 { shape.gradient_pixel } else { 1 };
+        let mut rows = [dy; B];
+        for b in 0..B {
+            rows[b] = &dy[b * shape.gradient_plane + r * shape.gradient_row..]
+                [..(shape.columns - 1) * pixel + 1];
+        }
+        rows
+    }
+
+    /// Adds to the bias gradients. `lanes` is room for sums.
+    #[inline(always)]
+    fn bias<S: Simd>(&mut self, simd: S, lanes: &mut [[[f32; L]; 3]; B]) {
+        let shape = self.0.shape;
+        let pixel = if K == 0 { shape.gradient_pixel } else { 1 };
+        for part in 0..L / S::WIDTH {
+            let mut sums = [simd.splat(0.0); B];
+            if part == 0 {
+                for b in 0..B {
+                    sums[b] = simd.first(self.0.db[b]);
+                }
+            }
+            for r in 0..shape.rows {
+                let rows = self.gradient_rows(r);
+                for c in 0..shape.columns {
+                    for b in 0..B {
+                        let dy = simd.load(&rows[b][c * pixel], part * S::WIDTH);
+                        sums[b] = simd.add(sums[b], dy);
+                    }
+                }
+            }
+            for b in 0..B {
+                simd.store(&mut lanes[b][0], part * S::WIDTH, sums[b]);
+            }
+        }
+        for b in 0..B {
+            self.0.db[b] = simd.sum(add_parts(simd, &lanes[b][0]));
+        }
+    }
+
+    /// One register block: `B` output channels x `T` columns of the kernel from column `v` on, one input channel `i`, one row
+    /// `u` of the kernel. `lanes` is room for sums.
+    #[inline(always)]
+    fn tile<S: Simd, const T: usize>(
+        &mut self,
         simd: S,
-        x: &[[f32; L]],
-        dy: &[[f32; L]],
-        dw: &mut [f32],
+        i: usize,
+        u: usize,
+        v: usize,
+        lanes: &mut [[[f32; L]; 3]; B],
     ) {
-        let terms = self.inputs * self.kernel * self.kernel;
-        let parts = L / S::WIDTH;
-        let mut all = [[[simd.splat(0.0); MOST_PARTS]; T]; B];
-        for part in 0..parts {
+        let shape = self.0.shape;
+        let (kernel, stride, pixel) = if K == 0 {
+            (shape.kernel, shape.stride, shape.gradient_pixel)
+        } else {
+            (K, 1, 1)
+        };
+        let terms = shape.inputs * kernel * kernel;
+        let x = &self.0.x[i * shape.input_plane + u * shape.input_row + v..];
+        let first = (i * kernel + u) * kernel + v;
+        for part in 0..L / S::WIDTH {
             let lane = part * S::WIDTH;
             let mut sums = [[simd.splat(0.0); T]; B];
             if part == 0 {
                 for b in 0..B {
                     for t in 0..T {
-                        sums[b][t] = simd.first(dw[b * terms + t]);
+                        sums[b][t] = simd.first(self.0.dw[b * terms + first + t]);
                     }
                 }
             }
-            for r in 0..self.rows {
-                let x =
-                    &x[r * self.stride * self.input_row..][..(self.columns - 1) * self.stride + T];
-                let mut rows = [dy; B];
-                for b in 0..B {
-                    rows[b] = &dy[b * self.gradient_plane + r * self.gradient_row..]
-                        [..(self.columns - 1) * self.gradient_pixel + 1];
-                }
-                for (c, x) in x.windows(T).step_by(self.stride).enumerate() {
+            for r in 0..shape.rows {
+                let x = &x[r * stride * shape.input_row..][..(shape.columns - 1) * stride + T];
+                let rows = self.gradient_rows(r);
+                for c in 0..shape.columns {
                     let mut vectors = [simd.splat(0.0); T];
                     for t in 0..T {
-                        vectors[t] = simd.load(&x[t], lane);
+                        vectors[t] = simd.load(&x[c * stride + t], lane);
                     }
                     for b in 0..B {
-                        let dy = simd.load(&rows[b][c * self.gradient_pixel], lane);
+                        let dy = simd.load(&rows[b][c * pixel], lane);
                         for t in 0..T {
                             sums[b][t] = simd.fma(dy, vectors[t], sums[b][t]);
                         }
@@ -380,14 +539,20 @@ impl WeightGradient {
             }
             for b in 0..B {
                 for t in 0..T {
-                    all[b][t][part] = sums[b][t];
+                    simd.store(&mut lanes[b][t], lane, sums[b][t]);
                 }
             }
         }
+        let mut sums = [[simd.splat(0.0); T]; B];
         for b in 0..B {
             for t in 0..T {
-                dw[b * terms + t] = sum_lanes(simd, &mut all[b][t], parts);
+                sums[b][t] = add_parts(simd, &lanes[b][t]);
             }
+        }
+        let mut dw = [[0.0; T]; B];
+        simd.sums(sums.as_flattened(), dw.as_flattened_mut());
+        for b in 0..B {
+            self.0.dw[b * terms + first..][..T].copy_from_slice(&dw[b]);
         }
     }
 }

@@ -12,19 +12,24 @@ pub(crate) mod stage;
 
 use crate::arch::Simd;
 
-/// Most vectors that the lanes of one pixel fill: 16 lanes in vectors of 4.
-const MOST_PARTS: usize = 16;
-
-/// The sum over all lanes of one pixel, whose `parts` vectors are `v[..parts]`: lane i is added to lane i + h for
-/// h = lanes/2, lanes/4, ... 1.
+/// The first steps of a sum over the lanes of one pixel: lane i is added to lane i + h for h = L/2, L/4, ... down to one
+/// vector, which [`Simd::sum`] goes on with in the same way.
 #[inline(always)]
-fn sum_lanes<S: Simd>(simd: S, v: &mut [S::V; MOST_PARTS], parts: usize) -> f32 {
-    let mut half = parts / 2;
-    while half > 0 {
-        for i in 0..half {
-            v[i] = simd.add(v[i], v[i + half]);
+fn add_parts<S: Simd, const L: usize>(simd: S, lanes: &[f32; L]) -> S::V {
+    match L / S::WIDTH {
+        1 => simd.load(lanes, 0),
+        2 => simd.add(simd.load(lanes, 0), simd.load(lanes, S::WIDTH)),
+        _ => {
+            let mut lanes = *lanes;
+            let mut half = L / 2;
+            while half >= S::WIDTH {
+                for at in (0..half).step_by(S::WIDTH) {
+                    let v = simd.add(simd.load(&lanes, at), simd.load(&lanes, at + half));
+                    simd.store(&mut lanes, at, v);
+                }
+                half /= 2;
+            }
+            simd.load(&lanes, 0)
         }
-        half /= 2;
     }
-    simd.sum(v[0])
 }

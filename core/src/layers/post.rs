@@ -32,18 +32,11 @@ fn write_bits<const L: usize>(plane: &mut [f32], pixel: usize, bits: u32) {
     *word = f32::from_bits(word.to_bits() | bits << (pixel * L % 32));
 }
 
-/// `0` where `x < 0`, else `x`.
-#[inline(always)]
-fn relu<S: Simd>(simd: S, x: S::V) -> S::V {
-    let zero = simd.splat(0.0);
-    simd.select(simd.greater(zero, x), zero, x)
-}
-
 /// `0` where `x < 0`, in place.
 #[inline(always)]
 pub(crate) fn relu_in_place<S: Simd>(simd: S, x: &mut [f32]) {
     for x in x.chunks_exact_mut(S::WIDTH) {
-        let y = relu(simd, simd.load(x, 0));
+        let y = simd.relu(simd.load(x, 0));
         simd.store(x, 0, y);
     }
 }
@@ -51,10 +44,8 @@ pub(crate) fn relu_in_place<S: Simd>(simd: S, x: &mut [f32]) {
 /// The gradient of the activation's input, in place of that of its output `y`: 0 where `y` is not positive.
 #[inline(always)]
 pub(crate) fn relu_gradient<S: Simd>(simd: S, y: &[f32], dy: &mut [f32]) {
-    let zero = simd.splat(0.0);
     for (dy, y) in dy.chunks_exact_mut(S::WIDTH).zip(y.chunks_exact(S::WIDTH)) {
-        let on = simd.greater(simd.load(y, 0), zero);
-        let g = simd.select(on, simd.load(dy, 0), zero);
+        let g = simd.where_positive(simd.load(y, 0), simd.load(dy, 0));
         simd.store(dy, 0, g);
     }
 }
@@ -72,9 +63,33 @@ pub(crate) fn forward_row<S: Simd, const L: usize>(
     output: &mut [f32],
     codes: &mut [f32],
 ) {
+    match stage.pool {
+        None => forward_sized::<S, L, 1>(simd, stage, rows, first, count, r, output, codes),
+        Some(Pool { size: 2, .. }) => {
+            forward_sized::<S, L, 2>(simd, stage, rows, first, count, r, output, codes);
+        }
+        _ => forward_sized::<S, L, 0>(simd, stage, rows, first, count, r, output, codes),
+    }
+}
+
+/// [`forward_row`] for windows of `SIZE` rows and columns; 0 stands for any.
+#[inline(always)]
+fn forward_sized<S: Simd, const L: usize, const SIZE: usize>(
+    simd: S,
+    stage: &Stage,
+    rows: Rows<'_>,
+    first: usize,
+    count: usize,
+    r: usize,
+    output: &mut [f32],
+    codes: &mut [f32],
+) {
     let map = stage.output;
-    let pool = stage.pool.unwrap_or(Pool { size: 1, stride: 1 });
-    let code_plane = stage.code_plane(L);
+    let mut pool = stage.pool.unwrap_or(Pool { size: 1, stride: 1 });
+    if SIZE > 0 {
+        pool.size = SIZE;
+    }
+    let (size, planes, code_plane) = (pool.size, pool.code_bits(), stage.code_plane(L));
     let data = rows.data.as_chunks::<L>().0;
     let output = output.as_chunks_mut::<L>().0;
     for channel in 0..count {
@@ -83,36 +98,30 @@ pub(crate) fn forward_row<S: Simd, const L: usize>(
         let code = ((first + channel) * map.alive_rows + r) * map.alive_columns;
         for (c, output) in output.iter_mut().enumerate() {
             let mut winners = [0; MOST_PLANES];
-            let window = &data[c * pool.stride..];
+            let window = &data[c * pool.stride..][..(size - 1) * rows.row + size];
             for part in 0..L / S::WIDTH {
                 let lane = part * S::WIDTH;
                 let mut best = simd.load(&window[0], lane);
-                let mut k = 0;
-                for row in 0..pool.size {
-                    for v in &window[row * rows.row..][..pool.size] {
-                        if k > 0 {
-                            let bits;
-                            (best, bits) = simd.first_max(best, simd.load(v, lane));
-                            for (p, plane) in winners.iter_mut().enumerate().take(pool.code_bits())
-                            {
-                                // The winner is k now where the bits are set.
-                                *plane = if k >> p & 1 == 1 {
-                                    *plane | bits << lane
-                                } else {
-                                    *plane & !(bits << lane)
-                                };
-                            }
-                        }
-                        k += 1;
+                for k in 1..size * size {
+                    let v = simd.load(&window[k / size * rows.row + k % size], lane);
+                    let bits;
+                    (best, bits) = simd.first_max(best, v);
+                    // The winner is k now where the bits are set.
+                    for (p, plane) in winners.iter_mut().enumerate().take(planes) {
+                        *plane = if k >> p & 1 == 1 {
+                            *plane | bits << lane
+                        } else {
+                            *plane & !(bits << lane)
+                        };
                     }
                 }
                 if stage.relu {
-                    best = relu(simd, best);
+                    best = simd.relu(best);
                 }
                 simd.store(output, lane, best);
             }
-            for (plane, bits) in codes.chunks_exact_mut(code_plane).zip(winners) {
-                write_bits::<L>(plane, code + c, bits);
+            for p in 0..planes {
+                write_bits::<L>(&mut codes[p * code_plane..], code + c, winners[p]);
             }
         }
     }
@@ -132,80 +141,97 @@ pub(crate) fn backward<S: Simd, const L: usize>(
     dy: &[f32],
     target: &mut [f32],
 ) {
+    match stage.pool {
+        None if spread.dilation == 1 => {
+            backward_sized::<S, L, 1>(simd, stage, spread, first, count, output, codes, dy, target);
+        }
+        Some(Pool { size: 2, stride: 2 }) if spread.dilation == 1 => {
+            backward_sized::<S, L, 2>(simd, stage, spread, first, count, output, codes, dy, target);
+        }
+        _ => {
+            backward_sized::<S, L, 0>(simd, stage, spread, first, count, output, codes, dy, target);
+        }
+    }
+}
+
+/// [`backward`] for windows of `SIZE` rows and columns side by side, without zeros between pixels; 0 stands for any.
+#[inline(always)]
+fn backward_sized<S: Simd, const L: usize, const SIZE: usize>(
+    simd: S,
+    stage: &Stage,
+    spread: Spread,
+    first: usize,
+    count: usize,
+    output: &[f32],
+    codes: &[f32],
+    dy: &[f32],
+    target: &mut [f32],
+) {
     let map: Map = stage.output;
-    let zero = simd.splat(0.0);
-    let pool = stage.pool.unwrap_or(Pool { size: 1, stride: 1 });
-    let planes = pool.code_bits();
-    let code_plane = stage.code_plane(L);
+    let mut pool = stage.pool.unwrap_or(Pool { size: 1, stride: 1 });
+    if SIZE > 0 {
+        pool = Pool {
+            size: SIZE,
+            stride: SIZE,
+        };
+    }
+    let dilation = if SIZE > 0 { 1 } else { spread.dilation };
+    let (size, step) = (pool.size, pool.stride * dilation);
+    let (planes, code_plane) = (pool.code_bits(), stage.code_plane(L));
     let (output, dy) = (output.as_chunks::<L>().0, dy.as_chunks::<L>().0);
     let target = target.as_chunks_mut::<L>().0;
-    // Windows side by side write every pixel but the frame once.
-    let side_by_side = pool.stride == pool.size && spread.dilation == 1;
     for channel in 0..count {
         let target = &mut target[channel * spread.plane()..][..spread.plane()];
-        if side_by_side {
-            clear_frame(spread, stage.rows, stage.columns, target);
-        } else {
+        // Windows side by side write every pixel.
+        if SIZE == 0 {
             target.fill([0.0; L]);
         }
         for r in 0..map.alive_rows {
             let output = &output[map.at(first + channel, r, 0)..][..map.alive_columns];
             let alive = ((first + channel) * map.alive_rows + r) * map.alive_columns;
             let dy = &dy[alive..][..map.alive_columns];
+            let target = &mut target[r * step * spread.columns..];
             for (c, (dy, output)) in dy.iter().zip(output).enumerate() {
                 let mut winners = [0; MOST_PLANES];
                 for p in 0..planes {
                     winners[p] = read_bits::<L>(&codes[p * code_plane..], alive + c);
                 }
-                let window = (spread.margin + r * pool.stride * spread.dilation) * spread.columns
-                    + spread.margin
-                    + c * pool.stride * spread.dilation;
-                let mut k = 0;
-                for row in 0..pool.size {
-                    for column in 0..pool.size {
-                        let mut won = u32::MAX;
-                        for (p, plane) in winners.iter().enumerate().take(planes) {
-                            won &= if k >> p & 1 == 1 { *plane } else { !*plane };
-                        }
-                        let target =
-                            &mut target[window + (row * spread.columns + column) * spread.dilation];
-                        for part in 0..L / S::WIDTH {
-                            let lane = part * S::WIDTH;
-                            let mut won = won >> lane;
-                            if stage.relu {
-                                won &= simd.greater(simd.load(output, lane), zero);
+                let window =
+                    &mut target[c * step..][..(size - 1) * dilation * (spread.columns + 1) + 1];
+                for part in 0..L / S::WIDTH {
+                    let lane = part * S::WIDTH;
+                    let mut g = simd.load(dy, lane);
+                    if stage.relu {
+                        g = simd.where_positive(simd.load(output, lane), g);
+                    }
+                    match SIZE {
+                        1 => simd.store(&mut window[0], lane, g),
+                        2 => {
+                            let (above, below) = simd.split(winners[1] >> lane, g);
+                            let columns = winners[0] >> lane;
+                            for (row, g) in [above, below].into_iter().enumerate() {
+                                let (left, right) = simd.split(columns, g);
+                                simd.store(&mut window[row * spread.columns], lane, left);
+                                simd.store(&mut window[row * spread.columns + 1], lane, right);
                             }
-                            let mut g = simd.select(won, simd.load(dy, lane), zero);
-                            if pool.stride < pool.size {
+                        }
+                        _ => {
+                            for k in 0..size * size {
+                                let mut won = u32::MAX;
+                                for (p, plane) in winners.iter().enumerate().take(planes) {
+                                    won &= if k >> p & 1 == 1 { *plane } else { !*plane };
+                                }
+                                let (row, column) = (k / size, k % size);
+                                let pixel = (row * spread.columns + column) * dilation;
                                 // A pixel gets the gradients of all windows that it won, row-major.
-                                g = simd.add(simd.load(target, lane), g);
+                                let (_, g) = simd.split(won >> lane, g);
+                                let sum = simd.add(simd.load(&window[pixel], lane), g);
+                                simd.store(&mut window[pixel], lane, sum);
                             }
-                            simd.store(target, lane, g);
                         }
-                        k += 1;
                     }
                 }
             }
         }
-    }
-}
-
-/// Sets the frame around `rows` x `columns` pixels to zero.
-fn clear_frame<const L: usize>(
-    spread: Spread,
-    rows: usize,
-    columns: usize,
-    target: &mut [[f32; L]],
-) {
-    if spread.margin == 0 && spread.rows == rows && spread.columns == columns {
-        return;
-    }
-    let (inside, below) = target.split_at_mut((spread.margin + rows) * spread.columns);
-    below.fill([0.0; L]);
-    let (above, inside) = inside.split_at_mut(spread.margin * spread.columns);
-    above.fill([0.0; L]);
-    for row in inside.chunks_exact_mut(spread.columns) {
-        row[..spread.margin].fill([0.0; L]);
-        row[spread.margin + columns..].fill([0.0; L]);
     }
 }

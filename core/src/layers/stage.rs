@@ -58,7 +58,6 @@ impl<const L: usize> Kernel for Forward<'_, L> {
                 let outputs = map.channels;
                 let pool_rows = stage.pool.map_or(1, |pool| pool.size);
                 let pool_step = stage.pool.map_or(1, |pool| pool.stride);
-                let row = stage.columns * L;
                 let (packed, rows) =
                     scratch.split_at_mut(GROUP * stage.input.channels * kernel * kernel);
                 let mut first = 0;
@@ -72,22 +71,26 @@ impl<const L: usize> Kernel for Forward<'_, L> {
                         count,
                         packed,
                     );
-                    let task = conv2d::Row {
+                    let task = conv2d::Rows {
                         kernel,
                         stride,
+                        // The zeros are stored.
+                        padding: 0,
                         inputs: stage.input.channels,
+                        input_rows: stage.input.rows,
+                        input_columns: stage.input.columns,
                         input_plane: stage.input.plane() * L,
                         input_row: stage.input.columns * L,
+                        input_pixel: L,
                         outputs: count,
-                        output_plane: pool_rows * row,
-                        output_len: row,
+                        output_plane: pool_rows * stage.columns * L,
+                        rows: pool_rows,
+                        columns: stage.columns,
                     };
                     let start = conv2d::Start::Bias(&bias[first..][..count]);
                     for r in 0..map.alive_rows {
-                        for k in 0..pool_rows {
-                            let from = (r * pool_step + k) * stride * task.input_row;
-                            task.run::<S, L>(simd, x, from, packed, start, rows, k * row);
-                        }
+                        let x = &x[r * pool_step * stride * task.input_row..];
+                        task.run::<S, L>(simd, x, packed, start, rows);
                         let source = post::Rows {
                             data: rows,
                             plane: pool_rows * stage.columns,
@@ -176,7 +179,7 @@ impl<const L: usize> Kernel for Backward<'_, L> {
         let map = stage.output;
         match stage.op {
             Op::Conv2d { kernel, stride } => {
-                let spread = Spread::new(stage, input_gradient);
+                let spread = Spread::new(stage);
                 let (inputs, outputs) = (stage.input.channels, map.channels);
                 let (packed, dz) = scratch.split_at_mut(GROUP * inputs * kernel * kernel);
                 let mut first = 0;
@@ -193,7 +196,6 @@ impl<const L: usize> Kernel for Backward<'_, L> {
                         gradient_plane: spread.plane(),
                         gradient_row: spread.dilation * spread.columns,
                         gradient_pixel: spread.dilation,
-                        gradient_from: spread.margin * (spread.columns + 1),
                         rows: stage.rows,
                         columns: stage.columns,
                     };
@@ -203,27 +205,27 @@ impl<const L: usize> Kernel for Backward<'_, L> {
                     }
                     if input_gradient {
                         conv2d::pack_backward::<S>(w, inputs, kernel, first, count, packed);
-                        let row = stage.input.alive_columns * L;
-                        let task = conv2d::Row {
+                        let task = conv2d::Rows {
                             kernel,
                             stride: 1,
+                            padding: kernel - 1 - stage.input.margin,
                             inputs: count,
+                            input_rows: spread.rows,
+                            input_columns: spread.columns,
                             input_plane: spread.plane() * L,
                             input_row: spread.columns * L,
+                            input_pixel: L,
                             outputs: inputs,
-                            output_plane: stage.input.alive_rows * row,
-                            output_len: row,
+                            output_plane: stage.input.alive_rows * stage.input.alive_columns * L,
+                            rows: stage.input.alive_rows,
+                            columns: stage.input.alive_columns,
                         };
                         let start = if first == 0 {
                             conv2d::Start::Zero
                         } else {
                             conv2d::Start::Target
                         };
-                        let padding = stage.input.margin;
-                        for r in 0..stage.input.alive_rows {
-                            let from = ((r + padding) * spread.columns + padding) * L;
-                            task.run::<S, L>(simd, dz, from, packed, start, dx, r * row);
-                        }
+                        task.run::<S, L>(simd, dz, packed, start, dx);
                     }
                     first += count;
                 }
@@ -244,7 +246,7 @@ impl<const L: usize> Kernel for Backward<'_, L> {
             }
             _ if !input_gradient => {}
             Op::Identity => {
-                let spread = Spread::new(stage, false);
+                let spread = Spread::new(stage);
                 post::backward::<S, L>(simd, stage, spread, 0, map.channels, y, codes, dy, dx);
             }
             Op::Dropout { probability } => {
