@@ -265,11 +265,11 @@ impl<const L: usize, const K: usize, const B: usize> Kernel for Channels<RowsBlo
                 v,
                 to: to + at,
             };
-            while S::BLOCK > 4 && at + 3 * S::WIDTH <= end {
+            while at + 3 * S::WIDTH <= end {
                 self.tile::<S, 3, true>(simd, place(at));
                 at += 3 * S::WIDTH;
             }
-            while at + 2 * S::WIDTH <= end {
+            if at + 2 * S::WIDTH <= end {
                 self.tile::<S, 2, true>(simd, place(at));
                 at += 2 * S::WIDTH;
             }
