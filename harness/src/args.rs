@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use secant::Init;
 use secant::optim::Form;
 
+use crate::bench::BenchArgs;
 use crate::compare::args::CompareArgs;
 use crate::config::{Batch, RunConfig, ScheduleName};
 use crate::error::Error;
@@ -50,6 +51,8 @@ pub enum Command {
     Train(Box<TrainArgs>),
     /// Compare optimisers over seeds: accuracy, time to targets, collapses, intervals
     Compare(Box<CompareArgs>),
+    /// Measure the speed of the kernels, the optimisers and the threads on this machine
+    Bench(Box<BenchArgs>),
 }
 
 const TRAIN_HELP: &str = "\

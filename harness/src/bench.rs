@@ -3,21 +3,51 @@
 //! Everything is timed in short windows of which the fastest counts, so that other work on the machine disturbs little.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::hint::black_box;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 
+use clap::{Args, Parser, ValueEnum};
 use secant::arch::{self, Isa, Kernel, Simd};
-use secant::optim::{Adam, AdamConfig};
-use secant::{Batch, DropoutKey, Init, Random, Samples, StagePass};
+use secant::{
+    Batch, DropoutKey, Init, Network, Normalisation, PassError, Random, Samples, StagePass,
+};
 use serde::Serialize;
 
-use crate::dataset::Images;
+use crate::args::{Cli, Command, OptimizerName};
+use crate::dataset::{Images, normalisation_of};
 use crate::engine::{Engine, LANES};
-use crate::model::Model;
+use crate::error::{EXIT_OK, Error};
+use crate::model::{MAX_LAYERS, Model};
+use crate::optimizers::{BatchLoss, Optimizer};
+use crate::synthetic;
+
+/// Options of `secant bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Network: micro, lenet, seed, or layers such as 'conv8k3 relu pool2 linear10'
+    #[arg(long, value_name = "MODEL", default_value = "micro")]
+    pub model: Model,
+
+    /// Most threads to try [default: as many as there are processors]
+    #[arg(long, value_name = "T")]
+    pub threads: Option<NonZeroUsize>,
+
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Samples a step.
 const BATCH: usize = 64;
+
+/// Images to work on, drawn by the program: the speed does not depend on what they show.
+const IMAGES: usize = 512;
+
+/// Samples of an epoch, as in Fashion-MNIST.
+const EPOCH: f64 = 60_000.0;
 
 /// What `secant bench` measures.
 #[derive(Debug, Serialize)]
@@ -28,7 +58,7 @@ pub struct Report {
     pub isa: &'static str,
     /// Fused multiply-adds of independent vectors, 2 operations each, in billions a second, on one thread.
     pub peak_gflops_per_thread: f64,
-    /// Useful operations of a step's three passes over the whole step, on one thread.
+    /// Useful operations of a block's passes over its whole gradient, loss and data included, on one thread.
     pub gflops: f64,
     /// The same as a share of the peak.
     pub share_of_peak: f64,
@@ -60,20 +90,25 @@ pub struct StepReport {
     pub optimizer: &'static str,
     /// The whole step.
     pub seconds: f64,
+    /// Gradients of the batch in a step: more than one where a line search or a pair needs it.
+    pub evaluations: f64,
     /// Share of it that computes the gradient.
     pub gradient_share: f64,
 }
 
-/// Seconds that `work` takes: the fastest of many short windows.
-fn seconds(mut work: impl FnMut()) -> f64 {
-    /// A window is at least this long.
+/// Seconds that `work` takes: the fastest of many windows of a millisecond or more.
+fn seconds<E>(mut work: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
     const WINDOW: f64 = 1e-3;
+    /// Time and number of windows after which the fastest is trusted.
+    const LONG_ENOUGH: f64 = 0.2;
+    const FEWEST: u32 = 10;
+    const MOST: u32 = 200;
     let (mut repeats, mut best, mut windows) = (1, f64::INFINITY, 0);
     let begin = Instant::now();
-    while windows < 5 || (windows < 200 && begin.elapsed().as_secs_f64() < 0.15) {
+    while windows < FEWEST || (windows < MOST && begin.elapsed().as_secs_f64() < LONG_ENOUGH) {
         let start = Instant::now();
         for _ in 0..repeats {
-            work();
+            work()?;
         }
         let taken = start.elapsed().as_secs_f64();
         if taken < WINDOW && windows == 0 {
@@ -83,7 +118,7 @@ fn seconds(mut work: impl FnMut()) -> f64 {
         best = best.min(taken / f64::from(repeats));
         windows += 1;
     }
-    best
+    Ok(best)
 }
 
 /// Rounds of independent fused multiply-adds.
@@ -131,27 +166,50 @@ pub fn peak_gflops() -> f64 {
     let rounds = 4096;
     let taken = seconds(|| {
         black_box(arch::dispatch(Peak { rounds }));
+        Ok::<(), std::convert::Infallible>(())
     });
+    let Ok(taken) = taken;
     (2 * rounds * SUMS * arch::dispatch(Width)) as f64 / taken / 1e9
 }
 
-/// Measures a network on some images.
-pub fn run(model: &Model, images: &Arc<Images>, threads: usize) -> Report {
+/// Runs `secant bench`.
+///
+/// # Errors
+/// [`Error::Run`] when an optimiser cannot be started.
+pub fn main(args: &BenchArgs) -> Result<u8, Error> {
+    let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let threads = args.threads.unwrap_or(processors).get();
+    let report = run(&args.model, threads).map_err(|error| Error::Run(error.to_string()))?;
+    let text = if args.json {
+        serde_json::to_string(&report).map_err(|error| Error::Run(error.to_string()))?
+    } else {
+        report.table()
+    };
+    crate::report::say(false, &text);
+    Ok(EXIT_OK)
+}
+
+/// Measures a network.
+///
+/// # Errors
+/// What an optimiser says when it cannot be started.
+pub fn run(model: &Model, threads: usize) -> Result<Report, Box<dyn std::error::Error>> {
+    let bench = Bench::new(model);
     let peak = peak_gflops();
-    let (layers, gflops) = layers(model, images, peak);
-    let epoch_seconds = (1..=threads)
-        .map(|threads| {
-            let (step, _) = adam_step(model, images, threads);
-            (threads, step * (60_000.0 / BATCH as f64))
-        })
-        .collect();
-    let (seconds, gradient) = adam_step(model, images, threads);
-    let step = vec![StepReport {
-        optimizer: "adam",
-        seconds,
-        gradient_share: gradient / seconds,
-    }];
-    Report {
+    let gflops = bench.useful_operations() / seconds(bench.block())? / 1e9;
+    let layers = bench.layers(peak)?;
+    let mut step = Vec::new();
+    let mut epoch_seconds = BTreeMap::new();
+    for name in OptimizerName::value_variants() {
+        let optimizer = default_optimizer(*name)?;
+        step.push(bench.step(&optimizer, threads)?);
+    }
+    let adam = default_optimizer(OptimizerName::Adam)?;
+    for threads in 1..=threads {
+        let step = bench.step(&adam, threads)?.seconds;
+        epoch_seconds.insert(threads, step * EPOCH / BATCH as f64);
+    }
+    Ok(Report {
         model: model.name.clone(),
         isa: Isa::current().name(),
         peak_gflops_per_thread: peak,
@@ -160,96 +218,231 @@ pub fn run(model: &Model, images: &Arc<Images>, threads: usize) -> Report {
         layers,
         step,
         epoch_seconds,
+    })
+}
+
+/// The optimiser as `secant train` would use it on mini-batches.
+fn default_optimizer(name: OptimizerName) -> Result<Optimizer, Box<dyn std::error::Error>> {
+    let value = name.to_possible_value();
+    let value = value.as_ref().map_or("adam", |value| value.get_name());
+    let cli = Cli::try_parse_from(["secant", "train", "--optimizer", value])?;
+    match cli.command {
+        Command::Train(args) => Ok(args.resolve()?.optimizer),
+        Command::Bench(_) => Err("'train' is another command".into()),
     }
 }
 
-/// Parameters as a run would begin with.
-fn initial(model: &Model) -> Vec<f32> {
-    let mut parameters = vec![0.0; model.network.parameter_count()];
-    model.network.initialise(Init::He, &mut Random::new(0, 0), &mut parameters);
-    parameters
+/// A network, its initial parameters and something to compute on.
+struct Bench {
+    network: Network<MAX_LAYERS>,
+    images: Arc<Images>,
+    normalisation: Normalisation,
+    parameters: Vec<f32>,
+    indices: Vec<u32>,
 }
 
-/// Speed of each pass of each layer, and of a whole step.
-fn layers(model: &Model, images: &Images, peak: f64) -> (Vec<LayerReport>, f64) {
-    let network = &model.network;
-    let parameters = initial(model);
-    let mut gradient = vec![0.0; parameters.len()];
-    let mut workspace = vec![0.0; network.workspace_len(LANES)];
-    let indices: Vec<u32> = (0..BATCH as u32).collect();
-    let samples = Samples {
-        pixels: &images.pixels,
-        labels: &images.labels,
-        normalisation: images.normalisation(),
-    };
-    let dropout = Some(DropoutKey { seed: 0, step: 0 });
-    let batch = Batch { samples, indices: &indices, weight: 1.0 / BATCH as f32, dropout };
-    let mut adam = Adam::new(AdamConfig { learning_rate: 1e-3, ..AdamConfig::default() });
-    let mut memory = vec![0.0; 2 * parameters.len()];
-    let mut moving = parameters.clone();
-    let step = seconds(|| {
-        gradient.fill(0.0);
-        let tally = network.accumulate_gradient::<LANES>(&moving, batch, &mut gradient, &mut workspace);
-        black_box(tally).expect("a batch of the data set");
-        adam.step(1.0, &mut moving, &gradient, &mut memory).expect("lengths fit");
-    });
-
-    let block = Batch { indices: &indices[..LANES], ..batch };
-    let (mut reports, mut useful) = (Vec::new(), 0);
-    for (s, stage) in network.stages().enumerate() {
-        let passes = if s == 0 { 2 } else { 3 };
-        let operations = 2 * stage.multiply_accumulates * LANES;
-        useful += passes * stage.multiply_accumulates;
-        if operations == 0 {
-            continue;
-        }
-        let mut time = |pass| {
-            // Whole passes first, so that the workspace holds what this stage would find.
-            network
-                .accumulate_gradient::<LANES>(&parameters, block, &mut gradient, &mut workspace)
-                .expect("a batch of the data set");
-            seconds(|| {
-                network
-                    .run_stage::<LANES>(s, pass, &parameters, block, &mut gradient, &mut workspace)
-                    .expect("a batch of the data set");
-            })
-        };
-        let forward = time(StagePass::Forward);
-        let weights = time(StagePass::WeightGradient);
-        let both = time(StagePass::Backward);
-        let times = [
-            ("forward", forward),
-            ("weight_gradient", weights),
-            ("input_gradient", (both - weights).max(1e-9)),
-        ];
-        for (pass, taken) in times.into_iter().take(passes) {
-            let gflops = operations as f64 / taken / 1e9;
-            reports.push(LayerReport {
-                name: format!("{} {}", stage.layers.start + 1, network.layers()[stage.layers.start].name()),
-                pass,
-                gflops,
-                share_of_peak: gflops / peak,
-            });
+impl Bench {
+    fn new(model: &Model) -> Bench {
+        let (images, _) = synthetic::generate(IMAGES, 0, 0);
+        let network = model.network;
+        let mut parameters = vec![0.0; network.parameter_count()];
+        network.initialise(Init::He, &mut Random::new(0, 0), &mut parameters);
+        let mut indices: Vec<u32> = (0..IMAGES as u32).collect();
+        Random::new(0, 1).shuffle(&mut indices);
+        indices.truncate(BATCH);
+        Bench {
+            network,
+            normalisation: normalisation_of(&images.pixels),
+            images: Arc::new(images),
+            parameters,
+            indices,
         }
     }
-    (reports, (2 * useful * BATCH) as f64 / step / 1e9)
+
+    /// One block of lanes.
+    fn batch(&self) -> Batch<'_> {
+        Batch {
+            samples: Samples {
+                pixels: &self.images.pixels,
+                labels: &self.images.labels,
+                normalisation: self.normalisation,
+            },
+            indices: &self.indices[..LANES],
+            weight: 1.0 / BATCH as f32,
+            dropout: DROPOUT,
+        }
+    }
+
+    /// Two operations for each multiply-accumulate of a block's passes that a result needs.
+    fn useful_operations(&self) -> f64 {
+        let stages = self.network.stages().enumerate();
+        let macs: usize = stages
+            .map(|(s, stage)| passes(s) * stage.multiply_accumulates)
+            .sum();
+        (2 * LANES * macs) as f64
+    }
+
+    /// The gradient of one block on one thread.
+    fn block(&self) -> impl FnMut() -> Result<(), PassError> + '_ {
+        let mut gradient = vec![0.0; self.parameters.len()];
+        let mut workspace = vec![0.0; self.network.workspace_len(LANES)];
+        move || {
+            gradient.fill(0.0);
+            self.network
+                .accumulate_gradient::<LANES>(
+                    &self.parameters,
+                    self.batch(),
+                    &mut gradient,
+                    &mut workspace,
+                )
+                .map(|tally| {
+                    black_box(tally);
+                })
+        }
+    }
+
+    /// Speed of each pass of each layer that multiplies.
+    fn layers(&self, peak: f64) -> Result<Vec<LayerReport>, PassError> {
+        let (network, batch) = (&self.network, self.batch());
+        let mut gradient = vec![0.0; self.parameters.len()];
+        let mut workspace = vec![0.0; network.workspace_len(LANES)];
+        let mut reports = Vec::new();
+        for (s, stage) in network.stages().enumerate() {
+            let operations = (2 * stage.multiply_accumulates * LANES) as f64;
+            if operations == 0.0 {
+                continue;
+            }
+            let mut time = |pass| {
+                // All passes first, so that the workspace holds what this one would find.
+                gradient.fill(0.0);
+                network.accumulate_gradient::<LANES>(
+                    &self.parameters,
+                    batch,
+                    &mut gradient,
+                    &mut workspace,
+                )?;
+                seconds(|| {
+                    network.run_stage::<LANES>(
+                        s,
+                        pass,
+                        &self.parameters,
+                        batch,
+                        &mut gradient,
+                        &mut workspace,
+                    )
+                })
+            };
+            let forward = time(StagePass::Forward)?;
+            let weights = time(StagePass::WeightGradient)?;
+            let mut times = vec![("forward", forward), ("weight_gradient", weights)];
+            if passes(s) > 2 {
+                times.push(("input_gradient", time(StagePass::Backward)? - weights));
+            }
+            let first = stage.layers.start;
+            let name = format!("{} {}", first + 1, network.layers()[first].name());
+            for (pass, taken) in times {
+                let gflops = operations / taken.max(1e-9) / 1e9;
+                reports.push(LayerReport {
+                    name: name.clone(),
+                    pass,
+                    gflops,
+                    share_of_peak: gflops / peak,
+                });
+            }
+        }
+        Ok(reports)
+    }
+
+    /// Time of a step of `optimizer` on one batch.
+    fn step(
+        &self,
+        optimizer: &Optimizer,
+        threads: usize,
+    ) -> Result<StepReport, Box<dyn std::error::Error>> {
+        let mut parameters = self.parameters.clone();
+        let n = parameters.len();
+        let mut memory = vec![0.0; optimizer.memory_len(n)];
+        let mut stepper = optimizer.start(n, false, &mut memory)?;
+        let mut engine = Engine::new(
+            self.network,
+            Arc::clone(&self.images),
+            self.normalisation,
+            threads,
+        );
+        let (mut steps, mut evaluations) = (0, 0);
+        let step_seconds = seconds(|| {
+            let mut loss = BatchLoss::new(&mut engine, &self.indices, DROPOUT, n);
+            // The schedule's end is never reached: the rate stays.
+            stepper.step(&mut loss, (steps, u32::MAX), &mut parameters)?;
+            steps += 1;
+            evaluations += loss.sample_gradients() / BATCH as u64;
+            Ok::<(), secant::optim::Misuse>(())
+        })?;
+        let mut gradient = vec![0.0; n];
+        let one_gradient = seconds(|| {
+            black_box(engine.gradient(&self.parameters, &self.indices, DROPOUT, &mut gradient));
+            Ok::<(), PassError>(())
+        })?;
+        let evaluations_per_step = evaluations as f64 / f64::from(steps.max(1));
+        Ok(StepReport {
+            optimizer: optimizer.name(),
+            seconds: step_seconds,
+            evaluations: evaluations_per_step,
+            gradient_share: (one_gradient * evaluations_per_step / step_seconds).min(1.0),
+        })
+    }
 }
 
-/// Seconds of a step with Adam, and of its gradient alone.
-fn adam_step(model: &Model, images: &Arc<Images>, threads: usize) -> (f64, f64) {
-    let mut parameters = initial(model);
-    let mut gradient = vec![0.0; parameters.len()];
-    let mut engine = Engine::new(model.network, Arc::clone(images), images.normalisation(), threads);
-    let indices: Vec<u32> = (0..BATCH as u32).collect();
-    let dropout = Some(DropoutKey { seed: 0, step: 0 });
-    let gradient_seconds = seconds(|| {
-        engine.gradient(&parameters, &indices, dropout, &mut gradient);
-    });
-    let mut adam = Adam::new(AdamConfig { learning_rate: 1e-3, ..AdamConfig::default() });
-    let mut memory = vec![0.0; 2 * parameters.len()];
-    let step_seconds = seconds(|| {
-        engine.gradient(&parameters, &indices, dropout, &mut gradient);
-        adam.step(1.0, &mut parameters, &gradient, &mut memory).expect("lengths fit");
-    });
-    (step_seconds, gradient_seconds.min(step_seconds))
+/// The random choice of dropout layers.
+const DROPOUT: Option<DropoutKey> = Some(DropoutKey { seed: 0, step: 0 });
+
+/// Passes that stage `s` takes: nobody needs the gradient of the pixels.
+fn passes(s: usize) -> usize {
+    if s == 0 { 2 } else { 3 }
+}
+
+impl Report {
+    /// For a person.
+    fn table(&self) -> String {
+        let mut text = format!(
+            "{} on {}, {:.1} GFLOP/s peak of fused multiply-adds a thread; a block's gradient reaches {:.1}, {:.0} %\n\n\
+             {:<14}{:<18}{:>9}{:>8}\n",
+            self.model,
+            self.isa,
+            self.peak_gflops_per_thread,
+            self.gflops,
+            100.0 * self.share_of_peak,
+            "layer",
+            "pass",
+            "GFLOP/s",
+            "% peak"
+        );
+        // Writing to a string never fails.
+        for layer in &self.layers {
+            let share = 100.0 * layer.share_of_peak;
+            let _ = writeln!(
+                text,
+                "{:<14}{:<18}{:>9.1}{share:>8.0}",
+                layer.name, layer.pass, layer.gflops
+            );
+        }
+        let _ = writeln!(
+            text,
+            "\n{:<14}{:>18}{:>12}{:>12}",
+            "optimiser", "us a step of 64", "gradients", "% in them"
+        );
+        for step in &self.step {
+            let (micros, share) = (1e6 * step.seconds, 100.0 * step.gradient_share);
+            let _ = writeln!(
+                text,
+                "{:<14}{micros:>18.0}{:>12.2}{share:>12.0}",
+                step.optimizer, step.evaluations
+            );
+        }
+        let _ = writeln!(text, "\nseconds an epoch of 60,000 with Adam");
+        for (threads, seconds) in &self.epoch_seconds {
+            let _ = writeln!(text, "{threads:>4} thread(s) {seconds:>8.3}");
+        }
+        text
+    }
 }

@@ -12,6 +12,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::args::{Cli, Command, TrainArgs};
+use crate::bench;
 use crate::compare::{self, args::CompareArgs};
 use crate::dataset::{self, Dataset, Location, STANDARD_FOLDERS};
 use crate::error::{EXIT_OK, EXIT_RUN, Error};
@@ -32,6 +33,7 @@ pub fn main() -> ExitCode {
     let done = match &cli.command {
         Command::Train(args) => choose_isa().and_then(|()| train(args)),
         Command::Compare(args) => choose_isa().and_then(|()| compare(args)),
+        Command::Bench(args) => choose_isa().and_then(|()| bench::main(args)),
     };
     ExitCode::from(done.unwrap_or_else(|error| {
         note(&format!("secant: {error}"));

@@ -27,6 +27,9 @@ const SPINS: u32 = 20_000;
 /// Is shown the inputs of layers; see [`Network::accumulate_gradient_observed`].
 pub type Observe<'o> = &'o mut dyn FnMut(LayerInputs<'_>, &mut [f32]);
 
+/// Floats of the gradient that are added up at a time: 8 KiB.
+const PIECE: usize = 2048;
+
 /// Computes on one network and one set of images.
 pub struct Engine {
     shared: Arc<Shared>,
@@ -156,17 +159,25 @@ impl Engine {
 
     /// Overwrites `gradient` with the sum of the chunks' gradients.
     fn collect(&self, indices: &[u32], gradient: &mut [f32]) -> Tally {
+        let chunks = chunk_count(indices.len());
         let mut total = Tally::default();
-        for c in 0..chunk_count(indices.len()) {
-            let chunk = self.shared.chunk(c);
-            total += chunk.tally;
-            if c == 0 {
-                gradient.copy_from_slice(&chunk.gradient);
-            } else {
-                for (sum, g) in gradient.iter_mut().zip(&chunk.gradient) {
-                    *sum += g;
+        // A piece that stays in the cache at a time: each chunk is read once, `gradient` written once.
+        for (p, sums) in gradient.chunks_mut(PIECE).enumerate() {
+            let piece = p * PIECE..p * PIECE + sums.len();
+            for c in 0..chunks {
+                let chunk = self.shared.chunk(c);
+                let part = &chunk.gradient[piece.clone()];
+                if c == 0 {
+                    sums.copy_from_slice(part);
+                } else {
+                    for (sum, g) in sums.iter_mut().zip(part) {
+                        *sum += g;
+                    }
                 }
             }
+        }
+        for c in 0..chunks {
+            total += self.shared.chunk(c).tally;
         }
         total
     }

@@ -1,6 +1,7 @@
 //! Drives the `secant` library on a desktop: data, training runs, reports, files.
 
 pub mod args;
+pub mod bench;
 pub mod cli;
 pub mod compare;
 pub mod config;

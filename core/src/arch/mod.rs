@@ -202,6 +202,19 @@ pub trait Simd: Copy {
             *sum = self.sum(*v);
         }
     }
+    /// `a[0], b[0], a[1], b[1], ...`
+    #[inline(always)]
+    fn interleave(self, a: [u8; 16], b: [u8; 16]) -> [[u8; 16]; 2] {
+        let mut pairs = [[0; 2]; 16];
+        for (i, pair) in pairs.iter_mut().enumerate() {
+            *pair = [a[i], b[i]];
+        }
+        let mut halves = [[0; 16]; 2];
+        halves
+            .as_flattened_mut()
+            .copy_from_slice(pairs.as_flattened());
+        halves
+    }
     /// Runs a part of a kernel as a function of its own, so that the compiler has all registers for it.
     fn apart<K: Kernel>(self, kernel: K) -> K::Output;
 

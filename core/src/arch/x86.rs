@@ -133,6 +133,22 @@ fn sum8(v: __m256) -> f32 {
     sum4(half8(v))
 }
 
+/// `a[0], b[0], a[1], b[1], ...`
+#[inline(always)]
+fn interleave(a: [u8; 16], b: [u8; 16]) -> [[u8; 16]; 2] {
+    let mut halves = [[0; 16]; 2];
+    // SAFETY: SSE2 is part of x86-64, and 16 bytes are there each time.
+    unsafe {
+        let (a, b) = (
+            _mm_loadu_si128(a.as_ptr().cast()),
+            _mm_loadu_si128(b.as_ptr().cast()),
+        );
+        _mm_storeu_si128(halves[0].as_mut_ptr().cast(), _mm_unpacklo_epi8(a, b));
+        _mm_storeu_si128(halves[1].as_mut_ptr().cast(), _mm_unpackhi_epi8(a, b));
+    }
+    halves
+}
+
 /// The machine has AVX2 and FMA.
 #[derive(Clone, Copy)]
 pub(super) struct Avx2(());
@@ -223,6 +239,11 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn sum4(self, v: [__m256; 4]) -> [f32; 4] {
         sum4_of_4([half8(v[0]), half8(v[1]), half8(v[2]), half8(v[3])])
+    }
+
+    #[inline(always)]
+    fn interleave(self, a: [u8; 16], b: [u8; 16]) -> [[u8; 16]; 2] {
+        interleave(a, b)
     }
 
     #[inline(always)]
@@ -344,6 +365,11 @@ impl Simd for Avx512 {
     fn sum4(self, v: [__m512; 4]) -> [f32; 4] {
         let eighth = |v| half8(half16(v));
         sum4_of_4([eighth(v[0]), eighth(v[1]), eighth(v[2]), eighth(v[3])])
+    }
+
+    #[inline(always)]
+    fn interleave(self, a: [u8; 16], b: [u8; 16]) -> [[u8; 16]; 2] {
+        interleave(a, b)
     }
 
     #[inline(always)]
