@@ -7,8 +7,8 @@
 //! Every block checks the extent of its slices first; inside, addresses depend on nothing but that.
 #![allow(unsafe_code)] // inline assembly; the checks are in front of each block
 
-use super::Simd;
 use super::single::{self, Windows};
+use super::{Kernel, Simd};
 use core::arch::asm;
 
 /// The target has a floating-point unit of the M profile.
@@ -289,13 +289,18 @@ impl Simd for Thumb {
     }
 
     #[inline(always)]
-    fn greater(self, a: f32, b: f32) -> u32 {
-        u32::from(a > b)
+    fn relu(self, x: f32) -> f32 {
+        if x < 0.0 { 0.0 } else { x }
     }
 
     #[inline(always)]
-    fn select(self, bits: u32, a: f32, b: f32) -> f32 {
-        if bits & 1 == 1 { a } else { b }
+    fn where_positive(self, y: f32, v: f32) -> f32 {
+        if y > 0.0 { v } else { 0.0 }
+    }
+
+    #[inline(always)]
+    fn split(self, bits: u32, v: f32) -> (f32, f32) {
+        if bits & 1 == 1 { (0.0, v) } else { (v, 0.0) }
     }
 
     #[inline(always)]
@@ -310,6 +315,11 @@ impl Simd for Thumb {
     #[inline(always)]
     fn sum(self, v: f32) -> f32 {
         v
+    }
+
+    #[inline(never)]
+    fn apart<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
     }
 
     #[inline(always)]
