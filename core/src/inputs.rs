@@ -5,7 +5,7 @@ use crate::plan::{Op, Stage};
 /// The inputs of one layer with parameters, as the forward pass of a block of samples left them.
 ///
 /// Seen from its weights, a layer multiplies *rows*: for a linear layer the values of a sample, for a convolution the patch
-/// under the kernel at each output pixel. A row here ends with a 1, the bias's input, so its length is
+/// under the kernel at each output pixel (in one channel, if it is depthwise). A row here ends with a 1, the bias's input, so its length is
 /// [`row_len`](LayerInputs::row_len) `n = inputs + 1`.
 #[derive(Debug, Clone, Copy)]
 pub struct LayerInputs<'a> {
@@ -31,9 +31,11 @@ impl LayerInputs<'_> {
         self.stage().row_len()
     }
 
-    /// Rows of one sample: output pixels that reach the network's output. 1 for a linear layer.
+    /// Rows of one sample: output pixels that reach the network's output (of each channel, for a depthwise convolution). 1 for
+    /// a linear layer.
     pub fn positions(&self) -> usize {
         match self.stage().op {
+            Op::Depthwise { .. } => self.stage().output.alive_len(),
             Op::Conv2d { .. } => self.stage().rows * self.stage().columns,
             _ => 1,
         }
@@ -58,6 +60,21 @@ impl LayerInputs<'_> {
                 let map = &stage.input;
                 for (segment, values) in row.chunks_exact_mut(kernel).enumerate() {
                     let (channel, u) = (segment / kernel, segment % kernel);
+                    let pixel = (channel * map.rows + r * stride + u) * map.columns + c * stride;
+                    let from = self.x[pixel * lanes + sample..].iter().step_by(lanes);
+                    for (value, x) in values.iter_mut().zip(from) {
+                        *value = *x;
+                    }
+                }
+            }
+            Op::Depthwise { kernel, stride } => {
+                let (map, output) = (&stage.input, &stage.output);
+                let (line, c) = (
+                    position / output.alive_columns,
+                    position % output.alive_columns,
+                );
+                let (channel, r) = (line / output.alive_rows, line % output.alive_rows);
+                for (u, values) in row.chunks_exact_mut(kernel).enumerate() {
                     let pixel = (channel * map.rows + r * stride + u) * map.columns + c * stride;
                     let from = self.x[pixel * lanes + sample..].iter().step_by(lanes);
                     for (value, x) in values.iter_mut().zip(from) {

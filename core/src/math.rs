@@ -32,3 +32,8 @@ pub(crate) fn cos(x: f32) -> f32 {
     #[cfg(not(feature = "fast-math"))]
     libm::cosf(x)
 }
+
+/// Hyperbolic tangent.
+pub(crate) fn tanh(x: f32) -> f32 {
+    libm::tanhf(x)
+}

@@ -51,7 +51,8 @@ impl Shape {
     }
 }
 
-/// One layer. Make it with [`conv2d`], [`relu`], [`max_pool2d`], [`linear`] or [`dropout`].
+/// One layer. Make it with [`conv2d`], [`depthwise_conv2d`], [`linear`], [`relu`], [`leaky_relu`], [`tanh`], [`max_pool2d`],
+/// [`avg_pool2d`], [`global_avg_pool2d`] or [`dropout`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -86,6 +87,31 @@ pub enum Layer {
         /// Probability that a value is set to zero.
         probability: f32,
     },
+    /// Convolution of each channel by itself; see [`depthwise_conv2d`].
+    DepthwiseConv2d {
+        /// Rows and columns of the kernel.
+        kernel: usize,
+        /// Step between output pixels, in input pixels.
+        stride: usize,
+        /// Rows and columns of zeros on each side of the input.
+        padding: usize,
+    },
+    /// Mean of each window; see [`avg_pool2d`].
+    AvgPool2d {
+        /// Rows and columns of the window.
+        size: usize,
+        /// Step between windows.
+        stride: usize,
+    },
+    /// Mean of each channel; see [`global_avg_pool2d`].
+    GlobalAvgPool2d,
+    /// A small slope for negative values; see [`leaky_relu`].
+    LeakyRelu {
+        /// Slope below zero.
+        slope: f32,
+    },
+    /// Hyperbolic tangent; see [`tanh`].
+    Tanh,
 }
 
 /// Two-dimensional convolution (cross-correlation, as every framework calls it), stride 1, no padding:
@@ -127,6 +153,40 @@ pub const fn dropout(probability: f32) -> Layer {
     Layer::Dropout { probability }
 }
 
+/// Depthwise convolution: each channel with a kernel of its own, stride 1, no padding (both can be set as for [`conv2d`]):
+/// `y[c][r][q] = b[c] + sum over u, v of w[c][u][v] x[c][r s + u - p][q s + v - p]`. With a `conv2d(outputs, 1)` after it, a
+/// separable convolution.
+///
+/// Parameters: `w` (channels x kernel x kernel, row-major), then `b` (channels).
+pub const fn depthwise_conv2d(kernel: usize) -> Layer {
+    Layer::DepthwiseConv2d {
+        kernel,
+        stride: 1,
+        padding: 0,
+    }
+}
+
+/// Mean of each `size` x `size` window, windows side by side (another step with [`Layer::stride`]). Rows and columns that do
+/// not fill a window are dropped.
+pub const fn avg_pool2d(size: usize) -> Layer {
+    Layer::AvgPool2d { size, stride: size }
+}
+
+/// Mean of each channel: one value a channel is left.
+pub const fn global_avg_pool2d() -> Layer {
+    Layer::GlobalAvgPool2d
+}
+
+/// Leaky rectified linear unit: `y = slope x` where `x < 0`, else `y = x`. The derivative at 0 is the slope.
+pub const fn leaky_relu(slope: f32) -> Layer {
+    Layer::LeakyRelu { slope }
+}
+
+/// Hyperbolic tangent, from `libm`.
+pub const fn tanh() -> Layer {
+    Layer::Tanh
+}
+
 impl Layer {
     /// The same layer with that step between output pixels or windows.
     ///
@@ -146,7 +206,15 @@ impl Layer {
                 padding,
             },
             Layer::MaxPool2d { size, .. } => Layer::MaxPool2d { size, stride: step },
-            _ => panic!("only conv2d and max_pool2d have a stride"),
+            Layer::AvgPool2d { size, .. } => Layer::AvgPool2d { size, stride: step },
+            Layer::DepthwiseConv2d {
+                kernel, padding, ..
+            } => Layer::DepthwiseConv2d {
+                kernel,
+                stride: step,
+                padding,
+            },
+            _ => panic!("only convolutions and pools have a stride"),
         }
     }
 
@@ -167,7 +235,12 @@ impl Layer {
                 stride,
                 padding: width,
             },
-            _ => panic!("only conv2d has padding"),
+            Layer::DepthwiseConv2d { kernel, stride, .. } => Layer::DepthwiseConv2d {
+                kernel,
+                stride,
+                padding: width,
+            },
+            _ => panic!("only convolutions have padding"),
         }
     }
 
@@ -179,6 +252,11 @@ impl Layer {
             Layer::MaxPool2d { .. } => "max_pool2d",
             Layer::Linear { .. } => "linear",
             Layer::Dropout { .. } => "dropout",
+            Layer::DepthwiseConv2d { .. } => "depthwise_conv2d",
+            Layer::AvgPool2d { .. } => "avg_pool2d",
+            Layer::GlobalAvgPool2d => "global_avg_pool2d",
+            Layer::LeakyRelu { .. } => "leaky_relu",
+            Layer::Tanh => "tanh",
         }
     }
 
@@ -235,7 +313,29 @@ impl Layer {
                 }
                 Ok(input)
             }
-            Layer::Relu => Ok(input),
+            Layer::DepthwiseConv2d {
+                kernel,
+                stride,
+                padding,
+            } => {
+                let outputs = input.channels;
+                let same = Layer::Conv2d {
+                    outputs,
+                    kernel,
+                    stride,
+                    padding,
+                };
+                same.output(input)
+            }
+            Layer::AvgPool2d { size, stride } => Layer::MaxPool2d { size, stride }.output(input),
+            Layer::GlobalAvgPool2d => Ok(Shape::vector(input.channels)),
+            Layer::LeakyRelu { slope } => {
+                if !(slope >= 0.0 && slope <= 1.0) {
+                    return Err(LayerError::Slope);
+                }
+                Ok(input)
+            }
+            Layer::Relu | Layer::Tanh => Ok(input),
         }
     }
 
@@ -246,6 +346,9 @@ impl Layer {
                 outputs, kernel, ..
             } => (outputs * input.channels * kernel * kernel, outputs),
             Layer::Linear { outputs } => (outputs * input.len(), outputs),
+            Layer::DepthwiseConv2d { kernel, .. } => {
+                (input.channels * kernel * kernel, input.channels)
+            }
             _ => (0, 0),
         }
     }
@@ -266,6 +369,8 @@ pub enum LayerError {
     PoolTooLarge,
     /// A dropout probability must be at least 0 and below 1.
     Probability,
+    /// The slope of a leaky relu must be from 0 to 1.
+    Slope,
 }
 
 impl LayerError {
@@ -278,6 +383,7 @@ impl LayerError {
             }
             LayerError::PoolTooLarge => "a pool's window may have at most 16 rows and columns",
             LayerError::Probability => "a dropout probability must be at least 0 and below 1",
+            LayerError::Slope => "the slope of a leaky relu must be from 0 to 1",
         }
     }
 }

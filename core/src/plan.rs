@@ -1,12 +1,14 @@
 //! The execution plan of a network: layers joined into stages, and how much of each map is alive.
 //!
-//! A stage is a convolution, linear or dropout layer (or nothing) with the activation and the pool that follow it. Max-pooling
-//! and the activation commute (the activation never decreases), so a stage pools first and activates a quarter of the values.
+//! A stage is one layer, or a convolution, linear layer or nothing with the relu and the max-pool that follow it. Max-pooling
+//! and relu commute (relu never decreases), so a stage pools first and activates a quarter of the values.
 //!
 //! Outputs that a flooring pool drops are dead, and so is what only they need; the plan goes from the last layer to the first
 //! and keeps just the alive rows and columns of every map. No result changes: a dead value reaches no output and its gradient
 //! is zero.
 
+use crate::layers::activation::Activation;
+use crate::layers::average_pool::AveragePool;
 use crate::network::{Layer, Shape};
 
 /// Largest window of a pool: the position of its winner must fit into a byte.
@@ -57,6 +59,16 @@ impl Map {
     pub const fn at(&self, channel: usize, row: usize, column: usize) -> usize {
         (channel * self.rows + row + self.margin) * self.columns + column + self.margin
     }
+
+    /// The alive pixels alone, as gradients are stored.
+    pub const fn dense(&self) -> Map {
+        Map {
+            rows: self.alive_rows,
+            columns: self.alive_columns,
+            margin: 0,
+            ..*self
+        }
+    }
 }
 
 /// The operation that a stage begins with.
@@ -70,6 +82,23 @@ pub(crate) enum Op {
     Linear,
     /// Random zeros.
     Dropout { probability: f32 },
+    /// Convolution of each channel by itself; its padding is the margin of the stage's input.
+    Depthwise { kernel: usize, stride: usize },
+    /// Mean of windows.
+    AveragePool(AveragePool),
+    /// An activation that is computed apart.
+    Activation(Activation),
+}
+
+impl Op {
+    /// Whether a relu, and without a pool in between a max-pool, can join the stage.
+    const fn joins(&self) -> (bool, bool) {
+        match self {
+            Op::Identity | Op::Conv2d { .. } => (true, true),
+            Op::Linear => (true, false),
+            _ => (false, false),
+        }
+    }
 }
 
 /// A max-pool at the end of a stage.
@@ -126,9 +155,8 @@ impl Stage {
     /// Rows of the weight matrix: output channels of a convolution, outputs of a linear layer, 0 without parameters.
     pub const fn outputs(&self) -> usize {
         match self.op {
-            Op::Conv2d { .. } => self.output.channels,
-            Op::Linear => self.output.channels,
-            Op::Identity | Op::Dropout { .. } => 0,
+            Op::Conv2d { .. } | Op::Linear | Op::Depthwise { .. } => self.output.channels,
+            _ => 0,
         }
     }
 
@@ -140,7 +168,8 @@ impl Stage {
                 self.output.channels * self.rows * self.columns * terms
             }
             Op::Linear => self.input.len() * self.output.channels,
-            Op::Identity | Op::Dropout { .. } => 0,
+            Op::Depthwise { kernel, .. } => self.output.alive_len() * kernel * kernel,
+            _ => 0,
         }
     }
 
@@ -149,7 +178,8 @@ impl Stage {
         match self.op {
             Op::Conv2d { kernel, .. } => self.input.channels * kernel * kernel + 1,
             Op::Linear => self.input.len() + 1,
-            Op::Identity | Op::Dropout { .. } => 1,
+            Op::Depthwise { kernel, .. } => kernel * kernel + 1,
+            _ => 1,
         }
     }
 
@@ -183,17 +213,28 @@ pub(crate) const fn plan<const N: usize>(
             Layer::Conv2d { kernel, stride, .. } => Some(Op::Conv2d { kernel, stride }),
             Layer::Linear { .. } => Some(Op::Linear),
             Layer::Dropout { probability } => Some(Op::Dropout { probability }),
-            Layer::Relu if stage_count == 0 || matches!(stages[last].op, Op::Dropout { .. }) => {
-                Some(Op::Identity)
-            }
+            Layer::DepthwiseConv2d { kernel, stride, .. } => Some(Op::Depthwise { kernel, stride }),
+            Layer::AvgPool2d { size, stride } => Some(Op::AveragePool(AveragePool {
+                rows: size,
+                columns: size,
+                stride,
+            })),
+            Layer::GlobalAvgPool2d => Some(Op::AveragePool(AveragePool {
+                rows: shape.rows,
+                columns: shape.columns,
+                stride: 1,
+            })),
+            Layer::LeakyRelu { slope } => Some(Op::Activation(Activation::LeakyRelu { slope })),
+            Layer::Tanh => Some(Op::Activation(Activation::Tanh)),
+            Layer::Relu if stage_count == 0 || !stages[last].op.joins().0 => Some(Op::Identity),
             Layer::MaxPool2d { .. }
                 if stage_count == 0
                     || stages[last].pool.is_some()
-                    || matches!(stages[last].op, Op::Dropout { .. } | Op::Linear) =>
+                    || !stages[last].op.joins().1 =>
             {
                 Some(Op::Identity)
             }
-            _ => None,
+            Layer::Relu | Layer::MaxPool2d { .. } => None,
         };
         if let Some(op) = op {
             last = stage_count;
@@ -237,11 +278,18 @@ pub(crate) const fn plan<const N: usize>(
         stages[s].columns = columns;
         stages[s].output = map;
         let (stored_rows, stored_columns, margin) = match stages[s].op {
-            Op::Identity | Op::Dropout { .. } => (rows, columns, 0),
+            Op::Identity | Op::Dropout { .. } | Op::Activation(_) => (rows, columns, 0),
+            Op::AveragePool(pool) => (
+                (rows - 1) * pool.stride + pool.rows,
+                (columns - 1) * pool.stride + pool.columns,
+                0,
+            ),
             Op::Linear => (reaching.rows, reaching.columns, 0),
-            Op::Conv2d { kernel, stride } => {
+            Op::Conv2d { kernel, stride } | Op::Depthwise { kernel, stride } => {
                 let padding = match layers[stages[s].layer] {
-                    Layer::Conv2d { padding, .. } => padding,
+                    Layer::Conv2d { padding, .. } | Layer::DepthwiseConv2d { padding, .. } => {
+                        padding
+                    }
                     _ => 0,
                 };
                 (
@@ -344,7 +392,7 @@ const fn scratch_len(stage: &Stage, lanes: usize) -> usize {
             max(forward, backward)
         }
         Op::Linear => stage.input.len() * lanes,
-        Op::Identity | Op::Dropout { .. } => 0,
+        _ => 0,
     }
 }
 

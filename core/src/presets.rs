@@ -63,3 +63,20 @@ pub const SEED: Network<19> = Network::new(
         linear(10),
     ],
 );
+
+/// The network "2c2d" that the DeepOBS benchmark (Schneider, Balles, Hennig, 2019) trains on Fashion-MNIST: padding keeps the
+/// size of the maps; 3,274,634 parameters.
+pub const TWO_C_TWO_D: Network<9> = Network::new(
+    IMAGE,
+    [
+        conv2d(32, 5).padding(2),
+        relu(),
+        max_pool2d(2),
+        conv2d(64, 5).padding(2),
+        relu(),
+        max_pool2d(2),
+        linear(1024),
+        relu(),
+        linear(10),
+    ],
+);

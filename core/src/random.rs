@@ -5,6 +5,7 @@
 use crate::math;
 
 /// Ten rounds of Philox on the 128-bit `counter` with the 64-bit `key`: four words that pass for random.
+#[inline]
 pub const fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     let ([mut a, mut b, mut c, mut d], [mut k0, mut k1]) = (counter, key);
     let mut round = 0;

@@ -13,8 +13,9 @@
 
 use crate::arch::single::{Windows, piece, piece_mut};
 use crate::arch::{Kernel, Simd, dispatch_lanes};
-use crate::layers::dropout;
+use crate::layers::depthwise::Depthwise;
 use crate::layers::stage::split_parameters;
+use crate::layers::{activation, average_pool, dropout};
 use crate::loss;
 use crate::network::{Network, Shape};
 use crate::plan::{Map, Op, Pool, Stage};
@@ -482,6 +483,15 @@ impl Kernel for Forward<'_> {
                     }
                 }
             }
+            Op::Depthwise { kernel, stride } => Depthwise {
+                kernel,
+                stride,
+                input: stage.input,
+                output: map,
+            }
+            .forward::<S, 1>(simd, w, bias, x, y)?,
+            Op::AveragePool(pool) => average_pool::forward::<1>(pool, stage.input, map, x, y)?,
+            Op::Activation(kind) => activation::forward::<1>(kind, stage.input, map, x, y)?,
         }
         Some(())
     }
@@ -731,7 +741,35 @@ impl Kernel for Backward<'_> {
                     }
                 }
             }
+            Op::Depthwise { kernel, stride } => {
+                let (from, to) = (stage.output, stage.input);
+                let task = Depthwise {
+                    kernel,
+                    stride,
+                    input: to,
+                    output: from,
+                };
+                task.weight_gradient::<S, 1>(simd, from, x, dy, dw, db)?;
+                if input_gradient {
+                    task.input_gradient::<S, 1>(simd, from, to, w, dy, x)?;
+                }
+            }
             _ if !input_gradient => {}
+            Op::AveragePool(pool) => {
+                average_pool::backward::<1>(pool, stage.input, stage.output, dy, x)?;
+            }
+            Op::Activation(kind) => {
+                let (from, to) = (stage.output, stage.input);
+                for channel in 0..to.channels {
+                    for r in 0..to.alive_rows {
+                        let dy = dy.get(from.at(channel, r, 0)..)?;
+                        let x = x.get_mut(to.at(channel, r, 0)..)?;
+                        for (x, dy) in x.iter_mut().zip(dy).take(to.alive_columns) {
+                            *x = kind.gradient(simd, *x, *dy);
+                        }
+                    }
+                }
+            }
             Op::Identity => {
                 x.fill(0.0);
                 let (map, input, width) = (stage.output, stage.input, stage.code_width());

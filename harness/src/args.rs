@@ -61,12 +61,15 @@ Models:
   lenet    conv6k5p2 relu pool2 conv16k5 relu pool2
            linear120 relu linear84 relu linear10                    61,706
   seed     three convolutions, four linear layers, dropout         159,539
+  2c2d     conv32k5p2 relu pool2 conv64k5p2 relu pool2
+           linear1024 relu linear10                              3,274,634
   LAYERS   your own, separated by spaces or commas:
              convNkK    convolution, N outputs, K x K kernel; add sS for stride S, pP for padding P
              relu       rectified linear unit
              poolK      largest of each K x K window; add sS for another stride than K
              linearN    fully connected, N outputs
              dropoutF   in training, zeros with probability F
+             depthwiseK, avgpoolK, globalavgpool, tanh, leakyreluF
            The input is 1 x 28 x 28; the last layer must have ten outputs, one a class.
 
 Examples:
@@ -102,7 +105,7 @@ Exit status:
 #[derive(Debug, Args)]
 #[command(args_override_self = true, allow_negative_numbers = true, after_long_help = TRAIN_HELP, after_help = "'secant train --help' shows models, examples, environment and exit status as well.")]
 pub struct TrainArgs {
-    /// Network: micro, lenet, seed, or layers such as 'conv8k3 relu pool2 linear10'
+    /// Network: micro, lenet, seed, 2c2d, or layers such as 'conv8k3 relu pool2 linear10'
     #[arg(
         long,
         value_name = "MODEL",

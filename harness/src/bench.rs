@@ -27,7 +27,7 @@ use crate::synthetic;
 /// Options of `secant bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// Network: micro, lenet, seed, or layers such as 'conv8k3 relu pool2 linear10'
+    /// Network: micro, lenet, seed, 2c2d, or layers such as 'conv8k3 relu pool2 linear10'
     #[arg(long, value_name = "MODEL", default_value = "micro")]
     pub model: Model,
 
@@ -228,7 +228,7 @@ fn default_optimizer(name: OptimizerName) -> Result<Optimizer, Box<dyn std::erro
     let cli = Cli::try_parse_from(["secant", "train", "--optimizer", value])?;
     match cli.command {
         Command::Train(args) => Ok(args.resolve()?.optimizer),
-        Command::Bench(_) => Err("'train' is another command".into()),
+        _ => Err("'train' is another command".into()),
     }
 }
 
@@ -361,8 +361,8 @@ impl Bench {
     ) -> Result<StepReport, Box<dyn std::error::Error>> {
         let mut parameters = self.parameters.clone();
         let n = parameters.len();
-        let mut memory = vec![0.0; optimizer.memory_len(n)];
-        let mut stepper = optimizer.start(n, false, &mut memory)?;
+        let mut memory = vec![0.0; optimizer.memory_len(&self.network)];
+        let mut stepper = optimizer.start(&self.network, false, &mut memory)?;
         let mut engine = Engine::new(
             self.network,
             Arc::clone(&self.images),

@@ -204,6 +204,7 @@ pub fn safetensors(
                 outputs, kernel, ..
             } => vec![outputs, input.channels, kernel, kernel],
             Layer::Linear { outputs } => vec![outputs, input.len()],
+            Layer::DepthwiseConv2d { kernel, .. } => vec![input.channels, 1, kernel, kernel],
             _ => continue,
         };
         let (weights, biases) = network.parameter_ranges(i);

@@ -5,6 +5,9 @@
 //! LAYER  = "conv" outputs "k" kernel [ "s" stride ] [ "p" padding ]     conv16k3p1s2
 //!        | "relu"
 //!        | "pool" size [ "s" stride ]                                   pool2, pool3s2
+//!        | "depthwise" kernel [ "s" stride ] [ "p" padding ]            depthwise3p1
+//!        | "avgpool" size [ "s" stride ] | "globalavgpool"              avgpool2
+//!        | "tanh" | "leakyrelu" slope                                   leakyrelu0.1
 //!        | "linear" outputs                                             linear10
 //!        | "dropout" probability                                        dropout0.2
 //! ```
@@ -12,7 +15,8 @@
 //! its size. The input is 1 x 28 x 28 and the last layer must have ten outputs, one a class.
 
 use secant::network::{
-    Layer, Network, Shape, ShapeError, conv2d, dropout, linear, max_pool2d, relu,
+    Layer, Network, Shape, ShapeError, avg_pool2d, conv2d, depthwise_conv2d, dropout,
+    global_avg_pool2d, leaky_relu, linear, max_pool2d, relu, tanh,
 };
 
 use crate::dataset::{CLASSES, COLUMNS, ROWS};
@@ -27,7 +31,7 @@ pub const MAX_PARAMETERS: usize = 1 << 24;
 pub const INPUT: Shape = Shape::new(1, ROWS, COLUMNS);
 
 /// Name, description and size of each preset.
-pub const PRESETS: [(&str, &str); 3] = [
+pub const PRESETS: [(&str, &str); 4] = [
     ("micro", "conv8k3 relu pool2 conv16k3 relu pool2 linear10"),
     (
         "lenet",
@@ -37,6 +41,10 @@ pub const PRESETS: [(&str, &str); 3] = [
         "seed",
         "conv32k3 relu pool2 conv64k3 relu pool2 conv64k3p1 relu pool2 linear250 relu dropout0.2 linear125 relu \
          dropout0.2 linear60 relu dropout0.2 linear10",
+    ),
+    (
+        "2c2d",
+        "conv32k5p2 relu pool2 conv64k5p2 relu pool2 linear1024 relu linear10",
     ),
 ];
 
@@ -183,23 +191,31 @@ fn parse_layer(token: &str) -> Result<Layer, String> {
             let outputs = settings.number("the number of outputs, as in conv8k3")?;
             settings.expect('k', "k and the kernel's size, as in conv8k3")?;
             let kernel = settings.number("the kernel's size after k, as in conv8k3")?;
-            let (mut stride, mut padding) = (None, None);
-            while !settings.0.is_empty() {
-                if stride.is_none() && settings.take('s') {
-                    stride = Some(settings.number("the stride after s")?);
-                } else if padding.is_none() && settings.take('p') {
-                    padding = Some(settings.number("the padding after p")?);
-                } else {
-                    return Err(format!(
-                        "'{}' is left over: after the kernel come sSTRIDE and pPADDING",
-                        settings.0
-                    ));
-                }
-            }
-            Ok(conv2d(outputs, kernel)
-                .stride(stride.unwrap_or(1))
-                .padding(padding.unwrap_or(0)))
+            let (stride, padding) = settings.stride_and_padding()?;
+            Ok(conv2d(outputs, kernel).stride(stride).padding(padding))
         }
+        "depthwise" => {
+            let mut settings = Settings(settings);
+            let kernel = settings.number("the kernel's size, as in depthwise3")?;
+            let (stride, padding) = settings.stride_and_padding()?;
+            Ok(depthwise_conv2d(kernel).stride(stride).padding(padding))
+        }
+        "avgpool" => {
+            let mut settings = Settings(settings);
+            let size = settings.number("the window's size, as in avgpool2")?;
+            let stride = if settings.take('s') {
+                settings.number("the stride after s")?
+            } else {
+                size
+            };
+            settings.end(avg_pool2d(size).stride(stride))
+        }
+        "globalavgpool" => Settings(settings).end(global_avg_pool2d()),
+        "tanh" => Settings(settings).end(tanh()),
+        "leakyrelu" => match settings.parse::<f32>() {
+            Ok(slope) if (0.0..=1.0).contains(&slope) => Ok(leaky_relu(slope)),
+            _ => Err("expected a slope from 0 to 1, as in leakyrelu0.1".to_owned()),
+        },
         "pool" => {
             let mut settings = Settings(settings);
             let size = settings.number("the window's size, as in pool2")?;
@@ -221,11 +237,23 @@ fn parse_layer(token: &str) -> Result<Layer, String> {
             _ => Err("expected a probability from 0 to below 1, as in dropout0.2".to_owned()),
         },
         other => {
-            let kinds = ["conv", "relu", "pool", "linear", "dropout"];
+            let kinds = [
+                "conv",
+                "relu",
+                "pool",
+                "linear",
+                "dropout",
+                "depthwise",
+                "avgpool",
+                "globalavgpool",
+                "tanh",
+                "leakyrelu",
+            ];
             let hint = closest(other, &kinds)
                 .map_or(String::new(), |kind| format!(" (did you mean '{kind}'?)"));
             Err(format!(
-                "not a kind of layer{hint}; there are conv8k3, relu, pool2, linear10, dropout0.2"
+                "not a kind of layer{hint}; there are conv8k3, relu, pool2, linear10, dropout0.2, \
+                 depthwise3, avgpool2, globalavgpool, tanh, leakyrelu0.1"
             ))
         }
     }
@@ -248,6 +276,24 @@ impl Settings<'_> {
             Err(_) if digits.is_empty() => Err(format!("expected {what}")),
             Err(_) => Err(format!("{digits} is too large: at most 65536")),
         }
+    }
+
+    /// `sSTRIDE` and `pPADDING` in either order, 1 and 0 without; nothing may be left over.
+    fn stride_and_padding(&mut self) -> Result<(usize, usize), String> {
+        let (mut stride, mut padding) = (None, None);
+        while !self.0.is_empty() {
+            if stride.is_none() && self.take('s') {
+                stride = Some(self.number("the stride after s")?);
+            } else if padding.is_none() && self.take('p') {
+                padding = Some(self.number("the padding after p")?);
+            } else {
+                return Err(format!(
+                    "'{}' is left over: after the kernel come sSTRIDE and pPADDING",
+                    self.0
+                ));
+            }
+        }
+        Ok((stride.unwrap_or(1), padding.unwrap_or(0)))
     }
 
     fn take(&mut self, letter: char) -> bool {
@@ -292,6 +338,7 @@ mod tests {
         assert_eq!(layers("micro"), presets::MICRO.layers());
         assert_eq!(layers("lenet"), presets::LENET.layers());
         assert_eq!(layers("seed"), presets::SEED.layers());
+        assert_eq!(layers("2c2d"), presets::TWO_C_TWO_D.layers());
         for (name, _) in PRESETS {
             let model: Model = name.parse().unwrap();
             assert_eq!((model.name.as_str(), model.file_name()), (name, name));
@@ -300,6 +347,17 @@ mod tests {
 
     #[test]
     fn a_description_reads_as_written() {
+        let others = "depthwise3p1s2 tanh avgpool2s1 leakyrelu0.1 globalavgpool linear10";
+        let others: Model = others.parse().unwrap();
+        let expected = [
+            depthwise_conv2d(3).stride(2).padding(1),
+            tanh(),
+            avg_pool2d(2).stride(1),
+            leaky_relu(0.1),
+            global_avg_pool2d(),
+            linear(10),
+        ];
+        assert_eq!(others.network.layers(), expected);
         let spec =
             " conv8k3  relu,pool2, conv16k3p1s2 relu conv4k2s1p1 pool3s2 dropout0.25 linear10";
         let model: Model = spec.parse().unwrap();
@@ -327,12 +385,12 @@ mod tests {
         for (spec, expected) in [
             (
                 "micor",
-                "'micor' is neither a preset (did you mean 'micro'?) nor a description: the presets are micro, lenet, seed, a description looks like 'conv8k3 relu pool2 linear10'",
+                "'micor' is neither a preset (did you mean 'micro'?) nor a description: the presets are micro, lenet, seed, 2c2d, a description looks like 'conv8k3 relu pool2 linear10'",
             ),
             ("", "the model: a network needs at least one layer"),
             (
                 "conv8k3 rlu linear10",
-                "layer 2 of the model, 'rlu': not a kind of layer (did you mean 'relu'?); there are conv8k3, relu, pool2, linear10, dropout0.2",
+                "layer 2 of the model, 'rlu': not a kind of layer (did you mean 'relu'?); there are conv8k3, relu, pool2, linear10, dropout0.2, depthwise3, avgpool2, globalavgpool, tanh, leakyrelu0.1",
             ),
             (
                 "conv8 linear10",
@@ -340,7 +398,7 @@ mod tests {
             ),
             (
                 "convk3 linear10",
-                "layer 1 of the model, 'convk3': not a kind of layer (did you mean 'conv'?); there are conv8k3, relu, pool2, linear10, dropout0.2",
+                "layer 1 of the model, 'convk3': not a kind of layer (did you mean 'conv'?); there are conv8k3, relu, pool2, linear10, dropout0.2, depthwise3, avgpool2, globalavgpool, tanh, leakyrelu0.1",
             ),
             (
                 "conv8k linear10",
@@ -368,7 +426,7 @@ mod tests {
             ),
             (
                 "dropoutnan linear10",
-                "layer 1 of the model, 'dropoutnan': not a kind of layer (did you mean 'dropout'?); there are conv8k3, relu, pool2, linear10, dropout0.2",
+                "layer 1 of the model, 'dropoutnan': not a kind of layer (did you mean 'dropout'?); there are conv8k3, relu, pool2, linear10, dropout0.2, depthwise3, avgpool2, globalavgpool, tanh, leakyrelu0.1",
             ),
             (
                 "linear99999999999999999999",

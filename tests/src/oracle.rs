@@ -43,6 +43,24 @@ impl Oracle {
                 Layer::Relu => x.iter().map(|x| if *x > 0.0 { *x } else { 0.0 }).collect(),
                 Layer::MaxPool2d { size, stride } => max_pool2d(&x, shape, output, size, stride),
                 Layer::Linear { outputs } => linear(&x, own, outputs),
+                Layer::DepthwiseConv2d {
+                    kernel,
+                    stride,
+                    padding,
+                } => depthwise_conv2d(&x, shape, own, output, kernel, stride, padding),
+                Layer::AvgPool2d { size, stride } => {
+                    avg_pool2d(&x, shape, output, size, size, stride)
+                }
+                Layer::GlobalAvgPool2d => {
+                    avg_pool2d(&x, shape, output, shape.rows, shape.columns, 1)
+                }
+                Layer::LeakyRelu { slope } => {
+                    let slope = f64::from(slope);
+                    x.iter()
+                        .map(|x| if *x > 0.0 { *x } else { slope * x })
+                        .collect()
+                }
+                Layer::Tanh => x.iter().map(|x| x.tanh()).collect(),
                 Layer::Dropout { .. } => x
                     .iter()
                     .enumerate()
@@ -121,7 +139,20 @@ fn describe(layer: &Layer, input: Shape) -> (usize, Shape) {
                 windows(input.columns + 2 * padding, kernel, stride),
             ),
         ),
-        Layer::MaxPool2d { size, stride } => (
+        Layer::DepthwiseConv2d {
+            kernel,
+            stride,
+            padding,
+        } => (
+            input.channels * (kernel * kernel + 1),
+            Shape::new(
+                input.channels,
+                windows(input.rows + 2 * padding, kernel, stride),
+                windows(input.columns + 2 * padding, kernel, stride),
+            ),
+        ),
+        Layer::GlobalAvgPool2d => (0, Shape::vector(input.channels)),
+        Layer::MaxPool2d { size, stride } | Layer::AvgPool2d { size, stride } => (
             0,
             Shape::new(
                 input.channels,
@@ -178,6 +209,46 @@ fn conv2d(
                 })
                 .sum();
             biases[o] + sum
+        })
+        .collect()
+}
+
+/// A convolution of each channel's map as if it were the only one.
+fn depthwise_conv2d(
+    x: &[f64],
+    input: Shape,
+    parameters: &[f64],
+    output: Shape,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+) -> Vec<f64> {
+    let (weights, biases) = parameters.split_at(input.channels * kernel * kernel);
+    let one = |shape: Shape| Shape::new(1, shape.rows, shape.columns);
+    x.chunks_exact(one(input).len())
+        .zip(weights.chunks_exact(kernel * kernel).zip(biases))
+        .flat_map(|(x, (w, b))| {
+            let own = [w, &[*b]].concat();
+            conv2d(x, one(input), &own, one(output), kernel, stride, padding)
+        })
+        .collect()
+}
+
+fn avg_pool2d(
+    x: &[f64],
+    input: Shape,
+    output: Shape,
+    rows: usize,
+    columns: usize,
+    stride: usize,
+) -> Vec<f64> {
+    places(output)
+        .map(|(channel, r, c)| {
+            let window = places(Shape::new(1, rows, columns)).map(|(_, u, v)| {
+                let (row, column) = (r * stride + u, c * stride + v);
+                at(x, input, channel, row as isize, column as isize)
+            });
+            window.sum::<f64>() / (rows * columns) as f64
         })
         .collect()
 }

@@ -3,7 +3,10 @@
 //! Maps hold `lanes` samples innermost (`[channel][row][column][lane]`), so the inner loop of every kernel is the same
 //! operation on independent samples. Lengths have been checked by the caller; a kernel never allocates and never fails.
 
+pub(crate) mod activation;
+pub(crate) mod average_pool;
 pub(crate) mod conv2d;
+pub(crate) mod depthwise;
 pub(crate) mod dropout;
 pub(crate) mod linear;
 pub(crate) mod load;

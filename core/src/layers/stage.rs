@@ -1,6 +1,7 @@
 //! The passes of a stage: the kernels of its operation, its activation and its pool, one after the other.
 
-use super::{conv2d, dropout, linear, post};
+use super::depthwise::Depthwise;
+use super::{activation, average_pool, conv2d, dropout, linear, post};
 use crate::arch::{Kernel, Simd};
 use crate::plan::{GROUP, Op, Spread, Stage};
 use crate::propagation::Batch;
@@ -26,10 +27,17 @@ pub(crate) fn split_parameters(
             stage.output.channels,
         ),
         Op::Linear => (stage.input.len(), stage.output.channels),
-        Op::Identity | Op::Dropout { .. } => (0, 0),
+        Op::Depthwise { kernel, .. } => (kernel * kernel, stage.output.channels),
+        _ => (0, 0),
     };
     let biases = stage.parameters + inputs * outputs;
     (stage.parameters..biases, biases..biases + outputs)
+}
+
+/// What the kernels that single samples share say about lengths: the plan has made them fit.
+#[inline(always)]
+fn fits(done: Option<()>) {
+    assert!(done.is_some(), "the plan and the workspace disagree");
 }
 
 impl<const L: usize> Kernel for Forward<'_, L> {
@@ -130,8 +138,21 @@ impl<const L: usize> Kernel for Forward<'_, L> {
             }
             Op::Dropout { probability } => {
                 let key = block.dropout;
-                dropout::forward(key, stage, probability, L, block.indices, x, y);
+                dropout::forward::<L>(key, stage, probability, block.indices, x, y);
             }
+            Op::Depthwise { kernel, stride } => fits(
+                Depthwise {
+                    kernel,
+                    stride,
+                    input: stage.input,
+                    output: map,
+                }
+                .forward::<S, L>(simd, w, bias, x, y),
+            ),
+            Op::AveragePool(pool) => {
+                fits(average_pool::forward::<L>(pool, stage.input, map, x, y));
+            }
+            Op::Activation(kind) => fits(activation::forward::<L>(kind, stage.input, map, x, y)),
         }
     }
 }
@@ -244,13 +265,42 @@ impl<const L: usize> Kernel for Backward<'_, L> {
                     linear::input_gradient(simd, L, w, dy, &mut dx[..x.len()]);
                 }
             }
+            Op::Depthwise { kernel, stride } => {
+                let task = Depthwise {
+                    kernel,
+                    stride,
+                    input: stage.input,
+                    output: map,
+                };
+                let (from, to) = (map.dense(), stage.input.dense());
+                if weight_gradient {
+                    fits(task.weight_gradient::<S, L>(simd, from, x, dy, dw, db));
+                }
+                if input_gradient {
+                    fits(task.input_gradient::<S, L>(simd, from, to, w, dy, dx));
+                }
+            }
             _ if !input_gradient => {}
+            Op::AveragePool(pool) => {
+                let (from, to) = (map.dense(), stage.input.dense());
+                fits(average_pool::backward::<L>(pool, to, from, dy, dx));
+            }
+            Op::Activation(kind) => {
+                fits(activation::backward::<S, L>(
+                    simd,
+                    kind,
+                    stage.input,
+                    x,
+                    dy,
+                    dx,
+                ));
+            }
             Op::Identity => {
                 let spread = Spread::new(stage);
                 post::backward::<S, L>(simd, stage, spread, 0, map.channels, y, codes, dy, dx);
             }
             Op::Dropout { probability } => {
-                dropout::backward(block.dropout, stage, probability, L, block.indices, dy, dx)
+                dropout::backward::<L>(block.dropout, stage, probability, block.indices, dy, dx)
             }
         }
     }

@@ -5,7 +5,10 @@ mod fixture;
 
 use fixture::{Fixture, LANES};
 use secant::arch::Isa;
-use secant::network::{Layer, Shape, conv2d, dropout, linear, max_pool2d, relu};
+use secant::network::{
+    Layer, Shape, avg_pool2d, conv2d, depthwise_conv2d, dropout, global_avg_pool2d, leaky_relu,
+    linear, max_pool2d, relu, tanh,
+};
 use secant::{Batch, DropoutKey, Normalisation, PassError, Samples, Tally};
 use secant_tests::contract_bits;
 use secant_tests::draw::Draw;
@@ -175,6 +178,75 @@ fn cases() -> Vec<(Shape, Vec<Layer>)> {
                 linear(4),
             ],
         ),
+        // A linear layer's outputs as one-pixel images with padding around them.
+        (
+            shape(1, 2, 3),
+            vec![
+                linear(3),
+                relu(),
+                conv2d(4, 3).padding(1).stride(3),
+                linear(5),
+            ],
+        ),
+        // Depthwise convolution: as the first layer, strided, padded, before everything that could join a stage.
+        (shape(3, 5, 4), vec![depthwise_conv2d(3)]),
+        (
+            shape(2, 6, 7),
+            vec![
+                conv2d(5, 1),
+                depthwise_conv2d(3).padding(1).stride(2),
+                relu(),
+                conv2d(2, 1),
+            ],
+        ),
+        (
+            shape(1, 9, 9),
+            vec![
+                conv2d(3, 3),
+                depthwise_conv2d(2).padding(1),
+                max_pool2d(3),
+                depthwise_conv2d(1),
+                tanh(),
+                linear(3),
+            ],
+        ),
+        // Average pools: dropped rows, overlap, gaps, the whole map, before a padded convolution.
+        (shape(2, 5, 6), vec![conv2d(2, 1), avg_pool2d(2)]),
+        (
+            shape(1, 8, 7),
+            vec![
+                conv2d(2, 1),
+                avg_pool2d(3).stride(2),
+                relu(),
+                conv2d(3, 3).padding(1),
+                avg_pool2d(1).stride(2),
+            ],
+        ),
+        (
+            shape(1, 6, 5),
+            vec![
+                conv2d(4, 2),
+                leaky_relu(0.1),
+                max_pool2d(2),
+                tanh(),
+                global_avg_pool2d(),
+                linear(2),
+            ],
+        ),
+        // Activations: first, last, twice, around a pool and a dropout.
+        (shape(1, 2, 3), vec![tanh(), linear(4), leaky_relu(0.25)]),
+        (
+            shape(1, 7, 7),
+            vec![
+                conv2d(3, 3),
+                leaky_relu(0.0),
+                leaky_relu(1.0),
+                dropout(0.3),
+                tanh(),
+                linear(5),
+                tanh(),
+            ],
+        ),
         (
             shape(1, 10, 10),
             vec![
@@ -195,7 +267,7 @@ fn random_case(draw: &mut Draw) -> (Shape, Vec<Layer>) {
         let input = Shape::new(1 + draw.below(3), 1 + draw.below(10), 1 + draw.below(10));
         let mut layers: Vec<Layer> = Vec::new();
         for _ in 0..1 + draw.below(7) {
-            layers.push(match draw.below(10) {
+            layers.push(match draw.below(15) {
                 0..4 => {
                     let kernel = 1 + draw.below(4);
                     conv2d(1 + draw.below(10), kernel)
@@ -204,6 +276,16 @@ fn random_case(draw: &mut Draw) -> (Shape, Vec<Layer>) {
                 }
                 4 | 5 => relu(),
                 6 | 7 => max_pool2d(1 + draw.below(3)).stride(1 + draw.below(3)),
+                8 => avg_pool2d(1 + draw.below(3)).stride(1 + draw.below(3)),
+                9 => global_avg_pool2d(),
+                10 => tanh(),
+                11 => leaky_relu(draw.below(5) as f32 * 0.25),
+                12 => {
+                    let kernel = 1 + draw.below(4);
+                    depthwise_conv2d(kernel)
+                        .stride(1 + draw.below(3))
+                        .padding(draw.below(kernel))
+                }
                 _ => linear(1 + draw.below(9)),
             });
             if draw.below(5) == 0 {

@@ -1,0 +1,95 @@
+//! Activations that are computed apart: leaky relu and the hyperbolic tangent. (A relu belongs to the stage before it.)
+//!
+//! ```text
+//! leaky relu   y = slope x where x < 0, else x    dx = dy where x > 0, else slope dy
+//! tanh         y = tanh x                         dx = (1 - y^2) dy
+//! ```
+//! `1 - y^2` is rounded once.
+
+use crate::arch::Simd;
+use crate::math;
+use crate::plan::Map;
+
+/// Which activation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Activation {
+    /// A small slope for negative values.
+    LeakyRelu { slope: f32 },
+    /// The hyperbolic tangent.
+    Tanh,
+}
+
+impl Activation {
+    /// `y` of `x`.
+    #[inline(always)]
+    pub(crate) fn value(self, x: f32) -> f32 {
+        match self {
+            Activation::LeakyRelu { slope } if x < 0.0 => slope * x,
+            Activation::LeakyRelu { .. } => x,
+            Activation::Tanh => math::tanh(x),
+        }
+    }
+
+    /// `dx` of `x` and `dy`.
+    #[inline(always)]
+    pub(crate) fn gradient<S: Simd>(self, simd: S, x: f32, dy: f32) -> f32 {
+        match self {
+            Activation::LeakyRelu { .. } if x > 0.0 => dy,
+            Activation::LeakyRelu { slope } => slope * dy,
+            Activation::Tanh => {
+                let y = math::tanh(x);
+                simd.fma_f32(-y, y, 1.0) * dy
+            }
+        }
+    }
+}
+
+/// `y` of `x`, laid out as `output` and `input` say. `None` where lengths do not fit.
+#[inline(always)]
+pub(crate) fn forward<const L: usize>(
+    activation: Activation,
+    input: Map,
+    output: Map,
+    x: &[f32],
+    y: &mut [f32],
+) -> Option<()> {
+    let (x, y) = (x.as_chunks::<L>().0, y.as_chunks_mut::<L>().0);
+    for channel in 0..output.channels {
+        for r in 0..output.alive_rows {
+            let x = x.get(input.at(channel, r, 0)..)?;
+            let y = y.get_mut(output.at(channel, r, 0)..)?;
+            for (x, y) in x.iter().zip(y).take(output.alive_columns) {
+                for lane in 0..L {
+                    y[lane] = activation.value(x[lane]);
+                }
+            }
+        }
+    }
+    Some(())
+}
+
+/// Overwrites `dx` (alive pixels only) from `x` and `dy` (alive pixels only).
+#[inline(always)]
+pub(crate) fn backward<S: Simd, const L: usize>(
+    simd: S,
+    activation: Activation,
+    input: Map,
+    x: &[f32],
+    dy: &[f32],
+    dx: &mut [f32],
+) -> Option<()> {
+    let (x, dy) = (x.as_chunks::<L>().0, dy.as_chunks::<L>().0);
+    let mut gradients = dy.iter().zip(dx.as_chunks_mut::<L>().0);
+    for channel in 0..input.channels {
+        for r in 0..input.alive_rows {
+            let x = x.get(input.at(channel, r, 0)..)?;
+            for x in x.iter().take(input.alive_columns) {
+                let (dy, dx) = gradients.next()?;
+                for lane in 0..L {
+                    dx[lane] = activation.gradient(simd, x[lane], dy[lane]);
+                }
+            }
+        }
+    }
+    Some(())
+}
