@@ -75,6 +75,7 @@ Models:
 Examples:
   secant train                                             micro with Adam, a good start
   secant train --model 'conv16k5s2 relu linear10'          your own network
+  secant train --optimizer lbfgs                           L-BFGS made for mini-batches
   secant train --optimizer lbfgs --batch full              deterministic L-BFGS
   secant train --data synthetic --limit 2000 --epochs 2    a quick look, without data
   secant train --json | jq .test_accuracy                  for scripts
@@ -136,40 +137,40 @@ pub struct TrainArgs {
     #[arg(long, value_name = "B|full", help_heading = "Optimiser")]
     pub batch: Option<Batch>,
 
-    /// Learning rate; for lbfgs-armijo the length of the very first step [default: 0.005; lbfgs by the network's shapes; 0.1]
+    /// Learning rate; for lbfgs-armijo the length of the very first step [default: 0.005; lbfgs-armijo 0.1; lbfgs by the network's shapes]
     #[arg(long, value_name = "X", value_parser = positive, help_heading = "Optimiser")]
     pub learning_rate: Option<f32>,
 
     /// How the learning rate falls over the run [default: linear]
-    #[arg(long, value_name = "NAME", help_heading = "Adam")]
+    #[arg(long, value_name = "NAME", help_heading = "Optimiser")]
     pub schedule: Option<ScheduleName>,
 
-    /// Share of the run in which the learning rate rises from zero first [default: 0]
-    #[arg(long, value_name = "F", value_parser = share, help_heading = "Adam")]
+    /// Share of the run in which the learning rate rises from zero first [default: 0; lbfgs 0.1]
+    #[arg(long, value_name = "F", value_parser = share, help_heading = "Optimiser")]
     pub warm_up: Option<f32>,
 
     /// Weight decay [default: 0]
-    #[arg(long, value_name = "X", value_parser = not_negative, help_heading = "Adam")]
+    #[arg(long, value_name = "X", value_parser = not_negative, help_heading = "Moments (adam and lbfgs)")]
     pub weight_decay: Option<f32>,
 
     /// Apply the weight decay apart from the gradient (AdamW)
-    #[arg(long, help_heading = "Adam")]
+    #[arg(long, help_heading = "Moments (adam and lbfgs)")]
     pub decoupled: bool,
 
     /// Use Nesterov's momentum
-    #[arg(long, help_heading = "Adam")]
+    #[arg(long, help_heading = "Moments (adam and lbfgs)")]
     pub nesterov: bool,
 
     /// Decay of the first moment [default: 0.9]
-    #[arg(long, value_name = "F", value_parser = share, help_heading = "Adam")]
+    #[arg(long, value_name = "F", value_parser = share, help_heading = "Moments (adam and lbfgs)")]
     pub beta1: Option<f32>,
 
     /// Decay of the second moment [default: 0.999; lbfgs 0.98]
-    #[arg(long, value_name = "F", value_parser = share, help_heading = "Adam")]
+    #[arg(long, value_name = "F", value_parser = share, help_heading = "Moments (adam and lbfgs)")]
     pub beta2: Option<f32>,
 
     /// Added to the root of the second moment [default: 1e-8]
-    #[arg(long, value_name = "X", value_parser = positive, help_heading = "Adam")]
+    #[arg(long, value_name = "X", value_parser = positive, help_heading = "Moments (adam and lbfgs)")]
     pub epsilon: Option<f32>,
 
     /// Pairs kept: a layer 0 to 16 [default: 8]; lbfgs-armijo and full batches 1 to 32 [default: 10]
@@ -315,56 +316,21 @@ impl TrainArgs {
             OptimizerName::LbfgsArmijo => Batch::Size(LBFGS_BATCH),
             _ => Batch::Size(LAYER_BATCH),
         });
+        self.check_options(batch)?;
         let optimizer = match self.optimizer {
-            OptimizerName::Adam => {
-                self.refuse(
-                    "adam",
-                    "lbfgs",
-                    &[
-                        ("--history", self.history.is_some()),
-                        ("--line-search", self.line_search.is_some()),
-                        ("--curvature", self.curvature.is_some()),
-                        ("--scaling", self.scaling.is_some()),
-                    ],
-                )?;
-                if self.decoupled && self.weight_decay.is_none() {
-                    return Err(Error::Usage(
-                        "--decoupled needs --weight-decay X".to_owned(),
-                    ));
-                }
-                Optimizer::Adam(AdamSettings {
-                    learning_rate: self.learning_rate.unwrap_or(0.005),
-                    schedule: self.schedule.unwrap_or(ScheduleName::Linear),
-                    warm_up: self.warm_up.unwrap_or(0.0),
-                    beta1: self.beta1.unwrap_or(0.9),
-                    beta2: self.beta2.unwrap_or(0.999),
-                    epsilon: self.epsilon.unwrap_or(1e-8),
-                    weight_decay: self.weight_decay.unwrap_or(0.0),
-                    decoupled: self.decoupled,
-                    nesterov: self.nesterov,
-                })
-            }
-            OptimizerName::Lbfgs | OptimizerName::LbfgsRow | OptimizerName::LbfgsFactored
-                if !(batch == Batch::Full && self.optimizer == OptimizerName::Lbfgs) =>
-            {
-                self.layer_lbfgs(batch)?
-            }
+            OptimizerName::Adam => Optimizer::Adam(AdamSettings {
+                learning_rate: self.learning_rate.unwrap_or(0.005),
+                schedule: self.schedule.unwrap_or(ScheduleName::Linear),
+                warm_up: self.warm_up.unwrap_or(0.0),
+                beta1: self.beta1.unwrap_or(0.9),
+                beta2: self.beta2.unwrap_or(0.999),
+                epsilon: self.epsilon.unwrap_or(1e-8),
+                weight_decay: self.weight_decay.unwrap_or(0.0),
+                decoupled: self.decoupled,
+                nesterov: self.nesterov,
+            }),
+            _ if self.is_deterministic(batch) => self.lbfgs(batch),
             OptimizerName::LbfgsFlat => {
-                self.refuse(
-                    "lbfgs-flat",
-                    "adam",
-                    &[
-                        ("--beta1", self.beta1.is_some()),
-                        ("--epsilon", self.epsilon.is_some()),
-                        ("--weight-decay", self.weight_decay.is_some()),
-                        ("--nesterov", self.nesterov),
-                    ],
-                )?;
-                self.refuse(
-                    "lbfgs-flat",
-                    "lbfgs",
-                    &[("--history", self.history.is_some())],
-                )?;
                 let usual = FlatLbfgsSettings::defaults(&self.model.network);
                 Optimizer::FlatLbfgs(FlatLbfgsSettings {
                     learning_rate: self.learning_rate.unwrap_or(usual.learning_rate),
@@ -375,21 +341,11 @@ impl TrainArgs {
                 })
             }
             OptimizerName::LbfgsSeed => {
-                self.refuse(
-                    "lbfgs-seed",
-                    "adam",
-                    &[
-                        ("--schedule", self.schedule.is_some()),
-                        ("--warm-up", self.warm_up.is_some()),
-                        ("--weight-decay", self.weight_decay.is_some()),
-                        ("--nesterov", self.nesterov),
-                    ],
-                )?;
                 let usual = LbfgsSeedSettings::default();
                 let repaired = |slip| self.repair.contains(&slip);
                 Optimizer::LbfgsSeed(LbfgsSeedSettings {
                     learning_rate: self.learning_rate.unwrap_or(usual.learning_rate),
-                    history: self.history.unwrap_or(usual.history).max(1),
+                    history: self.history.unwrap_or(usual.history),
                     inner: if repaired(Slip::Inner) {
                         1
                     } else {
@@ -400,42 +356,7 @@ impl TrainArgs {
                     line_search: repaired(Slip::LineSearch),
                 })
             }
-            _ => {
-                self.refuse(
-                    "lbfgs",
-                    "adam",
-                    &[
-                        ("--schedule", self.schedule.is_some()),
-                        ("--warm-up", self.warm_up.is_some()),
-                        ("--beta1", self.beta1.is_some()),
-                        ("--beta2", self.beta2.is_some()),
-                        ("--epsilon", self.epsilon.is_some()),
-                        ("--weight-decay", self.weight_decay.is_some()),
-                        ("--decoupled", self.decoupled),
-                        ("--nesterov", self.nesterov),
-                    ],
-                )?;
-                let full = batch == Batch::Full;
-                Optimizer::Lbfgs(LbfgsSettings {
-                    history: self.history.unwrap_or(10).max(1),
-                    line_search: self.line_search.unwrap_or(if full {
-                        LineSearchName::Wolfe
-                    } else {
-                        LineSearchName::Armijo
-                    }),
-                    curvature: self.curvature.unwrap_or(if full {
-                        CurvatureName::Skip
-                    } else {
-                        CurvatureName::Damp
-                    }),
-                    scaling: self.scaling.unwrap_or(if full {
-                        ScalingName::Diagonal
-                    } else {
-                        ScalingName::Scalar
-                    }),
-                    first_step: self.learning_rate.unwrap_or(0.1),
-                })
-            }
+            _ => self.layer_lbfgs(batch),
         };
         let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Ok(RunConfig {
@@ -454,23 +375,32 @@ impl TrainArgs {
         })
     }
 
+    /// L-BFGS with a line search, on mini-batches or on all images.
+    fn lbfgs(&self, batch: Batch) -> Optimizer {
+        let full = batch == Batch::Full;
+        Optimizer::Lbfgs(LbfgsSettings {
+            history: self.history.unwrap_or(10),
+            line_search: self.line_search.unwrap_or(if full {
+                LineSearchName::Wolfe
+            } else {
+                LineSearchName::Armijo
+            }),
+            curvature: self.curvature.unwrap_or(if full {
+                CurvatureName::Skip
+            } else {
+                CurvatureName::Damp
+            }),
+            scaling: self.scaling.unwrap_or(if full {
+                ScalingName::Diagonal
+            } else {
+                ScalingName::Scalar
+            }),
+            first_step: self.learning_rate.unwrap_or(0.1),
+        })
+    }
+
     /// The layer-wise L-BFGS.
-    fn layer_lbfgs(&self, batch: Batch) -> Result<Optimizer, Error> {
-        self.refuse("lbfgs", "adam", &[("--nesterov", self.nesterov)])?;
-        self.refuse(
-            "lbfgs",
-            "lbfgs-armijo",
-            &[
-                ("--line-search", self.line_search.is_some()),
-                ("--curvature", self.curvature.is_some()),
-                ("--scaling", self.scaling.is_some()),
-            ],
-        )?;
-        if self.decoupled && self.weight_decay.is_none() {
-            return Err(Error::Usage(
-                "--decoupled needs --weight-decay X".to_owned(),
-            ));
-        }
+    fn layer_lbfgs(&self, batch: Batch) -> Optimizer {
         let form = match self.optimizer {
             OptimizerName::LbfgsRow => Form::Row,
             OptimizerName::LbfgsFactored => Form::Factored,
@@ -481,14 +411,8 @@ impl TrainArgs {
             Batch::Full => 1024,
         };
         let usual = LayerLbfgsSettings::defaults(form, &self.model.network, images);
-        let history = self.history.unwrap_or(usual.history);
-        if history > LARGEST_PAIRS {
-            return Err(Error::Usage(format!(
-                "--history: lbfgs keeps at most {LARGEST_PAIRS} pairs a layer"
-            )));
-        }
-        Ok(Optimizer::LayerLbfgs(LayerLbfgsSettings {
-            history,
+        Optimizer::LayerLbfgs(LayerLbfgsSettings {
+            history: self.history.unwrap_or(usual.history),
             learning_rate: self.learning_rate.unwrap_or(usual.learning_rate),
             schedule: self.schedule.unwrap_or(usual.schedule),
             warm_up: self.warm_up.unwrap_or(usual.warm_up),
@@ -499,16 +423,119 @@ impl TrainArgs {
             decoupled: self.decoupled,
             guard: !self.no_guard,
             ..usual
-        }))
+        })
     }
 
-    /// An error if any of `options`, which belong to the optimiser `owner`, was given for `chosen`.
-    fn refuse(&self, chosen: &str, owner: &str, options: &[(&str, bool)]) -> Result<(), Error> {
-        match options.iter().find(|(_, given)| *given) {
-            None => Ok(()),
-            Some((option, _)) => Err(Error::Usage(format!(
-                "{option} is an option of {owner}: leave it out, or choose --optimizer {owner} instead of {chosen}"
+    /// Whether the optimiser is L-BFGS with a line search: by name, or `lbfgs` on full batches.
+    fn is_deterministic(&self, batch: Batch) -> bool {
+        match self.optimizer {
+            OptimizerName::LbfgsArmijo => true,
+            OptimizerName::Lbfgs => batch == Batch::Full,
+            _ => false,
+        }
+    }
+
+    /// An option that the chosen optimiser does not have is an error, not passed over.
+    fn check_options(&self, batch: Batch) -> Result<(), Error> {
+        use OptimizerName::{Adam, Lbfgs, LbfgsFactored, LbfgsFlat, LbfgsRow, LbfgsSeed};
+        let searched = self.is_deterministic(batch);
+        let layered = !searched && matches!(self.optimizer, Lbfgs | LbfgsRow | LbfgsFactored);
+        let adam = self.optimizer == Adam;
+        let flat = self.optimizer == LbfgsFlat;
+        let seed = self.optimizer == LbfgsSeed;
+
+        const LAYERED: &str = "lbfgs, lbfgs-row and lbfgs-factored";
+        const MOMENTS: &str = "adam, lbfgs, lbfgs-row and lbfgs-factored";
+        const RATED: &str = "adam, lbfgs, lbfgs-row, lbfgs-factored and lbfgs-flat";
+        const SEARCHED: &str = "lbfgs-armijo, and of lbfgs with --batch full";
+        const PAIRED: &str = "every lbfgs but lbfgs-flat";
+        // The option, whether it was given, whether the optimiser has it, and which ones do.
+        let table = [
+            (
+                "--schedule",
+                self.schedule.is_some(),
+                adam || layered || flat,
+                RATED,
+            ),
+            (
+                "--warm-up",
+                self.warm_up.is_some(),
+                adam || layered || flat,
+                RATED,
+            ),
+            (
+                "--beta2",
+                self.beta2.is_some(),
+                adam || layered || flat,
+                RATED,
+            ),
+            ("--beta1", self.beta1.is_some(), adam || layered, MOMENTS),
+            (
+                "--epsilon",
+                self.epsilon.is_some(),
+                adam || layered,
+                MOMENTS,
+            ),
+            (
+                "--weight-decay",
+                self.weight_decay.is_some(),
+                adam || layered,
+                MOMENTS,
+            ),
+            ("--decoupled", self.decoupled, adam || layered, MOMENTS),
+            (
+                "--nesterov",
+                self.nesterov,
+                adam,
+                "adam (lbfgs always has it)",
+            ),
+            (
+                "--history",
+                self.history.is_some(),
+                layered || searched || seed,
+                PAIRED,
+            ),
+            (
+                "--line-search",
+                self.line_search.is_some(),
+                searched,
+                SEARCHED,
+            ),
+            ("--curvature", self.curvature.is_some(), searched, SEARCHED),
+            ("--scaling", self.scaling.is_some(), searched, SEARCHED),
+            ("--no-guard", self.no_guard, layered, LAYERED),
+            ("--repair", !self.repair.is_empty(), seed, "lbfgs-seed"),
+        ];
+        let chosen = || {
+            let name = self.optimizer.to_possible_value();
+            let name = name.map_or(String::new(), |value| value.get_name().to_owned());
+            let full = searched && self.optimizer == Lbfgs;
+            format!("{name}{}", if full { " with --batch full" } else { "" })
+        };
+        if let Some((option, .., owners)) = table.iter().find(|(_, given, has, _)| *given && !has) {
+            return Err(Error::Usage(format!(
+                "{option} is an option of {owners}, not of {}",
+                chosen()
+            )));
+        }
+        if self.decoupled && self.weight_decay.is_none() {
+            return Err(Error::Usage(
+                "--decoupled needs --weight-decay X".to_owned(),
+            ));
+        }
+        let pairs = if layered {
+            0..=LARGEST_PAIRS
+        } else {
+            1..=LARGEST_HISTORY
+        };
+        match self.history {
+            Some(history) if !pairs.contains(&history) => Err(Error::Usage(format!(
+                "--history {history}: {} keeps {} to {} pairs",
+                chosen(),
+                pairs.start(),
+                pairs.end()
             ))),
+            _ => Ok(()),
         }
     }
 }

@@ -121,7 +121,42 @@ fn help_teaches_and_typos_get_a_hint() {
         ("train --threads 0", "expected a number from 1 to 256"),
         ("train --epochs 0", "0 is not in 1.."),
         ("train --limit 0", "invalid value '0'"),
-        ("train --history 5", "--history is an option of lbfgs"),
+        (
+            "train --history 5",
+            "--history is an option of every lbfgs but lbfgs-flat, not of adam",
+        ),
+        (
+            "train --no-guard",
+            "--no-guard is an option of lbfgs, lbfgs-row and lbfgs-factored, not of adam",
+        ),
+        (
+            "train --optimizer lbfgs --batch full --schedule linear",
+            "not of lbfgs with --batch full",
+        ),
+        (
+            "train --optimizer lbfgs --scaling scalar",
+            "an option of lbfgs-armijo, and of lbfgs with --batch full, not of lbfgs",
+        ),
+        (
+            "train --optimizer lbfgs-seed --line-search armijo",
+            "not of lbfgs-seed",
+        ),
+        (
+            "train --optimizer lbfgs-flat --decoupled",
+            "not of lbfgs-flat",
+        ),
+        (
+            "train --optimizer lbfgs --repair inner",
+            "--repair is an option of lbfgs-seed, not of lbfgs",
+        ),
+        (
+            "train --optimizer lbfgs --history 17",
+            "--history 17: lbfgs keeps 0 to 16 pairs",
+        ),
+        (
+            "train --optimizer lbfgs-armijo --history 0",
+            "--history 0: lbfgs-armijo keeps 1 to 32 pairs",
+        ),
         (
             "train --optimizer lbfgs --nesterov",
             "--nesterov is an option of adam",
