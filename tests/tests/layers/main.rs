@@ -267,7 +267,7 @@ fn random_case(draw: &mut Draw) -> (Shape, Vec<Layer>) {
         let input = Shape::new(1 + draw.below(3), 1 + draw.below(10), 1 + draw.below(10));
         let mut layers: Vec<Layer> = Vec::new();
         for _ in 0..1 + draw.below(7) {
-            layers.push(match draw.below(15) {
+            layers.push(match draw.below(10) {
                 0..4 => {
                     let kernel = 1 + draw.below(4);
                     conv2d(1 + draw.below(10), kernel)
@@ -276,16 +276,6 @@ fn random_case(draw: &mut Draw) -> (Shape, Vec<Layer>) {
                 }
                 4 | 5 => relu(),
                 6 | 7 => max_pool2d(1 + draw.below(3)).stride(1 + draw.below(3)),
-                8 => avg_pool2d(1 + draw.below(3)).stride(1 + draw.below(3)),
-                9 => global_avg_pool2d(),
-                10 => tanh(),
-                11 => leaky_relu(draw.below(5) as f32 * 0.25),
-                12 => {
-                    let kernel = 1 + draw.below(4);
-                    depthwise_conv2d(kernel)
-                        .stride(1 + draw.below(3))
-                        .padding(draw.below(kernel))
-                }
                 _ => linear(1 + draw.below(9)),
             });
             if draw.below(5) == 0 {
@@ -305,16 +295,17 @@ fn random_case(draw: &mut Draw) -> (Shape, Vec<Layer>) {
 /// The table's networks and 150 random ones, each with and without dropout where it has any.
 fn fixtures(count: usize) -> Vec<Fixture> {
     let mut draw = Draw::new(0x001a_7e25);
-    let random: Vec<_> = (0..150).map(|_| random_case(&mut draw)).collect();
+    // Seeds of their own, so that a new case in the table changes no random one.
+    let random = (0..150).map(|_| random_case(&mut draw)).zip(47..);
     let mut fixtures = Vec::new();
-    for (seed, (input, layers)) in cases().into_iter().chain(random).enumerate() {
-        let fixture = Fixture::new(input, &layers, count, seed as u64);
+    for ((input, layers), seed) in cases().into_iter().zip(0u64..).chain(random) {
+        let fixture = Fixture::new(input, &layers, count, seed);
         if layers
             .iter()
             .any(|layer| matches!(layer, Layer::Dropout { .. }))
         {
             let dropout = Some(DropoutKey {
-                seed: (seed as u64) << 33 | 7,
+                seed: seed << 33 | 7,
                 step: seed as u32,
             });
             fixtures.push(Fixture {
