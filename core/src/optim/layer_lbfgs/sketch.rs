@@ -8,7 +8,7 @@ use crate::inputs::LayerInputs;
 use crate::random::Random;
 use crate::vector;
 
-/// About so many rows of a sample are looked at. Four times as many are no better, and make a refresh as dear as a step.
+/// About so many rows of a sample are looked at. A refresh costs in proportion.
 const POSITIONS: usize = 25;
 
 /// Step between the output pixels that a refresh looks at: an odd one, so that it visits all columns, that leaves about
