@@ -11,7 +11,7 @@ use crate::model::Model;
 
 const HELP: &str = "\
 Optimisers, each with settings of its own after colons if need be (lbfgs:history=4:learning-rate=0.02):
-  adam           Adam as a strong baseline: Nesterov's momentum, beta2 0.98, batch 32, warm-up
+  adam           Adam as a strong baseline: Nesterov's momentum, beta2 0.99, batch 32, warm-up
   adam-plain     Adam with rate 0.001, no schedule, weight decay 0.0025, batch 64: the original experiment's
   lbfgs          layer-wise stochastic L-BFGS, one second moment an element
   lbfgs-row      the same, one a row: less memory than Adam

@@ -1,0 +1,139 @@
+//! `secant compare` as a person or a script meets it.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn compare(folder: &TempDir, words: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_secant-under-test"))
+        .arg("compare")
+        .args(words.split(' ').filter(|word| !word.is_empty()))
+        .current_dir(folder)
+        .env_remove("SECANT_DATA")
+        .env_remove("SECANT_ISA")
+        .output()
+        .unwrap()
+}
+
+const QUICK: &str = "--data synthetic --limit 300 --epochs 1 --model conv4k5s3,relu,linear10 --evaluations 3 --out c";
+
+#[test]
+fn runs_are_paired_counted_and_not_made_twice() {
+    let folder = TempDir::new().unwrap();
+    let words = format!(
+        "{QUICK} --optimizers adam,lbfgs,lbfgs-seed,lbfgs-flat --seeds 2 --targets 0.1,1 --json"
+    );
+    let output = compare(&folder, &words);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let result: Value = serde_json::from_slice(&output.stdout).expect("exactly one JSON value");
+    let runs = result["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 8);
+    for seed in 0..2 {
+        let of_seed = runs.iter().filter(|run| run["seed"] == seed);
+        let initial: Vec<&Value> = of_seed.map(|run| &run["sha256"]["initial"]).collect();
+        assert_eq!(initial.len(), 4);
+        assert!(initial.iter().all(|sha| *sha == initial[0]), "same weights");
+    }
+    let names: Vec<&str> = runs[..4]
+        .iter()
+        .map(|run| run["optimizer"]["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        ["adam", "lbfgs", "lbfgs-seed", "lbfgs-flat"],
+        "interleaved"
+    );
+    assert_eq!(runs[1]["gradient_epochs"], 1.0);
+    assert_eq!(
+        runs[2]["gradient_epochs"], 10.0,
+        "every gradient is counted"
+    );
+    let table = result["table"].as_array().unwrap();
+    assert!(table[0]["difference"].is_null());
+    assert_eq!(table[1]["difference"]["verdict"], "too few seeds to tell");
+    assert_eq!(table[1]["targets"][0]["reached"], 2);
+    assert!(
+        table[1]["targets"][1]["gradient_epochs"].is_null(),
+        "not reached"
+    );
+    for name in [
+        "compare.json",
+        "compare.md",
+        "compare.csv",
+        "accuracy-epochs.svg",
+        "loss-seconds.svg",
+    ] {
+        let text = fs::read_to_string(folder.path().join("c").join(name)).unwrap();
+        assert!(!text.is_empty(), "{name}");
+    }
+
+    // Again: the very same result, seconds included, so nothing was run.
+    let again = compare(&folder, &words);
+    assert_eq!(again.stdout, output.stdout);
+    // One seed more: the old runs stay.
+    let more = compare(
+        &folder,
+        &words.replace("--seeds 2", "--seeds 3 --reference c/compare.json"),
+    );
+    let more: Value = serde_json::from_slice(&more.stdout).unwrap();
+    assert_eq!(more["runs"].as_array().unwrap()[..8], runs[..]);
+}
+
+#[test]
+fn tuning_gives_each_the_same_budget() {
+    let folder = TempDir::new().unwrap();
+    let output = compare(
+        &folder,
+        &format!("{QUICK} --optimizers adam,lbfgs-row --seeds 1 --tune 3 --json"),
+    );
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for (name, tuning) in ["adam", "lbfgs-row"]
+        .iter()
+        .zip(result["tuning"].as_array().unwrap())
+    {
+        assert_eq!(tuning["name"], *name);
+        let trials = tuning["trials"].as_array().unwrap();
+        assert_eq!(trials.len(), 3);
+        let best = tuning["best"].as_u64().unwrap() as usize;
+        for trial in trials {
+            let accuracy = |trial: &Value| trial["validation_accuracy"].as_f64().unwrap();
+            assert!(accuracy(trial) <= accuracy(&trials[best]));
+        }
+        let run = result["runs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|run| run["optimizer"]["name"] == *name);
+        assert_eq!(
+            run.unwrap()["optimizer"]["learning_rate"],
+            trials[best]["learning_rate"]
+        );
+    }
+    assert!(folder.path().join("c/tuning.svg").exists());
+}
+
+#[test]
+fn what_is_wrong_is_told_in_one_line() {
+    let folder = TempDir::new().unwrap();
+    for (words, said) in [
+        ("--optimizers sgd", "expected adam, adam-plain, lbfgs"),
+        ("--optimizers lbfgs:speed=3", "has no setting 'speed'"),
+        (
+            "--optimizers lbfgs:history=x",
+            "history: expected a whole number",
+        ),
+        ("--targets 2", "expected a number above 0, at most 1"),
+        ("--reference none.json", "--reference none.json"),
+    ] {
+        let output = compare(&folder, &format!("--data synthetic {words}"));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words}: {error}");
+        assert!(error.contains(said), "{words}: {error}");
+    }
+}
