@@ -45,10 +45,17 @@ pub struct Summary {
     pub validation_accuracy: Option<f64>,
     /// Whether training went wrong.
     pub collapsed: bool,
-    /// Whether the guard had to step in.
-    pub rollbacks: u32,
+    /// What the optimiser tells of itself.
+    pub optimizer: OptimizerSummary,
     /// The run's course.
     pub history: Vec<Point>,
+}
+
+/// What the table needs of a record's optimiser.
+#[derive(Debug, Clone, Deserialize)]
+pub struct OptimizerSummary {
+    /// Times that the guard had to step in.
+    pub rollbacks: u32,
 }
 
 /// A point of a run's course.
@@ -109,24 +116,23 @@ impl Runner<'_> {
             threads: args.threads.unwrap_or(processors),
         };
         let path = self.cache.join(self.file_name(arm, &config)?);
-        let record = match fs::read_to_string(&path)
-            .ok()
-            .and_then(|text| serde_json::from_str(&text).ok())
-        {
-            Some(record) => {
+        let kept = fs::read_to_string(&path).ok();
+        let text = match kept.filter(|text| serde_json::from_str::<Value>(text).is_ok()) {
+            Some(text) => {
                 self.progress.skip(u64::from(iterations));
-                record
+                text
             }
             None => match self.train(arm, &config, iterations)? {
-                Some(record) => {
-                    let text =
-                        serde_json::to_string(&record).map_err(|e| Error::Run(e.to_string()))?;
+                Some(text) => {
                     write_whole(&path, text.as_bytes())?;
-                    record
+                    text
                 }
                 None => return Ok(None),
             },
         };
+        // Always from the text, so that a run that is read again is the same to the last digit.
+        let record: Value =
+            serde_json::from_str(&text).map_err(|error| Error::Run(error.to_string()))?;
         let summary = serde_json::from_value(record.clone()).map_err(|error| {
             Error::Run(format!(
                 "{}: {error}; delete the file to run it again",
@@ -171,12 +177,13 @@ impl Runner<'_> {
         Ok(format!("{name}-s{}-{}.json", config.seed, &hash[..16]))
     }
 
+    /// Trains; what `train --json` would print, or `None` when the user stopped it.
     fn train(
         &mut self,
         arm: &Arm,
         config: &RunConfig,
         iterations: u32,
-    ) -> Result<Option<Value>, Error> {
+    ) -> Result<Option<String>, Error> {
         let misuse = |error: secant::optim::Misuse| Error::Usage(format!("{}: {error}", arm.name));
         let mut memory = Trainer::memory(config);
         let mut trainer = Trainer::new(config, self.dataset, &mut memory).map_err(misuse)?;
@@ -201,9 +208,8 @@ impl Runner<'_> {
         self.progress
             .done(arm, config.seed, iterations, outcome.test.accuracy());
         let record = RunRecord::new(config, self.dataset, &split, &outcome);
-        Ok(Some(
-            serde_json::to_value(&record).map_err(|e| Error::Run(e.to_string()))?,
-        ))
+        let text = serde_json::to_string(&record).map_err(|error| Error::Run(error.to_string()))?;
+        Ok(Some(text))
     }
 }
 

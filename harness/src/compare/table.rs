@@ -170,7 +170,7 @@ pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64]) -> Vec<Row> {
             name: arm.name.clone(),
             runs: own.len(),
             collapses: own.iter().filter(|run| run.summary.collapsed).count(),
-            rollbacks: own.iter().map(|run| run.summary.rollbacks).sum(),
+            rollbacks: own.iter().map(|run| run.summary.optimizer.rollbacks).sum(),
             test_accuracy: [
                 median(accuracies.clone()),
                 fold(f64::min, f64::INFINITY),
