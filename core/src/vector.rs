@@ -28,14 +28,6 @@ fn halve<R: Real>(mut partial: [R; LANES]) -> R {
     partial[0]
 }
 
-/// The elements of a block as an array; `x` has [`LANES`].
-#[inline(always)]
-fn block<R: Real>(x: &[R]) -> [R; LANES] {
-    let mut block = [R::ZERO; LANES];
-    block.copy_from_slice(x);
-    block
-}
-
 /// Declares a verb from what it does to one element.
 ///
 /// `name(scalars) (inputs) (outputs) -> (sums), |fma| body`: the body sees the scalars and the inputs' elements as values,
@@ -56,31 +48,33 @@ macro_rules! verb {
 
             #[inline(always)]
             #[allow(unused_mut, unused_variables, clippy::unused_unit, reason = "not every verb has sums or outputs")]
-            fn run<S: Simd>(self, simd: S) -> $result {
+            fn run<S: Simd>(mut self, simd: S) -> $result {
                 let $fma = |a: R, b: R, c: R| R::fma_in(simd, a, b, c);
                 $(let $scalar = self.$scalar;)*
+                // Every access is a `get`, never an index, so that no panic can be reached; the branches cost nothing beside
+                // a block's work.
                 let n = usize::MAX $(.min(self.$input.len()))* $(.min(self.$output.len()))*;
+                $(self.$input = self.$input.get(..n).unwrap_or_default();)*
+                $(self.$output = core::mem::take(&mut self.$output).get_mut(..n).unwrap_or_default();)*
                 $(let mut $sum = [R::ZERO; LANES];)*
-                let mut start = 0;
-                while n - start >= LANES {
+                for block in 0..n / LANES {
                     // Copies, so that the compiler sees that no output overlaps an input, and vectorises.
-                    $(let $input = block(&self.$input[start..start + LANES]);)*
-                    $(let mut $output = block(&self.$output[start..start + LANES]);)*
+                    $(let Some(&$input) = self.$input.as_chunks::<LANES>().0.get(block) else { break };)*
+                    $(let Some(&mut mut $output) = self.$output.as_chunks_mut::<LANES>().0.get_mut(block) else { break };)*
                     for lane in 0..LANES {
                         $(let $input = $input[lane];)*
                         $(let $output = &mut $output[lane];)*
                         $(let $sum = &mut $sum[lane];)*
                         $body
                     }
-                    $(self.$output[start..start + LANES].copy_from_slice(&$output);)*
-                    start += LANES;
+                    $(if let Some(target) = self.$output.as_chunks_mut::<LANES>().0.get_mut(block) {
+                        *target = $output;
+                    })*
                 }
-                $(let $input = &self.$input[start..n];)*
-                $(let $output = &mut self.$output[start..n];)*
-                for lane in 0..n - start {
-                    $(let $input = $input[lane];)*
-                    $(let $output = &mut $output[lane];)*
-                    $(let $sum = &mut $sum[lane];)*
+                for lane in 0..n % LANES {
+                    $(let Some(&$input) = self.$input.as_chunks::<LANES>().1.get(lane) else { break };)*
+                    $(let Some($output) = self.$output.as_chunks_mut::<LANES>().1.get_mut(lane) else { break };)*
+                    $(let Some($sum) = $sum.get_mut(lane) else { break };)*
                     $body
                 }
                 $(let $sum = halve($sum);)*

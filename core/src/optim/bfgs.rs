@@ -4,7 +4,7 @@ use core::ops::ControlFlow;
 
 use super::descent::{
     Descent, FirstStep, Metric, Settings, Step, check_dimension, check_dimensions, check_memory,
-    descent_methods,
+    descent_methods, split,
 };
 use super::pair::{Curvature, Moments, Secant, Verdict, judge};
 use super::region::Everywhere;
@@ -112,7 +112,7 @@ impl<'m, R: Real> Bfgs<'m, R> {
         config.first_step.check()?;
         let memory = check_memory(memory, Self::memory_len(dimension))?;
         let (descent, memory) = Descent::new(dimension, memory);
-        let (product, h) = memory.split_at_mut(dimension);
+        let (product, h) = split(memory, dimension);
         let BfgsConfig {
             line_search,
             secant,

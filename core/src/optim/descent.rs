@@ -152,11 +152,11 @@ impl<'m, R: Real> Descent<'m, R> {
 
     /// Takes the first `memory_len(n)` numbers of `memory`, which has at least so many, and returns the rest.
     pub fn new(n: usize, memory: &'m mut [R]) -> (Self, &'m mut [R]) {
-        let (gradient, memory) = memory.split_at_mut(n);
-        let (direction, memory) = memory.split_at_mut(n);
-        let (old_point, memory) = memory.split_at_mut(n);
-        let (old_gradient, memory) = memory.split_at_mut(n);
-        let (best, memory) = memory.split_at_mut(n);
+        let (gradient, memory) = split(memory, n);
+        let (direction, memory) = split(memory, n);
+        let (old_point, memory) = split(memory, n);
+        let (old_gradient, memory) = split(memory, n);
+        let (best, memory) = split(memory, n);
         let descent = Self {
             gradient,
             direction,
@@ -557,6 +557,11 @@ pub(crate) fn check_dimensions<R: Real>(
 ) -> Result<(), Misuse> {
     check_dimension(n, objective.dimension())?;
     check_dimension(n, x.len())
+}
+
+/// The first n numbers and the rest, without a panic: lengths were checked before.
+pub(crate) fn split<R>(memory: &mut [R], n: usize) -> (&mut [R], &mut [R]) {
+    memory.split_at_mut_checked(n).unwrap_or_default()
 }
 
 /// Refuses memory that is too short, and cuts it to what is needed.

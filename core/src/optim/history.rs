@@ -1,8 +1,10 @@
 //! The newest M pairs of L-BFGS, in a ring over the caller's memory.
 
+use core::ops::Range;
+
 use heapless::{Deque, Vec};
 
-use super::descent::Metric;
+use super::descent::{Metric, split};
 use super::pair::{Curvature, Moments, Verdict, judge};
 use super::two_loop::{Initial, Pair, two_loop};
 use crate::real::Real;
@@ -60,8 +62,8 @@ impl<'m, const M: usize, R: Real> History<'m, M, R> {
         dimension: usize,
         memory: &'m mut [R],
     ) -> Self {
-        let (steps, memory) = memory.split_at_mut(M * dimension);
-        let (changes, diagonal) = memory.split_at_mut(M * dimension);
+        let (steps, memory) = split(memory, M * dimension);
+        let (changes, diagonal) = split(memory, M * dimension);
         Self {
             rule,
             scaling,
@@ -89,22 +91,22 @@ impl<'m, const M: usize, R: Real> History<'m, M, R> {
         let pairs = self.pairs();
         let mut coefficients = [R::ZERO; M];
         let mut rho = [R::ZERO; M];
-        for (i, pair) in pairs.iter().enumerate().rev() {
+        for ((pair, rho), coefficient) in pairs.iter().zip(&mut rho).zip(&mut coefficients).rev() {
             let sy = vector::dot_where(gradient, pair.s, pair.y);
             // The square root of the rounding error: a face may cut all but noise off a pair.
             if sy * pair.rho > R::EPSILON.sqrt() {
-                rho[i] = R::ONE / sy;
+                *rho = R::ONE / sy;
             }
-            coefficients[i] = rho[i] * vector::dot(pair.s, q);
-            vector::axpy_where(-coefficients[i], gradient, pair.y, q);
+            *coefficient = *rho * vector::dot(pair.s, q);
+            vector::axpy_where(-*coefficient, gradient, pair.y, q);
         }
         match self.initial() {
             Initial::Scalar(factor) => vector::scale(factor, q),
             Initial::Diagonal(diagonal) => vector::multiply(diagonal, q),
         }
-        for (i, pair) in pairs.iter().enumerate() {
-            let factor = coefficients[i] - rho[i] * vector::dot(pair.y, q);
-            if rho[i] > R::ZERO {
+        for ((pair, &rho), &coefficient) in pairs.iter().zip(&rho).zip(&coefficients) {
+            let factor = coefficient - rho * vector::dot(pair.y, q);
+            if rho > R::ZERO {
                 vector::axpy_where(factor, gradient, pair.s, q);
             }
         }
@@ -136,20 +138,26 @@ impl<'m, const M: usize, R: Real> History<'m, M, R> {
         self.diagonal.fill(self.scale);
     }
 
+    /// Where a slot's vector lies.
+    fn range(&self, slot: usize) -> Range<usize> {
+        slot * self.dimension..(slot + 1) * self.dimension
+    }
+
     /// The pairs, oldest first.
     pub fn pairs(&self) -> Vec<Pair<'_, R>, M> {
-        let slot = |memory: &'_ [R], slot: usize| {
-            slot * self.dimension..((slot + 1) * self.dimension).min(memory.len())
-        };
-        self.order
-            .iter()
-            .map(|entry| Pair {
-                s: &self.steps[slot(self.steps, entry.slot)],
-                y: &self.changes[slot(self.changes, entry.slot)],
+        let mut pairs = Vec::new();
+        for entry in &self.order {
+            let range = self.range(entry.slot);
+            let pair = Pair {
+                s: self.steps.get(range.clone()).unwrap_or_default(),
+                y: self.changes.get(range).unwrap_or_default(),
                 scale: R::ONE,
                 rho: entry.rho,
-            })
-            .collect()
+            };
+            // There is room: the ring has the same capacity.
+            let _ = pairs.push(pair);
+        }
+        pairs
     }
 
     fn push(&mut self, s: &[R], y: &[R], rho: R) {
@@ -161,9 +169,9 @@ impl<'m, const M: usize, R: Real> History<'m, M, R> {
         } else {
             self.order.len()
         };
-        let range = slot * self.dimension..(slot + 1) * self.dimension;
-        vector::copy(s, &mut self.steps[range.clone()]);
-        vector::copy(y, &mut self.changes[range]);
+        let range = self.range(slot);
+        vector::copy(s, self.steps.get_mut(range.clone()).unwrap_or_default());
+        vector::copy(y, self.changes.get_mut(range).unwrap_or_default());
         // There is room: one was taken out if it was full.
         let _ = self.order.push_back(Entry { slot, rho });
     }

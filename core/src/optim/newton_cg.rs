@@ -2,7 +2,7 @@
 
 use core::ops::ControlFlow;
 
-use super::descent::{Step, check_dimension, check_dimensions, check_memory};
+use super::descent::{Step, check_dimension, check_dimensions, check_memory, split};
 use super::termination::{Misuse, Report, Stopping, Termination};
 use crate::line_search::{LineSearch, MoreThuente, Probe};
 use crate::objective::HessianProduct;
@@ -172,11 +172,11 @@ impl<'m, R: Real> NewtonCg<'m, R> {
             }
         };
         let memory = check_memory(memory, Self::memory_len(dimension))?;
-        let (gradient, memory) = memory.split_at_mut(dimension);
-        let (step, memory) = memory.split_at_mut(dimension);
-        let (residual, memory) = memory.split_at_mut(dimension);
-        let (direction, memory) = memory.split_at_mut(dimension);
-        let (product, trial) = memory.split_at_mut(dimension);
+        let (gradient, memory) = split(memory, dimension);
+        let (step, memory) = split(memory, dimension);
+        let (residual, memory) = split(memory, dimension);
+        let (direction, memory) = split(memory, dimension);
+        let (product, trial) = split(memory, dimension);
         Ok(Self {
             config,
             dimension,

@@ -4,7 +4,7 @@ use core::ops::{ControlFlow, Range};
 
 use super::descent::{
     Descent, Metric, Settings, Step, check_dimension, check_dimensions, check_memory,
-    descent_methods,
+    descent_methods, split,
 };
 use super::history::History;
 use super::lbfgs::LbfgsConfig;
@@ -96,7 +96,7 @@ impl<'m, const M: usize, R: Real> OwlQn<'m, M, R> {
         }
         let memory = check_memory(memory, Self::memory_len(dimension))?;
         let (descent, memory) = Descent::new(dimension, memory);
-        let (reduced, memory) = memory.split_at_mut(dimension);
+        let (reduced, memory) = split(memory, dimension);
         let history = History::new(config.curvature, config.scaling, dimension, memory).on_a_face();
         let region = Orthants {
             weight,

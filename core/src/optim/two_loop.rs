@@ -85,7 +85,9 @@ pub fn two_loop<R: Real>(
     q: &mut [R],
     coefficients: &mut [R],
 ) {
-    let pairs = &pairs[pairs.len().saturating_sub(coefficients.len())..];
+    let pairs = pairs
+        .get(pairs.len().saturating_sub(coefficients.len())..)
+        .unwrap_or_default();
     let Some(newest) = pairs.last() else {
         match initial {
             Initial::Scalar(factor) => vector::scale(factor, q),
