@@ -442,7 +442,7 @@ impl Kernel for Forward<'_> {
                         }
                         for b in 0..bias.len() {
                             let rows = rows.get(b * stage.columns..)?;
-                            finish_row(stage, rows, row, GROUP * group + b, r, y, codes)?;
+                            finish_row(simd, stage, rows, row, GROUP * group + b, r, y, codes)?;
                         }
                     }
                 }
@@ -470,7 +470,7 @@ impl Kernel for Forward<'_> {
                 for channel in 0..map.channels {
                     for r in 0..map.alive_rows {
                         let rows = x.get(input.at(channel, r * step, 0)..)?;
-                        finish_row(stage, rows, input.columns, channel, r, y, codes)?;
+                        finish_row(simd, stage, rows, input.columns, channel, r, y, codes)?;
                     }
                 }
             }
@@ -501,7 +501,7 @@ impl Kernel for Forward<'_> {
 #[inline(always)]
 fn load_pixels<S: Simd>(simd: S, sample: &Sample<'_>, x: &mut [f32]) -> Option<()> {
     let (map, samples) = (sample.input, &sample.batch.samples);
-    let shape = sample.shape;
+    let (shape, normalisation) = (sample.shape, samples.normalisation);
     let bytes = samples
         .pixels
         .get(sample.index as usize * shape.len()..)?
@@ -513,13 +513,12 @@ fn load_pixels<S: Simd>(simd: S, sample: &Sample<'_>, x: &mut [f32]) -> Option<(
         for r in 0..map.alive_rows {
             let from = bytes.get((channel * shape.rows + r) * shape.columns..)?;
             let to = x.get_mut(map.at(channel, r, 0)..)?;
-            for (x, byte) in to.iter_mut().zip(from).take(map.alive_columns) {
-                *x = simd.fma_f32(
-                    f32::from(*byte),
-                    samples.normalisation.scale,
-                    samples.normalisation.offset,
-                );
-            }
+            simd.load_row(
+                from,
+                normalisation.scale,
+                normalisation.offset,
+                to.get_mut(..map.alive_columns)?,
+            );
         }
     }
     Some(())
@@ -528,7 +527,8 @@ fn load_pixels<S: Simd>(simd: S, sample: &Sample<'_>, x: &mut [f32]) -> Option<(
 /// Pools and activates row `r` of a channel's output: `rows` begins with the first window's first pixel and goes on after
 /// `pitch` floats with the next row of the windows.
 #[inline(always)]
-fn finish_row(
+fn finish_row<S: Simd>(
+    simd: S,
     stage: &Stage,
     rows: &[f32],
     pitch: usize,
@@ -543,17 +543,17 @@ fn finish_row(
         .get_mut(map.at(channel, r, 0)..)?
         .get_mut(..map.alive_columns)?;
     let first = (channel * map.alive_rows + r) * map.alive_columns;
-    let width = stage.code_width();
     if pool.size == 2 && pool.stride == 2 && stage.relu {
         let lower = rows.get(pitch..)?;
-        if finish_positive(rows, lower, width, first, y, codes) {
+        if simd.pool_positive(rows, lower, y, codes, first) {
             return Some(());
         }
         // A NaN: once more, and let it win.
         for c in 0..y.len() {
-            clear_code(codes, width, first + c);
+            clear_code(codes, stage.code_width(), first + c);
         }
     }
+    let width = stage.code_width();
     let mut finish = |c: usize, y: &mut f32, best: f32, winner: usize| {
         *y = if stage.relu && best < 0.0 { 0.0 } else { best };
         if !stage.relu {
@@ -585,44 +585,6 @@ fn finish_row(
         }
     }
     Some(())
-}
-
-/// Windows of 2 x 2 side by side, then the activation: of positive numbers the largest is the one with the largest bit
-/// pattern, so this is integer arithmetic, also where there is no floating-point unit. False if there was a NaN.
-#[inline(always)]
-fn finish_positive(
-    upper: &[f32],
-    lower: &[f32],
-    width: usize,
-    first: usize,
-    y: &mut [f32],
-    codes: &mut [f32],
-) -> bool {
-    // The largest magnitude, doubled: the sign drops out.
-    let mut magnitude = 0;
-    let windows = upper
-        .as_chunks::<2>()
-        .0
-        .iter()
-        .zip(lower.as_chunks::<2>().0);
-    for (c, (y, (upper, lower))) in y.iter_mut().zip(windows).enumerate() {
-        let (mut best, mut code) = (0, 0);
-        for (k, v) in [upper[0], upper[1], lower[0], lower[1]]
-            .into_iter()
-            .enumerate()
-        {
-            let bits = v.to_bits();
-            if bits as i32 > best {
-                (best, code) = (bits as i32, k + 1);
-            }
-            if bits << 1 > magnitude {
-                magnitude = bits << 1;
-            }
-        }
-        *y = f32::from_bits(best as u32);
-        write_code(codes, width, first + c, code);
-    }
-    magnitude <= f32::INFINITY.to_bits() << 1
 }
 
 /// One row through dropout, either way.

@@ -225,6 +225,11 @@ pub trait Simd: Copy {
     /// Scalar `a * b + c` in double precision, rounded once.
     fn fma_f64(self, a: f64, b: f64, c: f64) -> f64;
 
+    /// [`single::load_row`].
+    #[inline(always)]
+    fn load_row(self, bytes: &[u8], scale: f32, offset: f32, x: &mut [f32]) {
+        single::load_row(self, bytes, scale, offset, x);
+    }
     /// [`single::conv_row`].
     #[inline(always)]
     fn conv_row(
@@ -260,6 +265,18 @@ pub trait Simd: Copy {
         dx: &mut [f32],
     ) -> Option<()> {
         single::conv_input_gradient(self, windows, pixels, w, dx)
+    }
+    /// [`single::pool_positive`].
+    #[inline(always)]
+    fn pool_positive(
+        self,
+        upper: &[f32],
+        lower: &[f32],
+        y: &mut [f32],
+        codes: &mut [f32],
+        first: usize,
+    ) -> bool {
+        single::pool_positive(upper, lower, y, codes, first)
     }
     /// [`single::linear_rows`].
     #[inline(always)]

@@ -53,6 +53,14 @@ pub fn piece_mut(x: &mut [f32], i: usize, length: usize) -> Option<&mut [f32]> {
     x.get_mut(i * length..)?.get_mut(..length)
 }
 
+/// `x[i] = bytes[i] scale + offset`.
+#[inline(always)]
+pub fn load_row<S: Simd>(simd: S, bytes: &[u8], scale: f32, offset: f32, x: &mut [f32]) {
+    for (x, byte) in x.iter_mut().zip(bytes) {
+        *x = simd.fma_f32(f32::from(*byte), scale, offset);
+    }
+}
+
 /// One output row of four channels (or the last one to three): `y[b][c] = bias[b] + sum over i, u, v of w[b][i][u][v] x[i][u][c s + v]`.
 ///
 /// `w` begins with the weights of the first of the `bias.len()` channels, `x` with the first window's first pixel. `y` has
@@ -158,4 +166,48 @@ pub fn add_scaled<S: Simd>(simd: S, a: f32, x: &[f32], y: &mut [f32]) {
     for (x, y) in x.iter().zip(y) {
         *y = simd.fma_f32(a, *x, *y);
     }
+}
+
+/// One output row of max-pooling with windows of 2 x 2 side by side, then relu; and the codes of the winners, four bits each,
+/// from code number `first` on: 0 where the activation is off, else 1 more than the winner's number. They were 0 before.
+///
+/// Of positive numbers the largest is the one with the largest bit pattern, so this is integer arithmetic, also where there is
+/// no floating-point unit. False when there may have been a NaN, which that does not see, or a
+/// slice is too short; then the results hold anything.
+#[inline(always)]
+pub fn pool_positive(
+    upper: &[f32],
+    lower: &[f32],
+    y: &mut [f32],
+    codes: &mut [f32],
+    first: usize,
+) -> bool {
+    // The largest magnitude, doubled: the sign drops out.
+    let mut magnitude = 0;
+    let windows = upper
+        .as_chunks::<2>()
+        .0
+        .iter()
+        .zip(lower.as_chunks::<2>().0);
+    for (c, (y, (upper, lower))) in y.iter_mut().zip(windows).enumerate() {
+        let (mut best, mut code) = (0, 0);
+        for (k, v) in [upper[0], upper[1], lower[0], lower[1]]
+            .into_iter()
+            .enumerate()
+        {
+            let bits = v.to_bits();
+            if bits as i32 > best {
+                (best, code) = (bits as i32, k as u32 + 1);
+            }
+            if bits << 1 > magnitude {
+                magnitude = bits << 1;
+            }
+        }
+        *y = f32::from_bits(best as u32);
+        let bit = (first + c) * 4;
+        if let Some(word) = codes.get_mut(bit / 32) {
+            *word = f32::from_bits(word.to_bits() | code << (bit % 32));
+        }
+    }
+    magnitude <= f32::INFINITY.to_bits() << 1
 }

@@ -20,11 +20,12 @@ const FLOAT: usize = 4;
 
 /// What a tile needs besides pointers in registers.
 #[repr(C)]
-struct Frame {
-    bias: [f32; 4],
+struct Frame<const T: usize> {
     y: *mut f32,
     /// Bytes from a row of `y` to the next.
     pitch: usize,
+    /// The sums' beginnings.
+    bias: [[f32; T]; 4],
 }
 
 /// One channel's part of a kernel row of three weights: loads the weights, then each sum of the tile gets its three terms.
@@ -53,34 +54,33 @@ macro_rules! channel {
 ///
 /// The sums stay in registers; of a map's row under the kernel the tile loads each pixel once.
 macro_rules! tile {
-    ($name:ident, [$a:tt $b:tt $c:tt $d:tt], $x:tt, $w:tt, start $start:literal, pixels $pixels:literal, bias $bias:literal,
+    ($name:ident, $columns:literal, [$a:tt $b:tt $c:tt $d:tt], $x:tt, $w:tt, sums $sums:literal, pixels $pixels:literal,
      rows $ra:literal $rb:literal $rc:literal $rd:literal) => {
         /// # Safety
         /// All `windows.inputs` channels can be read from `x` on, the weights of four channels from `w` on, and four rows
         /// can be written as the frame says.
         #[inline(always)]
-        unsafe fn $name(windows: Windows, x: *const f32, w: [*const f32; 4], frame: &Frame) {
+        unsafe fn $name(
+            windows: Windows,
+            x: *const f32,
+            w: [*const f32; 4],
+            frame: &Frame<$columns>,
+        ) {
             // SAFETY: as above; every register that is written is declared.
             unsafe {
                 asm!(
-                    concat!("vldmia {frame}, {{", $bias, "}}"),
-                    $start,
+                    "add {left}, {frame}, #8",
+                    concat!("vldmia {left}, {{", $sums, "}}"),
                     "2:",
-                    "mov {left}, #3",
-                    "3:",
-                    concat!("vldmia {x}, {{", $pixels, "}}"),
-                    channel!("{w0}", $w, $a, $x),
-                    channel!("{w1}", $w, $b, $x),
-                    channel!("{w2}", $w, $c, $x),
-                    channel!("{w3}", $w, $d, $x),
+                    kernel_row!($pixels, $w, $a, $b, $c, $d, $x),
                     "add {x}, {row}",
-                    "subs {left}, #1",
-                    "bne 3b",
+                    kernel_row!($pixels, $w, $a, $b, $c, $d, $x),
+                    "add {x}, {row}",
+                    kernel_row!($pixels, $w, $a, $b, $c, $d, $x),
                     "add {x}, {skip}",
                     "subs {inputs}, #1",
                     "bne 2b",
-                    "ldr {x}, [{frame}, #16]",
-                    "ldr {left}, [{frame}, #20]",
+                    "ldrd {x}, {left}, [{frame}]",
                     concat!("vstmia {x}, {{", $ra, "}}"),
                     "add {x}, {left}",
                     concat!("vstmia {x}, {{", $rb, "}}"),
@@ -95,7 +95,7 @@ macro_rules! tile {
                     w3 = inout(reg) w[3] => _,
                     frame = in(reg) frame,
                     row = in(reg) windows.row * FLOAT,
-                    skip = in(reg) (windows.plane.wrapping_sub(3 * windows.row)).wrapping_mul(FLOAT),
+                    skip = in(reg) windows.plane.wrapping_sub(2 * windows.row).wrapping_mul(FLOAT),
                     inputs = inout(reg) windows.inputs => _,
                     left = out(reg) _,
                     out("s0") _, out("s1") _, out("s2") _, out("s3") _, out("s4") _, out("s5") _, out("s6") _, out("s7") _,
@@ -110,27 +110,34 @@ macro_rules! tile {
     };
 }
 
-tile!(tile5,
+/// A row of the kernel, for all four channels.
+macro_rules! kernel_row {
+    ($pixels:literal, $w:tt, $a:tt, $b:tt, $c:tt, $d:tt, $x:tt) => {
+        concat!(
+            "vldmia {x}, {{",
+            $pixels,
+            "}}\n",
+            channel!("{w0}", $w, $a, $x),
+            channel!("{w1}", $w, $b, $x),
+            channel!("{w2}", $w, $c, $x),
+            channel!("{w3}", $w, $d, $x)
+        )
+    };
+}
+
+tile!(tile5, 5,
     [["s0" "s1" "s2" "s3" "s4"] ["s5" "s6" "s7" "s8" "s9"] ["s10" "s11" "s12" "s13" "s14"] ["s15" "s16" "s17" "s18" "s19"]],
     ["s20" "s21" "s22" "s23" "s24" "s25" "s26"], ["s27" "s28" "s29"],
-    start "vmov.f32 s0, s20\n vmov.f32 s1, s20\n vmov.f32 s2, s20\n vmov.f32 s3, s20\n vmov.f32 s4, s20
-        vmov.f32 s5, s21\n vmov.f32 s6, s21\n vmov.f32 s7, s21\n vmov.f32 s8, s21\n vmov.f32 s9, s21
-        vmov.f32 s10, s22\n vmov.f32 s11, s22\n vmov.f32 s12, s22\n vmov.f32 s13, s22\n vmov.f32 s14, s22
-        vmov.f32 s15, s23\n vmov.f32 s16, s23\n vmov.f32 s17, s23\n vmov.f32 s18, s23\n vmov.f32 s19, s23",
-    pixels "s20-s26", bias "s20-s23", rows "s0-s4" "s5-s9" "s10-s14" "s15-s19");
+    sums "s0-s19", pixels "s20-s26", rows "s0-s4" "s5-s9" "s10-s14" "s15-s19");
 
-tile!(tile4,
+tile!(tile4, 4,
     [["s0" "s1" "s2" "s3"] ["s4" "s5" "s6" "s7"] ["s8" "s9" "s10" "s11"] ["s12" "s13" "s14" "s15"]],
     ["s16" "s17" "s18" "s19" "s20" "s21"], ["s22" "s23" "s24"],
-    start "vmov.f32 s0, s16\n vmov.f32 s1, s16\n vmov.f32 s2, s16\n vmov.f32 s3, s16
-        vmov.f32 s4, s17\n vmov.f32 s5, s17\n vmov.f32 s6, s17\n vmov.f32 s7, s17
-        vmov.f32 s8, s18\n vmov.f32 s9, s18\n vmov.f32 s10, s18\n vmov.f32 s11, s18
-        vmov.f32 s12, s19\n vmov.f32 s13, s19\n vmov.f32 s14, s19\n vmov.f32 s15, s19",
-    pixels "s16-s21", bias "s16-s19", rows "s0-s3" "s4-s7" "s8-s11" "s12-s15");
+    sums "s0-s15", pixels "s16-s21", rows "s0-s3" "s4-s7" "s8-s11" "s12-s15");
 
-tile!(tile1,
+tile!(tile1, 1,
     [["s0"] ["s1"] ["s2"] ["s3"]], ["s4" "s5" "s6"], ["s7" "s8" "s9"],
-    start "", pixels "s4-s6", bias "s0-s3", rows "s0" "s1" "s2" "s3");
+    sums "s0-s3", pixels "s4-s6", rows "s0" "s1" "s2" "s3");
 
 /// Adds the pixels' terms to the nine weight gradients of one input and one output channel.
 ///
@@ -237,6 +244,37 @@ unsafe fn input_gradient3(
     }
 }
 
+/// [`single::load_row`] for `count` bytes, at least 1.
+///
+/// # Safety
+/// `count` bytes can be read at `bytes` and as many floats written at `x`.
+#[inline(always)]
+unsafe fn load(bytes: *const u8, x: *mut f32, count: usize, scale: f32, offset: f32) {
+    // SAFETY: as above; every register that is written is declared.
+    unsafe {
+        asm!(
+            "vmov s0, s1, {scale}, {offset}",
+            "2:",
+            "ldrb {byte}, [{bytes}], #1",
+            "vmov.f32 s3, s1",
+            "vmov s2, {byte}",
+            "vcvt.f32.u32 s2, s2",
+            "vfma.f32 s3, s2, s0",
+            "vstmia {x}!, {{s3}}",
+            "subs {count}, #1",
+            "bne 2b",
+            scale = in(reg) scale.to_bits(),
+            offset = in(reg) offset.to_bits(),
+            byte = out(reg) _,
+            bytes = inout(reg) bytes => _,
+            x = inout(reg) x => _,
+            count = inout(reg) count => _,
+            out("s0") _, out("s1") _, out("s2") _, out("s3") _,
+            options(nostack),
+        );
+    }
+}
+
 /// The windows are 3 x 3, and all the pixels' windows lie in a map of `map` floats.
 fn inside3(windows: Windows, pixels: &[f32], map: usize) -> Option<()> {
     let last = pixels
@@ -246,6 +284,89 @@ fn inside3(windows: Windows, pixels: &[f32], map: usize) -> Option<()> {
         .map(|pixel| pixel[0].to_bits())
         .max()?;
     (windows.kernel == 3 && windows.reach()?.checked_add(last as usize)? <= map).then_some(())
+}
+
+/// [`single::pool_positive`] for `count` windows, at least 1; returns how many values were negative infinity or a negative NaN.
+///
+/// # Safety
+/// `2 count` floats can be read from `upper` and from `lower` on, `count` written at `y`, and `4 count` bits at `codes`,
+/// of which the first has number `shift`, a multiple of 4 below 32.
+#[inline(never)]
+unsafe fn pool_row(
+    upper: *const f32,
+    lower: *const f32,
+    y: *mut f32,
+    codes: *mut f32,
+    shift: usize,
+    count: usize,
+) -> u32 {
+    let mut suspects = 0;
+    // SAFETY: as above; every register that is written is declared.
+    unsafe {
+        asm!(
+            // s0 keeps the address of the word of codes, whose register holds values.
+            "ldr {word}, [{a}]",
+            "vmov s0, {a}",
+            "2:",
+            "ldrd {a}, {b}, [{upper}], #8",
+            "cmn {a}, #0x800000",
+            "adc {suspects}, {suspects}, #0",
+            "bics {best}, {a}, {a}, asr #31",
+            "ite eq",
+            "moveq {code}, #0",
+            "movne {code}, #1",
+            "cmn {b}, #0x800000",
+            "adc {suspects}, {suspects}, #0",
+            "cmp {b}, {best}",
+            "itt gt",
+            "movgt {best}, {b}",
+            "movgt {code}, #2",
+            "ldrd {a}, {b}, [{lower}], #8",
+            "cmn {a}, #0x800000",
+            "adc {suspects}, {suspects}, #0",
+            "cmp {a}, {best}",
+            "itt gt",
+            "movgt {best}, {a}",
+            "movgt {code}, #3",
+            "cmn {b}, #0x800000",
+            "adc {suspects}, {suspects}, #0",
+            "cmp {b}, {best}",
+            "itt gt",
+            "movgt {best}, {b}",
+            "movgt {code}, #4",
+            "str {best}, [{y}], #4",
+            "lsl {code}, {code}, {shift}",
+            "orr {word}, {word}, {code}",
+            "add {shift}, #4",
+            "subs {count}, #1",
+            "beq 3f",
+            "cmp {shift}, #32",
+            "bne 2b",
+            "vmov {a}, s0",
+            "str {word}, [{a}], #4",
+            "ldr {word}, [{a}]",
+            "vmov s0, {a}",
+            "mov {shift}, #0",
+            "b 2b",
+            "3:",
+            "vmov {a}, s0",
+            "str {word}, [{a}]",
+            upper = inout(reg) upper => _,
+            lower = inout(reg) lower => _,
+            y = inout(reg) y => _,
+            a = inout(reg) codes => _,
+            b = out(reg) _,
+            best = out(reg) _,
+            code = out(reg) _,
+            word = out(reg) _,
+            shift = inout(reg) shift => _,
+            count = inout(reg) count => _,
+            suspects = inout(reg) suspects,
+            out("s0") _,
+            options(nostack),
+        );
+    }
+    suspects
 }
 
 impl Simd for Thumb {
@@ -388,38 +509,39 @@ impl Simd for Thumb {
         }
         // A channel that is not there computes the last one's values over again.
         let mut rows = [w.as_ptr(); 4];
-        let mut frame = Frame {
-            bias: [0.0; 4],
-            y: y.as_mut_ptr(),
-            pitch: columns * FLOAT,
-        };
-        for (b, row) in rows.iter_mut().enumerate() {
+        let mut biases = [0.0; 4];
+        for (b, (row, start)) in rows.iter_mut().zip(&mut biases).enumerate() {
             let channel = b.min(count - 1);
             *row = row.wrapping_add(channel * terms);
-            frame.bias[b] = *bias.get(channel)?;
+            *start = *bias.get(channel)?;
         }
-        let (x, y) = (x.as_ptr(), y.as_mut_ptr());
+        let (x, y, pitch) = (x.as_ptr(), y.as_mut_ptr(), columns * FLOAT);
         let mut at = 0;
-        while at < columns {
-            let left = columns - at;
-            // SAFETY: the slices are as long as all windows of the row, four channels' weights and four rows of `y` need, and
-            // a tile ends at the end of the row at the latest.
-            unsafe {
-                if left >= 5 {
-                    frame.y = y.wrapping_add(at);
+        // SAFETY: the slices are as long as all windows of the row, four channels' weights and four rows of `y` need, and a
+        // tile ends at the end of the row at the latest.
+        unsafe {
+            if columns >= 5 {
+                let bias = biases.map(|bias| [bias; 5]);
+                let mut frame = Frame { y, pitch, bias };
+                while columns - at >= 5 {
                     tile5(windows, x.wrapping_add(at), rows, &frame);
+                    frame.y = frame.y.wrapping_add(5);
                     at += 5;
-                } else if columns >= 4 {
-                    // Fewer than four columns left: the tile begins further left and computes some values over again.
-                    at = columns - 4;
-                    frame.y = y.wrapping_add(at);
-                    tile4(windows, x.wrapping_add(at), rows, &frame);
-                    at = columns;
-                } else {
-                    frame.y = y.wrapping_add(at);
-                    tile1(windows, x.wrapping_add(at), rows, &frame);
-                    at += 1;
                 }
+            }
+            if at < columns && columns >= 4 {
+                // Fewer than four columns left: the tile begins further left and computes some values over again.
+                at = columns - 4;
+                let bias = biases.map(|bias| [bias; 4]);
+                let y = y.wrapping_add(at);
+                tile4(windows, x.wrapping_add(at), rows, &Frame { y, pitch, bias });
+                at = columns;
+            }
+            while at < columns {
+                let bias = biases.map(|bias| [bias]);
+                let y = y.wrapping_add(at);
+                tile1(windows, x.wrapping_add(at), rows, &Frame { y, pitch, bias });
+                at += 1;
             }
         }
         Some(())
@@ -481,6 +603,37 @@ impl Simd for Thumb {
             dx = dx.wrapping_add(windows.plane);
         }
         Some(())
+    }
+
+    #[inline]
+    fn load_row(self, bytes: &[u8], scale: f32, offset: f32, x: &mut [f32]) {
+        let count = bytes.len().min(x.len());
+        if count > 0 {
+            // SAFETY: both slices are so long.
+            unsafe { load(bytes.as_ptr(), x.as_mut_ptr(), count, scale, offset) };
+        }
+    }
+
+    #[inline]
+    fn pool_positive(
+        self,
+        upper: &[f32],
+        lower: &[f32],
+        y: &mut [f32],
+        codes: &mut [f32],
+        first: usize,
+    ) -> bool {
+        let count = y.len().min(upper.len() / 2).min(lower.len() / 2);
+        let fits = count > 0 && codes.len() > (first + count - 1) / 8;
+        match codes.get_mut(first / 8..) {
+            Some(codes) if fits => {
+                let (upper, lower) = (upper.as_ptr(), lower.as_ptr());
+                let (y, codes) = (y.as_mut_ptr(), codes.as_mut_ptr());
+                // SAFETY: the slices have that many windows, and words for their codes.
+                unsafe { pool_row(upper, lower, y, codes, first % 8 * 4, count) == 0 }
+            }
+            _ => false,
+        }
     }
 
     #[inline]
