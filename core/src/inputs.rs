@@ -115,6 +115,11 @@ pub(crate) fn visit(
             };
             observe(inputs, scratch);
         }
-        begin += len + stage.code_len(lanes);
+        begin += len
+            + if lanes == 1 {
+                stage.codes_len()
+            } else {
+                stage.code_len(lanes)
+            };
     }
 }

@@ -150,8 +150,13 @@ impl<const N: usize> Network<N> {
         if gradient.len() != parameters.len() {
             return Err(PassError::Parameters);
         }
-        if workspace.len() < self.observed_len(LANES) {
-            return Err(PassError::Workspace);
+        if LANES == 1 {
+            let length = self.workspace_len(1).min(workspace.len());
+            let (workspace, idle) = workspace.split_at_mut(length);
+            if !batch.indices.is_empty() {
+                self.observe_inputs(parameters, batch, workspace, idle, observe)?;
+            }
+            return self.accumulate_gradient::<1>(parameters, batch, gradient, workspace);
         }
         let (first, rest) = batch.indices.split_at(batch.indices.len().min(LANES));
         let block = Batch {
@@ -174,14 +179,18 @@ impl<const N: usize> Network<N> {
         Ok(tally)
     }
 
-    /// Floats of workspace for [`accumulate_gradient_observed`](Network::accumulate_gradient_observed): for one lane, whose
-    /// usual pass keeps nothing to observe, more than [`workspace_len`](Network::workspace_len); else the same.
+    /// Floats of workspace for [`accumulate_gradient_observed`](Network::accumulate_gradient_observed): those of
+    /// [`workspace_len`](Network::workspace_len).
     pub const fn observed_len(&self, lanes: usize) -> usize {
-        plan::workspace(&self.stages, self.stage_count, self.input_map, lanes).total
+        self.workspace_len(lanes)
     }
 
     /// Floats of a workspace of [`observed_len(lanes)`](Network::observed_len) that lie idle between the passes.
     pub const fn idle_len(&self, lanes: usize) -> usize {
+        if lanes == 1 {
+            // A pass of single samples leaves nothing idle.
+            return 0;
+        }
         let layout = plan::workspace(&self.stages, self.stage_count, self.input_map, lanes);
         layout.total - layout.gradients
     }

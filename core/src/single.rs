@@ -13,6 +13,7 @@
 
 use crate::arch::single::{Windows, piece, piece_mut};
 use crate::arch::{Kernel, Simd, dispatch_lanes};
+use crate::inputs::{self, LayerInputs};
 use crate::layers::depthwise::Depthwise;
 use crate::layers::stage::split_parameters;
 use crate::layers::{activation, average_pool, dropout};
@@ -45,7 +46,7 @@ impl Stage {
     }
 
     /// Words of 32 bits for the codes of the stage's output.
-    const fn codes_len(&self) -> usize {
+    pub(crate) const fn codes_len(&self) -> usize {
         (self.output.alive_len() * self.code_width()).div_ceil(32)
     }
 
@@ -258,6 +259,34 @@ impl<const N: usize> Network<N> {
             tally += sample_loss(batch, *index, logits, None)?;
         }
         Some(tally)
+    }
+}
+
+impl<const N: usize> Network<N> {
+    /// Forward pass of the first sample of a batch, with one lane, that shows the inputs of each layer with parameters to
+    /// `observe`, first layer to last, together with `scratch`.
+    ///
+    /// Where memory is short, this comes before the gradient of the batch is computed, and `scratch` is the memory of that
+    /// gradient. The inputs are those of [`Network::accumulate_gradient_observed`], at the cost of one more forward pass.
+    ///
+    /// # Errors
+    /// [`PassError`] when lengths, an index or a label do not fit, or the batch is empty.
+    pub fn observe_inputs(
+        &self,
+        parameters: &[f32],
+        batch: Batch<'_>,
+        workspace: &mut [f32],
+        scratch: &mut [f32],
+        observe: &mut dyn FnMut(LayerInputs<'_>, &mut [f32]),
+    ) -> Result<(), PassError> {
+        self.check::<1>(parameters, &batch, workspace)?;
+        let index = batch.indices.first().ok_or(PassError::Samples)?;
+        self.forward_single(parameters, &batch, *index, workspace)
+            .ok_or(PassError::Workspace)?;
+        let stages = self.stages.get(..self.stage_count);
+        let stages = stages.ok_or(PassError::Workspace)?;
+        inputs::visit(stages, workspace, 1, 1, scratch, observe);
+        Ok(())
     }
 }
 

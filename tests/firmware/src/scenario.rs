@@ -4,14 +4,18 @@
 
 use core::fmt::Write;
 
-use secant::optim::{Adam, AdamConfig, Curvature, Lbfgs, LbfgsConfig, Stopping};
+use secant::optim::{
+    Adam, AdamConfig, Curvature, Form, LayerLbfgs, LayerLbfgsConfig, Lbfgs, LbfgsConfig, Stopping,
+};
 use secant::presets::MICRO;
-use secant::{Batch, Init, Normalisation, Random, Samples, Tally, objective};
+use secant::{Batch, Init, LayerInputs, Normalisation, Random, Samples, Tally, objective};
 
 /// Number of parameters.
 pub const PARAMETERS: usize = MICRO.parameter_count();
 /// Pairs that L-BFGS keeps.
 pub const HISTORY: usize = 4;
+/// Pairs that the layer-wise L-BFGS keeps of each layer.
+pub const LAYER_HISTORY: usize = 8;
 /// Optimisation steps.
 pub const STEPS: usize = 50;
 /// Samples a step.
@@ -123,6 +127,9 @@ fn line(out: &mut dyn Write, name: &str, step: usize, loss: u64, parameters: &[f
 pub fn run(memory: &mut Memory, out: &mut dyn Write) {
     adam(memory, out);
     lbfgs(memory, out);
+    layer_lbfgs(memory, out, "layer-lbfgs-row", Form::Row);
+    layer_lbfgs(memory, out, "layer-lbfgs-factored", Form::Factored);
+    layer_lbfgs(memory, out, "layer-lbfgs", Form::Element);
 }
 
 /// Adam.
@@ -204,6 +211,45 @@ pub fn lbfgs(memory: &mut Memory, out: &mut dyn Write) {
         memory,
         Lbfgs::<HISTORY>::memory_len(PARAMETERS),
     );
+}
+
+/// Layer-wise stochastic L-BFGS: before some steps the pairs are gathered from the layers' inputs, in the gradient's memory.
+pub fn layer_lbfgs(memory: &mut Memory, out: &mut dyn Write, name: &str, form: Form) {
+    initialise(&mut memory.parameters);
+    memory.optimiser.fill(0.0);
+    let mut lbfgs = LayerLbfgs::<LAYER_HISTORY>::new(LayerLbfgsConfig {
+        form,
+        ..LayerLbfgsConfig::DEFAULT
+    });
+    let mut sampler = Sampler::new();
+    let length = LayerLbfgs::<LAYER_HISTORY>::memory_len(&MICRO, form);
+    for step in 1..=STEPS {
+        let batch = sampler.batch();
+        let Memory {
+            parameters,
+            gradient,
+            optimiser,
+            workspace,
+        } = memory;
+        let state = &mut optimiser[..length];
+        let observed = if lbfgs.wants_inputs() {
+            let mut observe = |inputs: LayerInputs<'_>, scratch: &mut [f32]| {
+                lbfgs.observe(&inputs, state, scratch);
+            };
+            MICRO.observe_inputs(parameters, batch, workspace, gradient, &mut observe)
+        } else {
+            Ok(())
+        };
+        gradient.fill(0.0);
+        let tally = MICRO.accumulate_gradient::<1>(parameters, batch, gradient, workspace);
+        let done = lbfgs.step(&MICRO, 1.0, parameters, gradient, state);
+        let (Ok(()), Ok(tally), Ok(())) = (observed, tally, done) else {
+            let _ = writeln!(out, "{name} {step} failed");
+            return;
+        };
+        line(out, name, step, tally.loss.to_bits(), &memory.parameters);
+    }
+    finish(out, name, memory, length);
 }
 
 /// The optimiser's state, and the logits of all images.

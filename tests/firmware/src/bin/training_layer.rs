@@ -1,0 +1,86 @@
+//! Training with the row-scaled layer-wise L-BFGS and nothing else: its link map shows the memory and the flash that it needs, and with the feature
+//! `no-panic` it links only if no panic can be reached.
+#![no_std]
+#![no_main]
+
+use cortex_m_rt::entry;
+use secant::optim::{Form, LayerLbfgs, LayerLbfgsConfig};
+use secant::presets::MICRO;
+use secant::{Batch, Init, LayerInputs, Random};
+use secant_firmware::exit;
+use secant_firmware::scenario::{LAYER_HISTORY, PARAMETERS, SAMPLES};
+use static_cell::ConstStaticCell;
+
+static PARAMETER: ConstStaticCell<[f32; PARAMETERS]> = ConstStaticCell::new([0.0; PARAMETERS]);
+static GRADIENT: ConstStaticCell<[f32; PARAMETERS]> = ConstStaticCell::new([0.0; PARAMETERS]);
+static MEMORY: ConstStaticCell<[f32; LayerLbfgs::<LAYER_HISTORY>::memory_len(&MICRO, Form::Row)]> =
+    ConstStaticCell::new([0.0; LayerLbfgs::<LAYER_HISTORY>::memory_len(&MICRO, Form::Row)]);
+static WORKSPACE: ConstStaticCell<[f32; MICRO.workspace_len(1)]> =
+    ConstStaticCell::new([0.0; MICRO.workspace_len(1)]);
+
+/// Floats of all memory that training needs, by the library's constants.
+#[cfg(not(feature = "no-panic"))]
+const PLANNED: usize = 2 * PARAMETERS
+    + LayerLbfgs::<LAYER_HISTORY>::memory_len(&MICRO, Form::Row)
+    + MICRO.workspace_len(1);
+
+#[entry]
+#[cfg(feature = "no-panic")]
+fn main() -> ! {
+    exit(train().is_some())
+}
+
+/// Prints the memory that it needed, statics and stack.
+#[entry]
+#[cfg(not(feature = "no-panic"))]
+fn main() -> ! {
+    use core::fmt::Write;
+    use secant_firmware::{Console, stack};
+
+    stack::paint();
+    let done = train().is_some();
+    let (planned, statics, depth) = (size_of::<f32>() * PLANNED, stack::statics(), stack::depth());
+    let _ = writeln!(
+        Console,
+        "training_layer: planned {planned} bytes, linked {statics}, stack {depth}, in all {}",
+        statics + depth
+    );
+    // The linker may add a few flags and paddings, and nothing else.
+    exit(done && planned <= statics && statics <= planned + 128)
+}
+
+fn train() -> Option<()> {
+    let parameters = PARAMETER.try_take()?;
+    let gradient = GRADIENT.try_take()?;
+    let memory = MEMORY.try_take()?;
+    let workspace = WORKSPACE.try_take()?;
+    MICRO.initialise(Init::He, &mut Random::new(0, 0), parameters);
+    let mut lbfgs = LayerLbfgs::<LAYER_HISTORY>::new(LayerLbfgsConfig {
+        form: Form::Row,
+        ..LayerLbfgsConfig::DEFAULT
+    });
+    let indices = [0, 1, 2, 3];
+    let batch = Batch {
+        samples: SAMPLES,
+        indices: &indices,
+        weight: 0.25,
+        dropout: None,
+    };
+    for _ in 0..10 {
+        if lbfgs.wants_inputs() {
+            let mut observe = |inputs: LayerInputs<'_>, scratch: &mut [f32]| {
+                lbfgs.observe(&inputs, memory, scratch);
+            };
+            MICRO
+                .observe_inputs(parameters, batch, workspace, gradient, &mut observe)
+                .ok()?;
+        }
+        gradient.fill(0.0);
+        MICRO
+            .accumulate_gradient::<1>(parameters, batch, gradient, workspace)
+            .ok()?;
+        lbfgs.step(&MICRO, 1.0, parameters, gradient, memory).ok()?;
+    }
+    let tally = MICRO.evaluate::<1>(parameters, batch, workspace).ok()?;
+    (tally.count == 4).then_some(())
+}
