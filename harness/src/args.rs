@@ -16,6 +16,7 @@ use crate::optimizers::{
     AdamSettings, CurvatureName, FlatLbfgsSettings, LARGEST_HISTORY, LARGEST_PAIRS,
     LayerLbfgsSettings, LbfgsSeedSettings, LbfgsSettings, LineSearchName, Optimizer, ScalingName,
 };
+use crate::size::SizeArgs;
 
 /// Trains small convolutional networks with first- and second-order optimisers, to the same bits everywhere.
 #[derive(Debug, Parser)]
@@ -53,6 +54,8 @@ pub enum Command {
     Compare(Box<CompareArgs>),
     /// Measure the speed of the kernels, the optimisers and the threads on this machine
     Bench(Box<BenchArgs>),
+    /// Tell how much memory training on a device needs, and which boards have it
+    Size(Box<SizeArgs>),
 }
 
 const TRAIN_HELP: &str = "\

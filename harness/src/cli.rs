@@ -19,6 +19,7 @@ use crate::error::{EXIT_OK, EXIT_RUN, Error};
 use crate::export::{self, RunFolder};
 use crate::plot;
 use crate::report::{self, ConfigFile, DatasetRecord, Display, RunRecord, note, say};
+use crate::size;
 use crate::train::{StopReason, Trainer};
 
 /// Runs the program with the process's arguments.
@@ -34,6 +35,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => choose_isa().and_then(|()| train(args)),
         Command::Compare(args) => choose_isa().and_then(|()| compare(args)),
         Command::Bench(args) => choose_isa().and_then(|()| bench::main(args)),
+        Command::Size(args) => size::run(args, &mut std::io::stdout().lock()).map(|()| EXIT_OK),
     };
     ExitCode::from(done.unwrap_or_else(|error| {
         note(&format!("secant: {error}"));

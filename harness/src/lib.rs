@@ -14,5 +14,6 @@ pub mod model;
 pub mod optimizers;
 pub mod plot;
 pub mod report;
+pub mod size;
 pub mod synthetic;
 pub mod train;

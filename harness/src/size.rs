@@ -94,16 +94,56 @@ struct Board {
 
 /// Well-known boards, the smallest memory first. The figures are the data sheets' totals.
 const BOARDS: [Board; 10] = [
-    Board { name: "BBC micro:bit v2 (nRF52833)", core: "Cortex-M4F", ram: 128 << 10 },
-    Board { name: "Nucleo-L476RG (STM32L476)", core: "Cortex-M4F", ram: 128 << 10 },
-    Board { name: "STM32F4 Discovery (STM32F407)", core: "Cortex-M4F", ram: 192 << 10 },
-    Board { name: "nRF52840 DK", core: "Cortex-M4F", ram: 256 << 10 },
-    Board { name: "Raspberry Pi Pico (RP2040)", core: "Cortex-M0+", ram: 264 << 10 },
-    Board { name: "Nucleo-F767ZI (STM32F767)", core: "Cortex-M7", ram: 512 << 10 },
-    Board { name: "ESP32-C3", core: "RV32IMC", ram: 400 << 10 },
-    Board { name: "Raspberry Pi Pico 2 (RP2350)", core: "Cortex-M33", ram: 520 << 10 },
-    Board { name: "Nucleo-H743ZI (STM32H743)", core: "Cortex-M7", ram: 1 << 20 },
-    Board { name: "Teensy 4.1 (i.MX RT1062)", core: "Cortex-M7", ram: 1 << 20 },
+    Board {
+        name: "BBC micro:bit v2 (nRF52833)",
+        core: "Cortex-M4F",
+        ram: 128 << 10,
+    },
+    Board {
+        name: "Nucleo-L476RG (STM32L476)",
+        core: "Cortex-M4F",
+        ram: 128 << 10,
+    },
+    Board {
+        name: "STM32F4 Discovery (STM32F407)",
+        core: "Cortex-M4F",
+        ram: 192 << 10,
+    },
+    Board {
+        name: "nRF52840 DK",
+        core: "Cortex-M4F",
+        ram: 256 << 10,
+    },
+    Board {
+        name: "Raspberry Pi Pico (RP2040)",
+        core: "Cortex-M0+",
+        ram: 264 << 10,
+    },
+    Board {
+        name: "ESP32-C3",
+        core: "RV32IMC",
+        ram: 400 << 10,
+    },
+    Board {
+        name: "Nucleo-F767ZI (STM32F767)",
+        core: "Cortex-M7",
+        ram: 512 << 10,
+    },
+    Board {
+        name: "Raspberry Pi Pico 2 (RP2350)",
+        core: "Cortex-M33",
+        ram: 520 << 10,
+    },
+    Board {
+        name: "Nucleo-H743ZI (STM32H743)",
+        core: "Cortex-M7",
+        ram: 1 << 20,
+    },
+    Board {
+        name: "Teensy 4.1 (i.MX RT1062)",
+        core: "Cortex-M7",
+        ram: 1 << 20,
+    },
 ];
 
 /// The figures, in bytes.
@@ -129,16 +169,25 @@ impl Size {
     ///
     /// # Errors
     /// [`Error::Usage`] for a number of pairs or lanes that there is not.
-    pub fn new(model: &Model, optimizer: SizedOptimizer, history: Option<usize>, lanes: usize) -> Result<Size, Error> {
+    pub fn new(
+        model: &Model,
+        optimizer: SizedOptimizer,
+        history: Option<usize>,
+        lanes: usize,
+    ) -> Result<Size, Error> {
         if ![1, 2, 4, 8, 16].contains(&lanes) {
-            return Err(Error::Usage(format!("--lanes {lanes}: choose 1, 2, 4, 8 or 16")));
+            return Err(Error::Usage(format!(
+                "--lanes {lanes}: choose 1, 2, 4, 8 or 16"
+            )));
         }
         let network = &model.network;
         let n = network.parameter_count();
         let mut workspace = network.workspace_len(lanes);
         let (gradient, memory) = match (optimizer, optimizer.form()) {
             (SizedOptimizer::Adam, _) if history.is_some() => {
-                return Err(Error::Usage("--history belongs to lbfgs, not to adam".to_owned()));
+                return Err(Error::Usage(
+                    "--history belongs to lbfgs, not to adam".to_owned(),
+                ));
             }
             (_, None) if optimizer == SizedOptimizer::Adam => (n, Adam::memory_len(n)),
             (_, Some(form)) => {
@@ -153,7 +202,11 @@ impl Size {
                 let (memory, needed) = pairs!(1 2 4 6 8 10 12 16);
                 // With one lane the gradient's memory serves as scratch: `Network::observe_inputs`.
                 let scratch = needed - workspace;
-                workspace += if lanes == 1 { scratch.saturating_sub(n) } else { scratch };
+                workspace += if lanes == 1 {
+                    scratch.saturating_sub(n)
+                } else {
+                    scratch
+                };
                 (n, memory)
             }
             (_, None) => {
@@ -221,7 +274,10 @@ pub fn run(args: &SizeArgs, out: &mut impl Write) -> Result<(), Error> {
         .collect();
     if boards.is_empty() {
         let names: Vec<_> = BOARDS.iter().map(|board| board.name).collect();
-        return Err(Error::Usage(format!("--board {wanted}: none of {}", names.join(", "))));
+        return Err(Error::Usage(format!(
+            "--board {wanted}: none of {}",
+            names.join(", ")
+        )));
     }
     let written = if args.json {
         let record = Record {
@@ -233,16 +289,32 @@ pub fn run(args: &SizeArgs, out: &mut impl Write) -> Result<(), Error> {
             stack: STACK,
             boards,
         };
-        serde_json::to_writer_pretty(&mut *out, &record).map_err(std::io::Error::from).and_then(|()| writeln!(out))
+        serde_json::to_writer_pretty(&mut *out, &record)
+            .map_err(std::io::Error::from)
+            .and_then(|()| writeln!(out))
     } else {
         table(args, &size, &boards, out)
     };
     written.map_err(Error::Stdout)
 }
 
-fn table(args: &SizeArgs, size: &Size, boards: &[BoardRecord], out: &mut impl Write) -> std::io::Result<()> {
-    let lanes = if args.lanes == 1 { "1 lane".to_owned() } else { format!("{} lanes", args.lanes) };
-    writeln!(out, "{} with {}, {lanes}", args.model.name, args.optimizer.name())?;
+fn table(
+    args: &SizeArgs,
+    size: &Size,
+    boards: &[BoardRecord],
+    out: &mut impl Write,
+) -> std::io::Result<()> {
+    let lanes = if args.lanes == 1 {
+        "1 lane".to_owned()
+    } else {
+        format!("{} lanes", args.lanes)
+    };
+    writeln!(
+        out,
+        "{} with {}, {lanes}",
+        args.model.name,
+        args.optimizer.name()
+    )?;
     for (name, bytes) in [
         ("parameters", size.parameters),
         ("gradient", size.gradient),
@@ -257,8 +329,18 @@ fn table(args: &SizeArgs, size: &Size, boards: &[BoardRecord], out: &mut impl Wr
     writeln!(out)?;
     for board in boards {
         let left = board.ram as i64 - (size.total() + STACK) as i64;
-        let verdict = if board.fits { format!("fits, {} KB left", left >> 10) } else { format!("{} KB short", (-left + 1023) >> 10) };
-        writeln!(out, "  {:<32}{:<12}{:>5} KB  {verdict}", board.name, board.core, board.ram >> 10)?;
+        let verdict = if board.fits {
+            format!("fits, {} KB left", left >> 10)
+        } else {
+            format!("{} KB short", (-left + 1023) >> 10)
+        };
+        writeln!(
+            out,
+            "  {:<32}{:<12}{:>5} KB  {verdict}",
+            board.name,
+            board.core,
+            board.ram >> 10
+        )?;
     }
     Ok(())
 }

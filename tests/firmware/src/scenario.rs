@@ -19,7 +19,7 @@ pub const LAYER_HISTORY: usize = 8;
 /// Optimisation steps.
 pub const STEPS: usize = 50;
 /// Samples a step.
-pub const BATCH: usize = 4;
+pub const BATCH: usize = 2;
 /// Images in all.
 pub const IMAGES: usize = 32;
 
