@@ -55,6 +55,7 @@
 #![deny(unsafe_code, missing_docs)]
 
 pub mod arch;
+pub mod checkpoint;
 mod initialise;
 mod inputs;
 mod layers;

@@ -81,6 +81,15 @@ impl Adam {
         }
     }
 
+    /// Adam after that many steps, to go on with moments that were saved then: the same bits as if it had never stopped.
+    pub fn resumed(config: AdamConfig, steps: u32) -> Adam {
+        let mut adam = Adam::new(config);
+        for _ in 0..steps {
+            adam.begin_step(1.0);
+        }
+        adam
+    }
+
     /// Floats of memory for `n` parameters: the first moments, then the second.
     pub const fn memory_len(n: usize) -> usize {
         2 * n
