@@ -293,7 +293,10 @@ fn a_power_cut_at_every_write_and_erasure_leaves_a_complete_checkpoint() {
     }
     assert!(cuts > 100, "{cuts} cuts");
     let erasures = flashes[STEPS - 1].erasures;
-    assert!(erasures > 4, "{erasures} erasures: the flash has hardly filled up");
+    assert!(
+        erasures > 4,
+        "{erasures} erasures: the flash has hardly filled up"
+    );
 }
 
 /// A store in memory.
