@@ -66,13 +66,16 @@ Models:
   seed     three convolutions, four linear layers, dropout         159,539
   2c2d     conv32k5p2 relu pool2 conv64k5p2 relu pool2
            linear1024 relu linear10                              3,274,634
+  2c2d     conv32k5p2 relu pool2 conv64k5p2 relu pool2
+           linear1024 relu linear10 (DeepOBS)                    3,274,634
   LAYERS   your own, separated by spaces or commas:
-             convNkK    convolution, N outputs, K x K kernel; add sS for stride S, pP for padding P
-             relu       rectified linear unit
-             poolK      largest of each K x K window; add sS for another stride than K
-             linearN    fully connected, N outputs
-             dropoutF   in training, zeros with probability F
-             depthwiseK, avgpoolK, globalavgpool, tanh, leakyreluF
+             convNkK          convolution, N outputs, K x K kernel; add sS for stride S, pP for padding
+             depthwiseK       the same for each channel on its own; sS and pP as above
+             linearN          fully connected, N outputs
+             poolK, avgpoolK  largest, or mean, of each K x K window; add sS for another stride than K
+             globalavgpool    mean of each channel
+             relu, tanh       also leakyreluF, with slope F below zero
+             dropoutF         in training, zeros with probability F
            The input is 1 x 28 x 28; the last layer must have ten outputs, one a class.
 
 Examples:

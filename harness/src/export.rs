@@ -183,8 +183,8 @@ pub fn metrics_csv(history: &[Record]) -> String {
 }
 
 /// The weights as a safetensors file: for layer `i` of the model, counted from 0, a tensor `i.weight` and a tensor
-/// `i.bias` of 32-bit floats, shaped as PyTorch has them (`conv2d`: outputs, inputs, rows, columns; `linear`: outputs,
-/// inputs). The metadata `secant` is a JSON object with the model's description and the normalisation of its inputs. The
+/// `i.bias` of 32-bit floats, shaped as PyTorch has them (`conv2d`: outputs, inputs, rows, columns; `depthwise_conv2d`:
+/// channels, 1, rows, columns; `linear`: outputs, inputs). The metadata `secant` is a JSON object with the model's description and the normalisation of its inputs. The
 /// same weights always give the same bytes.
 ///
 /// # Errors
@@ -199,16 +199,19 @@ pub fn safetensors(
     let mut tensors = Vec::new();
     for (i, layer) in network.layers().iter().enumerate() {
         let input = network.shape(i);
+        let (weights, _) = layer.parameters(input);
         let shape = match *layer {
+            _ if weights == 0 => continue,
             Layer::Conv2d {
                 outputs, kernel, ..
             } => vec![outputs, input.channels, kernel, kernel],
-            Layer::Linear { outputs } => vec![outputs, input.len()],
             Layer::DepthwiseConv2d { kernel, .. } => vec![input.channels, 1, kernel, kernel],
-            _ => continue,
+            Layer::Linear { outputs } => vec![outputs, input.len()],
+            // A layer that is not known here keeps its weights as they lie.
+            _ => vec![weights],
         };
         let (weights, biases) = network.parameter_ranges(i);
-        let bias_shape = vec![shape[0]];
+        let bias_shape = vec![biases.len()];
         for (part, shape, range) in [("weight", shape, weights), ("bias", bias_shape, biases)] {
             let data = &bytes[4 * range.start..4 * range.end];
             let view = TensorView::new(Dtype::F32, shape, data).map_err(io::Error::other)?;
@@ -270,21 +273,23 @@ mod tests {
 
     #[test]
     fn the_same_weights_give_the_same_bytes() {
-        let model: Model = "conv2k3,relu,pool2,linear10".parse().unwrap();
+        let model: Model = "conv2k3,relu,depthwise3,pool2,linear10".parse().unwrap();
         let parameters: Vec<f32> = (0..model.network.parameter_count())
             .map(|i| i as f32)
             .collect();
         let file = || safetensors(&model, Normalisation::UNIT, &parameters).unwrap();
         let bytes = file();
         assert!((0..20).all(|_| file() == bytes));
-        // Every weight is in its place: 2 x 1 x 3 x 3, 2, 10 x 338, 10.
+        // Every weight is in its place.
         let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         let mut first = 0.0;
         for (name, shape) in [
             ("0.weight", vec![2, 1, 3, 3]),
             ("0.bias", vec![2]),
-            ("3.weight", vec![10, 338]),
-            ("3.bias", vec![10]),
+            ("2.weight", vec![2, 1, 3, 3]),
+            ("2.bias", vec![2]),
+            ("4.weight", vec![10, 288]),
+            ("4.bias", vec![10]),
         ] {
             let tensor = tensors.tensor(name).unwrap();
             assert_eq!(tensor.shape(), shape, "{name}");
