@@ -54,3 +54,21 @@ fn bottom() -> usize {
     // Only the symbol's address is taken.
     &raw const _stack_start as usize - DEPTH
 }
+
+/// Trains, prints the memory that it needed, statics and stack, and ends the emulation: well, if training did and the linker
+/// laid out `planned` floats. `program` is the name in front of the line.
+#[cfg(not(feature = "no-panic"))]
+pub fn report(program: &str, planned: usize, train: fn() -> Option<()>) -> ! {
+    use core::fmt::Write;
+
+    paint();
+    let done = train().is_some();
+    let (planned, statics, depth) = (size_of::<f32>() * planned, statics(), depth());
+    let _ = writeln!(
+        crate::Console,
+        "{program}: planned {planned} bytes, linked {statics}, stack {depth}, in all {}",
+        statics + depth
+    );
+    // The linker may add a few flags and paddings, and nothing else.
+    crate::exit(done && planned <= statics && statics <= planned + 128)
+}

@@ -6,7 +6,6 @@ use cortex_m_rt::entry;
 use secant::optim::{Adam, AdamConfig, Curvature, Lbfgs, LbfgsConfig, Stopping};
 use secant::presets::MICRO;
 use secant::{Batch, Init, Random, Tally, objective};
-use secant_firmware::exit;
 use secant_firmware::scenario::{HISTORY, PARAMETERS, SAMPLES};
 use static_cell::ConstStaticCell;
 
@@ -24,26 +23,13 @@ const PLANNED: usize =
 #[entry]
 #[cfg(feature = "no-panic")]
 fn main() -> ! {
-    exit(train().is_some())
+    secant_firmware::exit(train().is_some())
 }
 
-/// Prints the memory that it needed, statics and stack.
 #[entry]
 #[cfg(not(feature = "no-panic"))]
 fn main() -> ! {
-    use core::fmt::Write;
-    use secant_firmware::{Console, stack};
-
-    stack::paint();
-    let done = train().is_some();
-    let (planned, statics, depth) = (size_of::<f32>() * PLANNED, stack::statics(), stack::depth());
-    let _ = writeln!(
-        Console,
-        "training_lbfgs: planned {planned} bytes, linked {statics}, stack {depth}, in all {}",
-        statics + depth
-    );
-    // The linker may add a few flags and paddings, and nothing else.
-    exit(done && planned <= statics && statics <= planned + 128)
+    secant_firmware::stack::report("training_lbfgs", PLANNED, train)
 }
 
 fn train() -> Option<()> {
