@@ -211,7 +211,32 @@ pub struct AdamStep {
 /// Moments of a smaller size become zero.
 pub(super) const LEAST: f32 = 7.888_609e-31; // 2^-100
 
+/// Zero instead of a number that may become subnormal.
+#[inline(always)]
+pub(super) fn flush(x: f32) -> f32 {
+    if x > -LEAST && x < LEAST { 0.0 } else { x }
+}
+
 impl AdamStep {
+    /// Updates the moments of one weight `w` with the gradient `g`; returns `u` and the divisor `sqrt(v / (1 - b2^t)) + e`.
+    #[inline(always)]
+    pub(super) fn moments<S: Simd>(
+        &self,
+        simd: S,
+        w: f32,
+        g: f32,
+        m: &mut f32,
+        v: &mut f32,
+    ) -> (f32, f32) {
+        let g = simd.fma_f32(self.coupled, w, g);
+        let new_m = flush(simd.fma_f32(self.beta1, *m, self.new1 * g));
+        let new_v = simd.fma_f32(self.beta2, *v, self.new2 * g * g);
+        let new_v = if new_v < LEAST { 0.0 } else { new_v };
+        (*m, *v) = (new_m, new_v);
+        let u = simd.fma_f32(self.fresh, g, self.first * new_m);
+        (u, simd.sqrt_f32(self.second * new_v) + self.epsilon)
+    }
+
     /// Updates a piece of the parameters: four slices of one length (what is longer stays as it is).
     pub fn apply(&self, parameters: &mut [f32], gradient: &[f32], m: &mut [f32], v: &mut [f32]) {
         dispatch(Apply {
@@ -240,20 +265,9 @@ impl Kernel for Apply<'_> {
         let step = self.step;
         let moments = self.m.iter_mut().zip(self.v.iter_mut());
         for ((w, g), (m, v)) in self.parameters.iter_mut().zip(self.gradient).zip(moments) {
-            let g = simd.fma_f32(step.coupled, *w, *g);
-            let new_m = simd.fma_f32(step.beta1, *m, step.new1 * g);
-            let new_v = simd.fma_f32(step.beta2, *v, step.new2 * g * g);
-            let new_m = if new_m > -LEAST && new_m < LEAST {
-                0.0
-            } else {
-                new_m
-            };
-            let new_v = if new_v < LEAST { 0.0 } else { new_v };
-            let u = simd.fma_f32(step.fresh, g, step.first * new_m);
-            let root = simd.sqrt_f32(step.second * new_v) + step.epsilon;
+            let (u, root) = step.moments(simd, *w, *g, m, v);
             let decayed = simd.fma_f32(-step.decoupled, *w, *w);
             *w = simd.fma_f32(-step.rate, u / root, decayed);
-            (*m, *v) = (new_m, new_v);
         }
     }
 }

@@ -19,10 +19,11 @@
 
 use heapless::Vec;
 
-use super::adam::{Adam, AdamConfig, LEAST};
+use super::adam::{Adam, AdamConfig, AdamStep};
 use super::pair::{Skip, Verdict};
 use super::termination::Misuse;
 use super::two_loop::{Initial, Pair, two_loop};
+use crate::arch::{Kernel, Simd, dispatch};
 use crate::vector;
 
 /// Settings of [`FlatLbfgs`].
@@ -149,20 +150,16 @@ impl<const M: usize> FlatLbfgs<M> {
             step.apply(parameters, gradient, m, v);
             return Ok(verdict);
         }
-        let rate = self.config.adam.learning_rate;
-        for i in 0..n {
-            let g = libm::fmaf(step.coupled, parameters[i], gradient[i]);
-            let new_m = libm::fmaf(step.beta1, m[i], step.new1 * g);
-            let new_v = libm::fmaf(step.beta2, v[i], step.new2 * g * g);
-            m[i] = if new_m > -LEAST && new_m < LEAST {
-                0.0
-            } else {
-                new_m
-            };
-            v[i] = if new_v < LEAST { 0.0 } else { new_v };
-            direction[i] = libm::fmaf(step.fresh, g, step.first * m[i]);
-            diagonal[i] = rate / (libm::sqrtf(step.second * v[i]) + step.epsilon);
-        }
+        dispatch(Aim {
+            step,
+            rate: self.config.adam.learning_rate,
+            parameters,
+            gradient,
+            m,
+            v,
+            direction,
+            diagonal,
+        });
         let views: Vec<Pair<'_, f32>, M> = self
             .order
             .iter()
@@ -180,10 +177,12 @@ impl<const M: usize> FlatLbfgs<M> {
             direction,
             &mut coefficients,
         );
-        for (w, d) in parameters.iter_mut().zip(&*direction) {
-            let decayed = libm::fmaf(-step.decoupled, *w, *w);
-            *w = libm::fmaf(-factor, *d, decayed);
-        }
+        dispatch(Move {
+            step,
+            factor,
+            direction,
+            parameters,
+        });
         Ok(verdict)
     }
 
@@ -248,6 +247,53 @@ impl<const M: usize> FlatLbfgs<M> {
             _ => self.accepted += 1,
         }
         verdict
+    }
+}
+
+/// Updates the moments, and writes Adam's `u` to `direction` and `H0 = rate / divisor` to `diagonal`.
+struct Aim<'a> {
+    step: AdamStep,
+    rate: f32,
+    parameters: &'a [f32],
+    gradient: &'a [f32],
+    m: &'a mut [f32],
+    v: &'a mut [f32],
+    direction: &'a mut [f32],
+    diagonal: &'a mut [f32],
+}
+
+impl Kernel for Aim<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let moments = self.m.iter_mut().zip(self.v.iter_mut());
+        let aim = self.direction.iter_mut().zip(self.diagonal.iter_mut());
+        let weights = self.parameters.iter().zip(self.gradient);
+        for (((w, g), (m, v)), (direction, diagonal)) in weights.zip(moments).zip(aim) {
+            let (u, root) = self.step.moments(simd, *w, *g, m, v);
+            (*direction, *diagonal) = (u, self.rate / root);
+        }
+    }
+}
+
+/// Goes `factor` times the direction, after decoupled weight decay.
+struct Move<'a> {
+    step: AdamStep,
+    factor: f32,
+    direction: &'a [f32],
+    parameters: &'a mut [f32],
+}
+
+impl Kernel for Move<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for (w, d) in self.parameters.iter_mut().zip(self.direction) {
+            let decayed = simd.fma_f32(-self.step.decoupled, *w, *w);
+            *w = simd.fma_f32(-self.factor, *d, decayed);
+        }
     }
 }
 

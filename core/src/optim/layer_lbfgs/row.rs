@@ -2,7 +2,7 @@
 
 use super::Form;
 use crate::arch::{Kernel, Simd, dispatch};
-use crate::optim::adam::{AdamStep, LEAST};
+use crate::optim::adam::{AdamStep, LEAST, flush};
 use crate::vector;
 
 /// Calls `work` with row `i` of a layer's gradient and its bias as one slice of length n, in place.
@@ -35,12 +35,6 @@ pub(super) struct Divisor<'a> {
     outputs: usize,
     /// `1 / mean of the rows' moments`, for the factored form.
     inverse_mean: f32,
-}
-
-/// Zero instead of a number that may become subnormal.
-#[inline(always)]
-fn flush(x: f32) -> f32 {
-    if x > -LEAST && x < LEAST { 0.0 } else { x }
 }
 
 impl<'a> Divisor<'a> {
