@@ -134,7 +134,7 @@ impl<const N: usize> Network<N> {
     ///
     /// `observe` may use the slice that it gets: the part of the workspace that lies idle between the passes, of at least
     /// [`idle_len`](Network::idle_len) floats, and all that the caller has appended to the workspace, which has
-    /// [`observed_len`](Network::observed_len) floats.
+    /// [`workspace_len`](Network::workspace_len) floats.
     ///
     /// # Errors
     /// [`PassError`] when lengths, an index or a label do not fit; nothing has been written then.
@@ -179,13 +179,7 @@ impl<const N: usize> Network<N> {
         Ok(tally)
     }
 
-    /// Floats of workspace for [`accumulate_gradient_observed`](Network::accumulate_gradient_observed): those of
-    /// [`workspace_len`](Network::workspace_len).
-    pub const fn observed_len(&self, lanes: usize) -> usize {
-        self.workspace_len(lanes)
-    }
-
-    /// Floats of a workspace of [`observed_len(lanes)`](Network::observed_len) that lie idle between the passes.
+    /// Floats of a workspace of [`workspace_len(lanes)`](Network::workspace_len) that lie idle between the passes.
     pub const fn idle_len(&self, lanes: usize) -> usize {
         if lanes == 1 {
             // A pass of single samples leaves nothing idle.

@@ -242,9 +242,9 @@ impl<const M: usize> LayerLbfgs<M> {
     }
 
     /// Floats of workspace for passes of `lanes` samples that the pairs are gathered from: mostly just
-    /// [`Network::observed_len`], since a refresh works where the backward pass will.
+    /// [`Network::workspace_len`], since a refresh works where the backward pass will.
     pub const fn workspace_len<const N: usize>(network: &Network<N>, lanes: usize) -> usize {
-        let (usual, idle) = (network.observed_len(lanes), network.idle_len(lanes));
+        let (usual, idle) = (network.workspace_len(lanes), network.idle_len(lanes));
         let needed = layout::scratch_len(network, M);
         if needed > idle {
             usual + needed - idle
