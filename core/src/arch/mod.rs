@@ -39,8 +39,8 @@ use single::Windows;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Isa {
-    /// What the target always has. The fused multiply-add is the instruction where the target has one (AArch64,
-    /// Cortex-M with a floating-point unit), else exact software.
+    /// What the target always has. The fused multiply-add is the instruction where the compiler may rely on one
+    /// (Cortex-M with a floating-point unit), else exact software.
     Baseline = 1,
     /// x86-64 with AVX2 and FMA: 8 floats a vector.
     Avx2 = 2,
