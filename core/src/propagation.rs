@@ -4,7 +4,7 @@ use crate::arch::dispatch_lanes;
 use crate::inputs::{self, LayerInputs};
 use crate::layers::dropout::DropoutKey;
 use crate::layers::load::Load;
-use crate::layers::stage::{Backward, Forward};
+use crate::layers::stage::{self, Backward, Forward};
 use crate::loss;
 use crate::network::Network;
 use crate::plan::{self, Map, Stage};
@@ -383,7 +383,7 @@ impl<const LANES: usize> Pass<'_, LANES> {
         let (x, rest) = self.maps[begin..].split_at_mut(stage.input.len() * LANES);
         let (codes, rest) = rest.split_at_mut(stage.code_len(LANES));
         let y = &mut rest[..stage.output.len() * LANES];
-        dispatch_lanes::<LANES, _>(Forward::<LANES> {
+        stage::forward::<LANES>(Forward {
             stage,
             parameters: self.parameters,
             block,
@@ -433,7 +433,7 @@ impl<const LANES: usize> Pass<'_, LANES> {
         let (x, rest) = self.maps[begin..].split_at(stage.input.len() * LANES);
         let (codes, rest) = rest.split_at(stage.code_len(LANES));
         let y = &rest[..stage.output.len() * LANES];
-        dispatch_lanes::<LANES, _>(Backward::<LANES> {
+        stage::backward::<LANES>(Backward {
             stage,
             parameters: self.parameters,
             block,

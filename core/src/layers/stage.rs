@@ -2,12 +2,48 @@
 
 use super::depthwise::Depthwise;
 use super::{activation, average_pool, conv2d, dropout, linear, post};
-use crate::arch::{Kernel, Simd};
+use crate::arch::{Kernel, Simd, dispatch_lanes};
 use crate::plan::{GROUP, Op, Spread, Stage};
 use crate::propagation::Batch;
 
+/// A pass at `L` lanes.
+struct At<const L: usize, T>(T);
+
+/// Runs a pass at `L` lanes on the best instruction set. The pass at 16 lanes, the number that desktops use, is compiled here
+/// and not anew in every crate that trains a network: it is most of the time that building takes. Single samples have kernels
+/// of their own and never come here.
+pub(crate) fn forward<const L: usize>(pass: Forward<'_>) {
+    match L {
+        1 => {}
+        16 => forward_16(pass),
+        _ => dispatch_lanes::<L, _>(At::<L, _>(pass)),
+    }
+}
+
+/// See [`forward`].
+pub(crate) fn backward<const L: usize>(pass: Backward<'_>) {
+    match L {
+        1 => {}
+        16 => backward_16(pass),
+        _ => dispatch_lanes::<L, _>(At::<L, _>(pass)),
+    }
+}
+
+// Devices go without: what is inline is compiled where it is called.
+#[cfg_attr(target_os = "none", inline)]
+#[cfg_attr(not(target_os = "none"), inline(never))]
+fn forward_16(pass: Forward<'_>) {
+    dispatch_lanes::<16, _>(At::<16, _>(pass));
+}
+
+#[cfg_attr(target_os = "none", inline)]
+#[cfg_attr(not(target_os = "none"), inline(never))]
+fn backward_16(pass: Backward<'_>) {
+    dispatch_lanes::<16, _>(At::<16, _>(pass));
+}
+
 /// A stage's forward pass.
-pub(crate) struct Forward<'a, const L: usize> {
+pub(crate) struct Forward<'a> {
     pub stage: &'a Stage,
     pub parameters: &'a [f32],
     pub block: &'a Batch<'a>,
@@ -40,7 +76,7 @@ fn fits(done: Option<()>) {
     assert!(done.is_some(), "the plan and the workspace disagree");
 }
 
-impl<const L: usize> Kernel for Forward<'_, L> {
+impl<const L: usize> Kernel for At<L, Forward<'_>> {
     type Output = ();
 
     #[inline(always)]
@@ -53,7 +89,7 @@ impl<const L: usize> Kernel for Forward<'_, L> {
             y,
             codes,
             scratch,
-        } = self;
+        } = self.0;
         let (weights, biases) = split_parameters(stage);
         let (w, bias) = (&parameters[weights], &parameters[biases]);
         let map = stage.output;
@@ -158,7 +194,7 @@ impl<const L: usize> Kernel for Forward<'_, L> {
 }
 
 /// A stage's backward pass.
-pub(crate) struct Backward<'a, const L: usize> {
+pub(crate) struct Backward<'a> {
     pub stage: &'a Stage,
     pub parameters: &'a [f32],
     pub block: &'a Batch<'a>,
@@ -175,7 +211,7 @@ pub(crate) struct Backward<'a, const L: usize> {
     pub scratch: &'a mut [f32],
 }
 
-impl<const L: usize> Kernel for Backward<'_, L> {
+impl<const L: usize> Kernel for At<L, Backward<'_>> {
     type Output = ();
 
     #[inline(always)]
@@ -193,7 +229,7 @@ impl<const L: usize> Kernel for Backward<'_, L> {
             input_gradient,
             gradient,
             scratch,
-        } = self;
+        } = self.0;
         let (weights, biases) = split_parameters(stage);
         let w = &parameters[weights.clone()];
         let (dw, db) = gradient[weights.start..biases.end].split_at_mut(weights.len());
