@@ -1,4 +1,8 @@
-//! State that survives a power cut: parameters, the optimiser's memory and the counters of a run, in a key-value store.
+//! State that survives a power cut: parameters, the optimiser's memory and what belongs to it, in a key-value store.
+//!
+//! A checkpoint is numbers and floats. The floats are the parameters and the optimiser's memory; the numbers are the optimiser's
+//! own [`State`], the random numbers' and the caller's, such as the place in the data. To go on, make everything with the same
+//! settings as before, [`load`], and [`restore`](State::restore): every later step has the same bits as without the break.
 //!
 //! The [`Store`] keeps small values under keys, and each write of one is all or nothing; on flash, the crate
 //! `sequential-storage` does that (`tests/tests/checkpoint.rs` has the twenty lines that join the two, and cuts the power at
@@ -6,14 +10,117 @@
 //! before does not use; last comes the head, which makes it valid. At any time the head names a complete checkpoint.
 //!
 //! ```text
-//! key 0             head: "SCNT", version u16, generation u32, number of floats u32, four counters u64, CRC-32 of all that
-//!                   and of the floats; little-endian
-//! keys 1 + i        pieces of 64 floats of an even generation, i = 0, 1, ...
+//! key 0             head: "SCNT", version u16, generation u32, how many numbers u32, how many floats u32, CRC-32 of all that
+//!                   and of the pieces
+//! keys 1 + i        pieces of 256 bytes of an even generation, i = 0, 1, ...: the numbers as u64, then the floats
 //! keys 32768 + i    the same of an odd one
 //! ```
-//! The bytes are the same on every machine, so a run begun on a desktop goes on on a device, and back.
+//! All is little-endian. The bytes are the same on every machine, so a run begun on a desktop goes on on a device, and back.
+//!
+//! ```
+//! use secant::checkpoint::{self, State, Store};
+//! use secant::optim::{Adam, AdamConfig};
+//!
+//! # #[derive(Default)]
+//! # struct Map(std::collections::BTreeMap<u16, Vec<u8>>);
+//! # impl Store for Map {
+//! #     type Error = core::convert::Infallible;
+//! #     fn write(&mut self, key: u16, value: &[u8]) -> Result<(), Self::Error> {
+//! #         self.0.insert(key, value.to_vec());
+//! #         Ok(())
+//! #     }
+//! #     fn read(&mut self, key: u16, value: &mut [u8]) -> Result<Option<usize>, Self::Error> {
+//! #         Ok(self.0.get(&key).map(|found| {
+//! #             let length = found.len().min(value.len());
+//! #             value[..length].copy_from_slice(&found[..length]);
+//! #             found.len()
+//! #         }))
+//! #     }
+//! # }
+//! # let mut store = Map::default();
+//! let (mut adam, mut w, mut moments) = (Adam::new(AdamConfig::default()), [1.0], [0.0; 2]);
+//! adam.step(1.0, &mut w, &[0.5], &mut moments)?;
+//! let mut numbers = [0; Adam::NUMBERS];
+//! adam.numbers(&mut numbers)?;
+//! checkpoint::save(&mut store, &numbers, &[&w, &moments])?;
+//!
+//! // Later, perhaps elsewhere.
+//! let (mut again, mut v, mut memory) = (Adam::new(AdamConfig::default()), [0.0], [0.0; 2]);
+//! checkpoint::load(&mut store, &mut numbers, &mut [&mut v, &mut memory])?.expect("there is one");
+//! again.restore(&numbers)?;
+//! assert_eq!((v, memory, again), (w, moments, adam));
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
 
 use core::fmt;
+
+use crate::optim::Misuse;
+use crate::random::Random;
+
+/// What something that takes part in a run knows beside the memory that the caller keeps for it.
+pub trait State {
+    /// How many numbers it is.
+    const NUMBERS: usize;
+
+    /// Writes the state to the first [`NUMBERS`](Self::NUMBERS) of `numbers`.
+    ///
+    /// # Errors
+    /// [`Misuse::MemoryTooShort`] when there are fewer.
+    fn numbers(&self, numbers: &mut [u64]) -> Result<(), Misuse>;
+
+    /// Takes on the state in the first [`NUMBERS`](Self::NUMBERS) of `numbers`; the settings stay as they are.
+    ///
+    /// # Errors
+    /// [`Misuse`] when there are fewer, or they are no state; nothing has changed then.
+    fn restore(&mut self, numbers: &[u64]) -> Result<(), Misuse>;
+}
+
+/// Writes a state of `needed` numbers, zeros where there are fewer.
+pub(crate) fn put(
+    needed: usize,
+    values: impl IntoIterator<Item = u64>,
+    numbers: &mut [u64],
+) -> Result<(), Misuse> {
+    let given = numbers.len();
+    let numbers = numbers
+        .get_mut(..needed)
+        .ok_or(Misuse::MemoryTooShort { needed, given })?;
+    let values = values.into_iter().chain(core::iter::repeat(0));
+    for (number, value) in numbers.iter_mut().zip(values) {
+        *number = value;
+    }
+    Ok(())
+}
+
+/// The first `N` of a state of `needed` numbers, and the others of it.
+pub(crate) fn take<const N: usize>(
+    needed: usize,
+    numbers: &[u64],
+) -> Result<(&[u64; N], &[u64]), Misuse> {
+    let given = numbers.len();
+    numbers
+        .get(..needed)
+        .and_then(|numbers| numbers.split_first_chunk::<N>())
+        .ok_or(Misuse::MemoryTooShort { needed, given })
+}
+
+/// Numbers that are no state.
+pub(crate) const NO_STATE: Misuse = Misuse::OutOfRange { setting: "state" };
+
+impl State for Random {
+    /// The position in the stream.
+    const NUMBERS: usize = 1;
+
+    fn numbers(&self, numbers: &mut [u64]) -> Result<(), Misuse> {
+        put(Self::NUMBERS, [self.position()], numbers)
+    }
+
+    fn restore(&mut self, numbers: &[u64]) -> Result<(), Misuse> {
+        let ([position], _) = take::<1>(Self::NUMBERS, numbers)?;
+        self.seek(*position);
+        Ok(())
+    }
+}
 
 /// Keeps values of at most [`PIECE_LEN`] bytes under keys.
 pub trait Store {
@@ -27,23 +134,17 @@ pub trait Store {
     fn read(&mut self, key: u16, value: &mut [u8]) -> Result<Option<usize>, Self::Error>;
 }
 
-/// Numbers that belong to a run: for example the optimiser's steps, the [position](crate::Random::position) of the random
-/// numbers, the place in the data.
-pub type Counters = [u64; 4];
-
-/// Floats of a piece.
-const PIECE: usize = 64;
 /// Bytes of the largest value.
-pub const PIECE_LEN: usize = 4 * PIECE;
-/// Most floats of a checkpoint.
-pub const MOST_FLOATS: usize = (ODD as usize - 1) * PIECE;
+pub const PIECE_LEN: usize = 256;
+/// Most bytes of a checkpoint: 8 a number, 4 a float.
+pub const MOST_BYTES: usize = (ODD as usize - 1) * PIECE_LEN;
 
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const MAGIC: [u8; 4] = *b"SCNT";
 const HEAD_KEY: u16 = 0;
 const EVEN: u16 = 1;
 const ODD: u16 = 1 << 15;
-const HEAD_LEN: usize = 4 + 2 + 4 + 4 + 4 * 8 + 4;
+const HEAD_LEN: usize = 4 + 2 + 4 + 4 + 4 + 4;
 
 /// Why a checkpoint was not written or read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,11 +155,11 @@ pub enum CheckpointError<E> {
     Store(E),
     /// The store holds something else, or a newer version.
     Format,
-    /// The checkpoint holds another number of floats.
+    /// It does not fit, or is not of the size that was asked for. Sizes are in bytes, 8 a number and 4 a float.
     Length {
-        /// Floats asked for.
+        /// What it should be, or at most.
         expected: usize,
-        /// Floats that it holds.
+        /// What it is.
         found: usize,
     },
     /// The checksum does not match.
@@ -71,7 +172,7 @@ impl<E: fmt::Display> fmt::Display for CheckpointError<E> {
             CheckpointError::Store(error) => write!(f, "the store failed: {error}"),
             CheckpointError::Format => f.write_str("the store holds no checkpoint of this version"),
             CheckpointError::Length { expected, found } => {
-                write!(f, "the checkpoint holds {found} floats, not {expected}")
+                write!(f, "the checkpoint has {found} bytes, not {expected}")
             }
             CheckpointError::Damaged => f.write_str("the checkpoint's checksum does not match"),
         }
@@ -97,8 +198,8 @@ impl Crc {
 
 struct Head {
     generation: u32,
+    numbers: u32,
     floats: u32,
-    counters: Counters,
     crc: u32,
 }
 
@@ -110,8 +211,8 @@ impl Head {
             .into_iter()
             .chain(VERSION.to_le_bytes())
             .chain(self.generation.to_le_bytes())
+            .chain(self.numbers.to_le_bytes())
             .chain(self.floats.to_le_bytes())
-            .chain(self.counters.into_iter().flat_map(u64::to_le_bytes))
             .chain(self.crc.to_le_bytes());
         for (byte, field) in bytes.iter_mut().zip(fields) {
             *byte = field;
@@ -120,27 +221,29 @@ impl Head {
     }
 
     fn parse(bytes: &[u8]) -> Option<Head> {
-        let mut rest = bytes;
-        let mut take = |n: usize| -> Option<u64> {
-            let (field, others) = rest.split_at_checked(n)?;
-            rest = others;
-            let fold = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
-            Some(field.iter().rev().fold(0, fold))
-        };
-        let magic = take(4)? as u32;
-        let version = take(2)? as u16;
-        if magic != u32::from_le_bytes(MAGIC) || version != VERSION {
+        let (magic, rest) = bytes.split_first_chunk::<4>()?;
+        let (version, rest) = rest.split_first_chunk::<2>()?;
+        if *magic != MAGIC || u16::from_le_bytes(*version) != VERSION {
             return None;
         }
-        let (generation, floats) = (take(4)? as u32, take(4)? as u32);
-        let counters = [take(8)?, take(8)?, take(8)?, take(8)?];
-        let crc = take(4)? as u32;
+        let mut fields = rest
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|field| u32::from_le_bytes(*field));
         Some(Head {
-            generation,
-            floats,
-            counters,
-            crc,
+            generation: fields.next()?,
+            numbers: fields.next()?,
+            floats: fields.next()?,
+            crc: fields.next()?,
         })
+    }
+
+    /// Bytes of all pieces.
+    fn len(&self) -> usize {
+        (self.numbers as usize)
+            .saturating_mul(8)
+            .saturating_add((self.floats as usize).saturating_mul(4))
     }
 
     /// A checksum that has seen the head.
@@ -170,49 +273,49 @@ fn head<S: Store>(store: &mut S) -> Result<Option<Head>, CheckpointError<S::Erro
     }
 }
 
-/// Writes a checkpoint of `parts`, one after the other, and `counters`; returns its number, counted from 0.
+/// Writes a checkpoint of `numbers` and of `parts`, one after the other; returns which it is, counted from 0.
 ///
 /// Until the last write the checkpoint before stays valid; both must have room in the store.
 ///
 /// # Errors
-/// [`CheckpointError::Store`] when a write fails, [`CheckpointError::Length`] for more than [`MOST_FLOATS`],
+/// [`CheckpointError::Store`] when a write fails, [`CheckpointError::Length`] for more than [`MOST_BYTES`],
 /// [`CheckpointError::Format`] when the store holds something else under key 0.
 pub fn save<S: Store>(
     store: &mut S,
-    counters: &Counters,
+    numbers: &[u64],
     parts: &[&[f32]],
 ) -> Result<u32, CheckpointError<S::Error>> {
-    let floats = parts.iter().map(|part| part.len()).sum();
-    if floats > MOST_FLOATS {
+    let floats: usize = parts.iter().map(|part| part.len()).sum();
+    let length = 8 * numbers.len() + 4 * floats;
+    if length > MOST_BYTES {
         return Err(CheckpointError::Length {
-            expected: MOST_FLOATS,
-            found: floats,
+            expected: MOST_BYTES,
+            found: length,
         });
     }
     let generation = head(store)?.map_or(0, |head| head.generation.wrapping_add(1));
     let mut new = Head {
         generation,
+        numbers: numbers.len() as u32,
         floats: floats as u32,
-        counters: *counters,
         crc: 0,
     };
     let (mut crc, mut key) = (new.checksum(), new.first_key());
-    let mut values = parts.iter().flat_map(|part| part.iter());
-    let mut left = floats;
+    let floats = parts.iter().flat_map(|part| part.iter());
+    let mut bytes = numbers
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .chain(floats.flat_map(|float| float.to_le_bytes()));
+    let mut left = length;
     while left > 0 {
         let mut piece = [0; PIECE_LEN];
-        let count = left.min(PIECE);
-        for (bytes, value) in piece
-            .as_chunks_mut::<4>()
-            .0
-            .iter_mut()
-            .zip(values.by_ref().take(count))
-        {
-            *bytes = value.to_le_bytes();
+        let count = left.min(PIECE_LEN);
+        for (target, byte) in piece.iter_mut().zip(bytes.by_ref()) {
+            *target = byte;
         }
-        let bytes = piece.get(..4 * count).unwrap_or(&[]);
-        crc.update(bytes);
-        store.write(key, bytes).map_err(CheckpointError::Store)?;
+        let piece = piece.get(..count).unwrap_or(&[]);
+        crc.update(piece);
+        store.write(key, piece).map_err(CheckpointError::Store)?;
         key = key.wrapping_add(1);
         left -= count;
     }
@@ -223,20 +326,21 @@ pub fn save<S: Store>(
     Ok(generation)
 }
 
-/// Reads the last complete checkpoint into `parts` and returns its counters; `None` if there is none.
+/// Reads the last complete checkpoint into `numbers` and `parts`, and returns which it is; `None` if there is none.
 ///
 /// # Errors
-/// [`CheckpointError`]; `parts` are as before then, since the checksum is checked first.
+/// [`CheckpointError`]; `numbers` and `parts` are as before then, since the checksum is checked first.
 pub fn load<S: Store>(
     store: &mut S,
+    numbers: &mut [u64],
     parts: &mut [&mut [f32]],
-) -> Result<Option<Counters>, CheckpointError<S::Error>> {
+) -> Result<Option<u32>, CheckpointError<S::Error>> {
     let Some(head) = head(store)? else {
         return Ok(None);
     };
-    let expected = parts.iter().map(|part| part.len()).sum();
-    let found = head.floats as usize;
-    if expected != found {
+    let floats: usize = parts.iter().map(|part| part.len()).sum();
+    let (expected, found) = (8 * numbers.len() + 4 * floats, head.len());
+    if (numbers.len(), floats) != (head.numbers as usize, head.floats as usize) {
         return Err(CheckpointError::Length { expected, found });
     }
     let mut crc = head.checksum();
@@ -244,17 +348,23 @@ pub fn load<S: Store>(
     if !crc.0 != head.crc {
         return Err(CheckpointError::Damaged);
     }
-    let mut values = parts.iter_mut().flat_map(|part| part.iter_mut());
+    // All pieces but the last are as long as 32 numbers or 64 floats, so none is cut in two.
+    let mut numbers = numbers.iter_mut();
+    let mut floats = parts.iter_mut().flat_map(|part| part.iter_mut());
     pieces(store, &head, |bytes| {
-        for (value, bytes) in values
-            .by_ref()
-            .take(bytes.len() / 4)
-            .zip(bytes.as_chunks::<4>().0)
-        {
-            *value = f32::from_le_bytes(*bytes);
+        let (wide, _) = bytes.as_chunks::<8>();
+        let taken = numbers.len().min(wide.len());
+        for (number, bytes) in numbers.by_ref().take(taken).zip(wide) {
+            *number = u64::from_le_bytes(*bytes);
+        }
+        let (rest, _) = bytes.get(8 * taken..).unwrap_or(&[]).as_chunks::<4>();
+        for bytes in rest {
+            if let Some(float) = floats.next() {
+                *float = f32::from_le_bytes(*bytes);
+            }
         }
     })?;
-    Ok(Some(head.counters))
+    Ok(Some(head.generation))
 }
 
 /// Reads all pieces in order.
@@ -263,17 +373,17 @@ fn pieces<S: Store>(
     head: &Head,
     mut visit: impl FnMut(&[u8]),
 ) -> Result<(), CheckpointError<S::Error>> {
-    let (mut key, mut left) = (head.first_key(), head.floats as usize);
+    let (mut key, mut left) = (head.first_key(), head.len());
     while left > 0 {
         let mut piece = [0; PIECE_LEN];
-        let length = 4 * left.min(PIECE);
+        let length = left.min(PIECE_LEN);
         match store.read(key, &mut piece) {
             Err(error) => return Err(CheckpointError::Store(error)),
             Ok(Some(found)) if found == length => visit(piece.get(..length).unwrap_or(&[])),
             Ok(_) => return Err(CheckpointError::Damaged),
         }
         key = key.wrapping_add(1);
-        left -= length / 4;
+        left -= length;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Checkpoints on a simulated NOR flash, through the crate `sequential-storage`: the power is cut at every write and every
 //! erasure of a save; what is there afterwards is always a complete checkpoint, and training goes on from it with the same
-//! bits as without the cut.
+//! bits as without the cut. Every optimiser goes on from every step with the same bits as without a break.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -10,10 +10,14 @@ use std::task::{Context, Poll, Waker};
 use embedded_storage_async::nor_flash::{
     ErrorType, MultiwriteNorFlash, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
-use secant::checkpoint::{self, CheckpointError, Counters, PIECE_LEN, Store};
+use secant::checkpoint::{self, CheckpointError, PIECE_LEN, State, Store};
 use secant::network::{Network, Shape, linear, relu};
-use secant::optim::{Adam, AdamConfig};
-use secant::{Batch, Init, Normalisation, Random, Samples};
+use secant::optim::guard::{Guard, GuardConfig};
+use secant::optim::{
+    Adam, AdamConfig, FlatLbfgs, FlatLbfgsConfig, Form, LayerLbfgs, LayerLbfgsConfig, Lbfgs,
+    LbfgsConfig, Misuse,
+};
+use secant::{Batch, Init, LayerInputs, Normalisation, Random, Samples, objective};
 use sequential_storage::cache::{Cache, Uncached};
 use sequential_storage::map::{MapConfig, MapStorage};
 
@@ -195,47 +199,314 @@ impl Run {
     }
 
     fn step(&mut self) {
-        let mut random = Random::new(9, 9);
-        let pixels: Vec<u8> = (0..SAMPLES * 12).map(|_| random.next_u32() as u8).collect();
-        let labels: Vec<u8> = (0..SAMPLES).map(|_| random.below(4) as u8).collect();
-        let samples = Samples {
-            pixels: &pixels,
-            labels: &labels,
-            normalisation: Normalisation::UNIT,
-        };
-        let indices: [u32; BATCH] = std::array::from_fn(|_| self.random.below(SAMPLES as u32));
-        let batch = Batch {
-            samples,
-            indices: &indices,
-            weight: 1.0 / BATCH as f32,
-            dropout: None,
-        };
+        let indices = draw(&mut self.random);
         let mut gradient = vec![0.0; N];
-        let mut workspace = vec![0.0; NET.workspace_len(1)];
-        NET.accumulate_gradient::<1>(&self.parameters, batch, &mut gradient, &mut workspace)
-            .unwrap();
+        gradient_at(&self.parameters, &indices, &mut gradient);
         self.adam
             .step(1.0, &mut self.parameters, &gradient, &mut self.moments)
             .unwrap();
     }
 
-    fn counters(&self) -> Counters {
-        [u64::from(self.adam.steps()), self.random.position(), 0, 0]
-    }
-
     fn save<S: Store>(&self, store: &mut S) -> Result<u32, CheckpointError<S::Error>> {
-        checkpoint::save(store, &self.counters(), &[&self.parameters, &self.moments])
+        let mut numbers = [0; Adam::NUMBERS + Random::NUMBERS];
+        self.adam.numbers(&mut numbers).unwrap();
+        self.random.numbers(&mut numbers[Adam::NUMBERS..]).unwrap();
+        checkpoint::save(store, &numbers, &[&self.parameters, &self.moments])
     }
 
     fn load<S: Store>(store: &mut S) -> Result<Option<Run>, CheckpointError<S::Error>> {
         let mut run = Run::new();
+        let mut numbers = [0; Adam::NUMBERS + Random::NUMBERS];
         let parts: &mut [&mut [f32]] = &mut [&mut run.parameters, &mut run.moments];
-        Ok(checkpoint::load(store, parts)?.map(|counters| {
-            run.adam = Adam::resumed(AdamConfig::default(), counters[0] as u32);
-            run.random.seek(counters[1]);
+        Ok(checkpoint::load(store, &mut numbers, parts)?.map(|_| {
+            run.adam.restore(&numbers).unwrap();
+            run.random.restore(&numbers[Adam::NUMBERS..]).unwrap();
             run
         }))
     }
+}
+
+fn draw(random: &mut Random) -> [u32; BATCH] {
+    std::array::from_fn(|_| random.below(SAMPLES as u32))
+}
+
+/// What sees the layers' inputs.
+type Observe<'a> = &'a mut dyn FnMut(LayerInputs<'_>, &mut [f32]);
+
+/// The mean loss and its gradient at `x`, of some of the samples; and what the layers' inputs are, for those who ask.
+fn pass(x: &[f32], indices: &[u32], gradient: &mut [f32], observe: Option<Observe<'_>>) -> f64 {
+    let mut random = Random::new(9, 9);
+    let pixels: Vec<u8> = (0..SAMPLES * 12).map(|_| random.next_u32() as u8).collect();
+    let labels: Vec<u8> = (0..SAMPLES).map(|_| random.below(4) as u8).collect();
+    let batch = Batch {
+        samples: Samples {
+            pixels: &pixels,
+            labels: &labels,
+            normalisation: Normalisation::UNIT,
+        },
+        indices,
+        weight: 1.0 / indices.len() as f32,
+        dropout: None,
+    };
+    let mut workspace = vec![0.0; LayerLbfgs::<HISTORY>::workspace_len(&NET, 1)];
+    gradient.fill(0.0);
+    let tally = match observe {
+        Some(mut observe) => {
+            NET.accumulate_gradient_observed::<1>(x, batch, gradient, &mut workspace, &mut observe)
+        }
+        None => NET.accumulate_gradient::<1>(x, batch, gradient, &mut workspace),
+    };
+    tally.unwrap().mean_loss()
+}
+
+fn gradient_at(x: &[f32], indices: &[u32], gradient: &mut [f32]) -> f64 {
+    pass(x, indices, gradient, None)
+}
+
+const HISTORY: usize = 4;
+
+/// Trains without a break, and with a break after each step in turn, when all but the bytes in the store is made anew:
+/// parameters, memory and state must be the same at the end.
+fn goes_on_the_same<T: State>(
+    memory_len: usize,
+    make: impl Fn() -> T,
+    step: impl Fn(&mut T, &mut [f32], &mut [f32], &[u32; BATCH]),
+) {
+    const STEPS: usize = 24;
+    let begin = || {
+        let mut parameters = vec![0.0; N];
+        NET.initialise(Init::He, &mut Random::new(0, 0), &mut parameters);
+        (parameters, vec![0.0; memory_len], Random::new(0, 1), make())
+    };
+    let numbers = |optimiser: &T, random: &Random| {
+        let mut numbers = vec![7; T::NUMBERS + 1];
+        optimiser.numbers(&mut numbers).unwrap();
+        random.numbers(&mut numbers[T::NUMBERS..]).unwrap();
+        numbers
+    };
+    let train = |break_after: Option<usize>| {
+        let (mut parameters, mut memory, mut random, mut optimiser) = begin();
+        for done in 1..=STEPS {
+            let indices = draw(&mut random);
+            step(&mut optimiser, &mut parameters, &mut memory, &indices);
+            if Some(done) == break_after {
+                let mut store = Memory::default();
+                let saved = numbers(&optimiser, &random);
+                checkpoint::save(&mut store, &saved, &[&parameters, &memory]).unwrap();
+                (parameters, memory, random, optimiser) = begin();
+                let mut loaded = vec![0; saved.len()];
+                let parts: &mut [&mut [f32]] = &mut [&mut parameters, &mut memory];
+                let found = checkpoint::load(&mut store, &mut loaded, parts).unwrap();
+                assert_eq!((found, &loaded), (Some(0), &saved));
+                optimiser.restore(&loaded).unwrap();
+                random.restore(&loaded[T::NUMBERS..]).unwrap();
+            }
+        }
+        let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        let end = numbers(&optimiser, &random);
+        (bits(parameters), bits(memory), end)
+    };
+    let whole = train(None);
+    assert!(whole.2[..T::NUMBERS].iter().any(|number| *number != 0));
+    for done in 1..STEPS {
+        assert!(train(Some(done)) == whole, "a break after step {done}");
+    }
+    let mut optimiser = make();
+    let short = optimiser.numbers(&mut vec![0; T::NUMBERS - 1]);
+    assert!(matches!(short, Err(Misuse::MemoryTooShort { .. })));
+    let short = optimiser.restore(&vec![0; T::NUMBERS - 1]);
+    assert!(matches!(short, Err(Misuse::MemoryTooShort { .. })));
+}
+
+#[test]
+fn adam_goes_on_the_same() {
+    goes_on_the_same(
+        Adam::memory_len(N),
+        || Adam::new(AdamConfig::default()),
+        |adam, w, moments, indices| {
+            let mut gradient = vec![0.0; N];
+            gradient_at(w, indices, &mut gradient);
+            adam.step(1.0, w, &gradient, moments).unwrap();
+        },
+    );
+}
+
+#[test]
+fn every_layer_wise_form_goes_on_the_same() {
+    for form in Form::ALL {
+        goes_on_the_same(
+            LayerLbfgs::<HISTORY>::memory_len(&NET, form),
+            || {
+                LayerLbfgs::<HISTORY>::new(LayerLbfgsConfig {
+                    form,
+                    refresh_first: 2,
+                    refresh_every: 5,
+                    ..LayerLbfgsConfig::DEFAULT
+                })
+            },
+            |lbfgs, w, memory, indices| {
+                let mut gradient = vec![0.0; N];
+                if lbfgs.wants_inputs() {
+                    let observe = &mut |inputs: LayerInputs<'_>, scratch: &mut [f32]| {
+                        lbfgs.observe(&inputs, memory, scratch);
+                    };
+                    pass(w, indices, &mut gradient, Some(observe));
+                } else {
+                    gradient_at(w, indices, &mut gradient);
+                }
+                lbfgs.step(&NET, 1.0, w, &mut gradient, memory).unwrap();
+            },
+        );
+    }
+}
+
+#[test]
+fn flat_lbfgs_upon_adam_goes_on_the_same() {
+    goes_on_the_same(
+        FlatLbfgs::<HISTORY>::memory_len(N),
+        || {
+            FlatLbfgs::<HISTORY>::new(FlatLbfgsConfig {
+                pair_every: 3,
+                ..FlatLbfgsConfig::default()
+            })
+        },
+        |lbfgs, w, memory, indices| {
+            let (mut gradient, mut other) = (vec![0.0; N], vec![0.0; N]);
+            gradient_at(w, indices, &mut gradient);
+            let anchored = lbfgs.wants_anchor_gradient();
+            if anchored {
+                gradient_at(lbfgs.anchor(N, memory), indices, &mut other);
+            }
+            let other = anchored.then_some(&other[..]);
+            lbfgs.step(1.0, w, &gradient, other, memory).unwrap();
+        },
+    );
+}
+
+/// L-BFGS borrows its memory, so this makes it anew for every step.
+struct Borrower(LbfgsConfig<f32>, Vec<u64>);
+
+impl State for Borrower {
+    const NUMBERS: usize = Lbfgs::<HISTORY>::NUMBERS;
+
+    fn numbers(&self, numbers: &mut [u64]) -> Result<(), Misuse> {
+        let (needed, given) = (Self::NUMBERS, numbers.len());
+        let numbers = numbers.get_mut(..needed);
+        let numbers = numbers.ok_or(Misuse::MemoryTooShort { needed, given })?;
+        numbers.copy_from_slice(&self.1);
+        Ok(())
+    }
+
+    fn restore(&mut self, numbers: &[u64]) -> Result<(), Misuse> {
+        let (needed, given) = (Self::NUMBERS, numbers.len());
+        let numbers = numbers.get(..needed);
+        self.1 = numbers
+            .ok_or(Misuse::MemoryTooShort { needed, given })?
+            .to_vec();
+        Ok(())
+    }
+}
+
+/// Both ways to use it: on one function, where value and gradient of a step are those that the next begins with, and on
+/// batches that change.
+#[test]
+fn flat_lbfgs_goes_on_the_same() {
+    for (config, changing) in [
+        (LbfgsConfig::mini_batch(), true),
+        (LbfgsConfig::default(), false),
+    ] {
+        let one = |lbfgs: &mut Lbfgs<'_, HISTORY>, w: &mut [f32], indices: &[u32]| {
+            let all: Vec<u32> = (0..SAMPLES as u32).collect();
+            let indices = if changing { indices } else { &all };
+            let mut loss = objective::from_fn(N, |x: &[f32], gradient: &mut [f32]| {
+                gradient_at(x, indices, gradient) as f32
+            });
+            if changing {
+                lbfgs.objective_changed();
+            }
+            lbfgs.step(&mut loss, w).unwrap();
+        };
+        let length = Lbfgs::<HISTORY>::memory_len(N);
+        let fresh = || {
+            let mut memory = vec![0.0; length];
+            let lbfgs = Lbfgs::<HISTORY>::new(config, N, &mut memory).unwrap();
+            let mut numbers = vec![0; Lbfgs::<HISTORY>::NUMBERS];
+            lbfgs.numbers(&mut numbers).unwrap();
+            Borrower(config, numbers)
+        };
+        let step =
+            |state: &mut Borrower, w: &mut [f32], memory: &mut [f32], indices: &[u32; BATCH]| {
+                let mut lbfgs = Lbfgs::<HISTORY>::new(state.0, N, memory).unwrap();
+                lbfgs.restore(&state.1).unwrap();
+                one(&mut lbfgs, w, indices);
+                lbfgs.numbers(&mut state.1).unwrap();
+            };
+        goes_on_the_same(length, fresh, step);
+
+        // One optimiser from the beginning to the end.
+        let mut made_anew = vec![0.0; N];
+        NET.initialise(Init::He, &mut Random::new(0, 0), &mut made_anew);
+        let mut whole = made_anew.clone();
+        let (mut memory, mut other) = (vec![0.0; length], vec![0.0; length]);
+        let mut lbfgs = Lbfgs::<HISTORY>::new(config, N, &mut memory).unwrap();
+        let (mut state, mut random) = (fresh(), Random::new(0, 1));
+        for _ in 0..24 {
+            let indices = draw(&mut random);
+            one(&mut lbfgs, &mut whole, &indices);
+            step(&mut state, &mut made_anew, &mut other, &indices);
+            assert_eq!(whole, made_anew);
+        }
+        assert!(lbfgs.pairs().len() == HISTORY);
+    }
+}
+
+#[test]
+fn the_guard_goes_on_the_same() {
+    let config = GuardConfig {
+        every: 3,
+        ..GuardConfig::default()
+    };
+    let losses = [2.0, 1.5, 1.4, 1.3, 9.0, 9.5, 12.0, f64::NAN, 1.2, 1.1, 1.0];
+    let watch = |guard: &mut Guard, loss, w: &mut [f32; 1], memory: &mut [f32; 1]| {
+        w[0] += 1.0;
+        guard.watch(loss, w, memory).unwrap()
+    };
+    for broken in 0..losses.len() {
+        let (mut guard, mut w, mut memory) = (Guard::new(config), [0.0], [0.0]);
+        let (mut again, mut v, mut other) = (guard, w, memory);
+        for (i, loss) in losses.into_iter().enumerate() {
+            if i == broken {
+                let mut numbers = [0; Guard::NUMBERS];
+                again.numbers(&mut numbers).unwrap();
+                again = Guard::new(config);
+                again.restore(&numbers).unwrap();
+            }
+            let expected = watch(&mut guard, loss, &mut w, &mut memory);
+            assert_eq!(watch(&mut again, loss, &mut v, &mut other), expected);
+            assert_eq!((again, v, other), (guard, w, memory));
+        }
+        assert_eq!(guard.rollbacks(), 2);
+    }
+}
+
+/// Numbers of something else may come with a right checksum; a slot or a count that cannot be must be refused.
+#[test]
+fn numbers_that_are_no_state_are_refused() {
+    let wild = [u64::MAX; 64];
+    let refused = Err(Misuse::OutOfRange { setting: "state" });
+    let mut adam = Adam::new(AdamConfig::default());
+    assert_eq!(adam.restore(&wild), refused);
+    assert_eq!(adam, Adam::new(AdamConfig::default()));
+    let mut flat = FlatLbfgs::<HISTORY>::new(FlatLbfgsConfig::default());
+    assert_eq!(flat.restore(&wild), refused);
+    assert_eq!(flat, FlatLbfgs::new(FlatLbfgsConfig::default()));
+    let mut layers = LayerLbfgs::<HISTORY>::new(LayerLbfgsConfig::DEFAULT);
+    assert_eq!(layers.restore(&wild), refused);
+    assert_eq!(layers, LayerLbfgs::new(LayerLbfgsConfig::DEFAULT));
+    let mut memory = vec![0.0; Lbfgs::<HISTORY>::memory_len(N)];
+    let mut lbfgs = Lbfgs::<HISTORY>::new(LbfgsConfig::default(), N, &mut memory).unwrap();
+    assert_eq!(lbfgs.restore(&wild), refused);
+    assert_eq!(Guard::new(GuardConfig::default()).restore(&wild), refused);
 }
 
 #[test]
@@ -324,46 +595,46 @@ impl Store for Memory {
 fn what_is_wrong_is_told_and_nothing_changes() {
     let mut store = Memory::default();
     let floats = [1.5f32; 100];
+    let mut numbers = [0; 3];
     assert_eq!(
-        checkpoint::load(&mut store, &mut [&mut [0.0; 100]]),
+        checkpoint::load(&mut store, &mut numbers, &mut [&mut [0.0; 100]]),
         Ok(None)
     );
-    assert_eq!(
-        checkpoint::save(&mut store, &[1, 2, 3, 4], &[&floats]),
-        Ok(0)
-    );
-    assert_eq!(
-        checkpoint::save(&mut store, &[5, 6, 7, 8], &[&floats]),
-        Ok(1)
-    );
+    assert_eq!(checkpoint::save(&mut store, &[1, 2, 3], &[&floats]), Ok(0));
+    assert_eq!(checkpoint::save(&mut store, &[5, 6, 7], &[&floats]), Ok(1));
 
     let mut loaded = [0.0; 100];
     assert_eq!(
-        checkpoint::load(&mut store, &mut [&mut loaded]),
-        Ok(Some([5, 6, 7, 8]))
+        checkpoint::load(&mut store, &mut numbers, &mut [&mut loaded]),
+        Ok(Some(1))
     );
-    assert_eq!(loaded, floats);
-    let wrong = checkpoint::load(&mut store, &mut [&mut [0.0; 99]]);
-    assert_eq!(
-        wrong,
+    assert_eq!((loaded, numbers), (floats, [5, 6, 7]));
+    let length = |expected| {
         Err(CheckpointError::Length {
-            expected: 99,
-            found: 100
+            expected,
+            found: 424,
         })
-    );
+    };
+    let wrong = checkpoint::load(&mut store, &mut numbers, &mut [&mut [0.0; 99]]);
+    assert_eq!(wrong, length(420));
+    let wrong = checkpoint::load(&mut store, &mut [0; 2], &mut [&mut [0.0; 100]]);
+    assert_eq!(wrong, length(416));
+    // As many bytes, of another kind.
+    let wrong = checkpoint::load(&mut store, &mut [0; 2], &mut [&mut [0.0; 102]]);
+    assert_eq!(wrong, length(424));
 
     let key = *store.0.keys().last().unwrap();
     store.0.get_mut(&key).unwrap()[3] ^= 1;
     let mut untouched = [7.0; 100];
-    let damaged = checkpoint::load(&mut store, &mut [&mut untouched]);
+    let damaged = checkpoint::load(&mut store, &mut numbers, &mut [&mut untouched]);
     assert_eq!(
-        (damaged, untouched),
-        (Err(CheckpointError::Damaged), [7.0; 100])
+        (damaged, untouched, numbers),
+        (Err(CheckpointError::Damaged), [7.0; 100], [5, 6, 7])
     );
 
-    store.0.insert(0, vec![1; 50]);
+    store.0.insert(0, vec![1; 22]);
     assert_eq!(
-        checkpoint::load(&mut store, &mut [&mut untouched]),
+        checkpoint::load(&mut store, &mut numbers, &mut [&mut untouched]),
         Err(CheckpointError::Format)
     );
 }

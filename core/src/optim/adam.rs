@@ -14,6 +14,7 @@
 //! below `e`, and subnormal numbers, which they would turn into, are slow on many cores.
 
 use crate::arch::{Kernel, Simd, dispatch};
+use crate::checkpoint::{self, State};
 use crate::optim::Misuse;
 
 /// Where weight decay enters.
@@ -79,15 +80,6 @@ impl Adam {
             steps: 0,
             powers: [1.0; 2],
         }
-    }
-
-    /// Adam after that many steps, to go on with moments that were saved then: the same bits as if it had never stopped.
-    pub fn resumed(config: AdamConfig, steps: u32) -> Adam {
-        let mut adam = Adam::new(config);
-        for _ in 0..steps {
-            adam.begin_step(1.0);
-        }
-        adam
     }
 
     /// Floats of memory for `n` parameters: the first moments, then the second.
@@ -186,6 +178,24 @@ impl Adam {
                 0.0
             },
         }
+    }
+}
+
+impl State for Adam {
+    /// Steps, and the powers of the decays.
+    const NUMBERS: usize = 3;
+
+    fn numbers(&self, numbers: &mut [u64]) -> Result<(), Misuse> {
+        let [first, second] = self.powers.map(f64::to_bits);
+        let values = [u64::from(self.steps), first, second];
+        checkpoint::put(Self::NUMBERS, values, numbers)
+    }
+
+    fn restore(&mut self, numbers: &[u64]) -> Result<(), Misuse> {
+        let ([steps, first, second], _) = checkpoint::take::<3>(Self::NUMBERS, numbers)?;
+        self.steps = u32::try_from(*steps).map_err(|_| checkpoint::NO_STATE)?;
+        self.powers = [f64::from_bits(*first), f64::from_bits(*second)];
+        Ok(())
     }
 }
 

@@ -192,6 +192,78 @@ impl<'m, R: Real> Descent<'m, R> {
         self.termination = None;
     }
 
+    /// Numbers of [`numbers`](Self::numbers).
+    pub const NUMBERS: usize = 16;
+
+    /// What a checkpoint needs beside the memory: the values, as `f64`; what is known of them; how the run ended; the counts.
+    pub fn numbers(&self) -> [u64; 16] {
+        let real = |value: R| value.to_f64().to_bits();
+        let ended = |end| Termination::ALL.iter().position(|one| *one == end);
+        let ended = self.termination.and_then(ended).map_or(0, |i| i as u64 + 1);
+        let counts = &self.counts;
+        [
+            real(self.best_value),
+            real(self.best_norm),
+            real(self.smallest_norm),
+            real(self.value),
+            real(self.norm),
+            u64::from(self.best_is_current),
+            u64::from(self.stale),
+            u64::from(self.failed),
+            u64::from(self.stalled),
+            ended,
+            u64::from(counts.iterations),
+            u64::from(counts.evaluations),
+            u64::from(counts.restarts),
+            u64::from(counts.accepted),
+            u64::from(counts.damped),
+            u64::from(counts.skipped),
+        ]
+    }
+
+    /// Takes on what [`numbers`](Self::numbers) gave.
+    pub fn restore(&mut self, numbers: &[u64; 16]) {
+        let real = |bits: u64| R::of(f64::from_bits(bits));
+        let &[
+            best_value,
+            best_norm,
+            smallest_norm,
+            value,
+            norm,
+            ref others @ ..,
+        ] = numbers;
+        let &[
+            best_is_current,
+            stale,
+            failed,
+            stalled,
+            ended,
+            ref counts @ ..,
+        ] = others;
+        self.best_value = real(best_value);
+        self.best_norm = real(best_norm);
+        self.smallest_norm = real(smallest_norm);
+        self.value = real(value);
+        self.norm = real(norm);
+        self.best_is_current = best_is_current != 0;
+        self.stale = stale != 0;
+        self.failed = failed != 0;
+        self.stalled = stalled as u32;
+        self.termination = (ended as usize)
+            .checked_sub(1)
+            .and_then(|i| Termination::ALL.get(i).copied());
+        let [iterations, evaluations, restarts, accepted, damped, skipped] =
+            counts.map(|count| count as u32);
+        self.counts = Counts {
+            iterations,
+            evaluations,
+            restarts,
+            accepted,
+            damped,
+            skipped,
+        };
+    }
+
     /// The gradient at the current point.
     pub fn gradient(&self) -> &[R] {
         self.gradient

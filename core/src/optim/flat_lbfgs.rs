@@ -24,6 +24,7 @@ use super::pair::{Skip, Verdict};
 use super::termination::Misuse;
 use super::two_loop::{Initial, Pair, two_loop};
 use crate::arch::{Kernel, Simd, dispatch};
+use crate::checkpoint::{self, State};
 use crate::vector;
 
 /// Settings of [`FlatLbfgs`].
@@ -247,6 +248,50 @@ impl<const M: usize> FlatLbfgs<M> {
             _ => self.accepted += 1,
         }
         verdict
+    }
+}
+
+impl<const M: usize> State for FlatLbfgs<M> {
+    /// Adam's; pairs accepted, damped and skipped; the slot of the oldest pair and the number of pairs; `1 / s.y` of each slot.
+    const NUMBERS: usize = Adam::NUMBERS + 5 + M;
+
+    fn numbers(&self, numbers: &mut [u64]) -> Result<(), Misuse> {
+        let mut adam = [0; Adam::NUMBERS];
+        self.adam.numbers(&mut adam)?;
+        // Slots are used in turn, so that the first and their number say all of the order.
+        let own = [
+            u64::from(self.accepted),
+            u64::from(self.damped),
+            u64::from(self.skipped),
+            self.order.first().copied().unwrap_or(0) as u64,
+            self.order.len() as u64,
+        ];
+        let rho = self.rho.iter().map(|rho| u64::from(rho.to_bits()));
+        checkpoint::put(
+            Self::NUMBERS,
+            adam.into_iter().chain(own).chain(rho),
+            numbers,
+        )
+    }
+
+    fn restore(&mut self, numbers: &[u64]) -> Result<(), Misuse> {
+        let (adam, rest) = checkpoint::take::<{ Adam::NUMBERS }>(Self::NUMBERS, numbers)?;
+        let (own, rho) = checkpoint::take::<5>(5 + M, rest)?;
+        let number = |value: u64| u32::try_from(value).map_err(|_| checkpoint::NO_STATE);
+        let [accepted, damped, skipped, first, count] = *own;
+        let verdicts = (number(accepted)?, number(damped)?, number(skipped)?);
+        if count > M as u64 || (count > 0 && first >= M as u64) {
+            return Err(checkpoint::NO_STATE);
+        }
+        self.adam.restore(adam)?;
+        (self.accepted, self.damped, self.skipped) = verdicts;
+        self.order = (first..first + count)
+            .map(|slot| slot as usize % M.max(1))
+            .collect();
+        for (target, rho) in self.rho.iter_mut().zip(rho) {
+            *target = f32::from_bits(*rho as u32);
+        }
+        Ok(())
     }
 }
 

@@ -13,6 +13,7 @@
 //! that is too high is halved until it is not.
 
 use super::Misuse;
+use crate::checkpoint::{self, State};
 use crate::vector;
 
 /// Settings of [`Guard`].
@@ -164,5 +165,39 @@ impl Guard {
         self.factor *= 0.5;
         self.rollbacks += 1;
         Watch::RolledBack(trouble)
+    }
+}
+
+impl State for Guard {
+    /// The first loss, if there was one; the best mean; sum and count of the window; the factor; the rollbacks.
+    const NUMBERS: usize = 7;
+
+    fn numbers(&self, numbers: &mut [u64]) -> Result<(), Misuse> {
+        let values = [
+            u64::from(self.first.is_some()),
+            self.first.unwrap_or(0.0).to_bits(),
+            self.best.to_bits(),
+            self.sum.to_bits(),
+            u64::from(self.count),
+            u64::from(self.factor.to_bits()),
+            u64::from(self.rollbacks),
+        ];
+        checkpoint::put(Self::NUMBERS, values, numbers)
+    }
+
+    fn restore(&mut self, numbers: &[u64]) -> Result<(), Misuse> {
+        let (values, _) = checkpoint::take::<7>(Self::NUMBERS, numbers)?;
+        let number = |value: u64| u32::try_from(value).map_err(|_| checkpoint::NO_STATE);
+        let [begun, first, best, sum, count, factor, rollbacks] = *values;
+        *self = Guard {
+            config: self.config,
+            first: (begun != 0).then_some(f64::from_bits(first)),
+            best: f64::from_bits(best),
+            sum: f64::from_bits(sum),
+            count: number(count)?,
+            factor: f32::from_bits(number(factor)?),
+            rollbacks: number(rollbacks)?,
+        };
+        Ok(())
     }
 }

@@ -160,6 +160,42 @@ impl<'m, const M: usize, R: Real> History<'m, M, R> {
         pairs
     }
 
+    /// Numbers of [`numbers`](Self::numbers).
+    pub const NUMBERS: usize = 3 + M;
+
+    /// What a checkpoint needs beside the memory: h, the slot of the oldest pair, the number of pairs, and `1 / s.y` of each,
+    /// oldest first. Slots are used in turn, so that says all of the order.
+    pub fn numbers(&self) -> impl Iterator<Item = u64> {
+        let real = |value: R| value.to_f64().to_bits();
+        let first = self.order.front().map_or(0, |entry| entry.slot as u64);
+        let own = [real(self.scale), first, self.order.len() as u64];
+        own.into_iter()
+            .chain(self.order.iter().map(move |entry| real(entry.rho)))
+    }
+
+    /// Takes on what [`numbers`](Self::numbers) gave. False when that is impossible; nothing has changed then.
+    pub fn restore(&mut self, numbers: &[u64]) -> bool {
+        let real = |bits: u64| R::of(f64::from_bits(bits));
+        let Some(([scale, first, count], rho)) = numbers.split_first_chunk::<3>() else {
+            return false;
+        };
+        let (first, count) = (*first as usize, *count as usize);
+        if count > M.min(rho.len()) || (count > 0 && first >= M) {
+            return false;
+        }
+        self.scale = real(*scale);
+        self.order.clear();
+        for (i, rho) in rho.iter().take(count).enumerate() {
+            let entry = Entry {
+                slot: (first + i) % M.max(1),
+                rho: real(*rho),
+            };
+            // There is room for M.
+            let _ = self.order.push_back(entry);
+        }
+        true
+    }
+
     fn push(&mut self, s: &[R], y: &[R], rho: R) {
         let slot = if self.order.is_full() {
             match self.order.pop_front() {

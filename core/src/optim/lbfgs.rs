@@ -11,6 +11,7 @@ use super::pair::{Curvature, Secant};
 use super::region::Everywhere;
 use super::termination::{Misuse, Report, Stopping};
 use super::two_loop::{Initial, Pair};
+use crate::checkpoint::{self, State};
 use crate::line_search::{Backtracking, LineSearch, MoreThuente};
 use crate::objective::Objective;
 use crate::real::Real;
@@ -202,5 +203,26 @@ impl<'m, const M: usize, R: Real> Lbfgs<'m, M, R> {
     /// H0: what [`pairs`](Self::pairs) start from.
     pub fn initial(&self) -> Initial<'_, R> {
         self.history.initial()
+    }
+}
+
+/// Beside these numbers a checkpoint needs all of the memory: load it, make the optimiser with [`new`](Lbfgs::new), which leaves
+/// the memory as it is, and restore.
+impl<const M: usize, R: Real> State for Lbfgs<'_, M, R> {
+    /// The descent's 16, and the history's.
+    const NUMBERS: usize = Descent::<R>::NUMBERS + History::<M, R>::NUMBERS;
+
+    fn numbers(&self, numbers: &mut [u64]) -> Result<(), Misuse> {
+        let values = self.descent.numbers().into_iter();
+        checkpoint::put(Self::NUMBERS, values.chain(self.history.numbers()), numbers)
+    }
+
+    fn restore(&mut self, numbers: &[u64]) -> Result<(), Misuse> {
+        let (descent, history) = checkpoint::take::<16>(Self::NUMBERS, numbers)?;
+        if !self.history.restore(history) {
+            return Err(checkpoint::NO_STATE);
+        }
+        self.descent.restore(descent);
+        Ok(())
     }
 }

@@ -108,6 +108,19 @@ pub enum Termination {
 }
 
 impl Termination {
+    /// Every one, in the order in which checkpoints count them.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::GradientConverged,
+        Self::StepConverged,
+        Self::ValueConverged,
+        Self::IterationLimit,
+        Self::EvaluationLimit,
+        Self::LineSearchFailed,
+        Self::NoiseLevel,
+        Self::NotFinite,
+        Self::StoppedByCaller,
+    ];
+
     /// Whether one of the three convergence rules was met.
     pub const fn is_converged(self) -> bool {
         matches!(

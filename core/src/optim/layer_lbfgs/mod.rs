@@ -60,6 +60,7 @@ mod sketch;
 use super::adam::{Adam, AdamConfig, AdamStep, Decay};
 use super::termination::Misuse;
 use super::two_loop::two_loop;
+use crate::checkpoint;
 use crate::inputs::LayerInputs;
 use crate::network::Network;
 use crate::plan::Stage;
@@ -354,6 +355,32 @@ impl<const M: usize> LayerLbfgs<M> {
             self.refreshing = false;
             self.refreshes += 1;
         }
+        Ok(())
+    }
+}
+
+impl<const M: usize> checkpoint::State for LayerLbfgs<M> {
+    /// Adam's, the refreshes, whether the next one has begun, and how many layers' were skipped.
+    const NUMBERS: usize = Adam::NUMBERS + 3;
+
+    fn numbers(&self, numbers: &mut [u64]) -> Result<(), Misuse> {
+        let mut adam = [0; Adam::NUMBERS];
+        self.adam.numbers(&mut adam)?;
+        let own = [
+            u64::from(self.refreshes),
+            u64::from(self.refreshing),
+            u64::from(self.skipped),
+        ];
+        checkpoint::put(Self::NUMBERS, adam.into_iter().chain(own), numbers)
+    }
+
+    fn restore(&mut self, numbers: &[u64]) -> Result<(), Misuse> {
+        let (adam, rest) = checkpoint::take::<{ Adam::NUMBERS }>(Self::NUMBERS, numbers)?;
+        let ([refreshes, refreshing, skipped], _) = checkpoint::take::<3>(3, rest)?;
+        let number = |value: u64| u32::try_from(value).map_err(|_| checkpoint::NO_STATE);
+        let (refreshes, skipped) = (number(*refreshes)?, number(*skipped)?);
+        self.adam.restore(adam)?;
+        (self.refreshes, self.refreshing, self.skipped) = (refreshes, *refreshing != 0, skipped);
         Ok(())
     }
 }
