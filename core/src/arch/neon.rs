@@ -9,6 +9,12 @@ pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Neon)
 }
 
+/// `a * b + c`, rounded once: the scalar instruction.
+#[inline(always)]
+pub(super) fn fma(a: f32, b: f32, c: f32) -> f32 {
+    unsafe { vgetq_lane_f32::<0>(vfmaq_f32(vdupq_n_f32(c), vdupq_n_f32(a), vdupq_n_f32(b))) }
+}
+
 /// Four floats a vector.
 #[derive(Clone, Copy)]
 pub(super) struct Neon;
@@ -127,7 +133,7 @@ impl Simd for Neon {
 
     #[inline(always)]
     fn fma_f32(self, a: f32, b: f32, c: f32) -> f32 {
-        unsafe { vgetq_lane_f32::<0>(vfmaq_f32(vdupq_n_f32(c), vdupq_n_f32(a), vdupq_n_f32(b))) }
+        fma(a, b, c)
     }
 
     #[inline(always)]

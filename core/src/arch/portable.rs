@@ -9,15 +9,16 @@ pub(super) struct Portable<const W: usize>;
 /// `a * b + c`, rounded once.
 #[inline(always)]
 fn fma(a: f32, b: f32, c: f32) -> f32 {
-    if cfg!(any(
+    #[cfg(target_arch = "aarch64")]
+    return super::neon::fma(a, b, c);
+    #[cfg(any(target_arch = "x86_64", target_arch = "wasm32"))]
+    return super::round_to_odd::fma(a, b, c);
+    #[cfg(not(any(
+        target_arch = "aarch64",
         target_arch = "x86_64",
-        target_arch = "wasm32",
-        target_arch = "aarch64"
-    )) {
-        super::round_to_odd::fma(a, b, c)
-    } else {
-        super::integer::fma(a, b, c)
-    }
+        target_arch = "wasm32"
+    )))]
+    super::integer::fma(a, b, c)
 }
 
 impl<const W: usize> Simd for Portable<W> {
