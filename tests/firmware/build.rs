@@ -1,4 +1,5 @@
-//! Writes the linker's map of the emulated board's memory. Every target belongs to one family of boards.
+//! Writes the linker's map of the emulated board's memory, and sets `cfg(device)` where there is no operating system. Every
+//! target belongs to one family of boards.
 
 use std::path::PathBuf;
 
@@ -17,20 +18,36 @@ REGION_ALIAS(\"REGION_DATA\", RAM);
 REGION_ALIAS(\"REGION_BSS\", RAM);
 REGION_ALIAS(\"REGION_HEAP\", RAM);
 REGION_ALIAS(\"REGION_STACK\", RAM);";
+/// QEMU's `virt` for AArch64.
+const VIRT_AARCH64: &str = "MEMORY { image : ORIGIN = 0x40080000, LENGTH = 64M }";
 
 fn main() -> std::io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
     let target = std::env::var("TARGET").unwrap_or_default();
+    if target.contains("-none") || target.starts_with("wasm32-unknown") {
+        println!("cargo:rustc-cfg=device");
+    }
+    let script = match target.as_str() {
+        "aarch64-unknown-none" => "image.ld",
+        _ => "link.x",
+    };
     let memory = match target.as_str() {
         "thumbv7em-none-eabihf" | "thumbv7m-none-eabi" => MPS2,
         "thumbv8m.main-none-eabihf" => MPS2_SECURE,
         "riscv32imac-unknown-none-elf" => VIRT,
+        "aarch64-unknown-none" => VIRT_AARCH64,
         _ => return Ok(()),
     };
     let folder = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
     std::fs::write(folder.join("memory.x"), memory)?;
     println!("cargo:rustc-link-search={}", folder.display());
-    println!("cargo:rustc-link-arg-bins=-Tlink.x");
+    if script == "image.ld" {
+        println!("cargo:rustc-link-arg-bins=-Tmemory.x");
+    }
+    println!("cargo:rustc-link-arg-bins=-T{script}");
+    if std::env::var_os("CARGO_FEATURE_DEFMT").is_some() {
+        println!("cargo:rustc-link-arg-bins=-Tdefmt.x");
+    }
     println!(
         "cargo:rustc-link-arg-bins=-Map={}/{target}.map",
         folder.display()

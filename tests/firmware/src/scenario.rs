@@ -1,11 +1,14 @@
 //! What every machine runs: `micro` on 32 images, and one line a step with the bits of the loss and a checksum of all parameters.
 //!
-//! The firmware includes this file, and so does a program for the host; their lines must be equal.
+//! Host and devices run the same source; their lines must be equal. A run may also be made in legs, the first here and the next
+//! there, each of which goes on from the checkpoint that the one before left; the lines must be those of the run without a break.
 
 use core::fmt::Write;
 
+use secant::checkpoint::{self, State, Store};
 use secant::optim::{
-    Adam, AdamConfig, Curvature, Form, LayerLbfgs, LayerLbfgsConfig, Lbfgs, LbfgsConfig, Stopping,
+    Adam, AdamConfig, Curvature, FlatLbfgs, FlatLbfgsConfig, Form, LayerLbfgs, LayerLbfgsConfig,
+    Lbfgs, LbfgsConfig, Misuse, Stopping,
 };
 use secant::presets::MICRO;
 use secant::{Batch, Init, LayerInputs, Normalisation, Random, Samples, Tally, objective};
@@ -16,7 +19,7 @@ pub const PARAMETERS: usize = MICRO.parameter_count();
 pub const HISTORY: usize = 4;
 /// Pairs that the layer-wise L-BFGS keeps of each layer.
 pub const LAYER_HISTORY: usize = 8;
-/// Optimisation steps.
+/// Steps of a run without a break.
 pub const STEPS: usize = 50;
 /// Samples a step.
 pub const BATCH: usize = 2;
@@ -34,14 +37,25 @@ pub const SAMPLES: Samples<'static> = Samples {
     normalisation: Normalisation::UNIT,
 };
 
+/// Floats of the largest optimiser.
+const MOST: usize = {
+    let (a, b) = (
+        Lbfgs::<HISTORY>::memory_len(PARAMETERS),
+        FlatLbfgs::<HISTORY>::memory_len(PARAMETERS),
+    );
+    if a > b { a } else { b }
+};
+
 /// All the memory that training needs.
 pub struct Memory {
     /// Weights and biases.
     pub parameters: [f32; PARAMETERS],
-    /// Their gradient, for Adam.
+    /// Their gradient.
     pub gradient: [f32; PARAMETERS],
+    /// The gradient at another point, for flat L-BFGS upon Adam.
+    pub other: [f32; PARAMETERS],
     /// Moments, or pairs.
-    pub optimiser: [f32; Lbfgs::<HISTORY>::memory_len(PARAMETERS)],
+    pub optimiser: [f32; MOST],
     /// Activations.
     pub workspace: [f32; MICRO.workspace_len(1)],
 }
@@ -52,7 +66,8 @@ impl Memory {
         Memory {
             parameters: [0.0; PARAMETERS],
             gradient: [0.0; PARAMETERS],
-            optimiser: [0.0; Lbfgs::<HISTORY>::memory_len(PARAMETERS)],
+            other: [0.0; PARAMETERS],
+            optimiser: [0.0; MOST],
             workspace: [0.0; MICRO.workspace_len(1)],
         }
     }
@@ -77,30 +92,40 @@ pub fn checksum(values: &[f32]) -> u64 {
 /// Draws the batches: all images in random order, then all in another.
 struct Sampler {
     random: Random,
+    /// The random numbers as they were when this order was drawn.
+    drawn_from: Random,
     order: [u32; IMAGES],
     next: usize,
+    /// Batches so far.
+    step: usize,
 }
 
 impl Sampler {
     fn new() -> Sampler {
-        let mut order = [0; IMAGES];
-        for (i, place) in order.iter_mut().enumerate() {
-            *place = i as u32;
-        }
+        let random = Random::new(0, 1);
         Sampler {
-            random: Random::new(0, 1),
-            order,
+            random,
+            drawn_from: random,
+            order: [0; IMAGES],
             next: IMAGES,
+            step: 0,
         }
+    }
+
+    fn draw(&mut self) {
+        self.drawn_from = self.random;
+        self.order = core::array::from_fn(|i| i as u32);
+        self.random.shuffle(&mut self.order);
+        self.next = 0;
     }
 
     fn batch(&mut self) -> Batch<'_> {
         if self.next + BATCH > IMAGES {
-            self.random.shuffle(&mut self.order);
-            self.next = 0;
+            self.draw();
         }
         let indices = &self.order[self.next..][..BATCH];
         self.next += BATCH;
+        self.step += 1;
         Batch {
             samples: SAMPLES,
             indices,
@@ -110,8 +135,99 @@ impl Sampler {
     }
 }
 
-fn initialise(parameters: &mut [f32]) {
-    MICRO.initialise(Init::He, &mut Random::new(0, 0), parameters);
+/// The random numbers that the order was drawn from say what it is.
+impl State for Sampler {
+    const NUMBERS: usize = Random::NUMBERS + 2;
+
+    fn numbers(&self, numbers: &mut [u64]) -> Result<(), Misuse> {
+        self.drawn_from.numbers(numbers)?;
+        numbers[1..3].copy_from_slice(&[self.next as u64, self.step as u64]);
+        Ok(())
+    }
+
+    fn restore(&mut self, numbers: &[u64]) -> Result<(), Misuse> {
+        self.random.restore(numbers)?;
+        self.draw();
+        (self.next, self.step) = (numbers[1] as usize, numbers[2] as usize);
+        Ok(())
+    }
+}
+
+/// Part of a run: it goes on from the checkpoint in the store, if there is one, and leaves one there.
+pub struct Leg<S> {
+    /// Where checkpoints are; none for a run without a break.
+    pub store: Option<S>,
+    /// Steps to make.
+    pub steps: usize,
+}
+
+/// More numbers than any optimiser and the sampler have.
+type Numbers = [u64; 64];
+
+impl<S: Store> Leg<S> {
+    /// Loads what a leg before has left: the sampler's numbers, then those of the optimiser, of type `T`, and `length` floats
+    /// of its memory. Without one, the run begins.
+    fn load<T: State>(&mut self, memory: &mut Memory, length: usize) -> Option<Numbers> {
+        let mut numbers = [0; 64];
+        let floats: &mut [&mut [f32]] =
+            &mut [&mut memory.parameters, &mut memory.optimiser[..length]];
+        let found = &mut numbers[..Sampler::NUMBERS + T::NUMBERS];
+        match self
+            .store
+            .as_mut()
+            .map(|store| checkpoint::load(store, found, floats))
+        {
+            None | Some(Ok(None)) => {
+                MICRO.initialise(Init::He, &mut Random::new(0, 0), &mut memory.parameters);
+                memory.optimiser.fill(0.0);
+                None
+            }
+            Some(Ok(Some(_))) => Some(numbers),
+            Some(Err(_)) => panic!("the checkpoint cannot be read"),
+        }
+    }
+
+    /// Leaves a checkpoint.
+    fn save(&mut self, numbers: &Numbers, count: usize, memory: &Memory, length: usize) {
+        let floats: &[&[f32]] = &[&memory.parameters, &memory.optimiser[..length]];
+        if let Some(store) = &mut self.store {
+            let saved = checkpoint::save(store, &numbers[..count], floats);
+            assert!(saved.is_ok(), "the checkpoint cannot be written");
+        }
+    }
+}
+
+/// The numbers of the sampler and an optimiser, and how many.
+fn numbers<T: State>(sampler: &Sampler, optimiser: &T) -> Result<(Numbers, usize), Misuse> {
+    let mut numbers = [0; 64];
+    sampler.numbers(&mut numbers)?;
+    optimiser.numbers(&mut numbers[Sampler::NUMBERS..])?;
+    Ok((numbers, Sampler::NUMBERS + T::NUMBERS))
+}
+
+/// The sampler of a run that goes on, or begins; the optimiser takes its numbers as well.
+fn resume<T: State>(loaded: Option<Numbers>, optimiser: &mut T) -> Result<Sampler, Misuse> {
+    let mut sampler = Sampler::new();
+    if let Some(numbers) = loaded {
+        sampler.restore(&numbers)?;
+        optimiser.restore(&numbers[Sampler::NUMBERS..])?;
+    }
+    Ok(sampler)
+}
+
+/// A store of runs without a break.
+pub enum NoStore {}
+
+impl Store for NoStore {
+    type Error = core::convert::Infallible;
+
+    fn write(&mut self, _: u16, _: &[u8]) -> Result<(), Self::Error> {
+        match *self {}
+    }
+
+    fn read(&mut self, _: u16, _: &mut [u8]) -> Result<Option<usize>, Self::Error> {
+        match *self {}
+    }
 }
 
 fn line(out: &mut dyn Write, name: &str, step: usize, loss: u64, parameters: &[f32]) {
@@ -125,131 +241,194 @@ fn line(out: &mut dyn Write, name: &str, step: usize, loss: u64, parameters: &[f
 
 /// Everything, optimiser by optimiser.
 pub fn run(memory: &mut Memory, out: &mut dyn Write) {
-    adam(memory, out);
-    lbfgs(memory, out);
-    layer_lbfgs(memory, out, "layer-lbfgs-row", Form::Row);
-    layer_lbfgs(memory, out, "layer-lbfgs-factored", Form::Factored);
-    layer_lbfgs(memory, out, "layer-lbfgs", Form::Element);
+    legs(memory, out, STEPS, |_| None::<NoStore>);
+}
+
+/// A leg of everything, `store` giving the store of each run by its name. Panics when something goes wrong.
+pub fn legs<S: Store>(
+    memory: &mut Memory,
+    out: &mut dyn Write,
+    steps: usize,
+    mut store: impl FnMut(&str) -> Option<S>,
+) {
+    let mut leg = |name| Leg {
+        store: store(name),
+        steps,
+    };
+    adam(memory, out, leg("adam")).expect("it fits");
+    lbfgs(memory, out, leg("lbfgs")).expect("it fits");
+    flat_lbfgs(memory, out, leg("flat-lbfgs")).expect("it fits");
+    for form in Form::ALL {
+        let name = match form {
+            Form::Row => "layer-lbfgs-row",
+            Form::Factored => "layer-lbfgs-factored",
+            Form::Element => "layer-lbfgs",
+        };
+        layer_lbfgs(memory, out, name, form, leg(name)).expect("it fits");
+    }
 }
 
 /// Adam.
-pub fn adam(memory: &mut Memory, out: &mut dyn Write) {
-    initialise(&mut memory.parameters);
-    line(out, "adam", 0, 0, &memory.parameters);
-    memory.optimiser.fill(0.0);
+pub fn adam<S: Store>(
+    memory: &mut Memory,
+    out: &mut dyn Write,
+    mut leg: Leg<S>,
+) -> Result<(), Misuse> {
+    let length = Adam::memory_len(PARAMETERS);
     let mut adam = Adam::new(AdamConfig::default());
-    let mut sampler = Sampler::new();
-    for step in 1..=STEPS {
+    let mut sampler = resume(leg.load::<Adam>(memory, length), &mut adam)?;
+    for _ in 0..leg.steps {
         memory.gradient.fill(0.0);
-        let tally = MICRO.accumulate_gradient::<1>(
-            &memory.parameters,
-            sampler.batch(),
-            &mut memory.gradient,
-            &mut memory.workspace,
-        );
-        let done = adam.step(
-            1.0,
-            &mut memory.parameters,
-            &memory.gradient,
-            &mut memory.optimiser,
-        );
-        let (Ok(tally), Ok(())) = (tally, done) else {
-            let _ = writeln!(out, "adam {step} failed");
-            return;
-        };
-        line(out, "adam", step, tally.loss.to_bits(), &memory.parameters);
+        let tally = MICRO
+            .accumulate_gradient::<1>(
+                &memory.parameters,
+                sampler.batch(),
+                &mut memory.gradient,
+                &mut memory.workspace,
+            )
+            .expect("it fits");
+        let Memory {
+            parameters,
+            gradient,
+            optimiser,
+            ..
+        } = memory;
+        adam.step(1.0, parameters, gradient, optimiser)?;
+        line(out, "adam", sampler.step, tally.loss.to_bits(), parameters);
     }
-    finish(out, "adam", memory, Adam::memory_len(PARAMETERS));
+    let (numbers, count) = numbers(&sampler, &adam)?;
+    leg.save(&numbers, count, memory, length);
+    finish(out, "adam", memory, length);
+    Ok(())
 }
 
 /// L-BFGS on mini-batches.
-pub fn lbfgs(memory: &mut Memory, out: &mut dyn Write) {
-    initialise(&mut memory.parameters);
-    memory.optimiser.fill(0.0);
+pub fn lbfgs<S: Store>(
+    memory: &mut Memory,
+    out: &mut dyn Write,
+    mut leg: Leg<S>,
+) -> Result<(), Misuse> {
+    let length = Lbfgs::<HISTORY>::memory_len(PARAMETERS);
     let config = LbfgsConfig {
         curvature: Curvature::damp(),
         stopping: Stopping::never(),
         ..LbfgsConfig::default()
     };
-    let mut sampler = Sampler::new();
-    {
+    let loaded = leg.load::<Lbfgs<HISTORY>>(memory, length);
+    let Memory {
+        parameters,
+        optimiser,
+        workspace,
+        ..
+    } = memory;
+    let mut lbfgs = Lbfgs::<HISTORY>::new(config, PARAMETERS, optimiser)?;
+    let mut sampler = resume(loaded, &mut lbfgs)?;
+    for _ in 0..leg.steps {
+        let batch = sampler.batch();
+        let mut loss = objective::from_fn(PARAMETERS, |x: &[f32], gradient: &mut [f32]| {
+            gradient.fill(0.0);
+            MICRO
+                .accumulate_gradient::<1>(x, batch, gradient, workspace)
+                .map_or(f32::NAN, |tally: Tally| tally.mean_loss() as f32)
+        });
+        lbfgs.objective_changed();
+        let value = lbfgs.step(&mut loss, parameters)?.value;
+        let bits = u64::from(value.to_bits());
+        line(out, "lbfgs", sampler.step, bits, parameters);
+    }
+    let (numbers, count) = numbers(&sampler, &lbfgs)?;
+    leg.save(&numbers, count, memory, length);
+    finish(out, "lbfgs", memory, length);
+    Ok(())
+}
+
+/// Stochastic L-BFGS upon Adam, a pair every five steps.
+pub fn flat_lbfgs<S: Store>(
+    memory: &mut Memory,
+    out: &mut dyn Write,
+    mut leg: Leg<S>,
+) -> Result<(), Misuse> {
+    let length = FlatLbfgs::<HISTORY>::memory_len(PARAMETERS);
+    let mut lbfgs = FlatLbfgs::<HISTORY>::new(FlatLbfgsConfig {
+        pair_every: 5,
+        ..FlatLbfgsConfig::default()
+    });
+    let mut sampler = resume(leg.load::<FlatLbfgs<HISTORY>>(memory, length), &mut lbfgs)?;
+    for _ in 0..leg.steps {
         let Memory {
             parameters,
+            gradient,
+            other,
             optimiser,
             workspace,
-            ..
         } = memory;
-        let Ok(mut lbfgs) = Lbfgs::<HISTORY>::new(config, PARAMETERS, optimiser) else {
-            let _ = writeln!(out, "lbfgs failed");
-            return;
+        let batch = sampler.batch();
+        let mut gradient_at = |x: &[f32], gradient: &mut [f32]| {
+            gradient.fill(0.0);
+            MICRO
+                .accumulate_gradient::<1>(x, batch, gradient, workspace)
+                .expect("it fits")
         };
-        for step in 1..=STEPS {
-            let batch = sampler.batch();
-            let mut loss = objective::from_fn(PARAMETERS, |x: &[f32], gradient: &mut [f32]| {
-                gradient.fill(0.0);
-                MICRO
-                    .accumulate_gradient::<1>(x, batch, gradient, workspace)
-                    .map_or(f32::NAN, |tally: Tally| tally.mean_loss() as f32)
-            });
-            lbfgs.objective_changed();
-            let Ok(done) = lbfgs.step(&mut loss, parameters) else {
-                let _ = writeln!(out, "lbfgs {step} failed");
-                return;
-            };
-            line(
-                out,
-                "lbfgs",
-                step,
-                u64::from(done.value.to_bits()),
-                parameters,
-            );
+        let anchored = lbfgs.wants_anchor_gradient();
+        if anchored {
+            gradient_at(lbfgs.anchor(PARAMETERS, optimiser), other);
         }
+        let tally = gradient_at(parameters, gradient);
+        let other = anchored.then_some(&other[..]);
+        lbfgs.step(1.0, parameters, gradient, other, optimiser)?;
+        let bits = tally.loss.to_bits();
+        line(out, "flat-lbfgs", sampler.step, bits, parameters);
     }
-    finish(
-        out,
-        "lbfgs",
-        memory,
-        Lbfgs::<HISTORY>::memory_len(PARAMETERS),
-    );
+    let (numbers, count) = numbers(&sampler, &lbfgs)?;
+    leg.save(&numbers, count, memory, length);
+    finish(out, "flat-lbfgs", memory, length);
+    Ok(())
 }
 
 /// Layer-wise stochastic L-BFGS: before some steps the pairs are gathered from the layers' inputs, in the gradient's memory.
-pub fn layer_lbfgs(memory: &mut Memory, out: &mut dyn Write, name: &str, form: Form) {
-    initialise(&mut memory.parameters);
-    memory.optimiser.fill(0.0);
+pub fn layer_lbfgs<S: Store>(
+    memory: &mut Memory,
+    out: &mut dyn Write,
+    name: &str,
+    form: Form,
+    mut leg: Leg<S>,
+) -> Result<(), Misuse> {
+    let length = LayerLbfgs::<LAYER_HISTORY>::memory_len(&MICRO, form);
     let mut lbfgs = LayerLbfgs::<LAYER_HISTORY>::new(LayerLbfgsConfig {
         form,
         ..LayerLbfgsConfig::DEFAULT
     });
-    let mut sampler = Sampler::new();
-    let length = LayerLbfgs::<LAYER_HISTORY>::memory_len(&MICRO, form);
-    for step in 1..=STEPS {
+    let loaded = leg.load::<LayerLbfgs<LAYER_HISTORY>>(memory, length);
+    let mut sampler = resume(loaded, &mut lbfgs)?;
+    for _ in 0..leg.steps {
         let batch = sampler.batch();
         let Memory {
             parameters,
             gradient,
             optimiser,
             workspace,
+            ..
         } = memory;
         let state = &mut optimiser[..length];
-        let observed = if lbfgs.wants_inputs() {
+        if lbfgs.wants_inputs() {
             let mut observe = |inputs: LayerInputs<'_>, scratch: &mut [f32]| {
                 lbfgs.observe(&inputs, state, scratch);
             };
-            MICRO.observe_inputs(parameters, batch, workspace, gradient, &mut observe)
-        } else {
-            Ok(())
-        };
+            MICRO
+                .observe_inputs(parameters, batch, workspace, gradient, &mut observe)
+                .expect("it fits");
+        }
         gradient.fill(0.0);
-        let tally = MICRO.accumulate_gradient::<1>(parameters, batch, gradient, workspace);
-        let done = lbfgs.step(&MICRO, 1.0, parameters, gradient, state);
-        let (Ok(()), Ok(tally), Ok(())) = (observed, tally, done) else {
-            let _ = writeln!(out, "{name} {step} failed");
-            return;
-        };
-        line(out, name, step, tally.loss.to_bits(), &memory.parameters);
+        let tally = MICRO
+            .accumulate_gradient::<1>(parameters, batch, gradient, workspace)
+            .expect("it fits");
+        lbfgs.step(&MICRO, 1.0, parameters, gradient, state)?;
+        line(out, name, sampler.step, tally.loss.to_bits(), parameters);
     }
+    let (numbers, count) = numbers(&sampler, &lbfgs)?;
+    leg.save(&numbers, count, memory, length);
     finish(out, name, memory, length);
+    Ok(())
 }
 
 /// The optimiser's state, and the logits of all images.
