@@ -59,11 +59,22 @@ fn bottom() -> usize {
 /// laid out `planned` floats. `program` is the name in front of the line.
 #[cfg(not(feature = "no-panic"))]
 pub fn report(program: &str, planned: usize, train: fn() -> Option<()>) -> ! {
+    #[cfg(not(feature = "defmt"))]
     use core::fmt::Write;
 
     paint();
     let done = train().is_some();
     let (planned, statics, depth) = (size_of::<f32>() * planned, statics(), depth());
+    crate::log!(
+        "{=str}: planned {} bytes, linked {}, stack {}, in all {}",
+        program,
+        planned,
+        statics,
+        depth,
+        statics + depth
+    );
+    // Text would break the frames of a log.
+    #[cfg(not(feature = "defmt"))]
     let _ = writeln!(
         crate::Console,
         "{program}: planned {planned} bytes, linked {statics}, stack {depth}, in all {}",

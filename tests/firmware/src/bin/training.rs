@@ -7,6 +7,7 @@ use cortex_m_rt::entry;
 use secant::optim::{Adam, AdamConfig};
 use secant::presets::MICRO;
 use secant::{Batch, Init, Random};
+use secant_firmware::log;
 use secant_firmware::scenario::{PARAMETERS, SAMPLES};
 use static_cell::ConstStaticCell;
 
@@ -49,10 +50,11 @@ fn train() -> Option<()> {
     };
     for _ in 0..10 {
         gradient.fill(0.0);
-        MICRO
+        let tally = MICRO
             .accumulate_gradient::<1>(parameters, batch, gradient, workspace)
             .ok()?;
         adam.step(1.0, parameters, gradient, moments).ok()?;
+        log!("step {}: {}", adam.steps(), tally);
     }
     let tally = MICRO.evaluate::<1>(parameters, batch, workspace).ok()?;
     (tally.count == 4).then_some(())
