@@ -15,11 +15,14 @@ pub enum Init {
     LeCun,
     /// Uniform in `(-1/sqrt(n), 1/sqrt(n))`, biases too: what PyTorch does unless told otherwise.
     PyTorch,
+    /// Normal with deviation 0.05, drawn again while it is further than 0.1 from zero, biases 0.05: what the benchmark DeepOBS
+    /// (Schneider, Balles, Hennig, ICLR 2019) prescribes for its convolutional networks.
+    DeepObs,
 }
 
 impl Init {
     /// Every initialisation.
-    pub const ALL: [Init; 3] = [Init::He, Init::LeCun, Init::PyTorch];
+    pub const ALL: [Init; 4] = [Init::He, Init::LeCun, Init::PyTorch, Init::DeepObs];
 
     /// The name on the command line and in records.
     pub const fn name(self) -> &'static str {
@@ -27,6 +30,7 @@ impl Init {
             Init::He => "he",
             Init::LeCun => "lecun",
             Init::PyTorch => "pytorch",
+            Init::DeepObs => "deepobs",
         }
     }
 
@@ -51,19 +55,32 @@ impl<const N: usize> Network<N> {
             let deviation = match init {
                 Init::He => math::sqrt(2.0 / fan_in),
                 Init::LeCun | Init::PyTorch => bound,
+                Init::DeepObs => 0.05,
             };
             for w in rest.by_ref().take(weights) {
                 *w = match init {
                     Init::He | Init::LeCun => deviation * random.normal(),
                     Init::PyTorch => (2.0 * random.uniform() - 1.0) * bound,
+                    Init::DeepObs => deviation * truncated_normal(random),
                 };
             }
             for b in rest.by_ref().take(biases) {
                 *b = match init {
                     Init::He | Init::LeCun => 0.0,
                     Init::PyTorch => (2.0 * random.uniform() - 1.0) * bound,
+                    Init::DeepObs => 0.05,
                 };
             }
+        }
+    }
+}
+
+/// A standard normal number, drawn again while it is further than 2 from zero.
+fn truncated_normal(random: &mut Random) -> f32 {
+    loop {
+        let x = random.normal();
+        if x.abs() <= 2.0 {
+            return x;
         }
     }
 }

@@ -299,6 +299,8 @@ pub enum InitName {
     Lecun,
     /// Uniform, as PyTorch does by default
     Pytorch,
+    /// Truncated normal of deviation 0.05, as the benchmark DeepOBS does
+    Deepobs,
 }
 
 impl From<InitName> for Init {
@@ -307,6 +309,7 @@ impl From<InitName> for Init {
             InitName::He => Init::He,
             InitName::Lecun => Init::LeCun,
             InitName::Pytorch => Init::PyTorch,
+            InitName::Deepobs => Init::DeepObs,
         }
     }
 }
@@ -376,6 +379,7 @@ impl TrainArgs {
             max_iterations: self.max_iter,
             tolerance: self.tolerance,
             validation: self.validation,
+            watch_test: false,
             seed: self.seed,
             threads: self.threads.unwrap_or(processors.min(LARGEST_THREADS)),
         })

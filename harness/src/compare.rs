@@ -2,13 +2,15 @@
 //! their difference.
 //!
 //! Rules, after AlgoPerf (Dahl and others 2023) and DeepOBS (Schneider and others 2019): targets are fixed beforehand; each
-//! optimiser gets the same number of tuning settings, scored on validation images only, on a seed that the comparison does not
+//! optimiser gets the same number of tuning settings, scored on validation images only, on seeds that the comparison does not
 //! use; a target that a run does not reach counts as infinitely far; evaluation is off the clock; every gradient is counted;
 //! runs are interleaved, so that noise of the machine falls on all.
 
 pub mod args;
 mod arm;
 mod figures;
+mod lengths;
+mod protocol;
 mod runs;
 mod table;
 mod tune;
@@ -28,6 +30,7 @@ use crate::export::write_whole;
 use crate::report::{note, say};
 use args::CompareArgs;
 use arm::Arm;
+use lengths::Length;
 use runs::{Progress, Run, Runner};
 use table::Row;
 use tune::Tuning;
@@ -39,12 +42,13 @@ const RESULT: &str = "compare.json";
 #[derive(Debug, Serialize)]
 struct Result_<'a> {
     model: &'a str,
-    epochs: u32,
+    epochs: &'a [f64],
     seeds: &'a [u64],
     targets: &'a [f64],
     tuning: &'a [Tuning],
     runs: Vec<&'a Value>,
     table: &'a [Row],
+    lengths: &'a [Length],
 }
 
 /// The part of an earlier result that `--reference` reads.
@@ -62,12 +66,24 @@ pub fn compare(
     dataset: &Dataset,
     signal: &Arc<AtomicUsize>,
 ) -> Result<u8, Error> {
-    let mut arms = args
-        .optimizers
-        .iter()
-        .map(|text| Arm::parse(text, args))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(Error::Usage)?;
+    let mut args = args.clone();
+    let mut dataset = dataset.clone();
+    if let Some(protocol) = args.protocol {
+        protocol.settle(&mut args);
+        dataset = protocol.inputs(&dataset);
+    }
+    let (args, dataset) = (&args, &dataset);
+    let mut arms = Vec::new();
+    for epochs in &args.epochs {
+        for text in &args.optimizers {
+            arms.push(Arm::parse(text, *epochs, args).map_err(Error::Usage)?);
+        }
+    }
+    if args.tune > 0 && args.validation == 0.0 {
+        return Err(Error::Usage(
+            "--tune needs validation images, and this protocol has none: settings are never chosen by test images".to_owned(),
+        ));
+    }
     let reference = args.reference.as_deref().map(read_reference).transpose()?;
     let folder = match &args.out {
         Some(folder) => folder.clone(),
@@ -86,7 +102,7 @@ pub fn compare(
     let steps = |arm: &Arm| Runner::iterations(args, dataset, arm);
     let tuning_steps: u64 = arms
         .iter()
-        .map(|arm| u64::from(args.tune) * steps(arm))
+        .map(|arm| tune::runs(args, arm) * steps(arm))
         .sum();
     let final_steps: u64 = arms.iter().map(|arm| seeds.len() as u64 * steps(arm)).sum();
     say(
@@ -95,12 +111,13 @@ pub fn compare(
             "{} on {}: {} x {} seeds, {} epochs each{}",
             args.model.name,
             dataset.name,
-            arms.iter()
-                .map(|arm| arm.name.as_str())
+            args.optimizers.join(", "),
+            seeds.len(),
+            args.epochs
+                .iter()
+                .map(f64::to_string)
                 .collect::<Vec<_>>()
                 .join(", "),
-            seeds.len(),
-            args.epochs,
             if args.tune > 0 {
                 format!(", after {} tuning settings each", args.tune)
             } else {
@@ -118,8 +135,8 @@ pub fn compare(
     let tuning = tune::tune(args, &mut arms, &mut runner)?;
     let mut runs: Vec<Run> = Vec::new();
     'all: for seed in &seeds {
-        for arm in &arms {
-            match runner.run(arm, *seed)? {
+        for (a, arm) in arms.iter().enumerate() {
+            match runner.run(a, arm, *seed)? {
                 Some(run) => runs.push(run),
                 None => break 'all,
             }
@@ -132,22 +149,24 @@ pub fn compare(
     }
 
     let table = table::table(&arms, &runs, &args.targets);
+    let lengths = lengths::table(&arms, &runs, &args.targets);
     let result = Result_ {
         model: &args.model.name,
-        epochs: args.epochs,
+        epochs: &args.epochs,
         seeds: &seeds,
         targets: &args.targets,
         tuning: &tuning,
         runs: runs.iter().map(|run| &run.record).collect(),
         table: &table,
+        lengths: &lengths,
     };
     let text = serde_json::to_string(&result).map_err(|error| Error::Run(error.to_string()))?;
     let write = |name: &str, text: &str| write_whole(&folder.join(name), text.as_bytes());
     write(RESULT, &text)?;
-    let markdown = table::markdown(&table, &args.targets);
+    let markdown = table::markdown(&table, &args.targets) + &lengths::markdown(&lengths);
     write("compare.md", &markdown)?;
     write("compare.csv", &table::csv(&table, &args.targets))?;
-    for (name, svg) in figures::all(args, &arms, &runs, &tuning)
+    for (name, svg) in figures::all(args, &arms, &runs, &tuning, &table)
         .map_err(|error| Error::Run(format!("cannot draw the figures: {error}")))?
     {
         write(name, &svg)?;

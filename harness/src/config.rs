@@ -29,6 +29,9 @@ pub struct RunConfig {
     pub tolerance: f64,
     /// Share of the training images, in [0, 1), that is set aside for validation.
     pub validation: f64,
+    /// Whether the test images are evaluated in the course of the run: for benchmarks that publish such curves. Nothing may be
+    /// chosen by them.
+    pub watch_test: bool,
     /// Seed of all randomness: split, initial weights, order of the images, dropout.
     pub seed: u64,
     /// Threads that share a batch; the result does not depend on it.

@@ -146,6 +146,7 @@ mod tests {
             train_loss: loss,
             validation_loss: accuracy.map(|_| loss),
             validation_accuracy: accuracy,
+            test_accuracy: None,
         }
     }
 

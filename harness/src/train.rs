@@ -58,6 +58,9 @@ pub struct Record {
     pub validation_loss: Option<f64>,
     /// Share of the validation images that came out right.
     pub validation_accuracy: Option<f64>,
+    /// Share of the test images that came out right, where the run watches them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_accuracy: Option<f64>,
 }
 
 /// Why a run stopped.
@@ -199,7 +202,7 @@ impl Outcome {
         let best = self
             .history
             .iter()
-            .filter_map(|record| record.validation_accuracy);
+            .filter_map(|record| record.validation_accuracy.or(record.test_accuracy));
         let best = best.fold(last, f64::max);
         self.diverged() || last.is_nan() || last < 0.5 || last < best - 0.1
     }
@@ -246,6 +249,7 @@ pub struct Trainer<'a> {
     started: Instant,
     stepping: Duration,
     validation: Option<Tally>,
+    watched: Option<Tally>,
     history: Vec<Record>,
     stop: Option<StopReason>,
 }
@@ -298,6 +302,7 @@ impl<'a> Trainer<'a> {
             started,
             stepping: Duration::ZERO,
             validation: None,
+            watched: None,
             history: Vec::new(),
             stop: None,
         })
@@ -431,6 +436,17 @@ impl<'a> Trainer<'a> {
                     .evaluate(&self.parameters, &self.split.validation),
             );
         }
+        let watch = self.config.watch_test && mean.is_finite();
+        self.watched = watch.then(|| self.test());
+    }
+
+    /// Evaluates on the test images.
+    fn test(&self) -> Tally {
+        let images = Arc::clone(&self.dataset.test);
+        let all: Vec<u32> = (0..images.len() as u32).collect();
+        let (network, threads) = (self.config.model.network, self.config.threads.get());
+        Engine::new(network, images, self.dataset.normalisation, threads)
+            .evaluate(&self.parameters, &all)
     }
 
     fn record(&self, train_loss: f64) -> Record {
@@ -443,6 +459,7 @@ impl<'a> Trainer<'a> {
             train_loss,
             validation_loss: self.validation.map(|tally| tally.mean_loss()),
             validation_accuracy: self.validation.map(|tally| tally.accuracy()),
+            test_accuracy: self.watched.map(|tally| tally.accuracy()),
         }
     }
 
@@ -453,16 +470,7 @@ impl<'a> Trainer<'a> {
     /// Evaluates on the training and test images, and hands everything over.
     pub fn finish(mut self) -> Outcome {
         let train = self.engine.evaluate(&self.parameters, &self.split.train);
-        drop(self.engine);
-        let images = Arc::clone(&self.dataset.test);
-        let all: Vec<u32> = (0..images.len() as u32).collect();
-        let test = Engine::new(
-            self.config.model.network,
-            images,
-            self.dataset.normalisation,
-            self.config.threads.get(),
-        )
-        .evaluate(&self.parameters, &all);
+        let test = self.test();
         Outcome {
             stop: self.stop.unwrap_or(StopReason::Interrupted),
             epochs: self.epochs,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::protocol::Protocol;
 use crate::args::InitName;
 use crate::config::Batch;
 use crate::model::Model;
@@ -18,20 +19,22 @@ Optimisers, each with settings of its own after colons if need be (lbfgs:history
   lbfgs-factored the same, factored
   lbfgs-flat     stochastic L-BFGS over all parameters at once, on Adam's diagonal
   lbfgs-seed     the original experiment's L-BFGS, slips included
-Settings: learning-rate, rate-factor, batch, warm-up, beta1, beta2, weight-decay, history, damping, refresh, keep,
-  schedule, guard, nesterov, inner, accumulate, across-batches, line-search
+Settings: learning-rate, rate-factor, batch, init, tune, warm-up, beta1, beta2, weight-decay, history, damping, refresh,
+  keep, schedule, guard, nesterov, inner, accumulate, across-batches, line-search
 
 Examples:
   secant compare                                         adam and lbfgs on micro, about a minute
   secant compare --tune 20 --seeds 10 --out cmp          the same budget of settings for each, then ten fresh seeds
   secant compare --optimizers lbfgs,lbfgs:rate-factor=4  one optimiser against itself
+  secant compare --epochs 0.5,1,2,4 --seeds 12           runs of four lengths, and how short a run reaches a target
+  secant compare --protocol deepobs --optimizers adam-plain,adam,lbfgs --epochs 8 --seeds 3
   secant compare --optimizers adam,lbfgs,lbfgs-seed --limit 10000
 
 The folder holds compare.json, compare.md, compare.csv, figures as SVG, and runs/ with a file for each finished
 run: the same command with the same --out does not run them again.";
 
 /// Options of `secant compare`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_long_help = HELP)]
 pub struct CompareArgs {
     /// What to compare; the first is what the others are held against
@@ -51,7 +54,8 @@ pub struct CompareArgs {
     #[arg(long, value_name = "S", default_value = "0")]
     pub seed: u64,
 
-    /// Settings to try for each optimiser first, the defaults among them; 0 takes the defaults
+    /// Settings to try for each optimiser and length of run first, the defaults among them, three runs each; 0 takes the
+    /// defaults, and so does an optimiser with ':tune=no'
     #[arg(long, value_name = "N", default_value = "0")]
     pub tune: u32,
 
@@ -63,16 +67,17 @@ pub struct CompareArgs {
     #[arg(long, value_name = "NAME", default_value = "he")]
     pub init: InitName,
 
-    /// Passes over the training images
-    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u32).range(1..))]
-    pub epochs: u32,
+    /// Passes over the training images; with several, runs of each length are made, each with its own schedule
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "2", value_parser = passes)]
+    pub epochs: Vec<f64>,
 
-    /// Share of the passes that is made, for parts of an epoch: 0.5 with --epochs 1 is half of one
-    #[arg(long, value_name = "F", default_value = "1", value_parser = fraction)]
-    pub part: f64,
+    /// A published protocol, which settles network, batch, initial weights, inputs, evaluation and targets
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["model", "init", "validation", "batch", "limit"])]
+    pub protocol: Option<Protocol>,
 
-    /// Validation accuracies to reach
-    #[arg(long, value_name = "A,...", value_delimiter = ',', default_value = "0.86,0.87,0.88", value_parser = fraction)]
+    /// Accuracies to reach: on the validation images in the course of a run, or, with several lengths of run, on the test
+    /// images at the end, averaged over the seeds
+    #[arg(long, value_name = "A,...", value_delimiter = ',', default_values_t = CompareArgs::TARGETS, value_parser = fraction)]
     pub targets: Vec<f64>,
 
     /// Evaluations on the validation images in a run
@@ -110,6 +115,23 @@ pub struct CompareArgs {
     /// Print one JSON object instead of the table; progress goes to standard error
     #[arg(long)]
     pub json: bool,
+}
+
+impl CompareArgs {
+    /// Where `--targets` is not given.
+    pub const TARGETS: [f64; 3] = [0.86, 0.87, 0.88];
+
+    /// The longest runs' passes.
+    pub fn longest(&self) -> f64 {
+        self.epochs.iter().copied().fold(0.0, f64::max)
+    }
+}
+
+fn passes(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if x > 0.0 && x <= 1e6 => Ok(x),
+        _ => Err("expected a number above 0".to_owned()),
+    }
 }
 
 fn fraction(text: &str) -> Result<f64, String> {

@@ -2,9 +2,11 @@
 
 use std::num::NonZeroUsize;
 
+use secant::Init;
 use secant::optim::Form;
 
 use super::args::CompareArgs;
+use super::protocol::Protocol;
 use crate::config::{Batch, ScheduleName};
 use crate::optimizers::{
     AdamSettings, FlatLbfgsSettings, LayerLbfgsSettings, LbfgsSeedSettings, Net, Optimizer,
@@ -20,6 +22,12 @@ pub struct Arm {
     pub optimizer: Optimizer,
     /// Images a step.
     pub batch: usize,
+    /// How the initial weights are drawn.
+    pub init: Init,
+    /// Passes over the training images.
+    pub epochs: f64,
+    /// Whether tuning may change the settings.
+    pub tuned: bool,
     /// Whether the rate follows the batch until it is set.
     auto_rate: bool,
 }
@@ -42,14 +50,25 @@ fn strong_adam(network: &Net) -> AdamSettings {
 }
 
 impl Arm {
-    /// Reads `NAME[:KEY=VALUE]...`.
-    pub fn parse(text: &str, args: &CompareArgs) -> Result<Arm, String> {
+    /// Reads `NAME[:KEY=VALUE]...`, for runs of `epochs` passes.
+    pub fn parse(text: &str, epochs: f64, args: &CompareArgs) -> Result<Arm, String> {
         let network = &args.model.network;
         let mut parts = text.split(':');
         let name = parts.next().unwrap_or_default();
         let layer = |form| Optimizer::LayerLbfgs(LayerLbfgsSettings::defaults(form, network, 32));
         let (optimizer, batch) = match name {
             "adam" => (Optimizer::Adam(strong_adam(network)), 32),
+            "adam-plain" if args.protocol == Some(Protocol::DeepObs) => (
+                Optimizer::Adam(AdamSettings {
+                    learning_rate: Protocol::DEEPOBS_ADAM_RATE,
+                    schedule: ScheduleName::Constant,
+                    warm_up: 0.0,
+                    beta2: 0.999,
+                    nesterov: false,
+                    ..strong_adam(network)
+                }),
+                128,
+            ),
             "adam-plain" => (
                 Optimizer::Adam(AdamSettings {
                     learning_rate: 1e-3,
@@ -80,6 +99,9 @@ impl Arm {
             name: text.to_owned(),
             optimizer,
             batch,
+            init: args.init.into(),
+            epochs,
+            tuned: args.tune > 0,
             auto_rate: true,
         };
         if let Some(Batch::Size(size)) = args.batch {
@@ -141,6 +163,13 @@ impl Arm {
             x => Err(format!("{key}: expected a number below 1, found {x}")),
         };
         match (key, &mut self.optimizer) {
+            ("init", _) => {
+                self.init = Init::from_name(value).ok_or_else(|| {
+                    let names = Init::ALL.map(Init::name).join(", ");
+                    format!("{key}: expected one of {names}, found '{value}'")
+                })?;
+            }
+            ("tune", _) => self.tuned &= yes()?,
             ("batch", _) => self.set_batch(whole()?.max(1) as usize, network),
             ("rate-factor", _) => {
                 let factor = number()?;

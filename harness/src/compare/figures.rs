@@ -7,6 +7,7 @@ use plotters::prelude::*;
 use super::args::CompareArgs;
 use super::arm::Arm;
 use super::runs::{Point, Run};
+use super::table::Row;
 use super::tune::Tuning;
 
 /// Okabe and Ito's palette.
@@ -32,32 +33,54 @@ pub fn all(
     arms: &[Arm],
     runs: &[Run],
     tuning: &[Tuning],
+    table: &[Row],
 ) -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
-    let accuracy = |point: &Point| point.validation_accuracy.map(|x| 100.0 * x);
+    let accuracy = |point: &Point| point.accuracy().map(|x| 100.0 * x);
     let loss = |point: &Point| point.train_loss;
     let epochs = |point: &Point| point.gradient_epochs;
     let seconds = |point: &Point| point.train_seconds;
     let title = &args.model.name;
     let (e, s) = ("gradient epochs", "training seconds");
-    let (v, l) = ("validation accuracy (%)", "training loss");
+    let v = match args.protocol {
+        None => "validation accuracy (%)",
+        Some(_) => "test accuracy (%)",
+    };
+    let l = "training loss";
     let mut figures = vec![
         (
             "accuracy-epochs.svg",
-            draw(title, e, v, false, &bands(arms, runs, epochs, accuracy))?,
+            draw(
+                title,
+                e,
+                v,
+                false,
+                &bands(args, arms, runs, epochs, accuracy),
+            )?,
         ),
         (
             "accuracy-seconds.svg",
-            draw(title, s, v, false, &bands(arms, runs, seconds, accuracy))?,
+            draw(
+                title,
+                s,
+                v,
+                false,
+                &bands(args, arms, runs, seconds, accuracy),
+            )?,
         ),
         (
             "loss-epochs.svg",
-            draw(title, e, l, false, &bands(arms, runs, epochs, loss))?,
+            draw(title, e, l, false, &bands(args, arms, runs, epochs, loss))?,
         ),
         (
             "loss-seconds.svg",
-            draw(title, s, l, false, &bands(arms, runs, seconds, loss))?,
+            draw(title, s, l, false, &bands(args, arms, runs, seconds, loss))?,
         ),
     ];
+    if args.epochs.len() > 1 {
+        let (x, y) = ("epochs of the whole run", "test accuracy (%)");
+        let bands = by_length(args, table);
+        figures.push(("accuracy-lengths.svg", draw(title, x, y, true, &bands)?));
+    }
     if !tuning.is_empty() {
         let rates = tuning.iter().map(|tuning| {
             let mut points: Vec<[f64; 4]> = tuning
@@ -72,7 +95,7 @@ pub fn all(
                 .collect();
             points.sort_by(|a, b| a[0].total_cmp(&b[0]));
             Band {
-                name: tuning.name.clone(),
+                name: label(&tuning.name, tuning.epochs, args),
                 points,
             }
         });
@@ -83,7 +106,7 @@ pub fn all(
                 point(1.0 + i as f64, best)
             });
             Band {
-                name: tuning.name.clone(),
+                name: label(&tuning.name, tuning.epochs, args),
                 points: points.collect(),
             }
         });
@@ -97,12 +120,40 @@ pub fn all(
     Ok(figures)
 }
 
+/// An optimiser's name, with the length of its runs where there are several.
+fn label(name: &str, epochs: f64, args: &CompareArgs) -> String {
+    match args.epochs.len() {
+        1 => name.to_owned(),
+        _ => format!("{name}, {epochs}"),
+    }
+}
+
+/// Test accuracy over the length of the runs: median, lowest and highest.
+fn by_length(args: &CompareArgs, table: &[Row]) -> Vec<Band> {
+    let band = |name: &String| {
+        let rows = table.iter().filter(|row| row.name == *name);
+        let mut points: Vec<[f64; 4]> = rows
+            .map(|row| {
+                let [middle, low, high] = row.test_accuracy.map(|x| 100.0 * x);
+                [row.epochs, middle, low, high]
+            })
+            .collect();
+        points.sort_by(|a, b| a[0].total_cmp(&b[0]));
+        Band {
+            name: name.clone(),
+            points,
+        }
+    };
+    args.optimizers.iter().map(band).collect()
+}
+
 fn point(x: f64, y: f64) -> [f64; 4] {
     [x, y, y, y]
 }
 
 /// Median x, and median, lowest and highest y, of the k-th record of all runs of an arm.
 fn bands(
+    args: &CompareArgs,
     arms: &[Arm],
     runs: &[Run],
     x: impl Fn(&Point) -> f64,
@@ -113,8 +164,9 @@ fn bands(
         values[values.len() / 2]
     };
     arms.iter()
-        .map(|arm| {
-            let own: Vec<&Run> = runs.iter().filter(|run| run.arm == arm.name).collect();
+        .enumerate()
+        .map(|(a, arm)| {
+            let own: Vec<&Run> = runs.iter().filter(|run| run.arm == a).collect();
             let most = own
                 .iter()
                 .map(|run| run.summary.history.len())
@@ -133,7 +185,7 @@ fn bands(
                 Some([mx, my, ys[0], ys[ys.len() - 1]])
             });
             Band {
-                name: arm.name.clone(),
+                name: label(&arm.name, arm.epochs, args),
                 points: points.collect(),
             }
         })

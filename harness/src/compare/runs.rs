@@ -26,8 +26,8 @@ use crate::train::{Observer, StopReason, Trainer};
 /// A finished run.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// The arm's name.
-    pub arm: String,
+    /// Index of the arm.
+    pub arm: usize,
     /// The seed.
     pub seed: u64,
     /// What `train --json` would print.
@@ -69,6 +69,16 @@ pub struct Point {
     pub train_loss: Option<f64>,
     /// Share of the validation images that came out right.
     pub validation_accuracy: Option<f64>,
+    /// Share of the test images, where the protocol watches them.
+    #[serde(default)]
+    pub test_accuracy: Option<f64>,
+}
+
+impl Point {
+    /// Accuracy on the images that the run watches.
+    pub fn accuracy(&self) -> Option<f64> {
+        self.validation_accuracy.or(self.test_accuracy)
+    }
 }
 
 /// Makes runs.
@@ -95,23 +105,24 @@ impl Runner<'_> {
     /// Steps of one run.
     pub fn iterations(args: &CompareArgs, dataset: &Dataset, arm: &Arm) -> u64 {
         let all = Runner::images(args, dataset).div_ceil(arm.batch) as f64;
-        (all * f64::from(args.epochs) * args.part).ceil().max(1.0) as u64
+        (all * arm.epochs).ceil().max(1.0) as u64
     }
 
-    /// The run of an arm and a seed; `None` when the user stopped it.
-    pub fn run(&mut self, arm: &Arm, seed: u64) -> Result<Option<Run>, Error> {
+    /// The run of an arm and a seed; `None` when the user stopped it. `index` is the arm's.
+    pub fn run(&mut self, index: usize, arm: &Arm, seed: u64) -> Result<Option<Run>, Error> {
         let args = self.args;
         let iterations = Runner::iterations(args, self.dataset, arm) as u32;
         let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let config = RunConfig {
             model: args.model.clone(),
-            init: args.init.into(),
+            init: arm.init,
             optimizer: arm.optimizer.clone(),
             batch: arm.batch(),
-            epochs: args.epochs,
+            epochs: arm.epochs.ceil().max(1.0) as u32,
             max_iterations: Some(iterations),
             tolerance: 0.0,
             validation: args.validation,
+            watch_test: args.protocol.is_some(),
             seed,
             threads: args.threads.unwrap_or(processors),
         };
@@ -140,7 +151,7 @@ impl Runner<'_> {
             ))
         })?;
         Ok(Some(Run {
-            arm: arm.name.clone(),
+            arm: index,
             seed,
             record,
             summary,
@@ -155,8 +166,9 @@ impl Runner<'_> {
         let mut hash = Sha256::new();
         hash.update(text);
         hash.update(format!(
-            "{} {} {} {}",
+            "{} {:?} {} {} {}",
             self.dataset.name,
+            self.dataset.normalisation,
             self.dataset.train.len(),
             self.args.evaluations,
             env!("CARGO_PKG_VERSION")

@@ -13,6 +13,8 @@ use super::runs::{Point, Run};
 pub struct Row {
     /// The optimiser, as the user named it.
     pub name: String,
+    /// Passes over the training images, as asked for.
+    pub epochs: f64,
     /// Runs.
     pub runs: usize,
     /// Runs that went wrong.
@@ -32,7 +34,7 @@ pub struct Row {
 /// How far a target is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Reach {
-    /// The validation accuracy.
+    /// The accuracy on the validation images, or the test images where the protocol watches these.
     pub target: f64,
     /// Runs that reached it.
     pub reached: usize,
@@ -73,11 +75,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn reach(history: &[Point], target: f64, what: impl Fn(&Point) -> f64) -> f64 {
     history
         .iter()
-        .find(|point| {
-            point
-                .validation_accuracy
-                .is_some_and(|accuracy| accuracy >= target)
-        })
+        .find(|point| point.accuracy().is_some_and(|accuracy| accuracy >= target))
         .map_or(f64::INFINITY, what)
 }
 
@@ -129,15 +127,13 @@ fn difference(own: &[&Run], first: &[&Run]) -> Option<Difference> {
 
 /// The table of all arms.
 pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64]) -> Vec<Row> {
-    let of = |arm: &Arm| {
-        runs.iter()
-            .filter(|run| run.arm == arm.name)
-            .collect::<Vec<_>>()
-    };
-    let first = of(&arms[0]);
+    let of = |a: usize| runs.iter().filter(|run| run.arm == a).collect::<Vec<_>>();
     let mut rows: Vec<Row> = Vec::new();
     for (a, arm) in arms.iter().enumerate() {
-        let own = of(arm);
+        // Runs are held against the first optimiser's of the same length.
+        let leader = arms.iter().position(|other| other.epochs == arm.epochs);
+        let first = leader.map(of).unwrap_or_default();
+        let own = of(a);
         if own.is_empty() {
             continue;
         }
@@ -154,7 +150,8 @@ pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64]) -> Vec<Row> {
             let reached = all.iter().filter(|x| x.is_finite()).count();
             let gradient_epochs = finite(median(all));
             let seconds = finite(median(values(|point| point.train_seconds)));
-            let base = rows.first().map(|row: &Row| &row.targets[t]);
+            let base = rows.iter().find(|row: &&Row| row.epochs == arm.epochs);
+            let base = base.map(|row| &row.targets[t]);
             let ratio = |own: Option<f64>, base: Option<f64>| Some(base? / own?);
             Reach {
                 target: *target,
@@ -168,6 +165,7 @@ pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64]) -> Vec<Row> {
         let targets = reaches.collect();
         rows.push(Row {
             name: arm.name.clone(),
+            epochs: arm.epochs,
             runs: own.len(),
             collapses: own.iter().filter(|run| run.summary.collapsed).count(),
             rollbacks: own.iter().map(|run| run.summary.optimizer.rollbacks).sum(),
@@ -178,7 +176,7 @@ pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64]) -> Vec<Row> {
             ],
             accuracies,
             targets,
-            difference: if a == 0 {
+            difference: if leader == Some(a) {
                 None
             } else {
                 difference(&own, &first)
@@ -195,7 +193,7 @@ fn cell(value: Option<f64>, digits: usize) -> String {
 /// The table as Markdown.
 pub fn markdown(rows: &[Row], targets: &[f64]) -> String {
     let mut text = String::from(
-        "| optimiser | runs | collapses | test accuracy, median [min, max] | difference to the first, mean [95 %] | verdict |\n|---|---|---|---|---|---|\n",
+        "| optimiser | epochs | runs | collapses | test accuracy, median [min, max] | difference to the first, mean [95 %] | verdict |\n|---|---|---|---|---|---|---|\n",
     );
     for row in rows {
         let [middle, low, high] = row.test_accuracy.map(|x| 100.0 * x);
@@ -211,12 +209,13 @@ pub fn markdown(rows: &[Row], targets: &[f64]) -> String {
         };
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {middle:.2} [{low:.2}, {high:.2}] | {difference} | {verdict} |",
-            row.name, row.runs, row.collapses
+            "| {} | {} | {} | {} | {middle:.2} [{low:.2}, {high:.2}] | {difference} | {verdict} |",
+            row.name, row.epochs, row.runs, row.collapses
         );
     }
-    if !targets.is_empty() {
-        text.push_str("\nTo a validation accuracy: gradient epochs and training seconds, medians; how many times fewer than the first.\n\n| optimiser | target | reached | gradient epochs | fewer | seconds | fewer |\n|---|---|---|---|---|---|---|\n");
+    // Where runs differ in length, their lengths are what counts.
+    if rows.iter().all(|row| row.epochs == rows[0].epochs) && !targets.is_empty() {
+        text.push_str("\nTo an accuracy in the course of a run: gradient epochs and training seconds, medians; how many times fewer than the first.\n\n| optimiser | target | reached | gradient epochs | fewer | seconds | fewer |\n|---|---|---|---|---|---|---|\n");
         for (t, target) in targets.iter().enumerate() {
             for row in rows {
                 let reach = &row.targets[t];
@@ -239,10 +238,10 @@ pub fn markdown(rows: &[Row], targets: &[f64]) -> String {
     text
 }
 
-/// The table as comma-separated values, one line an optimiser and target.
+/// The table as comma-separated values, one line an optimiser, length of run and target.
 pub fn csv(rows: &[Row], targets: &[f64]) -> String {
     let mut text = String::from(
-        "optimizer,runs,collapses,rollbacks,test_median,test_min,test_max,difference,low,high,target,reached,gradient_epochs,seconds,ratio_epochs,ratio_seconds\n",
+        "optimizer,epochs,runs,collapses,rollbacks,test_median,test_min,test_max,difference,low,high,target,reached,gradient_epochs,seconds,ratio_epochs,ratio_seconds\n",
     );
     for row in rows {
         for t in 0..targets.len().max(1) {
@@ -251,8 +250,9 @@ pub fn csv(rows: &[Row], targets: &[f64]) -> String {
             let [middle, low, high] = row.test_accuracy;
             let _ = write!(
                 text,
-                "{},{},{},{},{middle},{low},{high},{},{},{}",
+                "{},{},{},{},{},{middle},{low},{high},{},{},{}",
                 row.name,
+                row.epochs,
                 row.runs,
                 row.collapses,
                 row.rollbacks,
@@ -282,15 +282,23 @@ pub fn csv(rows: &[Row], targets: &[f64]) -> String {
 pub fn against(rows: &[Row], reference: &[Row]) -> String {
     let mut text = String::from("Against the reference:\n");
     for row in rows {
-        let Some(old) = reference.iter().find(|old| old.name == row.name) else {
-            let _ = writeln!(text, "  {}: not in the reference", row.name);
+        let Some(old) = reference
+            .iter()
+            .find(|old| (&old.name, old.epochs) == (&row.name, row.epochs))
+        else {
+            let _ = writeln!(
+                text,
+                "  {}, {} epochs: not in the reference",
+                row.name, row.epochs
+            );
             continue;
         };
         let change = 100.0 * (row.test_accuracy[0] - old.test_accuracy[0]);
         let _ = writeln!(
             text,
-            "  {}: median test accuracy {:.2} %, was {:.2} % ({change:+.2} points; {} and {} runs)",
+            "  {}, {} epochs: median test accuracy {:.2} %, was {:.2} % ({change:+.2} points; {} and {} runs)",
             row.name,
+            row.epochs,
             100.0 * row.test_accuracy[0],
             100.0 * old.test_accuracy[0],
             row.runs,

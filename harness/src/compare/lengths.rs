@@ -1,0 +1,215 @@
+//! How short a run reaches an accuracy.
+//!
+//! Within one run whose learning rate falls to zero, accuracy rises most at the end, wherever that is, so the moment at which a
+//! run passes a target says more about its schedule than about its optimiser. Runs of several lengths, each with its own
+//! schedule, answer what a user asks: how much training do I have to pay for?
+//!
+//! ```text
+//! a(L)    mean test accuracy of the runs of length L
+//! L(t)    where a crosses the target t, a being linear in log L between the lengths that were run
+//! ```
+//!
+//! Lengths count every gradient. The interval of a ratio is that of 10,000 bootstrap samples of seeds, the same seeds for both
+//! optimisers.
+
+use std::fmt::Write;
+
+use secant::Random;
+use serde::Serialize;
+
+use super::arm::Arm;
+use super::runs::Run;
+
+/// The length of run with which an optimiser reaches a target.
+#[derive(Debug, Clone, Serialize)]
+pub struct Length {
+    /// The optimiser, as the user named it.
+    pub name: String,
+    /// The mean test accuracy.
+    pub target: f64,
+    /// Gradient epochs of a run; none where the lengths that were run do not bracket it.
+    pub gradient_epochs: Option<f64>,
+    /// Training seconds of a run.
+    pub seconds: Option<f64>,
+    /// Gradient epochs of the first optimiser over these, with its 95 % interval.
+    pub ratio_epochs: Option<(f64, [f64; 2])>,
+    /// Seconds of the first optimiser over these.
+    pub ratio_seconds: Option<f64>,
+}
+
+/// Runs of one length and seed.
+#[derive(Debug, Clone, Copy)]
+struct Cell {
+    accuracy: f64,
+    epochs: f64,
+    seconds: f64,
+}
+
+/// An optimiser's runs: a row for each length, rising, a cell for each seed.
+type Grid = Vec<Vec<Cell>>;
+
+/// Mean epochs and seconds where the mean accuracy of `seeds` crosses `target`.
+fn crossing(grid: &Grid, target: f64, seeds: &[usize]) -> Option<(f64, f64)> {
+    let mean = |row: &Vec<Cell>, what: fn(&Cell) -> f64| {
+        seeds.iter().map(|&s| what(&row[s])).sum::<f64>() / seeds.len() as f64
+    };
+    grid.windows(2).find_map(|pair| {
+        let (low, high) = (&pair[0], &pair[1]);
+        let (a, b) = (mean(low, |c| c.accuracy), mean(high, |c| c.accuracy));
+        let share = (target - a) / (b - a);
+        if !(a < target && target <= b) {
+            return None;
+        }
+        let between = |what| {
+            let (x, y): (f64, f64) = (mean(low, what), mean(high, what));
+            x * (y / x).powf(share)
+        };
+        Some((between(|c| c.epochs), between(|c| c.seconds)))
+    })
+}
+
+/// The table, empty when all runs have one length. Only seeds whose runs are all there count.
+pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64]) -> Vec<Length> {
+    let mut lengths: Vec<f64> = arms.iter().map(|arm| arm.epochs).collect();
+    lengths.sort_by(f64::total_cmp);
+    lengths.dedup();
+    let mut seeds: Vec<u64> = runs.iter().map(|run| run.seed).collect();
+    seeds.sort_unstable();
+    seeds.dedup();
+    seeds.retain(|seed| runs.iter().filter(|run| run.seed == *seed).count() == arms.len());
+    if lengths.len() < 2 || seeds.is_empty() {
+        return Vec::new();
+    }
+    // The arms of one length come in the users' order, so an optimiser is a place in it.
+    let names: Vec<&Arm> = arms.iter().filter(|a| a.epochs == arms[0].epochs).collect();
+    let cell = |optimizer: usize, length: f64, seed: u64| {
+        let of_length = arms.iter().enumerate().filter(|(_, a)| a.epochs == length);
+        let (index, _) = of_length.skip(optimizer).next()?;
+        let run = runs
+            .iter()
+            .find(|run| run.arm == index && run.seed == seed)?;
+        let last = run.summary.history.last()?;
+        Some(Cell {
+            accuracy: run.summary.test_accuracy,
+            epochs: last.gradient_epochs,
+            seconds: last.train_seconds,
+        })
+    };
+    let grids: Vec<Grid> = (0..names.len())
+        .map(|o| {
+            let row = |length| seeds.iter().filter_map(|s| cell(o, length, *s)).collect();
+            lengths.iter().map(|length| row(*length)).collect()
+        })
+        .collect();
+    let all: Vec<usize> = (0..seeds.len()).collect();
+    let mut rows = Vec::new();
+    for &target in targets {
+        let first = crossing(&grids[0], target, &all);
+        for (o, arm) in names.iter().enumerate() {
+            let own = crossing(&grids[o], target, &all);
+            let ratio = |what: fn((f64, f64)) -> f64| Some(what(first?) / what(own?));
+            rows.push(Length {
+                name: arm.name.clone(),
+                target,
+                gradient_epochs: own.map(|(epochs, _)| epochs),
+                seconds: own.map(|(_, seconds)| seconds),
+                ratio_epochs: ratio(|(epochs, _)| epochs)
+                    .filter(|_| o > 0)
+                    .map(|ratio| (ratio, interval(&grids[0], &grids[o], target))),
+                ratio_seconds: ratio(|(_, seconds)| seconds).filter(|_| o > 0),
+            });
+        }
+    }
+    rows
+}
+
+/// The bootstrap interval of the ratio of lengths. A sample in which the first optimiser misses the target counts as
+/// infinite, one in which only the other misses it as 0.
+fn interval(first: &Grid, own: &Grid, target: f64) -> [f64; 2] {
+    let n = first[0].len();
+    let mut random = Random::new(95, 1);
+    let mut ratios: Vec<f64> = (0..10_000)
+        .map(|_| {
+            let seeds: Vec<usize> = (0..n).map(|_| random.below(n as u32) as usize).collect();
+            match (
+                crossing(first, target, &seeds),
+                crossing(own, target, &seeds),
+            ) {
+                (Some((first, _)), Some((own, _))) => first / own,
+                (None, _) => f64::INFINITY,
+                (_, None) => 0.0,
+            }
+        })
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    [ratios[250], ratios[9749]]
+}
+
+/// The table as Markdown; nothing when it is empty.
+pub fn markdown(rows: &[Length]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from(
+        "\nLength of run whose mean test accuracy reaches a target, between the lengths that were run; how many times shorter than the first's.\n\n| optimiser | target | gradient epochs | fewer [95 %] | seconds | fewer |\n|---|---|---|---|---|---|\n",
+    );
+    for row in rows {
+        let number = |x: Option<f64>, digits: usize| {
+            x.map_or("out of range".to_owned(), |x| format!("{x:.digits$}"))
+        };
+        let ratio = row.ratio_epochs.map_or("-".to_owned(), |(ratio, [a, b])| {
+            format!("{ratio:.2} x [{a:.2}, {b:.2}]")
+        });
+        let seconds = row
+            .ratio_seconds
+            .map_or("-".to_owned(), |x| format!("{x:.2} x"));
+        // Writing to a string never fails.
+        let _ = writeln!(
+            text,
+            "| {} | {:.2} % | {} | {ratio} | {} | {seconds} |",
+            row.name,
+            100.0 * row.target,
+            number(row.gradient_epochs, 2),
+            number(row.seconds, 1),
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Accuracy .8 + .1 log2(length) at length 0.5, 1 and 2, `faster` times sooner.
+    fn grid(faster: f64) -> Grid {
+        let cell = |length: f64, shift: f64| Cell {
+            accuracy: 0.8 + 0.1 * (length * faster).log2() + shift,
+            epochs: length,
+            seconds: 10.0 * length,
+        };
+        [0.5, 1.0, 2.0]
+            .map(|length| vec![cell(length, 0.01), cell(length, -0.01)])
+            .to_vec()
+    }
+
+    #[test]
+    fn accuracy_is_linear_in_the_logarithm_of_the_length() {
+        let (epochs, seconds) = crossing(&grid(1.0), 0.85, &[0, 1]).unwrap();
+        assert!((epochs - 2f64.sqrt()).abs() < 1e-12 && (seconds - 10.0 * epochs).abs() < 1e-9);
+        let (epochs, _) = crossing(&grid(1.5), 0.85, &[0, 1]).unwrap();
+        assert!((1.5 * epochs - 2f64.sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_the_lengths_do_not_bracket_is_not_guessed() {
+        assert!(crossing(&grid(1.0), 0.69, &[0, 1]).is_none(), "shorter");
+        assert!(crossing(&grid(1.0), 0.91, &[0, 1]).is_none(), "longer");
+    }
+
+    #[test]
+    fn seeds_are_drawn_for_both_alike() {
+        // Both optimisers have the same luck with a seed, so their ratio does not scatter.
+        let [low, high] = interval(&grid(1.0), &grid(1.5), 0.85);
+        assert!((low - 1.5).abs() < 1e-9 && (high - 1.5).abs() < 1e-9);
+    }
+}
