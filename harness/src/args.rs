@@ -125,7 +125,7 @@ pub struct TrainArgs {
     #[arg(
         long,
         value_name = "NAME",
-        default_value = "he",
+        default_value = "pytorch",
         help_heading = "Network"
     )]
     pub init: InitName,

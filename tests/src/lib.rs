@@ -6,6 +6,7 @@ pub mod golden;
 pub mod oracle;
 pub mod problems;
 pub mod snapshot;
+pub mod softmax_regression;
 pub mod tolerance;
 
 pub use golden::contract_bits;

@@ -266,7 +266,7 @@ fn a_run_leaves_four_whole_files() {
     assert_eq!(config["model"]["spec"], "pool4 linear10");
     assert_eq!(
         (&config["seed"], &config["limit"], &config["init"]),
-        (&7.into(), &300.into(), &"he".into())
+        (&7.into(), &300.into(), &"pytorch".into())
     );
     assert_eq!(config["optimizer"]["name"], "adam");
     assert!(config["isa"].is_string() && config["threads"].is_u64() && config["batch"].is_u64());

@@ -64,7 +64,7 @@ pub struct CompareArgs {
     pub model: Model,
 
     /// How the initial weights are drawn
-    #[arg(long, value_name = "NAME", default_value = "he")]
+    #[arg(long, value_name = "NAME", default_value = "pytorch")]
     pub init: InitName,
 
     /// Passes over the training images; with several, runs of each length are made, each with its own schedule

@@ -83,8 +83,8 @@ pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64]) -> Vec<Length> {
     // The arms of one length come in the users' order, so an optimiser is a place in it.
     let names: Vec<&Arm> = arms.iter().filter(|a| a.epochs == arms[0].epochs).collect();
     let cell = |optimizer: usize, length: f64, seed: u64| {
-        let of_length = arms.iter().enumerate().filter(|(_, a)| a.epochs == length);
-        let (index, _) = of_length.skip(optimizer).next()?;
+        let mut of_length = arms.iter().enumerate().filter(|(_, a)| a.epochs == length);
+        let (index, _) = of_length.nth(optimizer)?;
         let run = runs
             .iter()
             .find(|run| run.arm == index && run.seed == seed)?;
