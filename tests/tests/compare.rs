@@ -86,6 +86,36 @@ fn runs_are_paired_counted_and_not_made_twice() {
 }
 
 #[test]
+fn runs_of_several_lengths_are_compared_length_by_length() {
+    let folder = TempDir::new().unwrap();
+    let words = format!("{QUICK} --optimizers adam,lbfgs --seeds 2 --targets 0.05,0.9999 --json")
+        .replace("--epochs 1", "--epochs 0.5,1,3 --validation 0.2");
+    let output = compare(&folder, &words);
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let table = result["table"].as_array().unwrap();
+    let epochs: Vec<f64> = table
+        .iter()
+        .map(|row| row["epochs"].as_f64().unwrap())
+        .collect();
+    assert_eq!(epochs, [0.5, 0.5, 1.0, 1.0, 3.0, 3.0]);
+    for pair in table.chunks(2) {
+        assert!(pair[0]["difference"].is_null(), "the first of its length");
+        assert_eq!(pair[1]["difference"]["seeds"], 2);
+    }
+    // 240 images in batches of 32: 8 steps an epoch.
+    for (run, epochs) in result["runs"].as_array().unwrap().iter().zip(epochs) {
+        assert_eq!(run["iterations"].as_f64().unwrap(), (8.0 * epochs).ceil());
+    }
+    // Neither target lies between the accuracies of the lengths.
+    let lengths = result["lengths"].as_array().unwrap();
+    assert_eq!(lengths.len(), 4);
+    assert!(lengths.iter().all(|row| row["gradient_epochs"].is_null()));
+    let markdown = fs::read_to_string(folder.path().join("c/compare.md")).unwrap();
+    assert!(markdown.contains("out of range"), "{markdown}");
+    assert!(folder.path().join("c/accuracy-lengths.svg").exists());
+}
+
+#[test]
 fn tuning_gives_each_the_same_budget() {
     let folder = TempDir::new().unwrap();
     let output = compare(
@@ -129,6 +159,16 @@ fn what_is_wrong_is_told_in_one_line() {
             "history: expected a whole number",
         ),
         ("--targets 2", "expected a number above 0, at most 1"),
+        ("--epochs 0", "expected a number above 0"),
+        (
+            "--optimizers lbfgs:init=zero",
+            "init: expected one of he, lecun",
+        ),
+        (
+            "--protocol deepobs --tune 2",
+            "--tune needs validation images",
+        ),
+        ("--protocol deepobs --model micro", "cannot be used with"),
         ("--reference none.json", "--reference none.json"),
     ] {
         let output = compare(&folder, &format!("--data synthetic {words}"));

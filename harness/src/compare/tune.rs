@@ -70,7 +70,9 @@ pub fn tune(
     let mut tunings: Vec<Tuning> = Vec::new();
     let mut candidates: Vec<(usize, Vec<Arm>)> = Vec::new();
     for (a, arm) in arms.iter().enumerate().filter(|(_, arm)| arm.tuned) {
-        let mut random = Random::new(SEEDS[0], a as u64);
+        // The same draws for every length of an optimiser's runs.
+        let optimizer = a % args.optimizers.len();
+        let mut random = Random::new(SEEDS[0], optimizer as u64);
         let drawn = (0..args.tune).map(|i| {
             if i == 0 {
                 arm.clone()
