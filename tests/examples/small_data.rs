@@ -108,16 +108,28 @@ fn lbfgs<const M: usize>(problem: &mut impl Objective<f64>, start: &[f64], passe
     }
 }
 
-fn newton_cg(problem: &mut impl HessianProduct<f64>, start: &[f64], passes: u32) {
+fn newton_cg<P: HessianProduct<f64>, A: Fn(&[f64]) -> f64>(
+    problem: &mut Watched<P, A>,
+    start: &[f64],
+    passes: u32,
+) {
     let n = start.len();
     let config = NewtonCgConfig {
+        max_products: 50,
         stopping: stopping(passes),
         ..NewtonCgConfig::default()
     };
     let mut memory = vec![0.0; NewtonCg::<f64>::memory_len(n)];
     let mut x = start.to_vec();
-    let ran = NewtonCg::new(config, n, &mut memory)
-        .and_then(|mut newton| newton.minimize(problem, &mut x));
+    let ran = NewtonCg::new(config, n, &mut memory).and_then(|mut newton| {
+        loop {
+            let step = newton.step(problem, &mut x)?;
+            // Products with the matrix are passes, which no rule of the optimiser counts.
+            if step.termination.is_some() || (problem.passes)(&problem.problem) >= passes {
+                return Ok(());
+            }
+        }
+    });
     if let Err(error) = ran {
         println!("Newton-CG: {error}");
     }
@@ -153,7 +165,7 @@ fn adam(
 
 /// Adam's settings on the head: rates and decays, the likeliest first.
 const HEAD_GRID: (&[f32], &[f32]) = (
-    &[0.008, 0.016, 0.004, 0.03, 0.06, 0.12, 0.002, 0.001],
+    &[0.12, 0.25, 0.06, 0.5, 0.03, 0.016, 0.008, 1.0],
     &[0.99, 0.9, 0.999],
 );
 /// Adam's settings on the whole network.
