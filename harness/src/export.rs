@@ -316,6 +316,7 @@ mod tests {
             train_loss: 0.1,
             validation_loss: None,
             validation_accuracy: None,
+            test_accuracy: None,
         };
         let other = Record {
             validation_loss: Some(0.25),
