@@ -1,4 +1,4 @@
-//! Initial weights.
+//! Initial weights: drawn, or brought along.
 
 use crate::math;
 use crate::network::Network;
@@ -40,12 +40,40 @@ impl Init {
     }
 }
 
-impl<const N: usize> Network<N> {
-    /// Draws all parameters, layer by layer, weights before biases, in the order of the flat slice. Parameters past the
+/// Weights from bytes, little-endian floats in the order of the flat slice: for those that were prepared on another machine.
+/// As a constant they stay in flash.
+///
+/// ```
+/// // const WEIGHTS: [f32; MICRO.parameter_offset(6)] = weights_from_bytes(include_bytes!("weights.bin"));
+/// const WEIGHTS: [f32; 2] = secant::weights_from_bytes(&[0, 0, 128, 63, 0, 0, 0, 192]);
+/// assert_eq!(WEIGHTS, [1.0, -2.0]);
+/// ```
+///
+/// # Panics
+/// When there are fewer than `4 N` bytes. In a constant that is a compile error. More are left unread.
+pub const fn weights_from_bytes<const N: usize>(bytes: &[u8]) -> [f32; N] {
+    let mut weights = [0.0; N];
+    let mut i = 0;
+    while i < N {
+        let four = [
+            bytes[4 * i],
+            bytes[4 * i + 1],
+            bytes[4 * i + 2],
+            bytes[4 * i + 3],
+        ];
+        weights[i] = f32::from_le_bytes(four);
+        i += 1;
+    }
+    weights
+}
+
+impl<const N: usize> Network<'_, N> {
+    /// Draws all parameters, but not those of frozen layers, layer by layer, weights before biases, in the order of the flat slice. Parameters past the
     /// network's count stay as they are; a slice that is too short is filled as far as it goes.
     pub fn initialise(&self, init: Init, random: &mut Random, parameters: &mut [f32]) {
         let mut rest = parameters.iter_mut();
-        for (i, layer) in self.layers().iter().enumerate() {
+        let layers = self.layers().iter().enumerate();
+        for (i, layer) in layers.skip(self.frozen_layers()) {
             let (weights, biases) = layer.parameters(self.shape(i));
             if biases == 0 {
                 continue;

@@ -74,7 +74,7 @@ mod samples;
 mod single;
 pub mod vector;
 
-pub use initialise::Init;
+pub use initialise::{Init, weights_from_bytes};
 pub use inputs::LayerInputs;
 pub use layers::dropout::DropoutKey;
 pub use network::{Layer, Network, Shape};

@@ -12,7 +12,7 @@
 //! assert_eq!(NET.parameter_count(), 5_258);
 //! ```
 
-use crate::plan::{self, Map, Stage};
+use crate::plan::{self, Plan, Stage};
 
 /// Channels, rows and columns of one sample at some point of the network, stored in that order (row-major).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -416,26 +416,63 @@ impl core::fmt::Display for ShapeError {
 
 impl core::error::Error for ShapeError {}
 
+/// Why the first layers of a network cannot be frozen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum FreezeError {
+    /// No layer with parameters would be left to train.
+    NothingToTrain,
+    /// The weights are not those of the frozen layers.
+    Weights {
+        /// Their number: [`Network::parameter_offset`] of the first layer that is not frozen.
+        expected: usize,
+        /// How many there were.
+        found: usize,
+    },
+}
+
+impl core::fmt::Display for FreezeError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            FreezeError::NothingToTrain => {
+                f.write_str("no layer with parameters would be left to train")
+            }
+            FreezeError::Weights { expected, found } => {
+                write!(f, "the frozen layers have {expected} weights, not {found}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for FreezeError {}
+
 /// A feed-forward network of at most `N` layers: a plain value, `Copy`, without memory of its own.
 ///
 /// Parameters are one flat slice of [`Network::parameter_count`] floats, layer by layer, weights before biases; gradients
 /// have the same layout. Working memory is a slice of [`Network::workspace_len`] floats.
+///
+/// The first layers can be [frozen](Network::freeze): then they are no longer parameters, and `'w` is how long their weights
+/// live. In a constant that is `'static`, and need not be written.
 #[derive(Debug, Clone, Copy)]
-pub struct Network<const N: usize> {
+pub struct Network<'w, const N: usize> {
     input: Shape,
     layers: [Layer; N],
     layer_count: usize,
-    pub(crate) stages: [Stage; N],
-    pub(crate) stage_count: usize,
-    pub(crate) input_map: Map,
+    stages: [Stage; N],
+    stage_count: usize,
+    /// The stage that the backward pass ends with: the first one that has parameters. The number of stages if none has.
+    first_trained: usize,
+    frozen_layers: usize,
+    frozen: &'w [f32],
 }
 
-impl<const N: usize> Network<N> {
+impl<'w, const N: usize> Network<'w, N> {
     /// The network of these layers.
     ///
     /// # Panics
     /// When a layer does not fit the shape that reaches it. In a constant that is a compile error that says why.
-    pub const fn new(input: Shape, layers: [Layer; N]) -> Network<N> {
+    pub const fn new(input: Shape, layers: [Layer; N]) -> Network<'w, N> {
         match Network::try_new(input, layers) {
             Ok(network) => network,
             Err(ShapeError::NoLayers) => panic!("a network needs at least one layer"),
@@ -449,7 +486,7 @@ impl<const N: usize> Network<N> {
     ///
     /// # Errors
     /// [`ShapeError`] names the first layer that does not fit.
-    pub const fn try_new(input: Shape, layers: [Layer; N]) -> Result<Network<N>, ShapeError> {
+    pub const fn try_new(input: Shape, layers: [Layer; N]) -> Result<Network<'w, N>, ShapeError> {
         Network::try_from_slice(input, &layers)
     }
 
@@ -457,7 +494,10 @@ impl<const N: usize> Network<N> {
     ///
     /// # Errors
     /// [`ShapeError`] names the first layer that does not fit.
-    pub const fn try_from_slice(input: Shape, list: &[Layer]) -> Result<Network<N>, ShapeError> {
+    pub const fn try_from_slice(
+        input: Shape,
+        list: &[Layer],
+    ) -> Result<Network<'w, N>, ShapeError> {
         if list.is_empty() {
             return Err(ShapeError::NoLayers);
         }
@@ -478,15 +518,101 @@ impl<const N: usize> Network<N> {
             };
             i += 1;
         }
-        let (stages, stage_count, input_map) = plan::plan(input, &layers, list.len());
-        Ok(Network {
+        let (stages, stage_count) = plan::plan(input, &layers, list.len());
+        let network = Network {
             input,
             layers,
             layer_count: list.len(),
             stages,
             stage_count,
-            input_map,
-        })
+            first_trained: 0,
+            frozen_layers: 0,
+            frozen: &[],
+        };
+        Ok(network.train_from(0))
+    }
+
+    /// The same network with its first `layers` layers frozen: they keep the weights given here, and what is trained is the
+    /// rest, the head. `weights` are the [`parameter_offset(layers)`](Network::parameter_offset) first parameters of the
+    /// whole network.
+    ///
+    /// Parameters and gradient shrink to those of the other layers, and so does the memory of every optimiser; the backward
+    /// pass ends there, and the workspace keeps no activation that only the frozen layers need. The gradient is the end of
+    /// the whole network's, bit for bit. The weights are only read, and may lie in flash.
+    ///
+    /// ```
+    /// use secant::Network;
+    /// use secant::presets::MICRO;
+    ///
+    /// // All but the last layer; the weights would come from a file.
+    /// static CONVOLUTIONS: [f32; MICRO.parameter_offset(6)] = [0.0; MICRO.parameter_offset(6)];
+    /// const HEAD: Network<7> = MICRO.freeze(6, &CONVOLUTIONS);
+    /// assert_eq!(HEAD.parameter_count(), 4_010);
+    /// assert!(HEAD.workspace_len(1) < MICRO.workspace_len(1));
+    /// ```
+    ///
+    /// # Panics
+    /// Where [`try_freeze`](Network::try_freeze) would return an error. In a constant that is a compile error.
+    pub const fn freeze<'a>(&self, layers: usize, weights: &'a [f32]) -> Network<'a, N> {
+        match self.try_freeze(layers, weights) {
+            Ok(network) => network,
+            Err(FreezeError::NothingToTrain) => {
+                panic!("no layer with parameters would be left to train")
+            }
+            Err(FreezeError::Weights { .. }) => panic!("these are not the frozen layers' weights"),
+        }
+    }
+
+    /// [`freeze`](Network::freeze), for weights that are known at run time.
+    ///
+    /// # Errors
+    /// [`FreezeError`] when nothing is left to train, or the number of weights is wrong.
+    pub const fn try_freeze<'a>(
+        &self,
+        layers: usize,
+        weights: &'a [f32],
+    ) -> Result<Network<'a, N>, FreezeError> {
+        let (stages, stage_count) = plan::plan(self.input, &self.layers, self.layer_count);
+        let network = Network {
+            input: self.input,
+            layers: self.layers,
+            layer_count: self.layer_count,
+            stages,
+            stage_count,
+            first_trained: 0,
+            frozen_layers: 0,
+            frozen: weights,
+        };
+        let expected = network.parameter_offset(layers);
+        if layers > 0 && expected == network.parameter_count() {
+            return Err(FreezeError::NothingToTrain);
+        }
+        if weights.len() != expected {
+            return Err(FreezeError::Weights {
+                expected,
+                found: weights.len(),
+            });
+        }
+        Ok(network.train_from(layers))
+    }
+
+    /// Leaves the first `layers` layers to the frozen weights.
+    const fn train_from(mut self, layers: usize) -> Network<'w, N> {
+        let mut s = 0;
+        while s < self.stage_count
+            && (self.stages[s].layer < layers || self.stages[s].outputs() == 0)
+        {
+            s += 1;
+        }
+        self.first_trained = s;
+        // From here on parameters are counted anew.
+        let begin = self.parameter_offset(layers);
+        while s < self.stage_count {
+            self.stages[s].parameters -= begin;
+            s += 1;
+        }
+        self.frozen_layers = layers;
+        self
     }
 
     /// Shape of an input sample.
@@ -517,17 +643,19 @@ impl<const N: usize> Network<N> {
         self.shape(self.layer_count).len()
     }
 
-    /// Number of parameters, weights and biases of all layers.
+    /// Number of parameters, weights and biases of all layers that are not frozen.
     pub const fn parameter_count(&self) -> usize {
         self.parameter_offset(self.layer_count)
     }
 
-    /// Where the parameters of layer `index` begin in the flat slice.
+    /// Where the parameters of layer `index` begin in the flat slice; 0 for frozen layers, which have none.
     pub const fn parameter_offset(&self, index: usize) -> usize {
         let (mut offset, mut i, mut shape) = (0, 0, self.input);
         while i < index && i < self.layer_count && i < N {
             let (weights, biases) = self.layers[i].parameters(shape);
-            offset += weights + biases;
+            if i >= self.frozen_layers {
+                offset += weights + biases;
+            }
             if let Ok(next) = self.layers[i].output(shape) {
                 shape = next;
             }
@@ -536,13 +664,17 @@ impl<const N: usize> Network<N> {
         offset
     }
 
-    /// The range of layer `index`'s weights and the range of its biases in the flat slice.
+    /// The range of layer `index`'s weights and the range of its biases in the flat slice; both are empty for frozen layers.
     pub fn parameter_ranges(
         &self,
         index: usize,
     ) -> (core::ops::Range<usize>, core::ops::Range<usize>) {
         let start = self.parameter_offset(index);
-        let (weights, biases) = self.layers[index].parameters(self.shape(index));
+        let (weights, biases) = if index < self.frozen_layers {
+            (0, 0)
+        } else {
+            self.layers[index].parameters(self.shape(index))
+        };
         (
             start..start + weights,
             start + weights..start + weights + biases,
@@ -567,8 +699,29 @@ impl<const N: usize> Network<N> {
     /// Floats of working memory for forward and backward passes of `lanes` samples at a time.
     pub const fn workspace_len(&self, lanes: usize) -> usize {
         if lanes == 1 {
-            return crate::single::workspace_len(&self.stages, self.stage_count, self.input_map);
+            return crate::single::workspace_len(&self.plan());
         }
-        plan::workspace(&self.stages, self.stage_count, self.input_map, lanes).total
+        plan::workspace(&self.plan(), lanes).total
+    }
+
+    /// Number of frozen layers.
+    pub const fn frozen_layers(&self) -> usize {
+        self.frozen_layers
+    }
+
+    /// The weights of the frozen layers.
+    pub const fn frozen_weights(&self) -> &'w [f32] {
+        self.frozen
+    }
+
+    /// The stages.
+    pub(crate) const fn plan(&self) -> Plan<'_> {
+        let (stages, _) = self.stages.split_at(self.stage_count);
+        Plan {
+            stages,
+            first_trained: self.first_trained,
+            frozen: self.frozen,
+            shape: self.input,
+        }
     }
 }

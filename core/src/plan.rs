@@ -197,12 +197,86 @@ impl Stage {
     }
 }
 
+/// The stages of a network, without its number of layers: what a pass works with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan<'a> {
+    pub stages: &'a [Stage],
+    /// The stage that the backward pass ends with. Those before it have frozen parameters or none, and what they read is not
+    /// kept.
+    pub first_trained: usize,
+    /// The frozen parameters.
+    pub frozen: &'a [f32],
+    /// Shape of a sample.
+    pub shape: Shape,
+}
+
+impl Plan<'_> {
+    /// The stages that the backward pass goes through.
+    pub fn trained(&self) -> &[Stage] {
+        self.stages.get(self.first_trained..).unwrap_or_default()
+    }
+
+    /// The slice that the parameters of stage `s` are in.
+    pub fn parameters<'p>(&'p self, s: usize, trained: &'p [f32]) -> &'p [f32] {
+        if s < self.first_trained {
+            self.frozen
+        } else {
+            trained
+        }
+    }
+
+    /// Pixels of what the first trained stage reads; of the network's output if there is none.
+    pub const fn kept_len(&self) -> usize {
+        if self.first_trained < self.stages.len() {
+            self.stages[self.first_trained].input.len()
+        } else {
+            self.stages[self.stages.len() - 1].output.len()
+        }
+    }
+}
+
+/// The memory of a stage.
+pub(crate) struct Parts<'w> {
+    /// What it reads; in the backward pass of a single sample, afterwards, the gradient of that.
+    pub x: &'w mut [f32],
+    /// What became of the pool's windows.
+    pub codes: &'w mut [f32],
+    /// What it writes; in the backward pass of a single sample the gradient of that.
+    pub y: &'w mut [f32],
+    /// What is left.
+    pub scratch: &'w mut [f32],
+}
+
+impl<'w> Parts<'w> {
+    /// The memory of a stage that the backward pass does not reach, and that has `after` more such stages behind it: maps
+    /// alternate between the two ends of `memory`, each taking the place of the last but one, so that the one that is kept
+    /// comes to lie at the beginning. The lengths are those of `x`, `codes` and `y`.
+    pub fn alternating(
+        after: usize,
+        (x, codes, y): (usize, usize, usize),
+        memory: &'w mut [f32],
+    ) -> Option<Parts<'w>> {
+        let y_is_low = after.is_multiple_of(2);
+        let (low, high) = if y_is_low { (y, x) } else { (x, y) };
+        let (low, rest) = memory.split_at_mut_checked(low)?;
+        let (rest, high) = rest.split_at_mut_checked(rest.len().checked_sub(high)?)?;
+        let (codes, scratch) = rest.split_at_mut_checked(codes)?;
+        let (x, y) = if y_is_low { (high, low) } else { (low, high) };
+        Some(Parts {
+            x,
+            codes,
+            y,
+            scratch,
+        })
+    }
+}
+
 /// Joins layers into stages and finds the alive part of every map. The shapes have been checked.
 pub(crate) const fn plan<const N: usize>(
     input: Shape,
     layers: &[Layer; N],
     count: usize,
-) -> ([Stage; N], usize, Map) {
+) -> ([Stage; N], usize) {
     let mut stages = [Stage::EMPTY; N];
     // Forward: join layers; `shapes[s]` is the nominal shape that reaches stage s.
     let mut shapes = [input; N];
@@ -309,11 +383,13 @@ pub(crate) const fn plan<const N: usize>(
         };
         stages[s].input = map;
     }
-    (stages, stage_count, map)
+    (stages, stage_count)
 }
 
-/// Where the parts of the working memory begin, in floats, for some number of lanes: first the network's input, then for each
-/// stage the winners of its pool and its output, then two gradients (of a stage's output and of its input), then scratch.
+/// Where the parts of the working memory begin, in floats, for some number of lanes: first what the first trained stage reads,
+/// then for each trained stage the winners of its pool and its output, then two gradients (of a stage's output and of its
+/// input), then scratch. Before the scratch there is room for any frozen stage, too.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Workspace {
     /// First of the two gradients.
     pub gradients: usize,
@@ -326,26 +402,33 @@ pub(crate) struct Workspace {
 }
 
 /// The layout of the working memory.
-pub(crate) const fn workspace<const N: usize>(
-    stages: &[Stage; N],
-    count: usize,
-    input: Map,
-    lanes: usize,
-) -> Workspace {
-    let mut maps = input.len() * lanes;
-    let (mut gradient, mut scratch, mut s) = (0, 0, 0);
-    while s < count {
-        let stage = &stages[s];
-        maps += stage.output.len() * lanes + stage.code_len(lanes);
-        gradient = max(gradient, stage.output.alive_len() * lanes);
-        scratch = max(scratch, scratch_len(stage, lanes));
+pub(crate) const fn workspace(plan: &Plan<'_>, lanes: usize) -> Workspace {
+    let mut maps = plan.kept_len() * lanes;
+    let (mut gradient, mut frozen, mut scratch, mut s) = (0, 0, 0, 0);
+    while s < plan.stages.len() {
+        let stage = &plan.stages[s];
+        let (forward, backward) = scratch_len(stage, lanes);
+        let behind = stage.output.len() * lanes + stage.code_len(lanes);
+        scratch = max(scratch, forward);
+        if s < plan.first_trained {
+            frozen = max(frozen, stage.input.len() * lanes + behind);
+        } else {
+            maps += behind;
+            gradient = max(gradient, stage.output.alive_len() * lanes);
+            scratch = max(scratch, backward);
+        }
         s += 1;
     }
+    if plan.first_trained == plan.stages.len() {
+        // The loss works on a copy of the output.
+        gradient = maps;
+    }
+    let begin = max(maps + 2 * gradient, frozen);
     Workspace {
         gradients: maps,
         gradient_len: gradient,
-        scratch: maps + 2 * gradient,
-        total: maps + 2 * gradient + scratch,
+        scratch: begin,
+        total: begin + scratch,
     }
 }
 
@@ -378,8 +461,8 @@ impl Spread {
     }
 }
 
-/// Floats of scratch that a stage's passes need.
-const fn scratch_len(stage: &Stage, lanes: usize) -> usize {
+/// Floats of scratch that a stage's forward pass needs, and its backward pass.
+const fn scratch_len(stage: &Stage, lanes: usize) -> (usize, usize) {
     match stage.op {
         Op::Conv2d { kernel, .. } => {
             let pool_rows = match stage.pool {
@@ -387,12 +470,13 @@ const fn scratch_len(stage: &Stage, lanes: usize) -> usize {
                 None => 1,
             };
             let weights = GROUP * stage.input.channels * kernel * kernel;
-            let forward = weights + GROUP * pool_rows * stage.columns * lanes;
-            let backward = weights + GROUP * Spread::new(stage).plane() * lanes;
-            max(forward, backward)
+            (
+                weights + GROUP * pool_rows * stage.columns * lanes,
+                weights + GROUP * Spread::new(stage).plane() * lanes,
+            )
         }
-        Op::Linear => stage.input.len() * lanes,
-        _ => 0,
+        Op::Linear => (0, stage.input.len() * lanes),
+        _ => (0, 0),
     }
 }
 

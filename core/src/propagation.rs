@@ -7,7 +7,7 @@ use crate::layers::load::Load;
 use crate::layers::stage::{self, Backward, Forward};
 use crate::loss;
 use crate::network::Network;
-use crate::plan::{self, Map, Stage};
+use crate::plan::{self, Parts, Plan, Stage};
 use crate::samples::Samples;
 
 /// The samples of one pass, and what their loss counts.
@@ -60,7 +60,7 @@ impl core::ops::AddAssign for Tally {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum PassError {
-    /// Parameters or gradient are not [`Network::parameter_count`] long.
+    /// Parameters or gradient are not [`Network::parameter_count`] long: those of frozen layers do not belong to them.
     Parameters,
     /// The workspace is shorter than [`Network::workspace_len`].
     Workspace,
@@ -95,7 +95,7 @@ impl core::fmt::Display for PassError {
 
 impl core::error::Error for PassError {}
 
-impl<const N: usize> Network<N> {
+impl<const N: usize> Network<'_, N> {
     /// Forward and backward pass: **adds** the gradient of `weight` times the sum of the samples' losses to `gradient`.
     ///
     /// The samples go through in blocks of `LANES` (1, 2, 4, 8 or 16), in order. Cost: about three forward passes.
@@ -164,10 +164,10 @@ impl<const N: usize> Network<N> {
             ..batch
         };
         self.pass::<LANES>(parameters, workspace).forward(&block);
-        let layout = plan::workspace(&self.stages, self.stage_count, self.input_map, LANES);
+        let plan = self.plan();
+        let layout = plan::workspace(&plan, LANES);
         let (maps, idle) = workspace.split_at_mut(layout.gradients);
-        let stages = &self.stages[..self.stage_count];
-        inputs::visit(stages, maps, LANES, first.len(), idle, observe);
+        inputs::visit(plan.trained(), maps, LANES, first.len(), idle, observe);
         let mut pass = self.pass::<LANES>(parameters, workspace);
         let mut tally = pass.loss(&block, Some(batch.weight));
         pass.backward(&block, gradient);
@@ -185,7 +185,7 @@ impl<const N: usize> Network<N> {
             // A pass of single samples leaves nothing idle.
             return 0;
         }
-        let layout = plan::workspace(&self.stages, self.stage_count, self.input_map, lanes);
+        let layout = plan::workspace(&self.plan(), lanes);
         layout.total - layout.gradients
     }
 
@@ -298,60 +298,99 @@ impl<const N: usize> Network<N> {
         Ok(())
     }
 
-    fn block_layout(&self, lanes: usize) -> plan::Workspace {
-        plan::workspace(&self.stages, self.stage_count, self.input_map, lanes)
-    }
-
     fn pass<'a, const LANES: usize>(
         &'a self,
         parameters: &'a [f32],
         workspace: &'a mut [f32],
     ) -> Pass<'a, LANES> {
-        let layout = self.block_layout(LANES);
-        let (maps, rest) = workspace.split_at_mut(layout.gradients);
-        let (dy, rest) = rest.split_at_mut(layout.gradient_len);
-        let (dx, rest) = rest.split_at_mut(layout.gradient_len);
-        let scratch = &mut rest[..layout.total - layout.scratch];
+        let plan = self.plan();
+        let layout = plan::workspace(&plan, LANES);
+        let (memory, scratch) = workspace[..layout.total].split_at_mut(layout.scratch);
         Pass {
-            stages: &self.stages[..self.stage_count],
-            input: self.input_map,
-            shape: self.input(),
+            plan,
             parameters,
-            maps,
-            dy,
-            dx,
+            layout,
+            memory,
             scratch,
+            swapped: false,
         }
     }
 }
 
 /// A block of samples on its way through the network, and its memory.
 struct Pass<'a, const LANES: usize> {
-    stages: &'a [Stage],
-    input: Map,
-    shape: crate::network::Shape,
+    plan: Plan<'a>,
     parameters: &'a [f32],
-    /// The input, then for each stage the winners of its pool and its output.
-    maps: &'a mut [f32],
-    /// Gradient of the output of the stage at hand.
-    dy: &'a mut [f32],
-    /// Gradient of its input.
-    dx: &'a mut [f32],
+    layout: plan::Workspace,
+    /// What the first trained stage reads, then for each trained stage the winners of its pool and its output; then the
+    /// gradient of the output of the stage at hand, and that of its input.
+    memory: &'a mut [f32],
     scratch: &'a mut [f32],
+    /// Whether those two gradients have changed places.
+    swapped: bool,
+}
+
+/// The memory of a trained stage: its maps, and the gradients of what it writes and of what it reads.
+struct TrainedParts<'a> {
+    maps: Parts<'a>,
+    dy: &'a mut [f32],
+    dx: &'a mut [f32],
 }
 
 impl<const LANES: usize> Pass<'_, LANES> {
+    /// Stage `s`, trained, and its memory.
+    fn trained(&mut self, s: usize) -> (&Stage, TrainedParts<'_>) {
+        let (stage, layout) = (&self.plan.stages[s], self.layout);
+        let before = &self.plan.stages[self.plan.first_trained..s];
+        let floats = |stage: &Stage| stage.input.len() * LANES + stage.code_len(LANES);
+        let (maps, gradients) = self.memory.split_at_mut(layout.gradients);
+        let rest = &mut maps[before.iter().map(floats).sum()..];
+        let (x, rest) = rest.split_at_mut(stage.input.len() * LANES);
+        let (codes, rest) = rest.split_at_mut(stage.code_len(LANES));
+        let (dy, rest_of_gradients) = gradients.split_at_mut(layout.gradient_len);
+        let dx = &mut rest_of_gradients[..layout.gradient_len];
+        let (dy, dx) = if self.swapped { (dx, dy) } else { (dy, dx) };
+        let maps = Parts {
+            x,
+            codes,
+            y: &mut rest[..stage.output.len() * LANES],
+            scratch: self.scratch,
+        };
+        (stage, TrainedParts { maps, dy, dx })
+    }
+
+    /// Stage `s` and its maps.
+    fn maps(&mut self, s: usize) -> (&Stage, Parts<'_>) {
+        if s >= self.plan.first_trained {
+            let (stage, parts) = self.trained(s);
+            return (stage, parts.maps);
+        }
+        let stage = &self.plan.stages[s];
+        let lengths = (
+            stage.input.len() * LANES,
+            stage.code_len(LANES),
+            stage.output.len() * LANES,
+        );
+        let after = self.plan.first_trained - 1 - s;
+        let parts = Parts::alternating(after, lengths, self.memory);
+        let parts = parts.expect("the layout has room for every stage");
+        let parts = Parts {
+            scratch: self.scratch,
+            ..parts
+        };
+        (stage, parts)
+    }
+
     /// The network's output, classes x lanes.
     fn output(&mut self) -> &mut [f32] {
-        let last = self.stages[self.stages.len() - 1];
-        let begin = self.maps.len() - last.output.len() * LANES;
-        &mut self.maps[begin..]
+        self.maps(self.plan.stages.len() - 1).1.y
     }
 
     /// Copies the block's samples into the input map, normalised; lanes without a sample and the margin become zero.
     fn load(&mut self, block: &Batch<'_>) {
-        let (map, shape) = (self.input, self.shape);
-        let input = &mut self.maps[..map.len() * LANES];
+        let shape = self.plan.shape;
+        let (stage, parts) = self.maps(0);
+        let (map, input) = (stage.input, parts.x);
         if map.margin > 0 || block.indices.len() < LANES || map.alive_len() < map.len() {
             input.fill(0.0);
         }
@@ -364,48 +403,44 @@ impl<const LANES: usize> Pass<'_, LANES> {
         });
     }
 
-    /// Where the input of stage `s` begins in `maps`.
-    fn begin(&self, s: usize) -> usize {
-        let before = &self.stages[..s];
-        let floats = |stage: &Stage| stage.input.len() * LANES + stage.code_len(LANES);
-        before.iter().map(floats).sum()
-    }
-
     fn forward(&mut self, block: &Batch<'_>) {
         self.load(block);
-        for s in 0..self.stages.len() {
+        for s in 0..self.plan.stages.len() {
             self.stage_forward(s, block);
         }
     }
 
     fn stage_forward(&mut self, s: usize, block: &Batch<'_>) {
-        let (begin, stage) = (self.begin(s), &self.stages[s]);
-        let (x, rest) = self.maps[begin..].split_at_mut(stage.input.len() * LANES);
-        let (codes, rest) = rest.split_at_mut(stage.code_len(LANES));
-        let y = &mut rest[..stage.output.len() * LANES];
+        let (plan, parameters) = (self.plan, self.parameters);
+        let (stage, parts) = self.maps(s);
         stage::forward::<LANES>(Forward {
             stage,
-            parameters: self.parameters,
+            parameters: plan.parameters(s, parameters),
             block,
-            x,
-            y,
-            codes,
-            scratch: self.scratch,
+            x: parts.x,
+            y: parts.y,
+            codes: parts.codes,
+            scratch: parts.scratch,
         });
     }
 
-    /// The block's loss; with a weight, its gradient by the logits in `dy`.
+    /// The block's loss; with a weight, its gradient by the logits in place of the output's gradient.
     fn loss(&mut self, block: &Batch<'_>, weight: Option<f32>) -> Tally {
         let mut labels = [0; LANES];
         for (label, index) in labels.iter_mut().zip(block.indices) {
             *label = block.samples.labels[*index as usize];
         }
         let labels = &labels[..block.indices.len()];
-        let classes = self.stages[self.stages.len() - 1].output.len() * LANES;
-        let begin = self.maps.len() - classes;
-        let logits = &mut self.dy[..classes];
-        logits.copy_from_slice(&self.maps[begin..]);
-        let (loss, correct) = loss::softmax_cross_entropy(LANES, labels, logits, weight);
+        let last = self.plan.stages.len() - 1;
+        let (loss, correct) = if last < self.plan.first_trained {
+            // Nothing goes back from here.
+            loss::softmax_cross_entropy(LANES, labels, self.output(), None)
+        } else {
+            let (_, parts) = self.trained(last);
+            let logits = &mut parts.dy[..parts.maps.y.len()];
+            logits.copy_from_slice(parts.maps.y);
+            loss::softmax_cross_entropy(LANES, labels, logits, weight)
+        };
         Tally {
             loss,
             correct,
@@ -414,9 +449,10 @@ impl<const LANES: usize> Pass<'_, LANES> {
     }
 
     fn backward(&mut self, block: &Batch<'_>, gradient: &mut [f32]) {
-        for s in (0..self.stages.len()).rev() {
-            self.stage_backward(s, block, gradient, true, s > 0);
-            core::mem::swap(&mut self.dy, &mut self.dx);
+        let first = self.plan.first_trained;
+        for s in (first..self.plan.stages.len()).rev() {
+            self.stage_backward(s, block, gradient, true, s > first);
+            self.swapped = !self.swapped;
         }
     }
 
@@ -429,23 +465,21 @@ impl<const LANES: usize> Pass<'_, LANES> {
         weight_gradient: bool,
         input_gradient: bool,
     ) {
-        let (begin, stage) = (self.begin(s), &self.stages[s]);
-        let (x, rest) = self.maps[begin..].split_at(stage.input.len() * LANES);
-        let (codes, rest) = rest.split_at(stage.code_len(LANES));
-        let y = &rest[..stage.output.len() * LANES];
+        let parameters = self.parameters;
+        let (stage, parts) = self.trained(s);
         stage::backward::<LANES>(Backward {
             stage,
-            parameters: self.parameters,
+            parameters,
             block,
-            x,
-            y,
-            codes,
-            dy: self.dy,
-            dx: self.dx,
+            x: parts.maps.x,
+            y: parts.maps.y,
+            codes: parts.maps.codes,
+            dy: parts.dy,
+            dx: parts.dx,
             weight_gradient,
             input_gradient,
             gradient,
-            scratch: self.scratch,
+            scratch: parts.maps.scratch,
         });
     }
 }
@@ -458,6 +492,8 @@ pub struct StageInfo {
     pub layers: core::ops::Range<usize>,
     /// Multiply-accumulates of one sample in each of its passes, those that no result needs left out.
     pub multiply_accumulates: usize,
+    /// Those passes: forward and, unless it is frozen, weight gradient and, if an earlier one is trained, input gradient.
+    pub passes: usize,
 }
 
 /// A pass of a stage, to be timed.
@@ -472,17 +508,18 @@ pub enum StagePass {
     Backward,
 }
 
-impl<const N: usize> Network<N> {
+impl<const N: usize> Network<'_, N> {
     /// The network's stages.
     #[doc(hidden)]
     pub fn stages(&self) -> impl Iterator<Item = StageInfo> + '_ {
-        let stages = &self.stages[..self.stage_count];
-        stages.iter().enumerate().map(|(s, stage)| StageInfo {
+        let (stages, first) = (self.plan().stages, self.plan().first_trained);
+        stages.iter().enumerate().map(move |(s, stage)| StageInfo {
             layers: stage.layer
                 ..stages
                     .get(s + 1)
                     .map_or(self.layers().len(), |next| next.layer),
             multiply_accumulates: stage.multiply_accumulates(),
+            passes: 1 + usize::from(s >= first) + usize::from(s > first),
         })
     }
 
@@ -505,14 +542,16 @@ impl<const N: usize> Network<N> {
         if gradient.len() != parameters.len() {
             return Err(PassError::Parameters);
         }
-        if workspace.len() < self.block_layout(LANES).total {
+        let plan = self.plan();
+        if workspace.len() < plan::workspace(&plan, LANES).total {
             return Err(PassError::Workspace);
         }
         let mut blocks = self.pass::<LANES>(parameters, workspace);
+        let input_gradient = pass == StagePass::Backward && s > plan.first_trained;
         match pass {
             StagePass::Forward => blocks.stage_forward(s, &batch),
-            StagePass::WeightGradient => blocks.stage_backward(s, &batch, gradient, true, false),
-            StagePass::Backward => blocks.stage_backward(s, &batch, gradient, true, s > 0),
+            _ if s < plan.first_trained => {}
+            _ => blocks.stage_backward(s, &batch, gradient, true, input_gradient),
         }
         Ok(())
     }

@@ -18,8 +18,8 @@ use crate::layers::depthwise::Depthwise;
 use crate::layers::stage::split_parameters;
 use crate::layers::{activation, average_pool, dropout};
 use crate::loss;
-use crate::network::{Network, Shape};
-use crate::plan::{Map, Op, Pool, Stage};
+use crate::network::Network;
+use crate::plan::{Map, Op, Parts, Plan, Pool, Stage};
 use crate::propagation::{Batch, PassError, Tally};
 
 /// Output channels that a convolution's forward pass works on together.
@@ -75,15 +75,22 @@ impl Stage {
     }
 }
 
-/// Floats of working memory: the input, then for each stage its output and its codes; and behind a stage its scratch.
-pub(crate) const fn workspace_len(stages: &[Stage], count: usize, input: Map) -> usize {
-    let mut end = input.len();
+/// Floats of working memory: what the first trained stage reads, then for each trained stage its output and its codes; and
+/// behind a stage its scratch. Before, the memory serves the other stages, one at a time.
+pub(crate) const fn workspace_len(plan: &Plan<'_>) -> usize {
+    let mut end = plan.kept_len();
     let (mut total, mut s) = (end, 0);
-    while s < count {
-        end += stages[s].output.len() + stages[s].codes_len();
-        let needed = end + stages[s].scratch_len();
-        if needed > total {
-            total = needed;
+    while s < plan.stages.len() {
+        let stage = &plan.stages[s];
+        let behind = stage.output.len() + stage.codes_len();
+        let needed = if s < plan.first_trained {
+            stage.input.len() + behind
+        } else {
+            end += behind;
+            end
+        };
+        if needed + stage.scratch_len() > total {
+            total = needed + stage.scratch_len();
         }
         s += 1;
     }
@@ -141,7 +148,7 @@ impl Progress {
     /// [`PassError`] when lengths, an index or a label do not fit.
     pub fn advance<const N: usize>(
         &mut self,
-        network: &Network<N>,
+        network: &Network<'_, N>,
         parameters: &[f32],
         batch: Batch<'_>,
         gradient: &mut [f32],
@@ -159,7 +166,7 @@ impl Progress {
 
     fn piece<const N: usize>(
         &mut self,
-        network: &Network<N>,
+        network: &Network<'_, N>,
         parameters: &[f32],
         batch: &Batch<'_>,
         gradient: &mut [f32],
@@ -170,16 +177,14 @@ impl Progress {
             *self = Progress::new();
             return Some(Some(tally));
         };
-        let stages = network.stages.get(..network.stage_count)?;
+        let plan = network.plan();
+        let (count, first) = (plan.stages.len(), plan.first_trained);
         let sample = Sample {
-            stages,
-            input: network.input_map,
-            shape: network.input(),
+            plan,
             parameters,
             batch,
             index: *index,
         };
-        let count = stages.len();
         if self.piece < count {
             sample.forward(self.piece, workspace)?;
             self.piece += 1;
@@ -193,9 +198,9 @@ impl Progress {
                 workspace,
             )?;
             self.piece += 1;
-            if self.piece == 2 * count {
-                (self.piece, self.sample) = (0, self.sample + 1);
-            }
+        }
+        if self.piece == 2 * count - first {
+            (self.piece, self.sample) = (0, self.sample + 1);
         }
         if self.sample == batch.indices.len() {
             let tally = self.tally;
@@ -206,7 +211,7 @@ impl Progress {
     }
 }
 
-impl<const N: usize> Network<N> {
+impl<const N: usize> Network<'_, N> {
     /// [`Network::accumulate_gradient`] with one lane; the arguments have been checked.
     pub(crate) fn gradient_of_singles(
         &self,
@@ -231,16 +236,13 @@ impl<const N: usize> Network<N> {
         index: u32,
         workspace: &'w mut [f32],
     ) -> Option<&'w mut [f32]> {
-        let stages = self.stages.get(..self.stage_count)?;
         let sample = Sample {
-            stages,
-            input: self.input_map,
-            shape: self.input(),
+            plan: self.plan(),
             parameters,
             batch,
             index,
         };
-        for s in 0..stages.len() {
+        for s in 0..sample.plan.stages.len() {
             sample.forward(s, workspace)?;
         }
         sample.output(workspace)
@@ -262,7 +264,7 @@ impl<const N: usize> Network<N> {
     }
 }
 
-impl<const N: usize> Network<N> {
+impl<const N: usize> Network<'_, N> {
     /// Forward pass of the first sample of a batch, with one lane, that shows the inputs of each layer with parameters to
     /// `observe`, first layer to last, together with `scratch`.
     ///
@@ -283,9 +285,7 @@ impl<const N: usize> Network<N> {
         let index = batch.indices.first().ok_or(PassError::Samples)?;
         self.forward_single(parameters, &batch, *index, workspace)
             .ok_or(PassError::Workspace)?;
-        let stages = self.stages.get(..self.stage_count);
-        let stages = stages.ok_or(PassError::Workspace)?;
-        inputs::visit(stages, workspace, 1, 1, scratch, observe);
+        inputs::visit(self.plan().trained(), workspace, 1, 1, scratch, observe);
         Ok(())
     }
 }
@@ -308,34 +308,30 @@ fn sample_loss(
 
 /// One sample on its way.
 struct Sample<'a> {
-    stages: &'a [Stage],
-    input: Map,
-    shape: Shape,
+    plan: Plan<'a>,
     parameters: &'a [f32],
     batch: &'a Batch<'a>,
     index: u32,
 }
 
-/// The memory of a stage.
-struct Parts<'w> {
-    /// What it reads; in the backward pass, afterwards, the gradient of that.
-    x: &'w mut [f32],
-    codes: &'w mut [f32],
-    /// What it writes; in the backward pass the gradient of that.
-    y: &'w mut [f32],
-    scratch: &'w mut [f32],
-}
-
 impl Sample<'_> {
     /// Stage `s` and its memory.
     fn parts<'w>(&self, s: usize, workspace: &'w mut [f32]) -> Option<(&Stage, Parts<'w>)> {
+        let stage = self.plan.stages.get(s)?;
+        let (first, codes) = (self.plan.first_trained, stage.codes_len());
+        if s < first {
+            let lengths = (stage.input.len(), codes, stage.output.len());
+            return Some((
+                stage,
+                Parts::alternating(first - 1 - s, lengths, workspace)?,
+            ));
+        }
         let mut rest = workspace;
-        for stage in self.stages.get(..s)? {
+        for stage in self.plan.stages.get(first..s)? {
             rest = rest.get_mut(stage.input.len() + stage.codes_len()..)?;
         }
-        let stage = self.stages.get(s)?;
         let (x, rest) = rest.split_at_mut_checked(stage.input.len())?;
-        let (codes, rest) = rest.split_at_mut_checked(stage.codes_len())?;
+        let (codes, rest) = rest.split_at_mut_checked(codes)?;
         let (y, scratch) = rest.split_at_mut_checked(stage.output.len())?;
         Some((
             stage,
@@ -350,7 +346,7 @@ impl Sample<'_> {
 
     /// The network's output.
     fn output<'w>(&self, workspace: &'w mut [f32]) -> Option<&'w mut [f32]> {
-        let (_, parts) = self.parts(self.stages.len().checked_sub(1)?, workspace)?;
+        let (_, parts) = self.parts(self.plan.stages.len().checked_sub(1)?, workspace)?;
         Some(parts.y)
     }
 
@@ -360,6 +356,7 @@ impl Sample<'_> {
         dispatch_lanes::<1, _>(Forward {
             sample: self,
             stage,
+            parameters: self.plan.parameters(s, self.parameters),
             load: s == 0,
             parts,
         })
@@ -376,7 +373,7 @@ impl Sample<'_> {
         dispatch_lanes::<1, _>(Backward {
             sample: self,
             stage,
-            input_gradient: s > 0,
+            input_gradient: s > self.plan.first_trained,
             gradient,
             parts,
         })
@@ -414,6 +411,7 @@ fn read_code(codes: &[f32], width: usize, index: usize) -> usize {
 struct Forward<'a> {
     sample: &'a Sample<'a>,
     stage: &'a Stage,
+    parameters: &'a [f32],
     load: bool,
     parts: Parts<'a>,
 }
@@ -426,6 +424,7 @@ impl Kernel for Forward<'_> {
         let Forward {
             sample,
             stage,
+            parameters,
             load,
             parts,
         } = self;
@@ -436,7 +435,7 @@ impl Kernel for Forward<'_> {
             scratch,
         } = parts;
         if load {
-            load_pixels(simd, sample, x)?;
+            load_pixels(simd, sample, stage.input, x)?;
         }
         codes.fill(0.0);
         let map = stage.output;
@@ -444,8 +443,8 @@ impl Kernel for Forward<'_> {
             y.fill(0.0);
         }
         let (weights, biases) = split_parameters(stage);
-        let w = sample.parameters.get(weights)?;
-        let bias = sample.parameters.get(biases)?;
+        let w = parameters.get(weights)?;
+        let bias = parameters.get(biases)?;
         match stage.op {
             Op::Conv2d { kernel, stride } => {
                 let windows = stage.windows(kernel);
@@ -528,9 +527,9 @@ impl Kernel for Forward<'_> {
 
 /// The sample's bytes as normalised values; what is outside the image becomes zero.
 #[inline(always)]
-fn load_pixels<S: Simd>(simd: S, sample: &Sample<'_>, x: &mut [f32]) -> Option<()> {
-    let (map, samples) = (sample.input, &sample.batch.samples);
-    let (shape, normalisation) = (sample.shape, samples.normalisation);
+fn load_pixels<S: Simd>(simd: S, sample: &Sample<'_>, map: Map, x: &mut [f32]) -> Option<()> {
+    let samples = &sample.batch.samples;
+    let (shape, normalisation) = (sample.plan.shape, samples.normalisation);
     let bytes = samples
         .pixels
         .get(sample.index as usize * shape.len()..)?

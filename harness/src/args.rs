@@ -17,6 +17,7 @@ use crate::optimizers::{
     LayerLbfgsSettings, LbfgsSeedSettings, LbfgsSettings, LineSearchName, Optimizer, ScalingName,
 };
 use crate::size::SizeArgs;
+use crate::weights;
 
 /// Trains small convolutional networks with first- and second-order optimisers, to the same bits everywhere.
 #[derive(Debug, Parser)]
@@ -83,6 +84,7 @@ Examples:
   secant train --model 'conv16k5s2 relu linear10'          your own network
   secant train --optimizer lbfgs                           L-BFGS made for mini-batches
   secant train --optimizer lbfgs --batch full              deterministic L-BFGS
+  secant train --weights runs/.../model.safetensors --freeze 6    fine-tune the last layer
   secant train --data synthetic --limit 2000 --epochs 2    a quick look, without data
   secant train --json | jq .test_accuracy                  for scripts
 
@@ -95,6 +97,7 @@ Files of a run:
   config.json         every choice, defaults too
   metrics.csv         a line for each epoch
   model.safetensors   the trained weights
+  weights.bin         the same as bare little-endian floats, for a device
   curves.svg          loss and accuracy over the run
 
 Environment:
@@ -129,6 +132,19 @@ pub struct TrainArgs {
         help_heading = "Network"
     )]
     pub init: InitName,
+
+    /// Start from the weights of an earlier run: its model.safetensors
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "init",
+        help_heading = "Network"
+    )]
+    pub weights: Option<PathBuf>,
+
+    /// Leave the weights of the first K layers as they are
+    #[arg(long, value_name = "K", requires = "weights", help_heading = "Network")]
+    pub freeze: Option<usize>,
 
     /// How the weights are updated
     #[arg(
@@ -315,10 +331,10 @@ impl From<InitName> for Init {
 }
 
 impl TrainArgs {
-    /// Checks the options against each other and fills in what depends on others.
+    /// Checks the options against each other and fills in what depends on others; reads the weights to start from.
     ///
     /// # Errors
-    /// [`Error::Usage`] when an option does not belong to the chosen optimiser.
+    /// [`Error::Usage`] when an option does not belong to the chosen optimiser, or the weights not to the network.
     pub fn resolve(&self) -> Result<RunConfig, Error> {
         let batch = self.batch.unwrap_or(match self.optimizer {
             OptimizerName::Adam | OptimizerName::LbfgsSeed => Batch::Size(ADAM_BATCH),
@@ -326,6 +342,12 @@ impl TrainArgs {
             _ => Batch::Size(LAYER_BATCH),
         });
         self.check_options(batch)?;
+        let mut model = self.model.clone();
+        let frozen = self.freeze.unwrap_or(0);
+        let start = match &self.weights {
+            Some(path) => Some(weights::start(path, frozen, &mut model)?),
+            None => None,
+        };
         let optimizer = match self.optimizer {
             OptimizerName::Adam => Optimizer::Adam(AdamSettings {
                 learning_rate: self.learning_rate.unwrap_or(0.005),
@@ -340,7 +362,7 @@ impl TrainArgs {
             }),
             _ if self.is_deterministic(batch) => self.lbfgs(batch),
             OptimizerName::LbfgsFlat => {
-                let usual = FlatLbfgsSettings::defaults(&self.model.network);
+                let usual = FlatLbfgsSettings::defaults(&model.network);
                 Optimizer::FlatLbfgs(FlatLbfgsSettings {
                     learning_rate: self.learning_rate.unwrap_or(usual.learning_rate),
                     schedule: self.schedule.unwrap_or(usual.schedule),
@@ -365,11 +387,12 @@ impl TrainArgs {
                     line_search: repaired(Slip::LineSearch),
                 })
             }
-            _ => self.layer_lbfgs(batch),
+            _ => self.layer_lbfgs(&model, batch),
         };
         let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Ok(RunConfig {
-            model: self.model.clone(),
+            model,
+            start,
             init: self.init.into(),
             optimizer,
             batch,
@@ -410,7 +433,7 @@ impl TrainArgs {
     }
 
     /// The layer-wise L-BFGS.
-    fn layer_lbfgs(&self, batch: Batch) -> Optimizer {
+    fn layer_lbfgs(&self, model: &Model, batch: Batch) -> Optimizer {
         let form = match self.optimizer {
             OptimizerName::LbfgsRow => Form::Row,
             OptimizerName::LbfgsFactored => Form::Factored,
@@ -420,7 +443,7 @@ impl TrainArgs {
             Batch::Size(size) => size.get(),
             Batch::Full => 1024,
         };
-        let usual = LayerLbfgsSettings::defaults(form, &self.model.network, images);
+        let usual = LayerLbfgsSettings::defaults(form, &model.network, images);
         Optimizer::LayerLbfgs(LayerLbfgsSettings {
             history: self.history.unwrap_or(usual.history),
             learning_rate: self.learning_rate.unwrap_or(usual.learning_rate),

@@ -234,7 +234,7 @@ fn default_optimizer(name: OptimizerName) -> Result<Optimizer, Box<dyn std::erro
 
 /// A network, its initial parameters and something to compute on.
 struct Bench {
-    network: Network<MAX_LAYERS>,
+    network: Network<'static, MAX_LAYERS>,
     images: Arc<Images>,
     normalisation: Normalisation,
     parameters: Vec<f32>,
@@ -275,9 +275,9 @@ impl Bench {
 
     /// Two operations for each multiply-accumulate of a block's passes that a result needs.
     fn useful_operations(&self) -> f64 {
-        let stages = self.network.stages().enumerate();
+        let stages = self.network.stages();
         let macs: usize = stages
-            .map(|(s, stage)| passes(s) * stage.multiply_accumulates)
+            .map(|stage| stage.passes * stage.multiply_accumulates)
             .sum();
         (2 * LANES * macs) as f64
     }
@@ -335,7 +335,7 @@ impl Bench {
             let forward = time(StagePass::Forward)?;
             let weights = time(StagePass::WeightGradient)?;
             let mut times = vec![("forward", forward), ("weight_gradient", weights)];
-            if passes(s) > 2 {
+            if stage.passes > 2 {
                 times.push(("input_gradient", time(StagePass::Backward)? - weights));
             }
             let first = stage.layers.start;
@@ -395,11 +395,6 @@ impl Bench {
 
 /// The random choice of dropout layers.
 const DROPOUT: Option<DropoutKey> = Some(DropoutKey { seed: 0, step: 0 });
-
-/// Passes that stage `s` takes: nobody needs the gradient of the pixels.
-fn passes(s: usize) -> usize {
-    if s == 0 { 2 } else { 3 }
-}
 
 impl Report {
     /// For a person.

@@ -94,7 +94,11 @@ fn compare(args: &CompareArgs) -> Result<u8, Error> {
 fn train(args: &TrainArgs) -> Result<u8, Error> {
     let started = Instant::now();
     let config = args.resolve()?;
-    let dataset = open_dataset(args.data.as_deref(), args.limit.map(usize::from))?;
+    let mut dataset = open_dataset(args.data.as_deref(), args.limit.map(usize::from))?;
+    if let Some(start) = &config.start {
+        // The weights know no other.
+        dataset.normalisation = start.normalisation;
+    }
     let mut memory = Trainer::memory(&config);
     let mut trainer = Trainer::new(&config, &dataset, &mut memory)
         .map_err(|error| Error::Usage(error.to_string()))?
@@ -127,9 +131,9 @@ fn train(args: &TrainArgs) -> Result<u8, Error> {
     say(
         args.json,
         &format!(
-            "{} ({} parameters) with {}, {}, {}\n",
+            "{} ({}) with {}, {}, {}\n",
             config.model.name,
-            config.model.network.parameter_count(),
+            config.model.describe_parameters(),
             config.optimizer.name(),
             report::plural(config.threads.get() as u32, "thread"),
             Isa::current().name()
@@ -148,7 +152,7 @@ fn train(args: &TrainArgs) -> Result<u8, Error> {
     let model = if outcome.diverged() {
         Ok(())
     } else {
-        folder.write_model(&config.model, dataset.normalisation, &outcome.parameters)
+        folder.write_model(&args.model, dataset.normalisation, &outcome.parameters)
     };
     let metrics = folder.write_text(export::METRICS, &export::metrics_csv(&outcome.history));
     let title = format!(

@@ -8,13 +8,17 @@ use serde::{Serialize, Serializer};
 
 use crate::model::Model;
 use crate::optimizers::Optimizer;
+use crate::weights::Start;
 
 /// Everything that a training run's result depends on, beside the data. (`threads` only changes its speed.)
 #[derive(Debug, Clone, Serialize)]
 pub struct RunConfig {
-    /// The network.
+    /// The network, its first layers frozen if the run is to leave them as they are.
     pub model: Model,
-    /// How its initial weights are drawn.
+    /// The weights that it starts from; without, they are drawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<Start>,
+    /// How its initial weights are drawn, if they are.
     #[serde(serialize_with = "init_name")]
     pub init: Init,
     /// How they are updated.
@@ -116,7 +120,7 @@ impl Serialize for Model {
         let mut fields = serializer.serialize_struct("Model", 3)?;
         fields.serialize_field("name", &self.name)?;
         fields.serialize_field("spec", &self.spec)?;
-        fields.serialize_field("parameters", &self.network.parameter_count())?;
+        fields.serialize_field("parameters", &self.parameter_count())?;
         fields.end()
     }
 }

@@ -39,7 +39,7 @@ pub struct Engine {
 
 /// What the threads share.
 struct Shared {
-    network: Network<MAX_LAYERS>,
+    network: Network<'static, MAX_LAYERS>,
     images: Arc<Images>,
     normalisation: Normalisation,
     job: RwLock<Job>,
@@ -92,7 +92,7 @@ fn chunk_range(count: usize, chunk: usize) -> std::ops::Range<usize> {
 impl Engine {
     /// An engine on `threads` threads, the caller's among them.
     pub fn new(
-        network: Network<MAX_LAYERS>,
+        network: Network<'static, MAX_LAYERS>,
         images: Arc<Images>,
         normalisation: Normalisation,
         threads: usize,

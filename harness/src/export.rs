@@ -1,19 +1,18 @@
 //! The run's folder: every file whole or not there at all.
 
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use jiff::ZonedDateTime;
-use safetensors::tensor::{Dtype, TensorView};
-use secant::{Layer, Normalisation};
+use secant::Normalisation;
 use serde::Serialize;
 
 use crate::config::RunConfig;
 use crate::error::Error;
 use crate::model::Model;
 use crate::train::Record;
+use crate::weights;
 
 /// The choices of the run.
 pub const CONFIG: &str = "config.json";
@@ -21,6 +20,8 @@ pub const CONFIG: &str = "config.json";
 pub const METRICS: &str = "metrics.csv";
 /// The trained weights.
 pub const MODEL: &str = "model.safetensors";
+/// The trained weights as bare floats, for a device.
+pub const WEIGHTS: &str = "weights.bin";
 /// Loss and accuracy over the run.
 pub const CURVES: &str = "curves.svg";
 
@@ -46,7 +47,7 @@ impl RunFolder {
                         folder.display()
                     )));
                 }
-                let old = [CONFIG, METRICS, MODEL, CURVES].map(|name| folder.join(name));
+                let old = [CONFIG, METRICS, MODEL, WEIGHTS, CURVES].map(|name| folder.join(name));
                 let old: Vec<_> = old.into_iter().filter(|file| file.exists()).collect();
                 if !force && !old.is_empty() {
                     return Err(Error::Usage(format!(
@@ -110,10 +111,10 @@ impl RunFolder {
         write_whole(&self.0.join(name), text.as_bytes())
     }
 
-    /// Writes the weights; see [`safetensors()`].
+    /// Writes the weights twice: see [`weights::safetensors`] and [`weights::bare`].
     ///
     /// # Errors
-    /// [`Error::Output`] when the file cannot be written.
+    /// [`Error::Output`] when a file cannot be written.
     pub fn write_model(
         &self,
         model: &Model,
@@ -121,8 +122,9 @@ impl RunFolder {
         parameters: &[f32],
     ) -> Result<(), Error> {
         let path = self.0.join(MODEL);
-        let bytes = safetensors(model, normalisation, parameters).map_err(|e| output(&path, e))?;
-        write_whole(&path, &bytes)
+        let bytes = weights::safetensors(model, normalisation, parameters);
+        write_whole(&path, &bytes.map_err(|error| output(&path, error))?)?;
+        write_whole(&self.0.join(WEIGHTS), &weights::bare(parameters))
     }
 }
 
@@ -182,51 +184,6 @@ pub fn metrics_csv(history: &[Record]) -> String {
     text
 }
 
-/// The weights as a safetensors file: for layer `i` of the model, counted from 0, a tensor `i.weight` and a tensor
-/// `i.bias` of 32-bit floats, shaped as PyTorch has them (`conv2d`: outputs, inputs, rows, columns; `depthwise_conv2d`:
-/// channels, 1, rows, columns; `linear`: outputs, inputs). The metadata `secant` is a JSON object with the model's description and the normalisation of its inputs. The
-/// same weights always give the same bytes.
-///
-/// # Errors
-/// An [`io::Error`] when the library refuses the tensors.
-pub fn safetensors(
-    model: &Model,
-    normalisation: Normalisation,
-    parameters: &[f32],
-) -> io::Result<Vec<u8>> {
-    let network = &model.network;
-    let bytes: Vec<u8> = parameters.iter().flat_map(|w| w.to_le_bytes()).collect();
-    let mut tensors = Vec::new();
-    for (i, layer) in network.layers().iter().enumerate() {
-        let input = network.shape(i);
-        let (weights, _) = layer.parameters(input);
-        let shape = match *layer {
-            _ if weights == 0 => continue,
-            Layer::Conv2d {
-                outputs, kernel, ..
-            } => vec![outputs, input.channels, kernel, kernel],
-            Layer::DepthwiseConv2d { kernel, .. } => vec![input.channels, 1, kernel, kernel],
-            Layer::Linear { outputs } => vec![outputs, input.len()],
-            // A layer that is not known here keeps its weights as they lie.
-            _ => vec![weights],
-        };
-        let (weights, biases) = network.parameter_ranges(i);
-        let bias_shape = vec![biases.len()];
-        for (part, shape, range) in [("weight", shape, weights), ("bias", bias_shape, biases)] {
-            let data = &bytes[4 * range.start..4 * range.end];
-            let view = TensorView::new(Dtype::F32, shape, data).map_err(io::Error::other)?;
-            tensors.push((format!("{i}.{part}"), view));
-        }
-    }
-    let about = serde_json::json!({
-        "model": model.spec,
-        "input": { "scale": normalisation.scale, "offset": normalisation.offset },
-    });
-    // One entry only: the format keeps several in no fixed order.
-    let metadata = HashMap::from([("secant".to_owned(), about.to_string())]);
-    safetensors::serialize(tensors, Some(metadata)).map_err(io::Error::other)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,40 +226,6 @@ mod tests {
         assert_eq!(error.exit_code(), 3);
         assert_eq!(names(&folder), ["file"]);
         fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[test]
-    fn the_same_weights_give_the_same_bytes() {
-        let model: Model = "conv2k3,relu,depthwise3,pool2,linear10".parse().unwrap();
-        let parameters: Vec<f32> = (0..model.network.parameter_count())
-            .map(|i| i as f32)
-            .collect();
-        let file = || safetensors(&model, Normalisation::UNIT, &parameters).unwrap();
-        let bytes = file();
-        assert!((0..20).all(|_| file() == bytes));
-        // Every weight is in its place.
-        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-        let mut first = 0.0;
-        for (name, shape) in [
-            ("0.weight", vec![2, 1, 3, 3]),
-            ("0.bias", vec![2]),
-            ("2.weight", vec![2, 1, 3, 3]),
-            ("2.bias", vec![2]),
-            ("4.weight", vec![10, 288]),
-            ("4.bias", vec![10]),
-        ] {
-            let tensor = tensors.tensor(name).unwrap();
-            assert_eq!(tensor.shape(), shape, "{name}");
-            for bytes in tensor.data().chunks_exact(4) {
-                assert_eq!(
-                    f32::from_le_bytes(bytes.try_into().unwrap()),
-                    first,
-                    "{name}"
-                );
-                first += 1.0;
-            }
-        }
-        assert_eq!(first as usize, parameters.len());
     }
 
     #[test]

@@ -17,3 +17,4 @@ pub mod report;
 pub mod size;
 pub mod synthetic;
 pub mod train;
+pub mod weights;

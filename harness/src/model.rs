@@ -56,7 +56,7 @@ pub struct Model {
     /// The description, also of a preset.
     pub spec: String,
     /// The network.
-    pub network: Network<MAX_LAYERS>,
+    pub network: Network<'static, MAX_LAYERS>,
 }
 
 /// A description that is not a network, as one line.
@@ -84,6 +84,21 @@ impl std::str::FromStr for Model {
 }
 
 impl Model {
+    /// Number of weights and biases, those of frozen layers too.
+    pub fn parameter_count(&self) -> usize {
+        self.network.frozen_weights().len() + self.network.parameter_count()
+    }
+
+    /// That number in words, and how many of them are trained, if not all.
+    pub fn describe_parameters(&self) -> String {
+        let (all, trained) = (self.parameter_count(), self.network.parameter_count());
+        if trained < all {
+            format!("{all} parameters, {trained} of them trained")
+        } else {
+            format!("{all} parameters")
+        }
+    }
+
     /// The name as part of a file's name: a preset's own, or `custom`.
     pub fn file_name(&self) -> &str {
         if PRESETS.iter().any(|(name, _)| *name == self.name) {

@@ -160,10 +160,10 @@ pub fn table(config: &RunConfig, outcome: &Outcome, split: &Split) -> String {
     }
     text.push_str(&row("test", &outcome.test, outcome.test.count as usize));
     text.push_str(&format!(
-        "\n{} ({} parameters), {}, seed {}: {}, {}, {:.2} gradient epochs in {:.1} s ({:.1} s of it \
+        "\n{} ({}), {}, seed {}: {}, {}, {:.2} gradient epochs in {:.1} s ({:.1} s of it \
          training); stopped: {}.",
         config.model.name,
-        config.model.network.parameter_count(),
+        config.model.describe_parameters(),
         config.optimizer.name(),
         config.seed,
         plural(outcome.epochs, "epoch"),

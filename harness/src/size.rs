@@ -35,6 +35,10 @@ pub struct SizeArgs {
     #[arg(long, value_name = "L", default_value_t = 1)]
     pub lanes: usize,
 
+    /// Layers at the beginning that stay as they are; their weights lie in flash
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub freeze: usize,
+
     /// Show this board only: a word of its name
     #[arg(long, value_name = "NAME")]
     pub board: Option<String>,
@@ -149,7 +153,9 @@ const BOARDS: [Board; 10] = [
 /// The figures, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Size {
-    /// Weights and biases.
+    /// Weights and biases of frozen layers, in flash.
+    pub frozen: usize,
+    /// The other weights and biases.
     pub parameters: usize,
     /// Their gradient; 0 where the optimiser's memory holds it.
     pub gradient: usize,
@@ -160,27 +166,32 @@ pub struct Size {
 }
 
 impl Size {
-    /// All statics.
+    /// All statics in RAM.
     pub fn total(&self) -> usize {
         self.parameters + self.gradient + self.optimizer + self.workspace
     }
 
-    /// The figures for a network.
+    /// The figures for a network whose first `freeze` layers are frozen.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a number of pairs or lanes that there is not.
+    /// [`Error::Usage`] for a number of pairs, lanes or frozen layers that there is not.
     pub fn new(
         model: &Model,
         optimizer: SizedOptimizer,
         history: Option<usize>,
         lanes: usize,
+        freeze: usize,
     ) -> Result<Size, Error> {
         if ![1, 2, 4, 8, 16].contains(&lanes) {
             return Err(Error::Usage(format!(
                 "--lanes {lanes}: choose 1, 2, 4, 8 or 16"
             )));
         }
-        let network = &model.network;
+        let frozen = vec![0.0; model.network.parameter_offset(freeze)];
+        let network = &model
+            .network
+            .try_freeze(freeze, &frozen)
+            .map_err(|error| Error::Usage(format!("--freeze {freeze}: {error}")))?;
         let n = network.parameter_count();
         let mut workspace = network.workspace_len(lanes);
         let (gradient, memory) = match (optimizer, optimizer.form()) {
@@ -222,6 +233,7 @@ impl Size {
             }
         };
         Ok(Size {
+            frozen: 4 * frozen.len(),
             parameters: 4 * n,
             gradient: 4 * gradient,
             optimizer: 4 * memory,
@@ -239,6 +251,7 @@ struct Record<'a> {
     model: &'a str,
     optimizer: &'a str,
     lanes: usize,
+    frozen_layers: usize,
     #[serde(flatten)]
     size: &'a Size,
     total: usize,
@@ -259,7 +272,13 @@ struct BoardRecord {
 /// # Errors
 /// [`Error::Usage`] for options that do not go together, [`Error::Stdout`] when nobody listens.
 pub fn run(args: &SizeArgs, out: &mut impl Write) -> Result<(), Error> {
-    let size = Size::new(&args.model, args.optimizer, args.history, args.lanes)?;
+    let size = Size::new(
+        &args.model,
+        args.optimizer,
+        args.history,
+        args.lanes,
+        args.freeze,
+    )?;
     let total = size.total();
     let wanted = args.board.as_deref().unwrap_or("").to_lowercase();
     let boards: Vec<BoardRecord> = BOARDS
@@ -284,6 +303,7 @@ pub fn run(args: &SizeArgs, out: &mut impl Write) -> Result<(), Error> {
             model: &args.model.name,
             optimizer: args.optimizer.name(),
             lanes: args.lanes,
+            frozen_layers: args.freeze,
             size: &size,
             total,
             stack: STACK,
@@ -309,12 +329,20 @@ fn table(
     } else {
         format!("{} lanes", args.lanes)
     };
+    let frozen = match args.freeze {
+        0 => String::new(),
+        1 => ", the first layer frozen".to_owned(),
+        k => format!(", the first {k} layers frozen"),
+    };
     writeln!(
         out,
-        "{} with {}, {lanes}",
+        "{} with {}, {lanes}{frozen}",
         args.model.name,
         args.optimizer.name()
     )?;
+    if size.frozen > 0 {
+        writeln!(out, "  {:<18}{:>10} bytes", "flash (weights)", size.frozen)?;
+    }
     for (name, bytes) in [
         ("parameters", size.parameters),
         ("gradient", size.gradient),

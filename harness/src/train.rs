@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! shuffle 0 .. n by the seed; the first n_train images train, the others validate
-//! draw the initial weights
+//! draw the initial weights, or take those that were given
 //! for each epoch:
 //!     shuffle the training images
 //!     for each batch:  one step of the optimiser                     (counted in train_seconds)
@@ -30,7 +30,7 @@ use sha2::{Digest, Sha256};
 use crate::config::{Batch, RunConfig};
 use crate::dataset::{Dataset, hex};
 use crate::engine::Engine;
-use crate::optimizers::{BatchLoss, Stepper};
+use crate::optimizers::{BatchLoss, Net, Stepper};
 
 /// Streams of random numbers under one seed. The order of epoch `e` is stream `ORDER + e`.
 mod stream {
@@ -179,7 +179,7 @@ pub struct Outcome {
     pub test: Tally,
     /// A line for each epoch.
     pub history: Vec<Record>,
-    /// The last weights. Not to be used when [`Outcome::diverged`].
+    /// The last weights, those of frozen layers too. Not to be used when [`Outcome::diverged`].
     pub parameters: Vec<f32>,
     /// Times that the guard took the run back to an earlier point.
     pub rollbacks: u32,
@@ -230,6 +230,7 @@ pub struct Trainer<'a> {
     engine: Engine,
     stepper: Box<dyn Stepper + 'a>,
     split: Split,
+    /// Those of the layers that are trained.
     parameters: Vec<f32>,
     initial_sha256: String,
     has_dropout: bool,
@@ -271,12 +272,15 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self, Misuse> {
         let started = Instant::now();
         let network = config.model.network;
-        let mut parameters = vec![0.0; network.parameter_count()];
-        network.initialise(
-            config.init,
-            &mut Random::new(config.seed, stream::WEIGHTS),
-            &mut parameters,
-        );
+        let parameters = match &config.start {
+            Some(start) => start.parameters.clone(),
+            None => {
+                let mut parameters = vec![0.0; network.parameter_count()];
+                let mut random = Random::new(config.seed, stream::WEIGHTS);
+                network.initialise(config.init, &mut random, &mut parameters);
+                parameters
+            }
+        };
         let has_dropout = network
             .layers()
             .iter()
@@ -289,7 +293,7 @@ impl<'a> Trainer<'a> {
             engine: Engine::new(network, images, dataset.normalisation, config.threads.get()),
             stepper: config.optimizer.start(&network, same_objective, memory)?,
             split: Split::random(dataset.train.len(), config.validation, config.seed),
-            initial_sha256: sha256(&parameters),
+            initial_sha256: sha256(&all_weights(&network, &parameters)),
             parameters,
             has_dropout,
             order: Vec::new(),
@@ -471,6 +475,7 @@ impl<'a> Trainer<'a> {
     pub fn finish(mut self) -> Outcome {
         let train = self.engine.evaluate(&self.parameters, &self.split.train);
         let test = self.test();
+        let parameters = all_weights(&self.config.model.network, &self.parameters);
         Outcome {
             stop: self.stop.unwrap_or(StopReason::Interrupted),
             epochs: self.epochs,
@@ -483,11 +488,16 @@ impl<'a> Trainer<'a> {
             test,
             history: self.history,
             rollbacks: self.stepper.rollbacks(),
-            final_sha256: sha256(&self.parameters),
+            final_sha256: sha256(&parameters),
             initial_sha256: self.initial_sha256,
-            parameters: self.parameters,
+            parameters,
         }
     }
+}
+
+/// The weights of frozen and trained layers.
+fn all_weights(network: &Net, parameters: &[f32]) -> Vec<f32> {
+    [network.frozen_weights(), parameters].concat()
 }
 
 /// SHA-256 of numbers as little-endian bytes, in hexadecimal digits.

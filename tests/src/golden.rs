@@ -88,7 +88,7 @@ pub struct Memory<'a> {
 
 /// [`STEPS`] steps of Adam; `loss` hears the mean loss of each batch before its step. The moments stay in `memory`.
 pub fn adam<const LANES: usize, const N: usize>(
-    network: &Network<N>,
+    network: &Network<'_, N>,
     samples: Samples<'_>,
     memory: Memory<'_>,
     mut loss: impl FnMut(f64),
@@ -127,7 +127,7 @@ pub const HISTORY: usize = 4;
 /// [`STEPS`] steps of L-BFGS, each on a batch of its own; `loss` hears the mean loss of each batch before its step, `state`
 /// the pairs that are left, oldest first, each `s`, then `y`, and then the number 1 / (s . y).
 pub fn lbfgs<const LANES: usize, const N: usize>(
-    network: &Network<N>,
+    network: &Network<'_, N>,
     samples: Samples<'_>,
     memory: Memory<'_>,
     mut loss: impl FnMut(f64),

@@ -257,7 +257,8 @@ fn a_run_leaves_four_whole_files() {
             "config.json",
             "curves.svg",
             "metrics.csv",
-            "model.safetensors"
+            "model.safetensors",
+            "weights.bin"
         ]
     );
 
@@ -477,6 +478,57 @@ fn a_tolerance_stops_the_run() {
         small.last() == Some(&true) && small[..small.len() - 1].iter().all(|small| !small),
         "{losses:?}"
     );
+}
+
+#[test]
+fn a_saved_model_is_fine_tuned() {
+    let folder = TempDir::new().unwrap();
+    let network = "--model conv4k5s3,relu,linear10";
+    let quick = QUICK.replacen("--model pool4,linear10", network, 1);
+    succeed(&folder, &format!("{quick} --out first"));
+    let weights = "--weights first/model.safetensors";
+    for optimizer in ["adam", "lbfgs", "lbfgs-row", "lbfgs-armijo"] {
+        let words = format!("{quick} {weights} --freeze 2 --optimizer {optimizer} --json");
+        let record = json(&succeed(&folder, &format!("{words} --out {optimizer}")));
+        let first = fs::read(folder.path().join("first/weights.bin")).unwrap();
+        let second = fs::read(folder.path().join(optimizer).join("weights.bin")).unwrap();
+        let frozen = 4 * (4 * 25 + 4);
+        assert_eq!(first[..frozen], second[..frozen], "{optimizer}");
+        assert_ne!(first[frozen..], second[frozen..], "{optimizer}");
+        assert_eq!(
+            record["parameters"].as_u64().unwrap(),
+            first.len() as u64 / 4
+        );
+        let config = fs::read(folder.path().join(optimizer).join("config.json")).unwrap();
+        let config: Value = serde_json::from_slice(&config).unwrap();
+        assert_eq!(config["start"]["frozen_layers"], 2);
+        assert_eq!(config["start"]["sha256"], record["sha256"]["initial"]);
+    }
+    // Without --freeze the run goes on where the other one ended.
+    let record = json(&succeed(
+        &folder,
+        &format!("{quick} {weights} --json --out on"),
+    ));
+    assert_ne!(record["sha256"]["initial"], record["sha256"]["final"]);
+    for (more, code, what) in [
+        ("--freeze 2", 2, "--weights"),
+        ("--weights nowhere", 2, "cannot read it"),
+        ("--weights first/config.json", 2, "not a model.safetensors"),
+        (&format!("{weights} --freeze 3"), 2, "left to train"),
+        (
+            &format!("{weights} --model micro"),
+            2,
+            "'conv4k5s3 relu linear10'",
+        ),
+        (&format!("{weights} --init he"), 2, "--init"),
+    ] {
+        let said = stderr(&{
+            let output = run(&folder, &format!("{quick} {more} --out other"));
+            assert_eq!(output.status.code(), Some(code), "{more}");
+            output
+        });
+        assert!(said.contains(what), "{more}: {said}");
+    }
 }
 
 #[test]

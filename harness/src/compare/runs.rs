@@ -115,6 +115,7 @@ impl Runner<'_> {
         let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let config = RunConfig {
             model: args.model.clone(),
+            start: None,
             init: arm.init,
             optimizer: arm.optimizer.clone(),
             batch: arm.batch(),

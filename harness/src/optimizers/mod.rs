@@ -22,7 +22,7 @@ use crate::engine::{Engine, Observe};
 use crate::model::MAX_LAYERS;
 
 /// A network of the harness.
-pub type Net = Network<MAX_LAYERS>;
+pub type Net = Network<'static, MAX_LAYERS>;
 
 /// An optimiser and its settings, as the records show them.
 #[derive(Debug, Clone, PartialEq)]

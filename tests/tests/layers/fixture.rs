@@ -27,7 +27,7 @@ macro_rules! with_lanes {
 #[derive(Debug, Clone)]
 pub struct Fixture {
     /// The network as the library has it.
-    pub network: Network<CAPACITY>,
+    pub network: Network<'static, CAPACITY>,
     /// Its parameters.
     pub parameters: Vec<f32>,
     /// Bytes of the samples.

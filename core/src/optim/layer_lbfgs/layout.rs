@@ -1,8 +1,7 @@
 //! Where the state of each layer lies in the caller's memory.
 
 use super::Form;
-use crate::network::Network;
-use crate::plan::Stage;
+use crate::plan::{Plan, Stage};
 
 /// Rows of at most this length keep the whole eigenbasis of their second moment.
 pub(super) const SMALL: usize = 16;
@@ -117,28 +116,24 @@ impl Block {
     }
 }
 
-/// Floats of state for a network.
-pub(super) const fn memory_len<const N: usize>(
-    network: &Network<N>,
-    form: Form,
-    m: usize,
-) -> usize {
-    let (mut total, mut s) = (0, 0);
-    while s < network.stage_count {
-        if network.stages[s].outputs() > 0 {
-            total += Block::of(&network.stages[s], m, 0).memory_len(form);
+/// Floats of state for a network's trained layers.
+pub(super) const fn memory_len(plan: &Plan<'_>, form: Form, m: usize) -> usize {
+    let (mut total, mut s) = (0, plan.first_trained);
+    while s < plan.stages.len() {
+        if plan.stages[s].outputs() > 0 {
+            total += Block::of(&plan.stages[s], m, 0).memory_len(form);
         }
         s += 1;
     }
     total
 }
 
-/// The most floats of scratch that a layer's refresh needs.
-pub(super) const fn scratch_len<const N: usize>(network: &Network<N>, m: usize) -> usize {
-    let (mut most, mut s) = (0, 0);
-    while s < network.stage_count {
-        if network.stages[s].outputs() > 0 {
-            let len = Block::of(&network.stages[s], m, 0).scratch_len();
+/// The most floats of scratch that a trained layer's refresh needs.
+pub(super) const fn scratch_len(plan: &Plan<'_>, m: usize) -> usize {
+    let (mut most, mut s) = (0, plan.first_trained);
+    while s < plan.stages.len() {
+        if plan.stages[s].outputs() > 0 {
+            let len = Block::of(&plan.stages[s], m, 0).scratch_len();
             most = if len > most { len } else { most };
         }
         s += 1;

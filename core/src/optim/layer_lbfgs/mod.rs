@@ -236,17 +236,17 @@ impl<const M: usize> LayerLbfgs<M> {
         }
     }
 
-    /// Floats of memory. A layer of o outputs and row length n takes `m n + m + 1 + o n` and its second moments: o for
+    /// Floats of memory. A layer of o outputs and row length n, if it is not frozen, takes `m n + m + 1 + o n` and its second moments: o for
     /// [`Form::Row`], o n for [`Form::Element`], o + n for [`Form::Factored`].
-    pub const fn memory_len<const N: usize>(network: &Network<N>, form: Form) -> usize {
-        layout::memory_len(network, form, M)
+    pub const fn memory_len<const N: usize>(network: &Network<'_, N>, form: Form) -> usize {
+        layout::memory_len(&network.plan(), form, M)
     }
 
     /// Floats of workspace for passes of `lanes` samples that the pairs are gathered from: mostly just
     /// [`Network::workspace_len`], since a refresh works where the backward pass will.
-    pub const fn workspace_len<const N: usize>(network: &Network<N>, lanes: usize) -> usize {
+    pub const fn workspace_len<const N: usize>(network: &Network<'_, N>, lanes: usize) -> usize {
         let (usual, idle) = (network.workspace_len(lanes), network.idle_len(lanes));
-        let needed = layout::scratch_len(network, M);
+        let needed = layout::scratch_len(&network.plan(), M);
         if needed > idle {
             usual + needed - idle
         } else {
@@ -254,15 +254,15 @@ impl<const M: usize> LayerLbfgs<M> {
         }
     }
 
-    /// A learning rate for any network, without tuning: `0.32 / (sum over layers of sqrt n) * sqrt(batch / 32)`, `n` being a
+    /// A learning rate for any network, without tuning: `0.32 / (sum over trained layers of sqrt n) * sqrt(batch / 32)`, `n` being a
     /// layer's row length, its inputs and 1; 0.010 for `MICRO` and 0.0034 for `SEED` at 32 samples a batch.
     ///
     /// A preconditioned and rescaled row has elements of size 1, so a step changes a layer's output by about
     /// `r sqrt(n tau)`, while weights of variance about `1 / n` make outputs of size `sqrt(tau)`: the relative change is
     /// proportional to `r sqrt n`, and those of the layers add up along the network. The rule keeps their sum the same.
-    pub fn learning_rate<const N: usize>(network: &Network<N>, batch: usize) -> f32 {
+    pub fn learning_rate<const N: usize>(network: &Network<'_, N>, batch: usize) -> f32 {
         let mut sum = 0.0;
-        for stage in &network.stages[..network.stage_count] {
+        for stage in network.plan().trained() {
             if stage.outputs() > 0 {
                 sum += libm::sqrtf(stage.row_len() as f32);
             }
@@ -329,7 +329,7 @@ impl<const M: usize> LayerLbfgs<M> {
     /// [`Misuse`] when a slice has not the length that the network asks for; nothing has changed then.
     pub fn step<const N: usize>(
         &mut self,
-        network: &Network<N>,
+        network: &Network<'_, N>,
         factor: f32,
         parameters: &mut [f32],
         gradient: &mut [f32],
@@ -349,7 +349,8 @@ impl<const M: usize> LayerLbfgs<M> {
             return Err(Misuse::MemoryTooShort { needed, given });
         }
         let step = self.adam.begin_step(factor);
-        let stages = &network.stages[..network.stage_count];
+        let stages = network.plan();
+        let stages = stages.trained();
         step_layers(M, &self.config, &step, stages, parameters, gradient, memory);
         if self.refreshing {
             self.refreshing = false;

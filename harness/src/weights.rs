@@ -1,0 +1,231 @@
+//! Weights as files: written after training, read before fine-tuning.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use secant::{Layer, Normalisation};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::model::Model;
+use crate::optimizers::Net;
+use crate::train::sha256;
+
+/// Name, shape and place in the flat slice of each tensor of a network.
+fn names(network: &Net) -> Vec<(String, Vec<usize>, Range<usize>)> {
+    let mut names = Vec::new();
+    for (i, layer) in network.layers().iter().enumerate() {
+        let input = network.shape(i);
+        let (weights, _) = layer.parameters(input);
+        let shape = match *layer {
+            _ if weights == 0 => continue,
+            Layer::Conv2d {
+                outputs, kernel, ..
+            } => vec![outputs, input.channels, kernel, kernel],
+            Layer::DepthwiseConv2d { kernel, .. } => vec![input.channels, 1, kernel, kernel],
+            Layer::Linear { outputs } => vec![outputs, input.len()],
+            // A layer that is not known here keeps its weights as they lie.
+            _ => vec![weights],
+        };
+        let (weights, biases) = network.parameter_ranges(i);
+        let bias_shape = vec![biases.len()];
+        names.push((format!("{i}.weight"), shape, weights));
+        names.push((format!("{i}.bias"), bias_shape, biases));
+    }
+    names
+}
+
+/// The metadata `secant` of a file of weights.
+#[derive(Debug, Serialize, Deserialize)]
+struct About {
+    input: Input,
+    model: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Input {
+    offset: f32,
+    scale: f32,
+}
+
+/// The weights as a safetensors file: for layer `i` of the model, counted from 0, a tensor `i.weight` and a tensor
+/// `i.bias` of 32-bit floats, shaped as PyTorch has them (`conv2d`: outputs, inputs, rows, columns; `depthwise_conv2d`:
+/// channels, 1, rows, columns; `linear`: outputs, inputs). The metadata `secant` is a JSON object with the model's description and the normalisation of its inputs. The
+/// same weights always give the same bytes.
+///
+/// # Errors
+/// An [`io::Error`] when the library refuses the tensors.
+pub fn safetensors(
+    model: &Model,
+    normalisation: Normalisation,
+    parameters: &[f32],
+) -> io::Result<Vec<u8>> {
+    let network = &model.network;
+    let bytes = bare(parameters);
+    let mut tensors = Vec::new();
+    for (name, shape, range) in names(network) {
+        let data = &bytes[4 * range.start..4 * range.end];
+        let view = TensorView::new(Dtype::F32, shape, data).map_err(io::Error::other)?;
+        tensors.push((name, view));
+    }
+    let about = About {
+        input: Input {
+            offset: normalisation.offset,
+            scale: normalisation.scale,
+        },
+        model: model.spec.clone(),
+    };
+    // One entry only: the format keeps several in no fixed order.
+    let metadata = HashMap::from([("secant".to_owned(), serde_json::to_string(&about)?)]);
+    safetensors::serialize(tensors, Some(metadata)).map_err(io::Error::other)
+}
+
+/// The weights as bare little-endian floats, in the order of the flat slice: what [`secant::weights_from_bytes`] reads.
+pub fn bare(parameters: &[f32]) -> Vec<u8> {
+    parameters.iter().flat_map(|w| w.to_le_bytes()).collect()
+}
+
+/// The weights that a run starts from, in place of random ones.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Start {
+    /// Where they come from.
+    pub file: PathBuf,
+    /// SHA-256 of all of them, as little-endian bytes in the order of the flat slice.
+    pub sha256: String,
+    /// Layers at the beginning that keep them.
+    pub frozen_layers: usize,
+    /// How the network that they belong to wants its inputs.
+    #[serde(skip)]
+    pub normalisation: Normalisation,
+    /// Those of the layers that are trained.
+    #[serde(skip)]
+    pub parameters: Vec<f32>,
+}
+
+/// Reads the weights of `model` from a file that [`safetensors()`] has made, and freezes the first `frozen_layers` layers of
+/// the model with them.
+///
+/// # Errors
+/// [`Error::Usage`] when the file cannot be read or holds something else, or nothing would be left to train.
+pub fn start(path: &Path, frozen_layers: usize, model: &mut Model) -> Result<Start, Error> {
+    let wrong = |what: String| Error::Usage(format!("--weights {}: {what}", path.display()));
+    let bytes = fs::read(path).map_err(|error| wrong(format!("cannot read it: {error}")))?;
+    let (about, mut weights) = read(&bytes, &model.network).map_err(|what| match what {
+        Some(spec) => wrong(format!(
+            "holds the weights of '{spec}', not of '{}'; choose that network with --model",
+            model.spec
+        )),
+        None => wrong("not a model.safetensors of 'secant train'".to_owned()),
+    })?;
+    let sha256 = sha256(&weights);
+    let parameters = weights.split_off(model.network.parameter_offset(frozen_layers));
+    // They stay for as long as the program runs: the network that reads them is copied to every thread.
+    let frozen: &'static [f32] = Box::leak(weights.into_boxed_slice());
+    model.network = model
+        .network
+        .try_freeze(frozen_layers, frozen)
+        .map_err(|error| Error::Usage(format!("--freeze {frozen_layers}: {error}")))?;
+    Ok(Start {
+        file: path.to_owned(),
+        sha256,
+        frozen_layers,
+        normalisation: Normalisation {
+            scale: about.input.scale,
+            offset: about.input.offset,
+        },
+        parameters,
+    })
+}
+
+/// The weights of a network; the description of the network whose they are, if that is another one; `None` for another kind of
+/// file.
+fn read(bytes: &[u8], network: &Net) -> Result<(About, Vec<f32>), Option<String>> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|_| None)?;
+    let about = metadata.metadata().as_ref().and_then(|m| m.get("secant"));
+    let about: About = about
+        .and_then(|text| serde_json::from_str(text).ok())
+        .ok_or(None)?;
+    let tensors = SafeTensors::deserialize(bytes).map_err(|_| None)?;
+    let names = names(network);
+    let mut weights = vec![0.0; network.parameter_count()];
+    if tensors.len() != names.len() {
+        return Err(Some(about.model));
+    }
+    for (name, shape, range) in names {
+        match tensors.tensor(&name) {
+            Ok(tensor) if tensor.dtype() == Dtype::F32 && tensor.shape() == shape => {
+                let floats = tensor.data().as_chunks::<4>().0;
+                for (w, four) in weights[range].iter_mut().zip(floats) {
+                    *w = f32::from_le_bytes(*four);
+                }
+            }
+            _ => return Err(Some(about.model)),
+        }
+    }
+    Ok((about, weights))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_weights_give_the_same_bytes() {
+        let model: Model = "conv2k3,relu,depthwise3,pool2,linear10".parse().unwrap();
+        let parameters: Vec<f32> = (0..model.network.parameter_count())
+            .map(|i| i as f32)
+            .collect();
+        let file = || safetensors(&model, Normalisation::UNIT, &parameters).unwrap();
+        let bytes = file();
+        assert!((0..20).all(|_| file() == bytes));
+        // Every weight is in its place.
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let mut first = 0.0;
+        for (name, shape) in [
+            ("0.weight", vec![2, 1, 3, 3]),
+            ("0.bias", vec![2]),
+            ("2.weight", vec![2, 1, 3, 3]),
+            ("2.bias", vec![2]),
+            ("4.weight", vec![10, 288]),
+            ("4.bias", vec![10]),
+        ] {
+            let tensor = tensors.tensor(name).unwrap();
+            assert_eq!(tensor.shape(), shape, "{name}");
+            for bytes in tensor.data().chunks_exact(4) {
+                assert_eq!(
+                    f32::from_le_bytes(bytes.try_into().unwrap()),
+                    first,
+                    "{name}"
+                );
+                first += 1.0;
+            }
+        }
+        assert_eq!(first as usize, parameters.len());
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let model: Model = "conv2k3,relu,depthwise3,pool2,linear10".parse().unwrap();
+        let weights: Vec<f32> = (0..model.network.parameter_count())
+            .map(|i| 0.5 * i as f32)
+            .collect();
+        let bytes = safetensors(&model, Normalisation::standard(0.3, 0.2), &weights).unwrap();
+        let (about, found) = read(&bytes, &model.network).unwrap();
+        assert_eq!(found, weights);
+        assert_eq!(about.model, model.spec);
+        assert_eq!(
+            (about.input.scale, about.input.offset),
+            (1.0 / 0.2, -0.3 / 0.2)
+        );
+        // Another network, and another kind of file.
+        let other: Model = "conv2k3,relu,depthwise3,pool2,linear9".parse().unwrap();
+        assert_eq!(read(&bytes, &other.network).unwrap_err(), Some(model.spec));
+        assert_eq!(read(&bytes[1..], &model.network).unwrap_err(), None);
+        assert_eq!(read(&[], &model.network).unwrap_err(), None);
+    }
+}
