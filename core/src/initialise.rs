@@ -72,13 +72,14 @@ impl<const N: usize> Network<'_, N> {
     /// network's count stay as they are; a slice that is too short is filled as far as it goes.
     pub fn initialise(&self, init: Init, random: &mut Random, parameters: &mut [f32]) {
         let mut rest = parameters.iter_mut();
-        let layers = self.layers().iter().enumerate();
-        for (i, layer) in layers.skip(self.frozen_layers()) {
-            let (weights, biases) = layer.parameters(self.shape(i));
+        for stage in self.plan().trained() {
+            // The last column of a row is the bias.
+            let (biases, inputs) = (stage.outputs(), stage.row_len() - 1);
             if biases == 0 {
                 continue;
             }
-            let fan_in = (weights / biases) as f32;
+            let weights = inputs * biases;
+            let fan_in = inputs as f32;
             let bound = 1.0 / math::sqrt(fan_in);
             let deviation = match init {
                 Init::He => math::sqrt(2.0 / fan_in),

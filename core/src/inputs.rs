@@ -1,6 +1,6 @@
 //! What the layers with parameters read in a forward pass, for optimisers that learn from it.
 
-use crate::plan::{Op, Stage};
+use crate::plan::{Op, Plan, Stage};
 
 /// The inputs of one layer with parameters, as the forward pass of a block of samples left them.
 ///
@@ -9,34 +9,33 @@ use crate::plan::{Op, Stage};
 /// [`row_len`](LayerInputs::row_len) `n = inputs + 1`.
 #[derive(Debug, Clone, Copy)]
 pub struct LayerInputs<'a> {
-    pub(crate) stages: &'a [Stage],
+    /// Number of the stage.
     pub(crate) index: usize,
+    /// The stages before it, back to the first trained one.
+    pub(crate) before: &'a [Stage],
+    pub(crate) stage: &'a Stage,
     x: &'a [f32],
     lanes: usize,
     samples: usize,
 }
 
 impl LayerInputs<'_> {
-    fn stage(&self) -> &Stage {
-        &self.stages[self.index]
-    }
-
     /// The layer, counted in [`Network::layers`](crate::Network::layers).
     pub fn layer(&self) -> usize {
-        self.stage().layer
+        self.stage.layer
     }
 
     /// Length `n` of a row: inputs of one output, and 1 for the bias.
     pub fn row_len(&self) -> usize {
-        self.stage().row_len()
+        self.stage.row_len()
     }
 
     /// Rows of one sample: output pixels that reach the network's output (of each channel, for a depthwise convolution). 1 for
     /// a linear layer.
     pub fn positions(&self) -> usize {
-        match self.stage().op {
-            Op::Depthwise { .. } => self.stage().output.alive_len(),
-            Op::Conv2d { .. } => self.stage().rows * self.stage().columns,
+        match self.stage.op {
+            Op::Depthwise { .. } => self.stage.output.alive_len(),
+            Op::Conv2d { .. } => self.stage.rows * self.stage.columns,
             _ => 1,
         }
     }
@@ -49,77 +48,77 @@ impl LayerInputs<'_> {
     /// Writes the row of a position and a sample to `row`, whose length must be [`row_len`](LayerInputs::row_len).
     #[inline(always)]
     pub fn row(&self, position: usize, sample: usize, row: &mut [f32]) {
-        let (stage, lanes) = (self.stage(), self.lanes);
+        let (stage, lanes) = (self.stage, self.lanes);
         let Some((one, row)) = row.split_last_mut() else {
             return;
         };
         *one = 1.0;
+        // The values of the sample from a pixel on. (Here and below, `max(1)` shows the compiler that nothing divides by 0.)
+        let copy = |pixel: usize, values: &mut [f32]| {
+            let from = self.x.get(pixel * lanes + sample..).unwrap_or_default();
+            for (value, x) in values.iter_mut().zip(from.iter().step_by(lanes.max(1))) {
+                *value = *x;
+            }
+        };
         match stage.op {
             Op::Conv2d { kernel, stride } => {
-                let (r, c) = (position / stage.columns, position % stage.columns);
+                let (columns, kernel) = (stage.columns.max(1), kernel.max(1));
+                let (r, c) = (position / columns, position % columns);
                 let map = &stage.input;
                 for (segment, values) in row.chunks_exact_mut(kernel).enumerate() {
                     let (channel, u) = (segment / kernel, segment % kernel);
-                    let pixel = (channel * map.rows + r * stride + u) * map.columns + c * stride;
-                    let from = self.x[pixel * lanes + sample..].iter().step_by(lanes);
-                    for (value, x) in values.iter_mut().zip(from) {
-                        *value = *x;
-                    }
+                    let line = channel * map.rows + r * stride + u;
+                    copy(line * map.columns + c * stride, values);
                 }
             }
             Op::Depthwise { kernel, stride } => {
                 let (map, output) = (&stage.input, &stage.output);
-                let (line, c) = (
-                    position / output.alive_columns,
-                    position % output.alive_columns,
-                );
-                let (channel, r) = (line / output.alive_rows, line % output.alive_rows);
-                for (u, values) in row.chunks_exact_mut(kernel).enumerate() {
-                    let pixel = (channel * map.rows + r * stride + u) * map.columns + c * stride;
-                    let from = self.x[pixel * lanes + sample..].iter().step_by(lanes);
-                    for (value, x) in values.iter_mut().zip(from) {
-                        *value = *x;
-                    }
+                let (rows, columns) = (output.alive_rows.max(1), output.alive_columns.max(1));
+                let (line, c) = (position / columns, position % columns);
+                let (channel, r) = (line / rows, line % rows);
+                for (u, values) in row.chunks_exact_mut(kernel.max(1)).enumerate() {
+                    let line = channel * map.rows + r * stride + u;
+                    copy(line * map.columns + c * stride, values);
                 }
             }
-            _ => {
-                let from = self.x[sample..].iter().step_by(lanes);
-                for (value, x) in row.iter_mut().zip(from) {
-                    *value = *x;
-                }
-            }
+            _ => copy(0, row),
         }
     }
 }
 
-/// Calls `observe` for each layer with parameters, first to last. `maps` holds the network's input and the maps of all stages.
+/// Calls `observe` for each trained layer, first to last. `maps` holds what the first of them reads and what each writes.
 pub(crate) fn visit(
-    stages: &[Stage],
+    plan: &Plan<'_>,
     maps: &[f32],
     lanes: usize,
     samples: usize,
     scratch: &mut [f32],
     observe: &mut dyn FnMut(LayerInputs<'_>, &mut [f32]),
 ) {
-    let mut begin = 0;
-    for (index, stage) in stages.iter().enumerate() {
-        let len = stage.input.len() * lanes;
+    let mut maps = maps;
+    for (i, stage) in plan.trained().iter().enumerate() {
+        let (Some((x, rest)), Some(before)) = (
+            maps.split_at_checked(stage.input.len() * lanes),
+            plan.trained().get(..i),
+        ) else {
+            return;
+        };
         if stage.outputs() > 0 {
-            let x = &maps[begin..][..len];
             let inputs = LayerInputs {
-                stages,
-                index,
+                index: plan.first_trained + i,
+                before,
+                stage,
                 x,
                 lanes,
                 samples,
             };
             observe(inputs, scratch);
         }
-        begin += len
-            + if lanes == 1 {
-                stage.codes_len()
-            } else {
-                stage.code_len(lanes)
-            };
+        let codes = if lanes == 1 {
+            stage.codes_len()
+        } else {
+            stage.code_len(lanes)
+        };
+        maps = rest.get(codes..).unwrap_or_default();
     }
 }

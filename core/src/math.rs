@@ -1,12 +1,42 @@
 //! The few functions beyond `+ - * /`: from `libm`, the same bits on every target, or from `micromath` with the feature
 //! `fast-math`, which is faster on small cores, less accurate and outside the determinism contract.
 
+use crate::arch::{Kernel, Simd, dispatch};
 #[cfg(feature = "fast-math")]
 use micromath::F32Ext;
 
-/// Square root; correctly rounded without `fast-math`.
+/// Square root, correctly rounded.
+#[inline]
 pub(crate) fn sqrt(x: f32) -> f32 {
-    libm::sqrtf(x)
+    dispatch(Sqrt(x))
+}
+
+struct Sqrt(f32);
+
+impl Kernel for Sqrt {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> f32 {
+        simd.sqrt_f32(self.0)
+    }
+}
+
+/// `a b + c`, rounded once: for single numbers, outside of kernels.
+#[inline]
+pub(crate) fn fma(a: f32, b: f32, c: f32) -> f32 {
+    dispatch(Fma(a, b, c))
+}
+
+struct Fma(f32, f32, f32);
+
+impl Kernel for Fma {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> f32 {
+        simd.fma_f32(self.0, self.1, self.2)
+    }
 }
 
 /// e to the power of `x`.
@@ -25,8 +55,11 @@ pub(crate) fn ln(x: f32) -> f32 {
     libm::logf(x)
 }
 
-/// Cosine of an angle in radians.
+/// Cosine of an angle in radians, 0 to 7; other angles count as 7. So the compiler can leave out what `libm` does with large
+/// ones, which is more code than all the rest of the function.
 pub(crate) fn cos(x: f32) -> f32 {
+    // Positive floats are ordered as their bits are.
+    let x = f32::from_bits(x.to_bits().min(7.0f32.to_bits()));
     #[cfg(feature = "fast-math")]
     return F32Ext::cos(x);
     #[cfg(not(feature = "fast-math"))]

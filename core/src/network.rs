@@ -465,6 +465,10 @@ pub struct Network<'w, const N: usize> {
     first_trained: usize,
     frozen_layers: usize,
     frozen: &'w [f32],
+    // Known from the rest, kept because every pass asks for them.
+    parameter_count: usize,
+    output_len: usize,
+    single_workspace_len: usize,
 }
 
 impl<'w, const N: usize> Network<'w, N> {
@@ -528,6 +532,9 @@ impl<'w, const N: usize> Network<'w, N> {
             first_trained: 0,
             frozen_layers: 0,
             frozen: &[],
+            parameter_count: 0,
+            output_len: 0,
+            single_workspace_len: 0,
         };
         Ok(network.train_from(0))
     }
@@ -574,17 +581,14 @@ impl<'w, const N: usize> Network<'w, N> {
     ) -> Result<Network<'a, N>, FreezeError> {
         let (stages, stage_count) = plan::plan(self.input, &self.layers, self.layer_count);
         let network = Network {
-            input: self.input,
-            layers: self.layers,
-            layer_count: self.layer_count,
             stages,
             stage_count,
-            first_trained: 0,
             frozen_layers: 0,
             frozen: weights,
+            ..*self
         };
         let expected = network.parameter_offset(layers);
-        if layers > 0 && expected == network.parameter_count() {
+        if layers > 0 && expected == network.parameter_offset(self.layer_count) {
             return Err(FreezeError::NothingToTrain);
         }
         if weights.len() != expected {
@@ -612,6 +616,9 @@ impl<'w, const N: usize> Network<'w, N> {
             s += 1;
         }
         self.frozen_layers = layers;
+        self.parameter_count = self.parameter_offset(self.layer_count);
+        self.output_len = self.shape(self.layer_count).len();
+        self.single_workspace_len = crate::single::workspace_len(&self.plan());
         self
     }
 
@@ -640,12 +647,12 @@ impl<'w, const N: usize> Network<'w, N> {
 
     /// Number of values in the network's output: the classes.
     pub const fn output_len(&self) -> usize {
-        self.shape(self.layer_count).len()
+        self.output_len
     }
 
     /// Number of parameters, weights and biases of all layers that are not frozen.
     pub const fn parameter_count(&self) -> usize {
-        self.parameter_offset(self.layer_count)
+        self.parameter_count
     }
 
     /// Where the parameters of layer `index` begin in the flat slice; 0 for frozen layers, which have none.
@@ -699,7 +706,7 @@ impl<'w, const N: usize> Network<'w, N> {
     /// Floats of working memory for forward and backward passes of `lanes` samples at a time.
     pub const fn workspace_len(&self, lanes: usize) -> usize {
         if lanes == 1 {
-            return crate::single::workspace_len(&self.plan());
+            return self.single_workspace_len;
         }
         plan::workspace(&self.plan(), lanes).total
     }
@@ -716,7 +723,10 @@ impl<'w, const N: usize> Network<'w, N> {
 
     /// The stages.
     pub(crate) const fn plan(&self) -> Plan<'_> {
-        let (stages, _) = self.stages.split_at(self.stage_count);
+        let stages = match self.stages.split_at_checked(self.stage_count) {
+            Some((stages, _)) => stages,
+            None => &self.stages,
+        };
         Plan {
             stages,
             first_trained: self.first_trained,

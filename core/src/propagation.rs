@@ -167,7 +167,7 @@ impl<const N: usize> Network<'_, N> {
         let plan = self.plan();
         let layout = plan::workspace(&plan, LANES);
         let (maps, idle) = workspace.split_at_mut(layout.gradients);
-        inputs::visit(plan.trained(), maps, LANES, first.len(), idle, observe);
+        inputs::visit(&plan, maps, LANES, first.len(), idle, observe);
         let mut pass = self.pass::<LANES>(parameters, workspace);
         let mut tally = pass.loss(&block, Some(batch.weight));
         pass.backward(&block, gradient);

@@ -154,5 +154,5 @@ macro_rules! real {
     };
 }
 
-real!(f32, libm::fmaf, libm::sqrtf);
+real!(f32, crate::math::fma, crate::math::sqrt);
 real!(f64, libm::fma, libm::sqrt);

@@ -50,6 +50,11 @@ impl Stage {
         (self.output.alive_len() * self.code_width()).div_ceil(32)
     }
 
+    /// The same for one row of it: where no backward pass comes, nothing reads the codes, and each row overwrites the last.
+    const fn row_codes_len(&self) -> usize {
+        (self.output.alive_columns * self.code_width()).div_ceil(32)
+    }
+
     /// Floats of scratch.
     const fn scratch_len(&self) -> usize {
         match self.op {
@@ -82,11 +87,10 @@ pub(crate) const fn workspace_len(plan: &Plan<'_>) -> usize {
     let (mut total, mut s) = (end, 0);
     while s < plan.stages.len() {
         let stage = &plan.stages[s];
-        let behind = stage.output.len() + stage.codes_len();
         let needed = if s < plan.first_trained {
-            stage.input.len() + behind
+            stage.input.len() + stage.row_codes_len() + stage.output.len()
         } else {
-            end += behind;
+            end += stage.codes_len() + stage.output.len();
             end
         };
         if needed + stage.scratch_len() > total {
@@ -285,7 +289,7 @@ impl<const N: usize> Network<'_, N> {
         let index = batch.indices.first().ok_or(PassError::Samples)?;
         self.forward_single(parameters, &batch, *index, workspace)
             .ok_or(PassError::Workspace)?;
-        inputs::visit(self.plan().trained(), workspace, 1, 1, scratch, observe);
+        inputs::visit(&self.plan(), workspace, 1, 1, scratch, observe);
         Ok(())
     }
 }
@@ -318,9 +322,9 @@ impl Sample<'_> {
     /// Stage `s` and its memory.
     fn parts<'w>(&self, s: usize, workspace: &'w mut [f32]) -> Option<(&Stage, Parts<'w>)> {
         let stage = self.plan.stages.get(s)?;
-        let (first, codes) = (self.plan.first_trained, stage.codes_len());
+        let first = self.plan.first_trained;
         if s < first {
-            let lengths = (stage.input.len(), codes, stage.output.len());
+            let lengths = (stage.input.len(), stage.row_codes_len(), stage.output.len());
             return Some((
                 stage,
                 Parts::alternating(first - 1 - s, lengths, workspace)?,
@@ -331,7 +335,7 @@ impl Sample<'_> {
             rest = rest.get_mut(stage.input.len() + stage.codes_len()..)?;
         }
         let (x, rest) = rest.split_at_mut_checked(stage.input.len())?;
-        let (codes, rest) = rest.split_at_mut_checked(codes)?;
+        let (codes, rest) = rest.split_at_mut_checked(stage.codes_len())?;
         let (y, scratch) = rest.split_at_mut_checked(stage.output.len())?;
         Some((
             stage,
@@ -358,6 +362,7 @@ impl Sample<'_> {
             stage,
             parameters: self.plan.parameters(s, self.parameters),
             load: s == 0,
+            keep_codes: s >= self.plan.first_trained,
             parts,
         })
     }
@@ -413,6 +418,8 @@ struct Forward<'a> {
     stage: &'a Stage,
     parameters: &'a [f32],
     load: bool,
+    /// Whether there is room for the codes of all rows, or of one.
+    keep_codes: bool,
     parts: Parts<'a>,
 }
 
@@ -426,6 +433,7 @@ impl Kernel for Forward<'_> {
             stage,
             parameters,
             load,
+            keep_codes,
             parts,
         } = self;
         let Parts {
@@ -439,6 +447,14 @@ impl Kernel for Forward<'_> {
         }
         codes.fill(0.0);
         let map = stage.output;
+        // The number of a row's first code.
+        let first_code = |channel: usize, r: usize| {
+            if keep_codes {
+                (channel * map.alive_rows + r) * map.alive_columns
+            } else {
+                0
+            }
+        };
         if map.len() > map.alive_len() {
             y.fill(0.0);
         }
@@ -470,7 +486,9 @@ impl Kernel for Forward<'_> {
                         }
                         for b in 0..bias.len() {
                             let rows = rows.get(b * stage.columns..)?;
-                            finish_row(simd, stage, rows, row, GROUP * group + b, r, y, codes)?;
+                            let channel = GROUP * group + b;
+                            let first = first_code(channel, r);
+                            finish_row(simd, stage, rows, row, channel, r, y, codes, first)?;
                         }
                     }
                 }
@@ -498,7 +516,8 @@ impl Kernel for Forward<'_> {
                 for channel in 0..map.channels {
                     for r in 0..map.alive_rows {
                         let rows = x.get(input.at(channel, r * step, 0)..)?;
-                        finish_row(simd, stage, rows, input.columns, channel, r, y, codes)?;
+                        let (pitch, first) = (input.columns, first_code(channel, r));
+                        finish_row(simd, stage, rows, pitch, channel, r, y, codes, first)?;
                     }
                 }
             }
@@ -553,7 +572,7 @@ fn load_pixels<S: Simd>(simd: S, sample: &Sample<'_>, map: Map, x: &mut [f32]) -
 }
 
 /// Pools and activates row `r` of a channel's output: `rows` begins with the first window's first pixel and goes on after
-/// `pitch` floats with the next row of the windows.
+/// `pitch` floats with the next row of the windows. Its codes begin with number `first`.
 #[inline(always)]
 fn finish_row<S: Simd>(
     simd: S,
@@ -564,13 +583,13 @@ fn finish_row<S: Simd>(
     r: usize,
     y: &mut [f32],
     codes: &mut [f32],
+    first: usize,
 ) -> Option<()> {
     let map = stage.output;
     let pool = stage.pool.unwrap_or(NO_POOL);
     let y = y
         .get_mut(map.at(channel, r, 0)..)?
         .get_mut(..map.alive_columns)?;
-    let first = (channel * map.alive_rows + r) * map.alive_columns;
     if pool.size == 2 && pool.stride == 2 && stage.relu {
         let lower = rows.get(pitch..)?;
         if simd.pool_positive(rows, lower, y, codes, first) {

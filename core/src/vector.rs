@@ -17,15 +17,19 @@ use crate::real::Real;
 /// Number of partial sums of a reduction.
 const LANES: usize = 16;
 
-/// The halving tree over the partial sums.
+/// The halving tree over the partial sums: 16 to 8 to 4 to 2 to 1, with bounds that the compiler sees.
 #[inline(always)]
 fn halve<R: Real>(mut partial: [R; LANES]) -> R {
-    for half in [8, 4, 2, 1] {
-        for lane in 0..half {
-            partial[lane] += partial[lane + half];
-        }
+    for lane in 0..8 {
+        partial[lane] += partial[lane + 8];
     }
-    partial[0]
+    for lane in 0..4 {
+        partial[lane] += partial[lane + 4];
+    }
+    for lane in 0..2 {
+        partial[lane] += partial[lane + 2];
+    }
+    partial[0] + partial[1]
 }
 
 /// Declares a verb from what it does to one element.
@@ -37,10 +41,11 @@ fn halve<R: Real>(mut partial: [R; LANES]) -> R {
 macro_rules! verb {
     ($(#[$doc:meta])* $name:ident / $kernel:ident ($($scalar:ident),*) ($($input:ident),*) ($($output:ident),*)
         -> ($($sum:ident),*) $result:ty, |$fma:ident| $body:block => $finish:expr) => {
-        struct $kernel<'a, R> {
-            $($scalar: R,)*
-            $($input: &'a [R],)*
-            $($output: &'a mut [R],)*
+        #[doc = concat!("[`", stringify!($name), "`] within another kernel.")]
+        pub(crate) struct $kernel<'a, R> {
+            $(pub(crate) $scalar: R,)*
+            $(pub(crate) $input: &'a [R],)*
+            $(pub(crate) $output: &'a mut [R],)*
         }
 
         impl<R: Real> Kernel for $kernel<'_, R> {
@@ -83,6 +88,7 @@ macro_rules! verb {
         }
 
         $(#[$doc])*
+        #[inline(never)] // So its partial sums and copies are not on the stack of all that calls it.
         pub fn $name<R: Real>($($scalar: R,)* $($input: &[R],)* $($output: &mut [R],)*) -> $result {
             dispatch($kernel { $($scalar,)* $($input,)* $($output,)* })
         }

@@ -88,6 +88,10 @@ impl Isa {
     /// The instruction set that kernels run on: the fastest, unless [`Isa::force`] chose another.
     #[inline]
     pub fn current() -> Isa {
+        if const { cfg!(not(any(target_arch = "x86_64", target_arch = "aarch64"))) } {
+            // There is no other: the choice costs nothing.
+            return Isa::Baseline;
+        }
         match CURRENT.load(Ordering::Relaxed) {
             1 => Isa::Baseline,
             2 => Isa::Avx2,

@@ -94,7 +94,7 @@ pub struct Bfgs<'m, R: Real = f32> {
 impl<'m, R: Real> Bfgs<'m, R> {
     /// Numbers of memory for n variables: `n^2 + 6 n`.
     pub const fn memory_len(n: usize) -> usize {
-        Descent::<R>::memory_len(n) + n * n + n
+        Descent::<R>::memory_len(n, true) + n * n + n
     }
 
     /// An optimiser of n variables that knows nothing yet. `memory` needs [`memory_len(n)`](Self::memory_len) numbers; what
@@ -111,7 +111,7 @@ impl<'m, R: Real> Bfgs<'m, R> {
         config.curvature.check()?;
         config.first_step.check()?;
         let memory = check_memory(memory, Self::memory_len(dimension))?;
-        let (descent, memory) = Descent::new(dimension, memory);
+        let (descent, memory) = Descent::new(dimension, true, memory);
         let (product, h) = split(memory, dimension);
         let BfgsConfig {
             line_search,

@@ -89,7 +89,7 @@ pub(crate) struct Settings<R> {
 /// Iterations in a row that may bring neither a lower value nor a smaller gradient before the run is at its noise level.
 const STALL_LIMIT: u32 = 20;
 
-/// The state of a run, and its five vectors.
+/// The state of a run, and its four or five vectors.
 #[derive(Debug)]
 pub(crate) struct Descent<'m, R> {
     gradient: &'m mut [R],
@@ -98,7 +98,7 @@ pub(crate) struct Descent<'m, R> {
     old_point: &'m mut [R],
     /// The gradient before the step; after it, y.
     old_gradient: &'m mut [R],
-    /// The best point, while that is not the current one.
+    /// The best point, while that is not the current one; empty if it is not to be kept.
     best: &'m mut [R],
     best_is_current: bool,
     best_value: R,
@@ -145,18 +145,18 @@ enum Move<R> {
 }
 
 impl<'m, R: Real> Descent<'m, R> {
-    /// Numbers of memory for n variables.
-    pub const fn memory_len(n: usize) -> usize {
-        5 * n
+    /// Numbers of memory for n variables, with the best point or without.
+    pub const fn memory_len(n: usize, keep_best: bool) -> usize {
+        if keep_best { 5 * n } else { 4 * n }
     }
 
-    /// Takes the first `memory_len(n)` numbers of `memory`, which has at least so many, and returns the rest.
-    pub fn new(n: usize, memory: &'m mut [R]) -> (Self, &'m mut [R]) {
+    /// Takes the first `memory_len(n, keep_best)` numbers of `memory`, which has at least so many, and returns the rest.
+    pub fn new(n: usize, keep_best: bool, memory: &'m mut [R]) -> (Self, &'m mut [R]) {
         let (gradient, memory) = split(memory, n);
         let (direction, memory) = split(memory, n);
         let (old_point, memory) = split(memory, n);
         let (old_gradient, memory) = split(memory, n);
-        let (best, memory) = split(memory, n);
+        let (best, memory) = split(memory, if keep_best { n } else { 0 });
         let descent = Self {
             gradient,
             direction,
@@ -475,6 +475,7 @@ impl<'m, R: Real> Descent<'m, R> {
             vector::copy(self.old_point, self.best);
             self.best_is_current = false;
         }
+        self.best_is_current |= self.best.is_empty();
     }
 
     /// Learns from the step that ended at `probe`, and checks whether it was the last.
@@ -539,16 +540,20 @@ impl<'m, R: Real> Descent<'m, R> {
         }
     }
 
-    /// Puts the best point into `x` and reports on the run.
+    /// Puts the best point into `x`, if it is kept, and reports on the run.
     pub fn finish(&mut self, x: &mut [R]) -> Report<R> {
+        let (mut value, mut gradient_norm) = (self.value, self.norm);
+        if !self.best.is_empty() {
+            (value, gradient_norm) = (self.best_value, self.best_norm);
+        }
         if !self.best_is_current {
             vector::copy(self.best, x);
             self.stale = true;
         }
         Report {
             termination: self.termination.unwrap_or(Termination::StoppedByCaller),
-            value: self.best_value,
-            gradient_norm: self.best_norm,
+            value,
+            gradient_norm,
             iterations: self.counts.iterations,
             evaluations: self.counts.evaluations,
             restarts: self.counts.restarts,
@@ -647,7 +652,8 @@ pub(crate) fn check_memory<R>(memory: &mut [R], needed: usize) -> Result<&mut [R
 /// The public face of a method whose state is `dimension`, `settings`, `descent`, `region` and the metric named here.
 macro_rules! descent_methods {
     ($metric:ident, $real:ident) => {
-        /// Runs from `x` until a rule of [`Stopping`](crate::optim::Stopping) ends it; `x` then is the best point seen.
+        /// Runs from `x` until a rule of [`Stopping`](crate::optim::Stopping) ends it; `x` then is the best point seen, where
+        /// that is kept.
         /// Forgets all that earlier runs taught.
         ///
         /// # Errors
@@ -713,7 +719,8 @@ macro_rules! descent_methods {
             self.descent.objective_changed();
         }
 
-        /// Puts the best point since the last change of objective into `x`, and reports on all steps since the last reset.
+        /// Puts the best point since the last change of objective, if it is kept, into `x`, and reports on all steps since the
+        /// last reset.
         ///
         /// # Errors
         /// [`Misuse`] when the length is wrong.

@@ -25,6 +25,7 @@ use super::termination::Misuse;
 use super::two_loop::{Initial, Pair, two_loop};
 use crate::arch::{Kernel, Simd, dispatch};
 use crate::checkpoint::{self, State};
+use crate::math;
 use crate::vector;
 
 /// Settings of [`FlatLbfgs`].
@@ -204,10 +205,10 @@ impl<const M: usize> FlatLbfgs<M> {
         vector::add_scaled(-1.0, gradient, other, y);
         let second = self.adam.second_correction();
         let (epsilon, rate) = (self.config.adam.epsilon, self.config.adam.learning_rate);
-        let stiffness = |v: f32| (libm::sqrtf(second * v) + epsilon) / rate;
+        let stiffness = |v: f32| (math::sqrt(second * v) + epsilon) / rate;
         let mut sbs = 0.0;
         for (s, v) in s.iter().zip(v) {
-            sbs = libm::fmaf(stiffness(*v) * s, *s, sbs);
+            sbs = math::fma(stiffness(*v) * s, *s, sbs);
         }
         let sy = vector::dot(s, y);
         let mut skip = |why| {
@@ -225,7 +226,7 @@ impl<const M: usize> FlatLbfgs<M> {
         if sy < share * sbs {
             let theta = (1.0 - share) * sbs / (sbs - sy);
             for ((y, s), v) in y.iter_mut().zip(&*s).zip(v) {
-                *y = libm::fmaf(theta, *y, (1.0 - theta) * stiffness(*v) * s);
+                *y = math::fma(theta, *y, (1.0 - theta) * stiffness(*v) * s);
             }
             verdict = Verdict::Damped { theta };
         }

@@ -83,7 +83,7 @@ pub struct GradientDescent<'m, R: Real = f32> {
 impl<'m, R: Real> GradientDescent<'m, R> {
     /// Numbers of memory for n variables: `6 n`.
     pub const fn memory_len(n: usize) -> usize {
-        Descent::<R>::memory_len(n) + n
+        Descent::<R>::memory_len(n, true) + n
     }
 
     /// An optimiser of n variables. `memory` needs [`memory_len(n)`](Self::memory_len) numbers; what they are does not
@@ -112,7 +112,7 @@ impl<'m, R: Real> GradientDescent<'m, R> {
         };
         line_search.check()?;
         let memory = check_memory(memory, Self::memory_len(dimension))?;
-        let (descent, last_step) = Descent::new(dimension, memory);
+        let (descent, last_step) = Descent::new(dimension, true, memory);
         let settings = Settings {
             line_search,
             first_step: FirstStep::Length(R::ONE),

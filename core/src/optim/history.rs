@@ -2,20 +2,13 @@
 
 use core::ops::Range;
 
-use heapless::{Deque, Vec};
+use heapless::Vec;
 
 use super::descent::{Metric, split};
 use super::pair::{Curvature, Moments, Verdict, judge};
 use super::two_loop::{Initial, Pair, two_loop};
 use crate::real::Real;
 use crate::vector;
-
-/// Where a pair lives, and its scalar.
-#[derive(Debug, Clone, Copy)]
-struct Entry<R> {
-    slot: usize,
-    rho: R,
-}
 
 /// H0, the matrix that the pairs start from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,31 +24,34 @@ pub enum Scaling {
     Diagonal,
 }
 
-/// At most M pairs, oldest first. The order and the scalars are here; the vectors are in the caller's memory.
+/// At most M pairs. The order and the scalars are here; the vectors are in the caller's memory.
+///
+/// `ON_FACE` says that gradients are reduced: variables with an exact zero stay, and the pairs count without them.
 #[derive(Debug)]
-pub(crate) struct History<'m, const M: usize, R> {
+pub(crate) struct History<'m, const M: usize, R, const ON_FACE: bool> {
     rule: Curvature<R>,
     scaling: Scaling,
-    /// Whether gradients are reduced: variables with an exact zero stay, and the pairs count without them.
-    on_a_face: bool,
     dimension: usize,
     /// M slots of s, then M slots of y.
     steps: &'m mut [R],
     changes: &'m mut [R],
     /// The diagonal of H0, when that is the scaling.
     diagonal: &'m mut [R],
-    order: Deque<Entry<R>, M>,
+    /// `1 / (s . y)` of each slot in use.
+    rho: Vec<R, M>,
+    /// The slot of the next pair: the oldest one's, once all are in use.
+    next: usize,
     /// h of `H0 = h I`.
     scale: R,
 }
 
-impl<'m, const M: usize, R: Real> History<'m, M, R> {
-    /// Numbers of memory for vectors of length n.
-    pub const fn memory_len(n: usize) -> usize {
-        (2 * M + 1) * n
+impl<'m, const M: usize, R: Real, const ON_FACE: bool> History<'m, M, R, ON_FACE> {
+    /// Numbers of memory for vectors of length n, with [`Scaling::Diagonal`] or without.
+    pub const fn memory_len(n: usize, diagonal: bool) -> usize {
+        (2 * M + diagonal as usize) * n
     }
 
-    /// `memory` has `memory_len(dimension)` numbers.
+    /// `memory` has `memory_len(dimension, scaling == Scaling::Diagonal)` numbers, or more.
     pub fn new(
         rule: Curvature<R>,
         scaling: Scaling,
@@ -67,21 +63,13 @@ impl<'m, const M: usize, R: Real> History<'m, M, R> {
         Self {
             rule,
             scaling,
-            on_a_face: false,
             dimension,
             steps,
             changes,
             diagonal,
-            order: Deque::new(),
+            rho: Vec::new(),
+            next: 0,
             scale: R::ONE,
-        }
-    }
-
-    /// The same, for reduced gradients.
-    pub fn on_a_face(self) -> Self {
-        Self {
-            on_a_face: true,
-            ..self
         }
     }
 
@@ -115,7 +103,7 @@ impl<'m, const M: usize, R: Real> History<'m, M, R> {
     /// H0.
     pub fn initial(&self) -> Initial<'_, R> {
         match self.scaling {
-            Scaling::Diagonal if !self.order.is_empty() => Initial::Diagonal(self.diagonal),
+            Scaling::Diagonal if !self.rho.is_empty() => Initial::Diagonal(self.diagonal),
             _ => Initial::Scalar(self.scale),
         }
     }
@@ -146,18 +134,30 @@ impl<'m, const M: usize, R: Real> History<'m, M, R> {
     /// The pairs, oldest first.
     pub fn pairs(&self) -> Vec<Pair<'_, R>, M> {
         let mut pairs = Vec::new();
-        for entry in &self.order {
-            let range = self.range(entry.slot);
+        for (slot, rho) in self.slots() {
+            let range = self.range(slot);
             let pair = Pair {
                 s: self.steps.get(range.clone()).unwrap_or_default(),
                 y: self.changes.get(range).unwrap_or_default(),
                 scale: R::ONE,
-                rho: entry.rho,
+                rho,
             };
-            // There is room: the ring has the same capacity.
+            // There is room: there are as many slots.
             let _ = pairs.push(pair);
         }
         pairs
+    }
+
+    /// The slot of the oldest pair, which also is the number of slots before it that hold newer ones.
+    fn oldest(&self) -> usize {
+        if self.rho.is_full() { self.next } else { 0 }
+    }
+
+    /// Slot and scalar of each pair, oldest first.
+    fn slots(&self) -> impl Iterator<Item = (usize, R)> {
+        let slots = self.rho.iter().copied().enumerate();
+        let oldest = self.oldest();
+        slots.clone().skip(oldest).chain(slots.take(oldest))
     }
 
     /// Numbers of [`numbers`](Self::numbers).
@@ -167,56 +167,59 @@ impl<'m, const M: usize, R: Real> History<'m, M, R> {
     /// oldest first. Slots are used in turn, so that says all of the order.
     pub fn numbers(&self) -> impl Iterator<Item = u64> {
         let real = |value: R| value.to_f64().to_bits();
-        let first = self.order.front().map_or(0, |entry| entry.slot as u64);
-        let own = [real(self.scale), first, self.order.len() as u64];
+        let (oldest, count) = (self.oldest() as u64, self.rho.len() as u64);
+        let own = [real(self.scale), oldest, count];
         own.into_iter()
-            .chain(self.order.iter().map(move |entry| real(entry.rho)))
+            .chain(self.slots().map(move |(_, rho)| real(rho)))
     }
 
     /// Takes on what [`numbers`](Self::numbers) gave. False when that is impossible; nothing has changed then.
     pub fn restore(&mut self, numbers: &[u64]) -> bool {
-        let real = |bits: u64| R::of(f64::from_bits(bits));
-        let Some(([scale, first, count], rho)) = numbers.split_first_chunk::<3>() else {
+        let real = |bits: &u64| R::of(f64::from_bits(*bits));
+        let Some(([scale, oldest, count], rho)) = numbers.split_first_chunk::<3>() else {
             return false;
         };
-        let (first, count) = (*first as usize, *count as usize);
-        if count > M.min(rho.len()) || (count > 0 && first >= M) {
+        let (oldest, count) = (*oldest as usize, *count as usize);
+        let full = count == M;
+        let (Some(rho), true) = (rho.get(..count), count <= M) else {
+            return false;
+        };
+        // The oldest is in slot 0 until all are in use.
+        if oldest > 0 && !(full && oldest < M) {
             return false;
         }
-        self.scale = real(*scale);
-        self.order.clear();
-        for (i, rho) in rho.iter().take(count).enumerate() {
-            let entry = Entry {
-                slot: (first + i) % M.max(1),
-                rho: real(*rho),
-            };
+        self.scale = real(scale);
+        self.rho.clear();
+        // By slot: those before the oldest's hold the newest.
+        let newer = rho.iter().skip(count - oldest);
+        for rho in newer.chain(rho.iter().take(count - oldest)) {
             // There is room for M.
-            let _ = self.order.push_back(entry);
+            let _ = self.rho.push(real(rho));
         }
+        self.next = if full { oldest } else { count };
         true
     }
 
     fn push(&mut self, s: &[R], y: &[R], rho: R) {
-        let slot = if self.order.is_full() {
-            match self.order.pop_front() {
-                Some(oldest) => oldest.slot,
-                None => return,
+        let slot = self.next;
+        match self.rho.get_mut(slot) {
+            Some(oldest) => *oldest = rho,
+            // There is room, unless M = 0.
+            None => {
+                let _ = self.rho.push(rho);
             }
-        } else {
-            self.order.len()
-        };
+        }
         let range = self.range(slot);
         vector::copy(s, self.steps.get_mut(range.clone()).unwrap_or_default());
         vector::copy(y, self.changes.get_mut(range).unwrap_or_default());
-        // There is room: one was taken out if it was full.
-        let _ = self.order.push_back(Entry { slot, rho });
+        self.next = if slot + 1 < M { slot + 1 } else { 0 };
     }
 }
 
-impl<const M: usize, R: Real> Metric<R> for History<'_, M, R> {
+impl<const M: usize, R: Real, const ON_FACE: bool> Metric<R> for History<'_, M, R, ON_FACE> {
     fn direction(&mut self, gradient: &[R], direction: &mut [R]) {
         vector::negate(gradient, direction);
-        if self.on_a_face {
+        if ON_FACE {
             self.multiply_on_face(gradient, direction);
             return;
         }
@@ -233,18 +236,19 @@ impl<const M: usize, R: Real> Metric<R> for History<'_, M, R> {
     ) -> Option<Verdict<R>> {
         let (verdict, moments) = judge(&self.rule, moments, self.scale, gradient_norm, s, y);
         if !matches!(verdict, Verdict::Skipped(_)) {
-            self.rescale(self.order.is_empty(), s, y, moments);
+            self.rescale(self.rho.is_empty(), s, y, moments);
             self.push(s, y, R::ONE / moments.sy);
         }
         Some(verdict)
     }
 
     fn is_empty(&self) -> bool {
-        self.order.is_empty()
+        self.rho.is_empty()
     }
 
     fn reset(&mut self, scale: R) {
-        self.order.clear();
+        self.rho.clear();
+        self.next = 0;
         self.scale = scale;
     }
 }

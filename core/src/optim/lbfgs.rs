@@ -30,6 +30,9 @@ pub struct LbfgsConfig<R> {
     pub curvature: Curvature<R>,
     /// The first direction. Default [`FirstStep::Estimate`].
     pub first_step: FirstStep<R>,
+    /// Whether [`Lbfgs::finish`] and [`Lbfgs::minimize`] end at the best point seen (default), or else at the last one, which
+    /// takes a vector less. A rejected trial may have been a little lower; on mini-batches that means nothing.
+    pub keep_best: bool,
     /// When to stop.
     pub stopping: Stopping<R>,
 }
@@ -43,6 +46,7 @@ impl<R: Real> Default for LbfgsConfig<R> {
             scaling: Scaling::Diagonal,
             curvature: Curvature::skip(),
             first_step: FirstStep::Estimate,
+            keep_best: true,
             stopping: Stopping::default(),
         }
     }
@@ -65,11 +69,13 @@ impl<R: Real> LbfgsConfig<R> {
     }
 
     /// For one step on each of many noisy objectives: [`classic`](Self::classic) with Armijo backtracking (one evaluation a
-    /// step, mostly), Powell damping, and no rule to stop. See [`Lbfgs::objective_changed`].
+    /// step, mostly), Powell damping, no best point, and no rule to stop. The least memory:
+    /// [`Lbfgs::mini_batch_memory_len`]. See [`Lbfgs::objective_changed`].
     pub fn mini_batch() -> Self {
         Self {
             line_search: LineSearch::Backtracking(Backtracking::default()),
             curvature: Curvature::damp(),
+            keep_best: false,
             stopping: Stopping::never(),
             ..Self::classic()
         }
@@ -156,17 +162,23 @@ pub struct Lbfgs<'m, const M: usize, R: Real = f32> {
     settings: Settings<R>,
     descent: Descent<'m, R>,
     region: Everywhere,
-    history: History<'m, M, R>,
+    history: History<'m, M, R, false>,
 }
 
 impl<'m, const M: usize, R: Real> Lbfgs<'m, M, R> {
-    /// Numbers of memory for n variables: `(2 M + 6) n`.
+    /// Numbers of memory for n variables, enough for all settings: `(2 M + 6) n`.
     pub const fn memory_len(n: usize) -> usize {
-        Descent::<R>::memory_len(n) + History::<M, R>::memory_len(n)
+        Descent::<R>::memory_len(n, true) + History::<M, R, false>::memory_len(n, true)
     }
 
-    /// An optimiser of n variables without pairs. `memory` needs [`memory_len(n)`](Self::memory_len) numbers; what they
-    /// are does not matter.
+    /// Numbers of memory for n variables with [`LbfgsConfig::mini_batch`]: `(2 M + 4) n`. Neither a diagonal
+    /// ([`Scaling::Diagonal`]) nor the best point ([`keep_best`](LbfgsConfig::keep_best)) is kept; each takes n.
+    pub const fn mini_batch_memory_len(n: usize) -> usize {
+        Descent::<R>::memory_len(n, false) + History::<M, R, false>::memory_len(n, false)
+    }
+
+    /// An optimiser of n variables without pairs. `memory` needs [`memory_len(n)`](Self::memory_len) numbers, or less where
+    /// the settings need less; what they are does not matter.
     ///
     /// # Errors
     /// [`Misuse`] when the memory is too short or a setting is out of range.
@@ -176,8 +188,11 @@ impl<'m, const M: usize, R: Real> Lbfgs<'m, M, R> {
         memory: &'m mut [R],
     ) -> Result<Self, Misuse> {
         let settings = config.settings()?;
-        let memory = check_memory(memory, Self::memory_len(dimension))?;
-        let (descent, memory) = Descent::new(dimension, memory);
+        let diagonal = config.scaling == Scaling::Diagonal;
+        let needed = Descent::<R>::memory_len(dimension, config.keep_best)
+            + History::<M, R, false>::memory_len(dimension, diagonal);
+        let memory = check_memory(memory, needed)?;
+        let (descent, memory) = Descent::new(dimension, config.keep_best, memory);
         let history = History::new(config.curvature, config.scaling, dimension, memory);
         Ok(Self {
             dimension,
@@ -210,7 +225,7 @@ impl<'m, const M: usize, R: Real> Lbfgs<'m, M, R> {
 /// the memory as it is, and restore.
 impl<const M: usize, R: Real> State for Lbfgs<'_, M, R> {
     /// The descent's 16, and the history's.
-    const NUMBERS: usize = Descent::<R>::NUMBERS + History::<M, R>::NUMBERS;
+    const NUMBERS: usize = Descent::<R>::NUMBERS + History::<M, R, false>::NUMBERS;
 
     fn numbers(&self, numbers: &mut [u64]) -> Result<(), Misuse> {
         let values = self.descent.numbers().into_iter();

@@ -48,14 +48,14 @@ pub struct LbfgsB<'m, const M: usize, R: Real = f32> {
     dimension: usize,
     settings: Settings<R>,
     descent: Descent<'m, R>,
-    history: History<'m, M, R>,
+    history: History<'m, M, R, true>,
     region: Bounds<'m, R>,
 }
 
 impl<'m, const M: usize, R: Real> LbfgsB<'m, M, R> {
     /// Numbers of memory for n variables: `(2 M + 7) n`, beside the bounds.
     pub const fn memory_len(n: usize) -> usize {
-        Descent::<R>::memory_len(n) + History::<M, R>::memory_len(n) + n
+        Descent::<R>::memory_len(n, true) + History::<M, R, true>::memory_len(n, true) + n
     }
 
     /// An optimiser of as many variables as there are bounds; an infinity is no bound, equal bounds fix a variable.
@@ -76,9 +76,9 @@ impl<'m, const M: usize, R: Real> LbfgsB<'m, M, R> {
             return Err(Misuse::OutOfRange { setting: "lower" });
         }
         let memory = check_memory(memory, Self::memory_len(dimension))?;
-        let (descent, memory) = Descent::new(dimension, memory);
+        let (descent, memory) = Descent::new(dimension, true, memory);
         let (reduced, memory) = split(memory, dimension);
-        let history = History::new(config.curvature, config.scaling, dimension, memory).on_a_face();
+        let history = History::new(config.curvature, config.scaling, dimension, memory);
         Ok(Self {
             dimension,
             settings,

@@ -58,14 +58,14 @@ pub struct OwlQn<'m, const M: usize, R: Real = f32> {
     dimension: usize,
     settings: Settings<R>,
     descent: Descent<'m, R>,
-    history: History<'m, M, R>,
+    history: History<'m, M, R, true>,
     region: Orthants<'m, R>,
 }
 
 impl<'m, const M: usize, R: Real> OwlQn<'m, M, R> {
     /// Numbers of memory for n variables: `(2 M + 7) n`.
     pub const fn memory_len(n: usize) -> usize {
-        Descent::<R>::memory_len(n) + History::<M, R>::memory_len(n) + n
+        Descent::<R>::memory_len(n, true) + History::<M, R, true>::memory_len(n, true) + n
     }
 
     /// An optimiser of n variables, of which those in `penalised` pay `weight` times their magnitude. Leave out intercepts.
@@ -95,9 +95,9 @@ impl<'m, const M: usize, R: Real> OwlQn<'m, M, R> {
             });
         }
         let memory = check_memory(memory, Self::memory_len(dimension))?;
-        let (descent, memory) = Descent::new(dimension, memory);
+        let (descent, memory) = Descent::new(dimension, true, memory);
         let (reduced, memory) = split(memory, dimension);
-        let history = History::new(config.curvature, config.scaling, dimension, memory).on_a_face();
+        let history = History::new(config.curvature, config.scaling, dimension, memory);
         let region = Orthants {
             weight,
             penalised,

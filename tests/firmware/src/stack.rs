@@ -55,31 +55,39 @@ fn bottom() -> usize {
     &raw const _stack_start as usize - DEPTH
 }
 
-/// Trains, prints the memory that it needed, statics and stack, and ends the emulation: well, if training did and the linker
-/// laid out `planned` floats. `program` is the name in front of the line.
+/// Trains, prints the memory that it needed, statics and stack, and ends the emulation: well, if training did, the linker laid
+/// out `planned` floats, and all of it is not more than `promised` bytes. `program` is the name in front of the line.
 #[cfg(not(feature = "no-panic"))]
-pub fn report(program: &str, planned: usize, train: fn() -> Option<()>) -> ! {
+pub fn report(program: &str, planned: usize, promised: usize, train: fn() -> Option<()>) -> ! {
+    paint();
+    let done = train().is_some();
+    crate::exit(print(program, size_of::<f32>() * planned, promised) && done)
+}
+
+/// Prints the line; true if planned and promised bytes are what the program has. Its own stack is not counted.
+#[cfg(not(feature = "no-panic"))]
+#[inline(never)]
+fn print(program: &str, planned: usize, promised: usize) -> bool {
     #[cfg(not(feature = "defmt"))]
     use core::fmt::Write;
 
-    paint();
-    let done = train().is_some();
-    let (planned, statics, depth) = (size_of::<f32>() * planned, statics(), depth());
+    let (statics, depth) = (statics(), depth());
+    let total = statics + depth;
     crate::log!(
-        "{=str}: planned {} bytes, linked {}, stack {}, in all {}",
+        "{=str}: planned {} bytes, linked {}, stack {}, in all {} of {}",
         program,
         planned,
         statics,
         depth,
-        statics + depth
+        total,
+        promised
     );
     // Text would break the frames of a log.
     #[cfg(not(feature = "defmt"))]
     let _ = writeln!(
         crate::Console,
-        "{program}: planned {planned} bytes, linked {statics}, stack {depth}, in all {}",
-        statics + depth
+        "{program}: planned {planned} bytes, linked {statics}, stack {depth}, in all {total} of {promised}",
     );
     // The linker may add a few flags and paddings, and nothing else.
-    crate::exit(done && planned <= statics && statics <= planned + 128)
+    planned <= statics && statics <= planned + 128 && total <= promised
 }

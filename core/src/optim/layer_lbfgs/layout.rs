@@ -108,11 +108,10 @@ impl Block {
         })
     }
 
-    /// The block of stage `index`, which has parameters.
-    pub fn at(stages: &[Stage], index: usize, form: Form, m: usize) -> Option<Block> {
-        let before = stages.get(..index)?;
+    /// The block of a stage with parameters, `before` being the stages before it.
+    pub fn behind(before: &[Stage], stage: &Stage, form: Form, m: usize) -> Block {
         let memory = Block::all(before, form, m).map(|block| block.memory_len(form));
-        Some(Block::of(stages.get(index)?, m, memory.sum()))
+        Block::of(stage, m, memory.sum())
     }
 }
 

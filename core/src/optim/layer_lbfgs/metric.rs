@@ -2,6 +2,8 @@
 
 use heapless::Vec;
 
+use crate::arch::single::piece;
+use crate::math;
 use crate::optim::two_loop::{Initial, Pair, two_loop};
 
 /// Most pairs of a layer.
@@ -24,7 +26,7 @@ impl Metric {
         }
         let tau = trace / n as f32;
         let floor = lambda * tau;
-        let phi = |x: f32| libm::sqrtf(tau / (x + floor));
+        let phi = |x: f32| math::sqrt(tau / (x + floor));
         let mut left = trace;
         for l in l {
             left -= l;
@@ -36,7 +38,7 @@ impl Metric {
         };
         Some(Metric {
             rest: phi(rest),
-            values: l.iter().map(|l| phi(*l)).collect(),
+            values: collect(l.iter().map(|l| phi(*l))),
         })
     }
 
@@ -44,14 +46,17 @@ impl Metric {
     pub fn inverse(&self) -> Metric {
         Metric {
             rest: 1.0 / self.rest,
-            values: self.values.iter().map(|value| 1.0 / value).collect(),
+            values: collect(self.values.iter().map(|value| 1.0 / value)),
         }
     }
 
-    /// Its pairs over the rows of `v`: a step along `v_j` changes the gradient by `v_j / values[j]`.
-    pub fn pairs<'v>(&self, n: usize, v: &'v [f32]) -> Vec<Pair<'v, f32>, MOST> {
-        let rows = v.chunks_exact(n).zip(&self.values);
-        rows.map(|(v, value)| Pair::eigen(v, 1.0 / value)).collect()
+    /// Adds its pairs over the rows of `v` to `pairs`: a step along `v_j` changes the gradient by `v_j / values[j]`.
+    pub fn pairs<'v>(&self, n: usize, v: &'v [f32], pairs: &mut Vec<Pair<'v, f32>, MOST>) {
+        for (j, value) in self.values.iter().enumerate() {
+            let v = piece(v, j, n).unwrap_or_default();
+            // There is room: a layer has at most `MOST`.
+            let _ = pairs.push(Pair::eigen(v, 1.0 / value));
+        }
     }
 
     /// `H0`.
@@ -60,13 +65,24 @@ impl Metric {
     }
 
     /// Multiplies every row of `matrix` (rows of length n) by the matrix.
+    #[inline(never)] // So its pairs are on the stack once, and not for each call.
     pub fn apply(&self, n: usize, v: &[f32], matrix: &mut [f32]) {
-        let pairs = self.pairs(n, v);
+        let mut pairs = Vec::new();
+        self.pairs(n, v, &mut pairs);
         let mut coefficients = [0.0; MOST];
-        for row in matrix.chunks_exact_mut(n) {
+        for row in matrix.chunks_exact_mut(n.max(1)) {
             two_loop(&pairs, self.initial(), row, &mut coefficients);
         }
     }
+}
+
+fn collect(values: impl Iterator<Item = f32>) -> Vec<f32, MOST> {
+    let mut vec = Vec::new();
+    for value in values {
+        // There is room: a layer has at most `MOST`.
+        let _ = vec.push(value);
+    }
+    vec
 }
 
 #[cfg(test)]

@@ -57,11 +57,14 @@ mod metric;
 mod row;
 mod sketch;
 
+use heapless::Vec;
+
 use super::adam::{Adam, AdamConfig, AdamStep, Decay};
 use super::termination::Misuse;
 use super::two_loop::two_loop;
 use crate::checkpoint;
 use crate::inputs::LayerInputs;
+use crate::math;
 use crate::network::Network;
 use crate::plan::Stage;
 use crate::random::Random;
@@ -264,10 +267,10 @@ impl<const M: usize> LayerLbfgs<M> {
         let mut sum = 0.0;
         for stage in network.plan().trained() {
             if stage.outputs() > 0 {
-                sum += libm::sqrtf(stage.row_len() as f32);
+                sum += math::sqrt(stage.row_len() as f32);
             }
         }
-        0.32 / sum * libm::sqrtf(batch as f32 / 32.0)
+        0.32 / sum * math::sqrt(batch as f32 / 32.0)
     }
 
     /// Forgets everything but the settings, as after [`Guard`](crate::optim::Guard) has taken a run back.
@@ -396,12 +399,8 @@ fn observe(
     scratch: &mut [f32],
 ) -> Refresh {
     let form = config.form;
-    let block = Block::at(inputs.stages, inputs.index, form, m);
-    let state = block.and_then(|block| block.state(form, memory));
-    let (Some(block), Some(state)) = (block, state) else {
-        return Refresh::TooShort;
-    };
-    let Some(scratch) = scratch.get_mut(..block.scratch_len()) else {
+    let block = Block::behind(inputs.before, inputs.stage, form, m);
+    let Some(state) = block.state(form, memory) else {
         return Refresh::TooShort;
     };
     let count = refreshes as f32;
@@ -415,11 +414,7 @@ fn observe(
     };
     let stream = u64::from(refreshes) << 32 | inputs.index as u64;
     let mut random = Random::new(config.seed, stream);
-    if sketch::refresh(inputs, keep, config.damping, &mut random, state, scratch) {
-        Refresh::Updated
-    } else {
-        Refresh::NotFinite
-    }
+    sketch::refresh(inputs, keep, config.damping, &mut random, state, scratch)
 }
 
 /// The step of all layers, compiled once for all `m`.
@@ -433,9 +428,10 @@ fn step_layers(
     memory: &mut [f32],
 ) {
     for block in Block::all(stages, config.form, m) {
-        if let Some(state) = block.state(config.form, memory) {
-            step_layer(config, step, &block, state, parameters, gradient);
-        }
+        // Lengths were checked, so there is a state, and a row for each output.
+        let _ = block
+            .state(config.form, memory)
+            .and_then(|state| step_layer(config, step, &block, state, parameters, gradient));
     }
 }
 
@@ -446,7 +442,7 @@ fn step_layer(
     state: State<'_>,
     parameters: &mut [f32],
     gradient: &mut [f32],
-) {
+) -> Option<()> {
     let (n, outputs, begin) = (block.n, block.outputs, block.parameters);
     let State {
         v,
@@ -456,11 +452,14 @@ fn step_layer(
         second,
     } = state;
     let metric = Metric::root(n, l, *trace, config.damping);
-    let pairs = metric.as_ref().map(|metric| metric.pairs(n, v));
+    let mut pairs = Vec::new();
+    if let Some(metric) = &metric {
+        metric.pairs(n, v, &mut pairs);
+    }
     let mut coefficients = [0.0; MOST];
     let mut precondition = |row: &mut [f32]| {
-        if let (Some(metric), Some(pairs)) = (&metric, &pairs) {
-            two_loop(pairs, metric.initial(), row, &mut coefficients);
+        if let Some(metric) = &metric {
+            two_loop(&pairs, metric.initial(), row, &mut coefficients);
         }
     };
     let biases = begin + outputs * (n - 1);
@@ -468,28 +467,32 @@ fn step_layer(
     divisor.begin(step);
     for i in 0..outputs {
         row::with_bias(gradient, begin, biases, n, i, |row| {
-            if step.coupled != 0.0 {
-                let weights = begin + i * (n - 1);
-                vector::axpy(
-                    step.coupled,
-                    &parameters[weights..][..n - 1],
-                    &mut row[..n - 1],
-                );
-                row[n - 1] = libm::fmaf(step.coupled, parameters[biases + i], row[n - 1]);
+            if step.coupled != 0.0
+                && let Some((bias, row)) = row.split_last_mut()
+                && let Some(weights) = parameters.get(begin + i * (n - 1)..)
+                && let Some(own_bias) = parameters.get(biases + i)
+            {
+                vector::axpy(step.coupled, weights, row);
+                *bias = math::fma(step.coupled, *own_bias, *bias);
             }
             precondition(row);
             divisor.learn(step, i, row);
-        });
+        })?;
     }
     divisor.finish(step);
-    for i in 0..outputs {
+    for (i, momentum) in momentum.chunks_exact_mut(n.max(1)).enumerate() {
         row::with_bias(gradient, begin, biases, n, i, |row| {
-            divisor.divide(step, i, row, &mut momentum[i * n..][..n]);
+            divisor.divide(step, i, row, momentum);
             precondition(row);
-        });
+        })?;
     }
     let range = begin..biases + outputs;
-    row::advance(step, &mut parameters[range.clone()], &gradient[range]);
+    row::advance(
+        step,
+        parameters.get_mut(range.clone())?,
+        gradient.get(range)?,
+    );
+    Some(())
 }
 
 #[cfg(test)]

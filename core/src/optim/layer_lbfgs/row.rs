@@ -1,11 +1,14 @@
 //! What a step does to one row of a layer's gradient.
 
 use super::Form;
+use crate::arch::single::piece_mut;
 use crate::arch::{Kernel, Simd, dispatch};
+use crate::math;
 use crate::optim::adam::{AdamStep, LEAST, flush};
 use crate::vector;
 
-/// Calls `work` with row `i` of a layer's gradient and its bias as one slice of length n, in place.
+/// Calls `work` with row `i` of a layer's gradient and its bias as one slice of length n, in place. `None` if there is no such
+/// row.
 ///
 /// The rows lie one after the other without their biases, which follow the last row; so the element behind a row makes room
 /// for the bias and is put back afterwards.
@@ -16,13 +19,14 @@ pub(super) fn with_bias(
     n: usize,
     i: usize,
     work: impl FnOnce(&mut [f32]),
-) {
-    let bias = gradient[biases + i];
-    let row = &mut gradient[begin + i * (n - 1)..][..n];
-    let behind = core::mem::replace(&mut row[n - 1], bias);
+) -> Option<()> {
+    let bias = *gradient.get(biases + i)?;
+    let row = gradient.get_mut(begin + i * (n - 1)..)?.get_mut(..n)?;
+    let behind = core::mem::replace(row.last_mut()?, bias);
     work(row);
-    let bias = core::mem::replace(&mut row[n - 1], behind);
-    gradient[biases + i] = bias;
+    let bias = core::mem::replace(row.last_mut()?, behind);
+    *gradient.get_mut(biases + i)? = bias;
+    Some(())
 }
 
 /// The second moments of a layer's preconditioned gradient.
@@ -43,7 +47,7 @@ impl<'a> Divisor<'a> {
             Form::Row | Form::Factored => outputs,
             Form::Element => second.len(),
         };
-        let (second, columns) = second.split_at_mut(rows);
+        let (second, columns) = second.split_at_mut_checked(rows).unwrap_or_default();
         Divisor {
             form,
             second,
@@ -64,7 +68,9 @@ impl<'a> Divisor<'a> {
             return; // with the division, in one pass
         }
         let mean = vector::dot(row, row) / row.len() as f32;
-        self.second[i] = flush(libm::fmaf(step.beta2, self.second[i], step.new2 * mean));
+        if let Some(moment) = self.second.get_mut(i) {
+            *moment = flush(math::fma(step.beta2, *moment, step.new2 * mean));
+        }
         if self.form == Form::Factored {
             let factor = step.new2 / self.outputs as f32;
             dispatch(AddSquares {
@@ -95,14 +101,15 @@ impl<'a> Divisor<'a> {
 
     /// Overwrites row `i` of the preconditioned gradient with `D / (sqrt(S) + e)`, and takes it into the momentum.
     pub fn divide(&mut self, step: &AdamStep, i: usize, row: &mut [f32], momentum: &mut [f32]) {
-        let n = row.len();
+        let moment = self.second.get(i).copied().unwrap_or(0.0);
         let second = match self.form {
-            Form::Row => Second::Row(step.second * self.second[i]),
-            Form::Element => Second::Element(&mut self.second[i * n..][..n]),
-            Form::Factored => Second::Factored(
-                step.second * self.second[i] * self.inverse_mean,
-                &*self.columns,
-            ),
+            Form::Row => Second::Row(step.second * moment),
+            Form::Element => {
+                Second::Element(piece_mut(self.second, i, row.len()).unwrap_or_default())
+            }
+            Form::Factored => {
+                Second::Factored(step.second * moment * self.inverse_mean, &*self.columns)
+            }
         };
         dispatch(Divide {
             step,

@@ -22,6 +22,10 @@ static WORKSPACE: ConstStaticCell<[f32; MICRO.workspace_len(1)]> =
 #[cfg(not(feature = "no-panic"))]
 const PLANNED: usize = 2 * PARAMETERS + Adam::memory_len(PARAMETERS) + MICRO.workspace_len(1);
 
+/// Bytes of RAM, the stack included, that it keeps within.
+#[cfg(not(feature = "no-panic"))]
+const PROMISED: usize = 105_000;
+
 #[entry]
 #[cfg(feature = "no-panic")]
 fn main() -> ! {
@@ -31,7 +35,7 @@ fn main() -> ! {
 #[entry]
 #[cfg(not(feature = "no-panic"))]
 fn main() -> ! {
-    secant_firmware::stack::report("training", PLANNED, train)
+    secant_firmware::stack::report("training", PLANNED, PROMISED, train)
 }
 
 fn train() -> Option<()> {

@@ -40,6 +40,21 @@ const IMAGES_AS_TRAINED: Samples = Samples {
     ..SAMPLES
 };
 
+/// Their numbers, in flash as well.
+static ORDER: [u32; IMAGES] = {
+    let mut order = [0; IMAGES];
+    let mut i = 0;
+    while i < IMAGES {
+        order[i] = i as u32;
+        i += 1;
+    }
+    order
+};
+
+/// Bytes of RAM, the stack included, that it keeps within.
+#[cfg(not(feature = "no-panic"))]
+const PROMISED: usize = 64 << 10;
+
 #[entry]
 #[cfg(feature = "no-panic")]
 fn main() -> ! {
@@ -49,7 +64,7 @@ fn main() -> ! {
 #[entry]
 #[cfg(not(feature = "no-panic"))]
 fn main() -> ! {
-    secant_firmware::stack::report("training_head", PLANNED, train)
+    secant_firmware::stack::report("training_head", PLANNED, PROMISED, train)
 }
 
 fn train() -> Option<()> {
@@ -62,7 +77,6 @@ fn train() -> Option<()> {
         form: Form::Row,
         ..LayerLbfgsConfig::DEFAULT
     });
-    let order: [u32; IMAGES] = core::array::from_fn(|i| i as u32);
     let batch = |indices| Batch {
         samples: IMAGES_AS_TRAINED,
         indices,
@@ -70,7 +84,7 @@ fn train() -> Option<()> {
         dropout: None,
     };
     for _ in 0..8 {
-        for indices in order.chunks_exact(4) {
+        for indices in ORDER.chunks_exact(4) {
             if lbfgs.wants_inputs() {
                 let mut observe = |inputs: LayerInputs<'_>, scratch: &mut [f32]| {
                     lbfgs.observe(&inputs, memory, scratch);
@@ -85,6 +99,6 @@ fn train() -> Option<()> {
         }
     }
     // A new head starts at one right answer in ten.
-    let tally = HEAD.evaluate::<1>(weights, batch(&order), workspace).ok()?;
+    let tally = HEAD.evaluate::<1>(weights, batch(&ORDER), workspace).ok()?;
     (tally.correct >= 30).then_some(())
 }

@@ -23,6 +23,10 @@ const PLANNED: usize = 2 * PARAMETERS
     + LayerLbfgs::<LAYER_HISTORY>::memory_len(&MICRO, Form::Row)
     + MICRO.workspace_len(1);
 
+/// Bytes of RAM, the stack included, that it keeps within.
+#[cfg(not(feature = "no-panic"))]
+const PROMISED: usize = 100_000;
+
 #[entry]
 #[cfg(feature = "no-panic")]
 fn main() -> ! {
@@ -32,7 +36,7 @@ fn main() -> ! {
 #[entry]
 #[cfg(not(feature = "no-panic"))]
 fn main() -> ! {
-    secant_firmware::stack::report("training_layer", PLANNED, train)
+    secant_firmware::stack::report("training_layer", PLANNED, PROMISED, train)
 }
 
 fn train() -> Option<()> {

@@ -3,22 +3,26 @@
 #![no_main]
 
 use cortex_m_rt::entry;
-use secant::optim::{Adam, AdamConfig, Curvature, Lbfgs, LbfgsConfig, Stopping};
+use secant::optim::{Adam, AdamConfig, Lbfgs, LbfgsConfig};
 use secant::presets::MICRO;
 use secant::{Batch, Init, Random, Tally, objective};
 use secant_firmware::scenario::{HISTORY, PARAMETERS, SAMPLES};
 use static_cell::ConstStaticCell;
 
 static PARAMETER: ConstStaticCell<[f32; PARAMETERS]> = ConstStaticCell::new([0.0; PARAMETERS]);
-static OPTIMISER: ConstStaticCell<[f32; Lbfgs::<HISTORY>::memory_len(PARAMETERS)]> =
-    ConstStaticCell::new([0.0; Lbfgs::<HISTORY>::memory_len(PARAMETERS)]);
+/// Numbers that L-BFGS works in: enough for mini-batches.
+const MEMORY: usize = Lbfgs::<HISTORY>::mini_batch_memory_len(PARAMETERS);
+static OPTIMISER: ConstStaticCell<[f32; MEMORY]> = ConstStaticCell::new([0.0; MEMORY]);
 static WORKSPACE: ConstStaticCell<[f32; MICRO.workspace_len(1)]> =
     ConstStaticCell::new([0.0; MICRO.workspace_len(1)]);
 
 /// Floats of all memory that training needs, by the library's constants.
 #[cfg(not(feature = "no-panic"))]
-const PLANNED: usize =
-    PARAMETERS + Lbfgs::<HISTORY>::memory_len(PARAMETERS) + MICRO.workspace_len(1);
+const PLANNED: usize = PARAMETERS + MEMORY + MICRO.workspace_len(1);
+
+/// Bytes of RAM, the stack included, that it keeps within.
+#[cfg(not(feature = "no-panic"))]
+const PROMISED: usize = 300_000;
 
 #[entry]
 #[cfg(feature = "no-panic")]
@@ -29,7 +33,7 @@ fn main() -> ! {
 #[entry]
 #[cfg(not(feature = "no-panic"))]
 fn main() -> ! {
-    secant_firmware::stack::report("training_lbfgs", PLANNED, train)
+    secant_firmware::stack::report("training_lbfgs", PLANNED, PROMISED, train)
 }
 
 fn train() -> Option<()> {
@@ -53,12 +57,7 @@ fn train() -> Option<()> {
             .ok()?;
         adam.step(1.0, parameters, gradient, moments).ok()?;
     }
-    let config = LbfgsConfig {
-        curvature: Curvature::damp(),
-        stopping: Stopping::never(),
-        ..LbfgsConfig::default()
-    };
-    let mut lbfgs = Lbfgs::<HISTORY>::new(config, PARAMETERS, memory).ok()?;
+    let mut lbfgs = Lbfgs::<HISTORY>::new(LbfgsConfig::mini_batch(), PARAMETERS, memory).ok()?;
     for _ in 0..10 {
         let mut loss = objective::from_fn(PARAMETERS, |x: &[f32], gradient: &mut [f32]| {
             gradient.fill(0.0);
