@@ -188,7 +188,7 @@ fn line<P, A: Fn(&[f64]) -> f64>(name: &str, watched: &Watched<P, A>, adam: Opti
 
 /// The network's mean loss over some images, as a function of its parameters. Its own passes run in f32.
 struct Whole<'a> {
-    network: &'a Network<MAX_LAYERS>,
+    network: &'a Network<'static, MAX_LAYERS>,
     samples: Samples<'a>,
     indices: &'a [u32],
     penalty: f64,
