@@ -77,6 +77,7 @@ pub mod vector;
 pub use initialise::{Init, weights_from_bytes};
 pub use inputs::LayerInputs;
 pub use layers::dropout::DropoutKey;
+pub use loss::Loss;
 pub use network::{Layer, Network, Shape};
 pub use propagation::{Batch, PassError, Tally};
 #[doc(hidden)]

@@ -11,7 +11,16 @@
 //! );
 //! assert_eq!(NET.parameter_count(), 5_258);
 //! ```
+//!
+//! # No batch normalisation
+//!
+//! It would couple all samples of a batch: no layer can begin before the one in front of it has seen the last sample, so the
+//! activations of the whole batch must be kept, where here one block of lanes (on a device one sample) goes through the whole
+//! network before the next, and a batch's gradient is a sum over samples however it is cut. Its sums could be kept in a fixed
+//! order, so it could be exact; it could not be static. A normalisation with fixed statistics is a scale and a shift, which the
+//! weights and biases of the convolution in front of it can hold.
 
+use crate::loss::Loss;
 use crate::plan::{self, Plan, Stage};
 
 /// Channels, rows and columns of one sample at some point of the network, stored in that order (row-major).
@@ -459,6 +468,7 @@ pub struct Network<'w, const N: usize> {
     input: Shape,
     layers: [Layer; N],
     layer_count: usize,
+    pub(crate) loss: Loss,
     stages: [Stage; N],
     stage_count: usize,
     /// The stage that the backward pass ends with: the first one that has parameters. The number of stages if none has.
@@ -527,6 +537,7 @@ impl<'w, const N: usize> Network<'w, N> {
             input,
             layers,
             layer_count: list.len(),
+            loss: Loss::SoftmaxCrossEntropy,
             stages,
             stage_count,
             first_trained: 0,
@@ -620,6 +631,17 @@ impl<'w, const N: usize> Network<'w, N> {
         self.output_len = self.shape(self.layer_count).len();
         self.single_workspace_len = crate::single::workspace_len(&self.plan());
         self
+    }
+
+    /// The same network with another loss than softmax cross-entropy.
+    #[must_use]
+    pub const fn with_loss(self, loss: Loss) -> Network<'w, N> {
+        Network { loss, ..self }
+    }
+
+    /// The loss that training makes small.
+    pub const fn loss(&self) -> Loss {
+        self.loss
     }
 
     /// Shape of an input sample.

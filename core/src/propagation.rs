@@ -5,7 +5,7 @@ use crate::inputs::{self, LayerInputs};
 use crate::layers::dropout::DropoutKey;
 use crate::layers::load::Load;
 use crate::layers::stage::{self, Backward, Forward};
-use crate::loss;
+use crate::loss::Loss;
 use crate::network::Network;
 use crate::plan::{self, Parts, Plan, Stage};
 use crate::samples::Samples;
@@ -123,7 +123,7 @@ impl<const N: usize> Network<'_, N> {
         for indices in batch.indices.chunks(LANES) {
             let block = Batch { indices, ..batch };
             pass.forward(&block);
-            tally += pass.loss(&block, Some(batch.weight));
+            tally += pass.finish(&block, Some(batch.weight));
             pass.backward(&block, gradient);
         }
         Ok(tally)
@@ -169,7 +169,7 @@ impl<const N: usize> Network<'_, N> {
         let (maps, idle) = workspace.split_at_mut(layout.gradients);
         inputs::visit(&plan, maps, LANES, first.len(), idle, observe);
         let mut pass = self.pass::<LANES>(parameters, workspace);
-        let mut tally = pass.loss(&block, Some(batch.weight));
+        let mut tally = pass.finish(&block, Some(batch.weight));
         pass.backward(&block, gradient);
         let others = Batch {
             indices: rest,
@@ -210,7 +210,7 @@ impl<const N: usize> Network<'_, N> {
         for indices in batch.indices.chunks(LANES) {
             let block = Batch { indices, ..batch };
             pass.forward(&block);
-            tally += pass.loss(&block, None);
+            tally += pass.finish(&block, None);
         }
         Ok(tally)
     }
@@ -308,6 +308,7 @@ impl<const N: usize> Network<'_, N> {
         let (memory, scratch) = workspace[..layout.total].split_at_mut(layout.scratch);
         Pass {
             plan,
+            loss: self.loss,
             parameters,
             layout,
             memory,
@@ -320,6 +321,7 @@ impl<const N: usize> Network<'_, N> {
 /// A block of samples on its way through the network, and its memory.
 struct Pass<'a, const LANES: usize> {
     plan: Plan<'a>,
+    loss: Loss,
     parameters: &'a [f32],
     layout: plan::Workspace,
     /// What the first trained stage reads, then for each trained stage the winners of its pool and its output; then the
@@ -425,21 +427,22 @@ impl<const LANES: usize> Pass<'_, LANES> {
     }
 
     /// The block's loss; with a weight, its gradient by the logits in place of the output's gradient.
-    fn loss(&mut self, block: &Batch<'_>, weight: Option<f32>) -> Tally {
+    fn finish(&mut self, block: &Batch<'_>, weight: Option<f32>) -> Tally {
         let mut labels = [0; LANES];
         for (label, index) in labels.iter_mut().zip(block.indices) {
             *label = block.samples.labels[*index as usize];
         }
         let labels = &labels[..block.indices.len()];
+        let kind = self.loss;
         let last = self.plan.stages.len() - 1;
         let (loss, correct) = if last < self.plan.first_trained {
             // Nothing goes back from here.
-            loss::softmax_cross_entropy(LANES, labels, self.output(), None)
+            kind.of_block(LANES, labels, self.output(), None)
         } else {
             let (_, parts) = self.trained(last);
             let logits = &mut parts.dy[..parts.maps.y.len()];
             logits.copy_from_slice(parts.maps.y);
-            loss::softmax_cross_entropy(LANES, labels, logits, weight)
+            kind.of_block(LANES, labels, logits, weight)
         };
         Tally {
             loss,

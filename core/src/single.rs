@@ -17,7 +17,7 @@ use crate::inputs::{self, LayerInputs};
 use crate::layers::depthwise::Depthwise;
 use crate::layers::stage::split_parameters;
 use crate::layers::{activation, average_pool, dropout};
-use crate::loss;
+use crate::loss::Loss;
 use crate::network::Network;
 use crate::plan::{Map, Op, Parts, Plan, Pool, Stage};
 use crate::propagation::{Batch, PassError, Tally};
@@ -185,6 +185,7 @@ impl Progress {
         let (count, first) = (plan.stages.len(), plan.first_trained);
         let sample = Sample {
             plan,
+            loss: network.loss,
             parameters,
             batch,
             index: *index,
@@ -193,7 +194,7 @@ impl Progress {
             sample.forward(self.piece, workspace)?;
             self.piece += 1;
             if self.piece == count {
-                self.tally += sample.loss(workspace, Some(batch.weight))?;
+                self.tally += sample.finish(workspace, Some(batch.weight))?;
             }
         } else {
             sample.backward(
@@ -242,6 +243,7 @@ impl<const N: usize> Network<'_, N> {
     ) -> Option<&'w mut [f32]> {
         let sample = Sample {
             plan: self.plan(),
+            loss: self.loss,
             parameters,
             batch,
             index,
@@ -262,7 +264,7 @@ impl<const N: usize> Network<'_, N> {
         let mut tally = Tally::default();
         for index in batch.indices {
             let logits = self.forward_single(parameters, batch, *index, workspace)?;
-            tally += sample_loss(batch, *index, logits, None)?;
+            tally += sample_loss(self.loss, batch, *index, logits, None)?;
         }
         Some(tally)
     }
@@ -296,13 +298,14 @@ impl<const N: usize> Network<'_, N> {
 
 /// Loss of a sample, whose logits become their gradient if there is a weight.
 fn sample_loss(
+    loss: Loss,
     batch: &Batch<'_>,
     index: u32,
     logits: &mut [f32],
     weight: Option<f32>,
 ) -> Option<Tally> {
     let label = usize::from(*batch.samples.labels.get(index as usize)?);
-    let (loss, correct) = loss::softmax_cross_entropy_of(label, logits, 1, 0, weight);
+    let (loss, correct) = loss.of_lane(label, logits, 1, 0, weight);
     Some(Tally {
         loss: f64::from(loss),
         correct: u32::from(correct),
@@ -313,6 +316,7 @@ fn sample_loss(
 /// One sample on its way.
 struct Sample<'a> {
     plan: Plan<'a>,
+    loss: Loss,
     parameters: &'a [f32],
     batch: &'a Batch<'a>,
     index: u32,
@@ -367,9 +371,15 @@ impl Sample<'_> {
         })
     }
 
-    /// The logits become their gradient if there is a weight.
-    fn loss(&self, workspace: &mut [f32], weight: Option<f32>) -> Option<Tally> {
-        sample_loss(self.batch, self.index, self.output(workspace)?, weight)
+    /// The tally; the logits become their gradient if there is a weight.
+    fn finish(&self, workspace: &mut [f32], weight: Option<f32>) -> Option<Tally> {
+        sample_loss(
+            self.loss,
+            self.batch,
+            self.index,
+            self.output(workspace)?,
+            weight,
+        )
     }
 
     /// Stage `s` backward.

@@ -2,15 +2,20 @@
 //! the same order, so every bit of loss, gradient and logits must be the same.
 
 use secant::arch::Isa;
-use secant::{Batch, DropoutKey, Normalisation, PassError, Progress, Samples, Tally};
+use secant::{Batch, DropoutKey, Loss, Normalisation, PassError, Progress, Samples, Tally};
 
 mod common;
 use common::{bits, case, networks};
 
 #[test]
 fn singles_have_the_bits_of_lane_blocks() {
-    for (name, input, layers) in networks() {
-        let case = case(input, &layers);
+    let losses = [Loss::SoftmaxCrossEntropy, Loss::MeanSquaredError];
+    let cases = networks()
+        .into_iter()
+        .flat_map(|case| losses.map(|loss| (case.clone(), loss)));
+    for ((name, input, layers), loss) in cases {
+        let mut case = case(input, &layers);
+        case.network = case.network.with_loss(loss);
         let samples = Samples {
             pixels: &case.pixels,
             labels: &case.labels,

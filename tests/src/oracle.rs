@@ -286,3 +286,10 @@ pub fn softmax_cross_entropy(z: &[f64], label: usize) -> f64 {
     let sum: f64 = z.iter().map(|z| (z - largest).exp()).sum();
     sum.ln() - (z[label] - largest)
 }
+
+/// `1/C sum (z - unit vector of the label)^2` over the C outputs.
+pub fn mean_squared_error(z: &[f64], label: usize) -> f64 {
+    let target = |c| f64::from(u8::from(c == label));
+    let squares = z.iter().enumerate().map(|(c, z)| (z - target(c)).powi(2));
+    squares.sum::<f64>() / z.len() as f64
+}

@@ -15,10 +15,11 @@ pub const ROUNDING: f64 = 1.0 / 16_777_216.0;
 pub const FORWARD_EXTRA_ROUNDINGS: f64 = 4.0;
 
 /// Gradient of the mean loss of a few samples against central differences of the oracle, relative to the largest derivative of
-/// any logit by the same layer's weights or biases; [`DIFFERENCES`] comes on top.
+/// any logit by the same layer's weights or biases, and to 1 plus the largest output if the loss is the mean squared error;
+/// [`DIFFERENCES`] comes on top.
 ///
 /// Reason: the gradient is a sum over the logits of (softmax - target), which has an absolute error of a rounding or two of
-/// numbers near 1, times the logit's derivative, a chain of sums with a few dozen roundings that add up like a random walk.
+/// numbers near 1, or of (output - target), which has one of numbers of that size, times the logit's derivative, a chain of sums with a few dozen roundings that add up like a random walk.
 /// Wrong terms, signs or factors show at 1e-3 and above.
 pub const GRADIENT: f64 = 1e-6;
 

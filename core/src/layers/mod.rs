@@ -2,12 +2,6 @@
 //!
 //! Maps hold `lanes` samples innermost (`[channel][row][column][lane]`), so the inner loop of every kernel is the same
 //! operation on independent samples. Lengths have been checked by the caller; a kernel never allocates and never fails.
-//!
-//! There is no batch normalisation. It would couple all samples of a batch: no layer can begin before the one in front of it has
-//! seen the last sample, so the activations of the whole batch must be kept, where here one block of lanes (on a device one
-//! sample) goes through the whole network before the next, and a batch's gradient is a sum over samples however it is cut. Its
-//! sums could be kept in a fixed order, so it could be exact; it could not be static. A normalisation with fixed statistics is a
-//! scale and a shift, which the weights and biases of the convolution in front of it can hold.
 
 pub(crate) mod activation;
 pub(crate) mod average_pool;

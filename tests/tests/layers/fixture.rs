@@ -1,9 +1,9 @@
 //! A network with parameters and data, for the library and for the oracle.
 
 use secant::random::philox4x32;
-use secant::{Batch, DropoutKey, Layer, Network, Normalisation, Samples, Shape, Tally};
+use secant::{Batch, DropoutKey, Layer, Loss, Network, Normalisation, Samples, Shape, Tally};
 use secant_tests::draw::Draw;
-use secant_tests::oracle::{Masks, Oracle, softmax_cross_entropy};
+use secant_tests::oracle::{Masks, Oracle, mean_squared_error, softmax_cross_entropy};
 
 /// Most layers of a tested network.
 pub const CAPACITY: usize = 20;
@@ -193,9 +193,13 @@ impl Fixture {
     /// The mean loss of these samples, given their logits.
     pub fn mean_loss(&self, logits: &[f64], indices: &[u32]) -> f64 {
         let classes = logits.len() / indices.len();
+        let loss = match self.network.loss() {
+            Loss::SoftmaxCrossEntropy => softmax_cross_entropy,
+            Loss::MeanSquaredError => mean_squared_error,
+            other => panic!("the oracle does not know {other:?}"),
+        };
         let samples = indices.iter().zip(logits.chunks_exact(classes));
-        let losses =
-            samples.map(|(i, z)| softmax_cross_entropy(z, self.labels[*i as usize].into()));
+        let losses = samples.map(|(i, z)| loss(z, self.labels[*i as usize].into()));
         losses.sum::<f64>() / indices.len() as f64
     }
 }
