@@ -8,9 +8,87 @@
 //! ```
 //! Every term is one fused multiply-add in the order of the index. The weight gradient takes one sample after the other and
 //! begins with what is there, so it does not depend on the number of lanes.
+//!
+//! Each pass is a matrix product `C = C0 + A X` whose rows of `C` lie in blocks of `B` rows x `T` vectors of columns in
+//! registers; the passes differ in where `A` lies. The input gradient reads the weights down their columns: it takes
+//! [`DEPTH`] rows at a time, so that a line of weights that was fetched for some inputs is still there for the next.
 
 use super::conv2d::block;
 use crate::arch::Simd;
+
+/// Rows of weights that the input gradient takes at a time: they, their gradients and a block's sums fit the first cache.
+const DEPTH: usize = 32;
+
+/// `sums[b][t] += a_k[b] x_k[t]` for ascending k: `x_k` is row k of `x`, from column `at` on, and `a_k` is `a(k)`.
+#[inline(always)]
+fn accumulate<S: Simd, const B: usize, const T: usize>(
+    simd: S,
+    x: &[f32],
+    row: usize,
+    at: usize,
+    a: impl Fn(usize) -> [f32; B],
+    sums: &mut [[S::V; T]; B],
+) {
+    for (k, x) in x.chunks_exact(row).enumerate() {
+        let x = &x[at..][..T * S::WIDTH];
+        let mut vectors = [simd.splat(0.0); T];
+        for t in 0..T {
+            vectors[t] = simd.load(x, t * S::WIDTH);
+        }
+        let a = a(k);
+        for b in 0..B {
+            let a = simd.splat(a[b]);
+            for t in 0..T {
+                sums[b][t] = simd.fma(vectors[t], a, sums[b][t]);
+            }
+        }
+    }
+}
+
+/// Stores a block's sums from column `at` of `target` on, whose rows are `row` long.
+#[inline(always)]
+fn store<S: Simd, const B: usize, const T: usize>(
+    simd: S,
+    sums: [[S::V; T]; B],
+    row: usize,
+    at: usize,
+    target: &mut [f32],
+) {
+    for b in 0..B {
+        for t in 0..T {
+            simd.store(target, b * row + at + t * S::WIDTH, sums[b][t]);
+        }
+    }
+}
+
+/// The sums that [`store`] left there.
+#[inline(always)]
+fn load<S: Simd, const B: usize, const T: usize>(
+    simd: S,
+    row: usize,
+    at: usize,
+    source: &[f32],
+) -> [[S::V; T]; B] {
+    let mut sums = [[simd.splat(0.0); T]; B];
+    for b in 0..B {
+        for t in 0..T {
+            sums[b][t] = simd.load(source, b * row + at + t * S::WIDTH);
+        }
+    }
+    sums
+}
+
+/// Calls `$tile` with `B` = the number of rows `$size` in a block.
+macro_rules! with_block {
+    ($size:expr, $tile:ident :: <$S:ident> $arguments:tt) => {
+        match $size {
+            8 => $tile::<$S, 8> $arguments,
+            4 => $tile::<$S, 4> $arguments,
+            2 => $tile::<$S, 2> $arguments,
+            _ => $tile::<$S, 1> $arguments,
+        }
+    };
+}
 
 /// `y` (outputs x lanes) of `x` (inputs x lanes).
 #[inline(always)]
@@ -27,12 +105,7 @@ pub(crate) fn forward<S: Simd>(
     while done < bias.len() {
         let size = block::<S>(bias.len() - done);
         let (w, bias, y) = (&w[done * inputs..], &bias[done..], &mut y[done * lanes..]);
-        match size {
-            8 => forward_block::<S, 8>(simd, lanes, w, bias, x, y),
-            4 => forward_block::<S, 4>(simd, lanes, w, bias, x, y),
-            2 => forward_block::<S, 2>(simd, lanes, w, bias, x, y),
-            _ => forward_block::<S, 1>(simd, lanes, w, bias, x, y),
-        }
+        with_block!(size, forward_block::<S>(simd, lanes, w, bias, x, y));
         done += size;
     }
 }
@@ -74,23 +147,9 @@ fn forward_tile<S: Simd, const B: usize, const T: usize>(
         sums[b] = [simd.splat(bias[b]); T];
         rows[b] = &w[b * inputs..][..inputs];
     }
-    for (i, x) in x.chunks_exact(lanes).enumerate() {
-        let mut vectors = [simd.splat(0.0); T];
-        for t in 0..T {
-            vectors[t] = simd.load(x, at + t * S::WIDTH);
-        }
-        for b in 0..B {
-            let w = simd.splat(rows[b][i]);
-            for t in 0..T {
-                sums[b][t] = simd.fma(vectors[t], w, sums[b][t]);
-            }
-        }
-    }
-    for b in 0..B {
-        for t in 0..T {
-            simd.store(y, b * lanes + at + t * S::WIDTH, sums[b][t]);
-        }
-    }
+    let weights = |i| rows.map(|row| row[i]);
+    accumulate(simd, x, lanes, at, weights, &mut sums);
+    store(simd, sums, lanes, at, y);
 }
 
 /// `dx` (inputs x lanes) of `dy` (outputs x lanes); overwrites.
@@ -103,17 +162,19 @@ pub(crate) fn input_gradient<S: Simd>(
     dx: &mut [f32],
 ) {
     let inputs = dx.len() / lanes;
-    let mut done = 0;
-    while done < inputs {
-        let size = block::<S>(inputs - done);
-        let (w, dx) = (&w[done..], &mut dx[done * lanes..]);
-        match size {
-            8 => input_gradient_block::<S, 8>(simd, lanes, inputs, w, dy, dx),
-            4 => input_gradient_block::<S, 4>(simd, lanes, inputs, w, dy, dx),
-            2 => input_gradient_block::<S, 2>(simd, lanes, inputs, w, dy, dx),
-            _ => input_gradient_block::<S, 1>(simd, lanes, inputs, w, dy, dx),
+    let rows = w.chunks(DEPTH * inputs).zip(dy.chunks(DEPTH * lanes));
+    for (part, (w, dy)) in rows.enumerate() {
+        let mut done = 0;
+        while done < inputs {
+            let size = block::<S>(inputs - done);
+            let (w, dx) = (&w[done..], &mut dx[done * lanes..]);
+            let first = part == 0;
+            with_block!(
+                size,
+                input_gradient_block::<S>(simd, lanes, inputs, first, w, dy, dx)
+            );
+            done += size;
         }
-        done += size;
     }
 }
 
@@ -122,50 +183,45 @@ fn input_gradient_block<S: Simd, const B: usize>(
     simd: S,
     lanes: usize,
     inputs: usize,
+    first: bool,
     w: &[f32],
     dy: &[f32],
     dx: &mut [f32],
 ) {
     let mut at = 0;
     while at + 2 * S::WIDTH <= lanes {
-        input_gradient_tile::<S, B, 2>(simd, lanes, at, inputs, w, dy, dx);
+        input_gradient_tile::<S, B, 2>(simd, lanes, at, inputs, first, w, dy, dx);
         at += 2 * S::WIDTH;
     }
     if at < lanes {
-        input_gradient_tile::<S, B, 1>(simd, lanes, at, inputs, w, dy, dx);
+        input_gradient_tile::<S, B, 1>(simd, lanes, at, inputs, first, w, dy, dx);
     }
 }
 
-/// `B` inputs x `T` vectors of lanes from lane `at` on.
+/// `B` inputs x `T` vectors of lanes from lane `at` on. The sums begin with zero or go on.
 #[inline(always)]
 fn input_gradient_tile<S: Simd, const B: usize, const T: usize>(
     simd: S,
     lanes: usize,
     at: usize,
     inputs: usize,
+    first: bool,
     w: &[f32],
     dy: &[f32],
     dx: &mut [f32],
 ) {
-    let mut sums = [[simd.splat(0.0); T]; B];
-    for (o, dy) in dy.chunks_exact(lanes).enumerate() {
-        let mut vectors = [simd.splat(0.0); T];
-        for t in 0..T {
-            vectors[t] = simd.load(dy, at + t * S::WIDTH);
-        }
-        let w = &w[o * inputs..][..B];
-        for b in 0..B {
-            let w = simd.splat(w[b]);
-            for t in 0..T {
-                sums[b][t] = simd.fma(vectors[t], w, sums[b][t]);
-            }
-        }
-    }
-    for b in 0..B {
-        for t in 0..T {
-            simd.store(dx, b * lanes + at + t * S::WIDTH, sums[b][t]);
-        }
-    }
+    let mut sums = if first {
+        [[simd.splat(0.0); T]; B]
+    } else {
+        load(simd, lanes, at, dx)
+    };
+    let weights = |o| {
+        let mut weights = [0.0; B];
+        weights.copy_from_slice(&w[o * inputs..][..B]);
+        weights
+    };
+    accumulate(simd, dy, lanes, at, weights, &mut sums);
+    store(simd, sums, lanes, at, dx);
 }
 
 /// Adds to `dw` (outputs x inputs) and `db` (outputs). `turned` is scratch as long as `x`.
@@ -195,12 +251,10 @@ pub(crate) fn weight_gradient<S: Simd>(
     while done < outputs {
         let size = block::<S>(outputs - done);
         let (dy, dw) = (&dy[done * lanes..], &mut dw[done * inputs..]);
-        match size {
-            8 => weight_gradient_block::<S, 8>(simd, lanes, inputs, turned, dy, dw),
-            4 => weight_gradient_block::<S, 4>(simd, lanes, inputs, turned, dy, dw),
-            2 => weight_gradient_block::<S, 2>(simd, lanes, inputs, turned, dy, dw),
-            _ => weight_gradient_block::<S, 1>(simd, lanes, inputs, turned, dy, dw),
-        }
+        with_block!(
+            size,
+            weight_gradient_block::<S>(simd, lanes, inputs, turned, dy, dw)
+        );
         done += size;
     }
 }
@@ -215,9 +269,9 @@ fn weight_gradient_block<S: Simd, const B: usize>(
     dw: &mut [f32],
 ) {
     let mut at = 0;
-    while at + 3 * S::WIDTH <= inputs {
-        weight_gradient_tile::<S, B, 3>(simd, lanes, inputs, at, turned, dy, dw);
-        at += 3 * S::WIDTH;
+    while at + 2 * S::WIDTH <= inputs {
+        weight_gradient_tile::<S, B, 2>(simd, lanes, inputs, at, turned, dy, dw);
+        at += 2 * S::WIDTH;
     }
     while at + S::WIDTH <= inputs {
         weight_gradient_tile::<S, B, 1>(simd, lanes, inputs, at, turned, dy, dw);
@@ -245,27 +299,12 @@ fn weight_gradient_tile<S: Simd, const B: usize, const T: usize>(
     dy: &[f32],
     dw: &mut [f32],
 ) {
-    let mut sums = [[simd.splat(0.0); T]; B];
+    let mut sums = load(simd, inputs, at, dw);
+    let mut rows = [dy; B];
     for b in 0..B {
-        for t in 0..T {
-            sums[b][t] = simd.load(dw, b * inputs + at + t * S::WIDTH);
-        }
+        rows[b] = &dy[b * lanes..][..lanes];
     }
-    for (lane, x) in turned.chunks_exact(inputs).enumerate() {
-        let mut vectors = [simd.splat(0.0); T];
-        for t in 0..T {
-            vectors[t] = simd.load(x, at + t * S::WIDTH);
-        }
-        for b in 0..B {
-            let dy = simd.splat(dy[b * lanes + lane]);
-            for t in 0..T {
-                sums[b][t] = simd.fma(vectors[t], dy, sums[b][t]);
-            }
-        }
-    }
-    for b in 0..B {
-        for t in 0..T {
-            simd.store(dw, b * inputs + at + t * S::WIDTH, sums[b][t]);
-        }
-    }
+    let gradients = |lane| rows.map(|row: &[f32]| row[lane]);
+    accumulate::<S, B, T>(simd, turned, inputs, at, gradients, &mut sums);
+    store(simd, sums, inputs, at, dw);
 }
