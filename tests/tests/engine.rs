@@ -10,16 +10,16 @@ use secant_harness::model::Model;
 use secant_harness::synthetic;
 use secant_tests::contract_bits;
 
-/// Bits of a gradient and of an evaluation. The batch ends in a block that is not full.
-fn bits(model: &Model, threads: usize) -> (Vec<u32>, u64, u64) {
-    let (images, _) = synthetic::generate(160, 0, 3);
+/// Bits of a gradient and of an evaluation of `count` images. The batch ends in a block that is not full.
+fn bits(model: &Model, count: u32, threads: usize) -> (Vec<u32>, u64, u64) {
+    let (images, _) = synthetic::generate(count as usize + 10, 0, 3);
     let network = model.network;
     let mut parameters = vec![0.0; network.parameter_count()];
     network.initialise(Init::He, &mut Random::new(5, 0), &mut parameters);
     let normalisation = normalisation_of(&images.pixels);
     let mut engine = Engine::new(network, Arc::new(images), normalisation, threads);
     let mut gradient = vec![0.0; parameters.len()];
-    let mut indices: Vec<u32> = (0..150).collect();
+    let mut indices: Vec<u32> = (0..count).collect();
     Random::new(5, 1).shuffle(&mut indices);
     let key = Some(DropoutKey { seed: 7, step: 2 });
     let tally = engine.gradient(&parameters, &indices, key, &mut gradient);
@@ -30,16 +30,30 @@ fn bits(model: &Model, threads: usize) -> (Vec<u32>, u64, u64) {
 
 #[test]
 fn neither_threads_nor_instruction_sets_change_a_bit() {
-    let model: Model = "conv8k3 relu pool2 conv4k5p2s2 pool3s2 linear20 relu dropout0.3 linear10"
-        .parse()
-        .unwrap();
-    let expected = bits(&model, 1);
-    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
-        Isa::force(isa).unwrap();
-        for threads in [1, 2, 3, 5, 8] {
-            let found = bits(&model, threads);
-            assert!(found == expected, "{} with {threads} threads", isa.name());
+    // More blocks than chunks; then as many chunks as blocks, whose number no number of threads but 5 divides.
+    for (model, count) in [
+        (
+            "conv8k3 relu pool2 conv4k5p2s2 pool3s2 linear20 relu dropout0.3 linear10",
+            150,
+        ),
+        ("micro", 150),
+        ("seed", 70),
+        // As `2c2d`, with fewer channels.
+        (
+            "conv6k5p2 relu pool2 conv9k5p2 relu pool2 linear50 relu linear10",
+            70,
+        ),
+    ] {
+        let network: Model = model.parse().unwrap();
+        let expected = bits(&network, count, 1);
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+            Isa::force(isa).unwrap();
+            for threads in [1, 2, 3, 5, 8] {
+                let found = bits(&network, count, threads);
+                let isa = isa.name();
+                assert!(found == expected, "{model}: {isa} with {threads} threads");
+            }
         }
+        Isa::force(Isa::detect()).unwrap();
     }
-    Isa::force(Isa::detect()).unwrap();
 }
