@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use clap::{Args, Parser, ValueEnum};
 use secant::arch::{self, Isa, Kernel, Simd};
+use secant::optim::two_loop::{Initial, Pair, two_loop};
 use secant::{
     Batch, DropoutKey, Init, Network, Normalisation, PassError, Random, Samples, StagePass,
 };
@@ -21,7 +22,7 @@ use crate::dataset::{Images, normalisation_of};
 use crate::engine::{Engine, LANES};
 use crate::error::{EXIT_OK, Error};
 use crate::model::{MAX_LAYERS, Model};
-use crate::optimizers::{BatchLoss, Optimizer};
+use crate::optimizers::{BatchLoss, Optimizer, TwoLoops};
 use crate::synthetic;
 
 /// Options of `secant bench`.
@@ -83,17 +84,31 @@ pub struct LayerReport {
     pub share_of_peak: f64,
 }
 
-/// Time of one step of an optimiser with a batch of 64 on all threads.
+/// Time of one step of an optimiser with a batch of 64 on all threads, once its history is full.
 #[derive(Debug, Serialize)]
 pub struct StepReport {
     /// Its name.
     pub optimizer: &'static str,
-    /// The whole step.
+    /// A step on average.
     pub seconds: f64,
-    /// Gradients of the batch in a step: more than one where a line search or a pair needs it.
+    /// Gradients of the batch in a step on average: more than one where a line search or a pair needs it.
     pub evaluations: f64,
-    /// Share of it that computes the gradient.
+    /// Share of it that computes gradients.
     pub gradient_share: f64,
+    /// Share of it that the two-loop recursions take, timed by themselves on vectors of the same sizes. What is left is
+    /// moments, weights, new pairs and the line search's own work.
+    pub two_loop_share: f64,
+    /// A step that evaluates one gradient and renews no pair, as most do; none where every step evaluates more.
+    pub plain_seconds: Option<f64>,
+}
+
+/// Steps of one kind.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    count: u32,
+    /// The fastest of them, and what its gradients took.
+    seconds: f64,
+    gradient_seconds: f64,
 }
 
 /// Seconds that `work` takes: the fastest of many windows of a millisecond or more.
@@ -353,12 +368,19 @@ impl Bench {
         Ok(reports)
     }
 
-    /// Time of a step of `optimizer` on one batch.
+    /// Time of a step of `optimizer` on one batch: the fastest of each kind of step, weighted by how often it occurs.
     fn step(
         &self,
         optimizer: &Optimizer,
         threads: usize,
     ) -> Result<StepReport, Box<dyn std::error::Error>> {
+        /// Steps that fill the history.
+        const WARM_UP: u32 = 40;
+        /// Steps that contain the rare ones several times, and time after which more make the fastest more certain.
+        const FEWEST: u32 = 80;
+        const LONG_ENOUGH: f64 = 0.4;
+        /// Time after which fewer must do.
+        const TOO_LONG: f64 = 8.0;
         let mut parameters = self.parameters.clone();
         let n = parameters.len();
         let mut memory = vec![0.0; optimizer.memory_len(&self.network)];
@@ -369,28 +391,78 @@ impl Bench {
             self.normalisation,
             threads,
         );
-        let (mut steps, mut evaluations) = (0, 0);
-        let step_seconds = seconds(|| {
+        let mut kinds = BTreeMap::new();
+        let (mut steps, begin) = (0, Instant::now());
+        loop {
+            let so_far = begin.elapsed().as_secs_f64();
+            let enough = steps >= WARM_UP + FEWEST && so_far > LONG_ENOUGH;
+            if enough || steps > WARM_UP && so_far > TOO_LONG {
+                break;
+            }
             let mut loss = BatchLoss::new(&mut engine, &self.indices, DROPOUT, n);
+            let start = Instant::now();
             // The schedule's end is never reached: the rate stays.
             stepper.step(&mut loss, (steps, u32::MAX), &mut parameters)?;
+            let seconds = start.elapsed().as_secs_f64();
             steps += 1;
-            evaluations += loss.sample_gradients() / BATCH as u64;
-            Ok::<(), secant::optim::Misuse>(())
-        })?;
-        let mut gradient = vec![0.0; n];
-        let one_gradient = seconds(|| {
-            black_box(engine.gradient(&self.parameters, &self.indices, DROPOUT, &mut gradient));
-            Ok::<(), PassError>(())
-        })?;
-        let evaluations_per_step = evaluations as f64 / f64::from(steps.max(1));
+            if steps <= WARM_UP {
+                continue;
+            }
+            let kind = kinds.entry(loss.evaluations()).or_insert(Kind {
+                count: 0,
+                seconds: f64::INFINITY,
+                gradient_seconds: 0.0,
+            });
+            kind.count += 1;
+            if seconds < kind.seconds {
+                kind.seconds = seconds;
+                kind.gradient_seconds = loss.gradient_time().as_secs_f64();
+            }
+        }
+        let mean = |value: &dyn Fn(u64, &Kind) -> f64| {
+            let each = kinds.iter();
+            let sum: f64 = each
+                .map(|((evaluations, _), kind)| f64::from(kind.count) * value(*evaluations, kind))
+                .sum();
+            sum / f64::from(steps - WARM_UP)
+        };
+        let seconds = mean(&|_, kind| kind.seconds);
         Ok(StepReport {
             optimizer: optimizer.name(),
-            seconds: step_seconds,
-            evaluations: evaluations_per_step,
-            gradient_share: (one_gradient * evaluations_per_step / step_seconds).min(1.0),
+            seconds,
+            evaluations: mean(&|evaluations, _| evaluations as f64),
+            gradient_share: mean(&|_, kind| kind.gradient_seconds) / seconds,
+            two_loop_share: two_loop_seconds(&optimizer.two_loops(&self.network)) / seconds,
+            plain_seconds: kinds.get(&(1, false)).map(|kind| kind.seconds),
         })
     }
+}
+
+/// Seconds that these recursions take. All rows of a layer share its pairs, as in the layer-wise method.
+fn two_loop_seconds(work: &[TwoLoops]) -> f64 {
+    let mut total = 0.0;
+    for TwoLoops {
+        count,
+        pairs,
+        length,
+    } in work
+    {
+        let mut draw = Random::new(0, 2);
+        let mut vector = || -> Vec<f32> { (0..*length).map(|_| draw.uniform() - 0.5).collect() };
+        let vectors: Vec<Vec<f32>> = (0..*pairs).map(|_| vector()).collect();
+        let history: Vec<Pair<'_, f32>> = vectors.iter().map(|v| Pair::eigen(v, 1.0)).collect();
+        let (mut q, mut coefficients) = (vector(), vec![0.0; *pairs]);
+        let taken = seconds(|| {
+            for _ in 0..*count {
+                two_loop(&history, Initial::Scalar(1.0), &mut q, &mut coefficients);
+            }
+            black_box(&mut q);
+            Ok::<(), std::convert::Infallible>(())
+        });
+        let Ok(taken) = taken;
+        total += taken;
+    }
+    total
 }
 
 /// The random choice of dropout layers.
@@ -423,15 +495,29 @@ impl Report {
         }
         let _ = writeln!(
             text,
-            "\n{:<14}{:>18}{:>12}{:>12}",
-            "optimiser", "us a step of 64", "gradients", "% in them"
+            "\n{:<14}{:>18}{:>12}{:>12}{:>12}{:>10}{:>18}",
+            "optimiser",
+            "us a step of 64",
+            "gradients",
+            "% in them",
+            "% two-loop",
+            "% other",
+            "us with one only"
         );
         for step in &self.step {
-            let (micros, share) = (1e6 * step.seconds, 100.0 * step.gradient_share);
+            let (gradient, two_loop) = (step.gradient_share, step.two_loop_share);
+            let plain = step
+                .plain_seconds
+                .map_or("-".into(), |seconds| format!("{:.0}", 1e6 * seconds));
             let _ = writeln!(
                 text,
-                "{:<14}{micros:>18.0}{:>12.2}{share:>12.0}",
-                step.optimizer, step.evaluations
+                "{:<14}{:>18.0}{:>12.2}{:>12.1}{:>12.1}{:>10.1}{plain:>18}",
+                step.optimizer,
+                1e6 * step.seconds,
+                step.evaluations,
+                100.0 * gradient,
+                100.0 * two_loop,
+                100.0 * (1.0 - gradient - two_loop),
             );
         }
         let _ = writeln!(text, "\nseconds an epoch of 60,000 with Adam");

@@ -22,6 +22,10 @@ pub struct FlatLbfgsSettings {
 }
 
 impl FlatLbfgsSettings {
+    pub(super) fn pairs(&self) -> usize {
+        PAIRS
+    }
+
     /// The gradient, the one at the anchor, and the optimiser's own.
     pub(super) fn memory_len(&self, n: usize) -> usize {
         2 * n + FlatLbfgs::<PAIRS>::memory_len(n)

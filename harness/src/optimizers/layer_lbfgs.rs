@@ -5,7 +5,7 @@ use secant::optim::{
 };
 use serde::{Serialize, Serializer};
 
-use super::{BatchLoss, Net, Stepped, Stepper};
+use super::{BatchLoss, Net, Stepped, Stepper, TwoLoops};
 use crate::config::ScheduleName;
 use crate::engine::LANES;
 
@@ -63,6 +63,22 @@ impl LayerLbfgsSettings {
         let n = network.parameter_count();
         let own = with_pairs!(self.history, M => LayerLbfgs::<M>::memory_len(network, self.form));
         n + Guard::memory_len(n) + own
+    }
+
+    /// Two for each row of each layer's weights, the bias with them.
+    pub(super) fn two_loops(&self, network: &Net) -> Vec<TwoLoops> {
+        let layers = (0..network.layers().len()).map(|i| network.parameter_ranges(i));
+        let layers = layers.filter(|(_, biases)| !biases.is_empty());
+        layers
+            .map(|(weights, biases)| {
+                let length = weights.len() / biases.len() + 1;
+                TwoLoops {
+                    count: 2 * biases.len(),
+                    pairs: with_pairs!(self.history, M => LayerLbfgs::<M>::pairs(length)),
+                    length,
+                }
+            })
+            .collect()
     }
 
     pub(super) fn start<'m>(

@@ -13,6 +13,8 @@ pub use layer_lbfgs::{LARGEST_PAIRS, LayerLbfgsSettings, default_rate};
 pub use lbfgs::{CurvatureName, LARGEST_HISTORY, LbfgsSettings, LineSearchName, ScalingName};
 pub use lbfgs_seed::LbfgsSeedSettings;
 
+use std::time::{Duration, Instant};
+
 use secant::objective::Objective;
 use secant::optim::{Form, Misuse, Termination};
 use secant::{DropoutKey, Network, Tally};
@@ -86,6 +88,25 @@ impl Optimizer {
         }
     }
 
+    /// The two-loop recursions of a step: how many, each on how many pairs of which length.
+    pub fn two_loops(&self, network: &Net) -> Vec<TwoLoops> {
+        let all = |count, pairs| {
+            let length = network.parameter_count();
+            vec![TwoLoops {
+                count,
+                pairs,
+                length,
+            }]
+        };
+        match self {
+            Optimizer::Adam(_) => Vec::new(),
+            Optimizer::LayerLbfgs(settings) => settings.two_loops(network),
+            Optimizer::Lbfgs(settings) => all(1, settings.history),
+            Optimizer::FlatLbfgs(settings) => all(1, settings.pairs()),
+            Optimizer::LbfgsSeed(settings) => all(settings.inner as usize, settings.history),
+        }
+    }
+
     /// The optimiser before its first step. `memory` has [`Optimizer::memory_len`] zeros; `same_objective` says that every
     /// step will minimise the very same function, as with full batches and no dropout.
     ///
@@ -106,6 +127,17 @@ impl Optimizer {
             Optimizer::LbfgsSeed(settings) => Ok(settings.start(n)),
         }
     }
+}
+
+/// Two-loop recursions of one size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TwoLoops {
+    /// How many a step.
+    pub count: usize,
+    /// Pairs of each.
+    pub pairs: usize,
+    /// Length of a pair's vectors.
+    pub length: usize,
 }
 
 /// An optimiser at work.
@@ -143,6 +175,8 @@ pub struct BatchLoss<'e> {
     dropout: Option<DropoutKey>,
     dimension: usize,
     evaluations: u64,
+    observed: bool,
+    gradient_time: Duration,
     first_loss: Option<f64>,
 }
 
@@ -160,6 +194,8 @@ impl<'e> BatchLoss<'e> {
             dropout,
             dimension,
             evaluations: 0,
+            observed: false,
+            gradient_time: Duration::ZERO,
             first_loss: None,
         }
     }
@@ -167,9 +203,11 @@ impl<'e> BatchLoss<'e> {
     /// Overwrites `gradient` with the gradient of the mean loss.
     pub fn gradient(&mut self, parameters: &[f32], gradient: &mut [f32]) -> Tally {
         self.evaluations += 1;
+        let start = Instant::now();
         let tally = self
             .engine
             .gradient(parameters, self.indices, self.dropout, gradient);
+        self.gradient_time += start.elapsed();
         self.first_loss.get_or_insert(tally.mean_loss());
         tally
     }
@@ -184,6 +222,8 @@ impl<'e> BatchLoss<'e> {
         observe: Observe<'_>,
     ) -> Tally {
         self.evaluations += 1;
+        self.observed = true;
+        let start = Instant::now();
         let tally = self.engine.gradient_observed(
             parameters,
             self.indices,
@@ -192,6 +232,7 @@ impl<'e> BatchLoss<'e> {
             workspace_len,
             observe,
         );
+        self.gradient_time += start.elapsed();
         self.first_loss.get_or_insert(tally.mean_loss());
         tally
     }
@@ -199,6 +240,16 @@ impl<'e> BatchLoss<'e> {
     /// The mean loss of the first evaluation.
     pub fn first_loss(&self) -> Option<f64> {
         self.first_loss
+    }
+
+    /// Gradients of the batch that were computed so far, and whether the inputs of the layers were shown.
+    pub fn evaluations(&self) -> (u64, bool) {
+        (self.evaluations, self.observed)
+    }
+
+    /// The time that this took, on the caller's clock.
+    pub fn gradient_time(&self) -> Duration {
+        self.gradient_time
     }
 
     /// Gradients of single images that were computed so far.

@@ -37,7 +37,7 @@ pub(super) struct State<'a> {
 
 impl Block {
     /// Pairs of a layer of row length n under a limit of `m`.
-    const fn pairs(n: usize, m: usize) -> usize {
+    pub const fn pairs(n: usize, m: usize) -> usize {
         if m == 0 {
             0
         } else if n <= SMALL || n < m {

@@ -245,6 +245,11 @@ impl<const M: usize> LayerLbfgs<M> {
         layout::memory_len(&network.plan(), form, M)
     }
 
+    /// Pairs of a layer of row length `n`: `M`, but all `n` directions of a short row.
+    pub const fn pairs(n: usize) -> usize {
+        Block::pairs(n, M)
+    }
+
     /// Floats of workspace for passes of `lanes` samples that the pairs are gathered from: mostly just
     /// [`Network::workspace_len`], since a refresh works where the backward pass will.
     pub const fn workspace_len<const N: usize>(network: &Network<'_, N>, lanes: usize) -> usize {
