@@ -31,3 +31,7 @@ lint:
 # Build the documentation and open it.
 doc:
     cargo doc --workspace --no-deps --open
+
+# Count the instructions of a training step; `SECANT_COUNTS=write just counts` keeps them to compare with.
+counts:
+    cargo bench -p secant-tests --bench instructions
