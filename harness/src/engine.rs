@@ -7,7 +7,7 @@
 //! microseconds away, and then sleep.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
 use secant::{Batch, DropoutKey, LayerInputs, Network, Samples, Tally};
@@ -108,12 +108,16 @@ impl Engine {
             done: AtomicUsize::new(0),
             failed: AtomicBool::new(false),
         });
-        let workers = (1..threads.min(CHUNKS))
+        // A thread that starts late on a busy machine would allocate its workspace in the midst of training.
+        let others = threads.clamp(1, CHUNKS) - 1;
+        let ready = Arc::new(Barrier::new(others + 1));
+        let workers = (0..others)
             .map(|_| {
-                let shared = Arc::clone(&shared);
-                thread::spawn(move || shared.serve())
+                let (shared, ready) = (Arc::clone(&shared), Arc::clone(&ready));
+                thread::spawn(move || shared.serve(&ready))
             })
             .collect();
+        ready.wait();
         Engine {
             shared,
             workspace: vec![0.0; network.workspace_len(LANES)],
@@ -289,7 +293,7 @@ impl Shared {
     }
 
     /// A worker's life.
-    fn serve(&self) {
+    fn serve(&self, ready: &Barrier) {
         /// Tells the engine when the worker ends by a panic.
         struct Alarm<'a>(&'a AtomicBool);
         impl Drop for Alarm<'_> {
@@ -299,6 +303,7 @@ impl Shared {
         }
         let _alarm = Alarm(&self.failed);
         let mut workspace = vec![0.0; self.network.workspace_len(LANES)];
+        ready.wait();
         let mut seen = 0;
         loop {
             let mut spins = 0;

@@ -223,7 +223,7 @@ mod tests {
             (1.0 / 0.2, -0.3 / 0.2)
         );
         // Another network, and another kind of file.
-        let other: Model = "conv2k3,relu,depthwise3,pool2,linear9".parse().unwrap();
+        let other: Model = "conv3k3,relu,depthwise3,pool2,linear10".parse().unwrap();
         assert_eq!(read(&bytes, &other.network).unwrap_err(), Some(model.spec));
         assert_eq!(read(&bytes[1..], &model.network).unwrap_err(), None);
         assert_eq!(read(&[], &model.network).unwrap_err(), None);
