@@ -217,7 +217,7 @@ enum Optimizer {
     Lbfgs,
 }
 
-/// The memory that a table takes: for [`micro`] `Table<MICRO_FLOATS>`, for [`all`] `Table<FLOATS>`.
+/// The memory that a table takes: for [`Table::micro`] `Table<MICRO_FLOATS>`, for [`Table::all`] `Table<FLOATS>`.
 #[derive(Debug)]
 pub struct Table<const L: usize> {
     pixels: [u8; IMAGES * PIXELS],
