@@ -199,7 +199,8 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn relu(self, x: __m256) -> __m256 {
-        unsafe { _mm256_andnot_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(x, _mm256_setzero_ps()), x) }
+        // Of two zeros, and where one is a NaN, the instruction gives the second.
+        unsafe { _mm256_max_ps(_mm256_setzero_ps(), x) }
     }
 
     #[inline(always)]
@@ -323,10 +324,8 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn relu(self, x: __m512) -> __m512 {
-        unsafe {
-            let negative = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(x, _mm512_setzero_ps());
-            _mm512_maskz_mov_ps(!negative, x)
-        }
+        // Of two zeros, and where one is a NaN, the instruction gives the second.
+        unsafe { _mm512_max_ps(_mm512_setzero_ps(), x) }
     }
 
     #[inline(always)]

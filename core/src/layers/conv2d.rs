@@ -46,17 +46,31 @@ pub(crate) fn pack_forward<S: Simd>(
     let mut done = 0;
     while done < count {
         let size = block::<S>(count - done);
-        for b in 0..size {
-            let source = &weights[(first + done + b) * terms..][..terms];
-            let target = packed[done * terms..][..size * terms]
-                .iter_mut()
-                .skip(b)
-                .step_by(size);
-            for (target, source) in target.zip(source) {
-                *target = *source;
-            }
+        let source = &weights[(first + done) * terms..][..size * terms];
+        let target = &mut packed[done * terms..][..size * terms];
+        match size {
+            8 => pack::<8>(source, terms, false, target),
+            4 => pack::<4>(source, terms, false, target),
+            2 => pack::<2>(source, terms, false, target),
+            _ => pack::<1>(source, terms, false, target),
         }
         done += size;
+    }
+}
+
+/// Lays `B` rows of `length` weights element by element side by side; each from its end if they are to be `turned`.
+#[inline(always)]
+fn pack<const B: usize>(source: &[f32], length: usize, turned: bool, target: &mut [f32]) {
+    let mut rows = [source; B];
+    for b in 0..B {
+        rows[b] = &source[b * length..][..length];
+    }
+    let target = &mut target.as_chunks_mut::<B>().0[..length];
+    for t in 0..length {
+        let from = if turned { length - 1 - t } else { t };
+        for b in 0..B {
+            target[t][b] = rows[b][from];
+        }
     }
 }
 
@@ -74,17 +88,14 @@ pub(crate) fn pack_backward<S: Simd>(
     let mut done = 0;
     while done < inputs {
         let size = block::<S>(inputs - done);
-        let target = &mut packed[done * count * taps..][..size * count * taps];
         for o in 0..count {
-            for b in 0..size {
-                let source = &weights[((first + o) * inputs + done + b) * taps..][..taps];
-                let target = target[o * taps * size..][..taps * size]
-                    .iter_mut()
-                    .skip(b)
-                    .step_by(size);
-                for (target, source) in target.zip(source.iter().rev()) {
-                    *target = *source;
-                }
+            let source = &weights[((first + o) * inputs + done) * taps..][..size * taps];
+            let target = &mut packed[(done * count + o * size) * taps..][..size * taps];
+            match size {
+                8 => pack::<8>(source, taps, true, target),
+                4 => pack::<4>(source, taps, true, target),
+                2 => pack::<2>(source, taps, true, target),
+                _ => pack::<1>(source, taps, true, target),
             }
         }
         done += size;
@@ -248,10 +259,10 @@ impl<const L: usize, const K: usize, const B: usize> Kernel for Channels<RowsBlo
                         + lane;
                     place.to = to + c * L + lane;
                     if lane + 2 * S::WIDTH <= L {
-                        self.tile::<S, 2, false>(simd, place);
+                        self.edge::<S, 2>(simd, place);
                         lane += 2 * S::WIDTH;
                     } else {
-                        self.tile::<S, 1, false>(simd, place);
+                        self.edge::<S, 1>(simd, place);
                         lane += S::WIDTH;
                     }
                 }
@@ -265,25 +276,40 @@ impl<const L: usize, const K: usize, const B: usize> Kernel for Channels<RowsBlo
                 v,
                 to: to + at,
             };
-            while at + 3 * S::WIDTH <= end {
-                self.tile::<S, 3, true>(simd, place(at));
+            // Of five unrolled steps with three vectors the compiler does not keep all sums in 16 registers.
+            let three = K != 5 || S::BLOCK > 4;
+            while three && at + 3 * S::WIDTH <= end && at + 4 * S::WIDTH != end {
+                self.tile::<S, 3, K>(simd, place(at));
                 at += 3 * S::WIDTH;
             }
-            if at + 2 * S::WIDTH <= end {
-                self.tile::<S, 2, true>(simd, place(at));
+            // Four as two and two: the sums of a single vector wait for each other.
+            while at + 2 * S::WIDTH <= end {
+                self.tile::<S, 2, K>(simd, place(at));
                 at += 2 * S::WIDTH;
             }
             if at < end {
-                self.tile::<S, 1, true>(simd, place(at));
+                self.tile::<S, 1, K>(simd, place(at));
             }
         }
     }
 }
 
 impl<const L: usize, const K: usize, const B: usize> Channels<RowsBlock<'_, L, K>, B> {
-    /// One register block: `B` channels x `T` adjacent vectors; `ALL` says that all columns of the kernel count.
+    /// A register block that not all columns of the kernel serve.
     #[inline(always)]
-    fn tile<S: Simd, const T: usize, const ALL: bool>(&mut self, simd: S, place: Place) {
+    fn edge<S: Simd, const T: usize>(&mut self, simd: S, place: Place) {
+        match (K, place.v.1 - place.v.0) {
+            (3 | 5, 1) => self.tile::<S, T, 1>(simd, place),
+            (3 | 5, 2) => self.tile::<S, T, 2>(simd, place),
+            (5, 3) => self.tile::<S, T, 3>(simd, place),
+            (5, 4) => self.tile::<S, T, 4>(simd, place),
+            _ => self.tile::<S, T, 0>(simd, place),
+        }
+    }
+
+    /// One register block: `B` channels x `T` adjacent vectors. `V` columns of the kernel count; 0 stands for any number.
+    #[inline(always)]
+    fn tile<S: Simd, const T: usize, const V: usize>(&mut self, simd: S, place: Place) {
         let RowsBlock {
             shape,
             x,
@@ -293,7 +319,8 @@ impl<const L: usize, const K: usize, const B: usize> Channels<RowsBlock<'_, L, K
         } = &mut self.0;
         let w = w.as_chunks::<B>().0;
         let kernel = if K == 0 { shape.kernel } else { K };
-        let (first, last) = if ALL { (0, kernel) } else { place.v };
+        let first = place.v.0;
+        let count = if V == 0 { place.v.1 - first } else { V };
         let mut sums = [[simd.splat(0.0); T]; B];
         match start {
             Start::Zero => {}
@@ -305,8 +332,9 @@ impl<const L: usize, const K: usize, const B: usize> Channels<RowsBlock<'_, L, K
             }
             Start::Target => {
                 for b in 0..B {
+                    let y = &y[place.to + b * shape.output_plane..][..T * S::WIDTH];
                     for t in 0..T {
-                        sums[b][t] = simd.load(y, place.to + b * shape.output_plane + t * S::WIDTH);
+                        sums[b][t] = simd.load(y, t * S::WIDTH);
                     }
                 }
             }
@@ -314,10 +342,10 @@ impl<const L: usize, const K: usize, const B: usize> Channels<RowsBlock<'_, L, K
         for i in 0..shape.inputs {
             let mut from = place.from + i * shape.input_plane;
             for u in place.u.0..place.u.1 {
-                let w = &w[(i * kernel + u) * kernel..][first..last];
+                let w = &w[(i * kernel + u) * kernel + first..][..count];
                 let x = &x[from..];
                 from += shape.input_row;
-                for v in 0..last - first {
+                for v in 0..count {
                     let x = &x[v * shape.input_pixel..][..T * S::WIDTH];
                     let mut vectors = [simd.splat(0.0); T];
                     for t in 0..T {
@@ -333,12 +361,10 @@ impl<const L: usize, const K: usize, const B: usize> Channels<RowsBlock<'_, L, K
             }
         }
         for b in 0..B {
+            // One check of the bounds for all of the row's stores.
+            let y = &mut y[place.to + b * shape.output_plane..][..T * S::WIDTH];
             for t in 0..T {
-                simd.store(
-                    y,
-                    place.to + b * shape.output_plane + t * S::WIDTH,
-                    sums[b][t],
-                );
+                simd.store(y, t * S::WIDTH, sums[b][t]);
             }
         }
     }
@@ -429,23 +455,29 @@ impl<const L: usize, const K: usize, const B: usize> Kernel for Channels<WeightB
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
         let kernel = if K == 0 { self.0.shape.kernel } else { K };
-        let mut lanes = [[[0.0; L]; 3]; B];
+        let mut lanes = [[[0.0; L]; TAPS]; B];
         self.bias(simd, &mut lanes);
         for i in 0..self.0.shape.inputs {
-            for u in 0..kernel {
-                let mut v = 0;
-                while v < kernel {
-                    match kernel - v {
-                        1 => self.tile::<S, 1>(simd, i, u, v, &mut lanes),
-                        2 => self.tile::<S, 2>(simd, i, u, v, &mut lanes),
-                        _ => self.tile::<S, 3>(simd, i, u, v, &mut lanes),
-                    }
-                    v += 3;
-                }
+            let mut first = 0;
+            while first < kernel * kernel {
+                // All taps of a usual kernel; of a larger one a row, or a piece of it.
+                let count = if kernel * kernel <= TAPS {
+                    kernel * kernel
+                } else {
+                    TAPS.min(kernel - first % kernel)
+                };
+                self.taps(simd, i, first, count, &mut lanes);
+                first += count;
             }
         }
     }
 }
+
+/// Taps of a kernel whose sums are kept at a time.
+const TAPS: usize = 25;
+
+/// Floats of output gradients that stay in the first-level cache while all taps use them, beside the input: 16 KiB.
+const BAND: usize = 4096;
 
 impl<const L: usize, const K: usize, const B: usize> Channels<WeightBlock<'_, L, K>, B> {
     /// The output gradients of row `r` in each of the block's channels.
@@ -463,7 +495,7 @@ impl<const L: usize, const K: usize, const B: usize> Channels<WeightBlock<'_, L,
 
     /// Adds to the bias gradients. `lanes` is room for sums.
     #[inline(always)]
-    fn bias<S: Simd>(&mut self, simd: S, lanes: &mut [[[f32; L]; 3]; B]) {
+    fn bias<S: Simd>(&mut self, simd: S, lanes: &mut [[[f32; L]; TAPS]; B]) {
         let shape = self.0.shape;
         let pixel = if K == 0 { shape.gradient_pixel } else { 1 };
         for part in 0..L / S::WIDTH {
@@ -491,43 +523,97 @@ impl<const L: usize, const K: usize, const B: usize> Channels<WeightBlock<'_, L,
         }
     }
 
+    /// `count` taps from tap `first` on of input channel `i`: bands of rows that stay in the cache, one after the other.
+    /// `lanes` is room for sums.
+    #[inline(always)]
+    fn taps<S: Simd>(
+        &mut self,
+        simd: S,
+        i: usize,
+        first: usize,
+        count: usize,
+        lanes: &mut [[[f32; L]; TAPS]; B],
+    ) {
+        let shape = self.0.shape;
+        let kernel = if K == 0 { shape.kernel } else { K };
+        let terms = shape.inputs * kernel * kernel;
+        let from = i * kernel * kernel + first;
+        for b in 0..B {
+            for (t, lanes) in lanes[b][..count].iter_mut().enumerate() {
+                *lanes = [0.0; L];
+                lanes[0] = self.0.dw[b * terms + from + t];
+            }
+        }
+        let band = (BAND / (B * shape.columns * L)).max(1);
+        let mut r = 0;
+        while r < shape.rows {
+            let rows = r..(r + band).min(shape.rows);
+            let mut t = 0;
+            while t < count {
+                let (u, v) = ((first + t) / kernel, (first + t) % kernel);
+                let width = (kernel - v).min(count - t).min(3);
+                match width {
+                    1 => self.tile::<S, 1>(simd, i, u, v, rows.clone(), t, lanes),
+                    2 => self.tile::<S, 2>(simd, i, u, v, rows.clone(), t, lanes),
+                    _ => self.tile::<S, 3>(simd, i, u, v, rows.clone(), t, lanes),
+                }
+                t += width;
+            }
+            r = rows.end;
+        }
+        let mut sums = [[simd.splat(0.0); TAPS]; B];
+        for b in 0..B {
+            for t in 0..count {
+                sums[b][t] = add_parts(simd, &lanes[b][t]);
+            }
+            simd.sums(
+                &sums[b][..count],
+                &mut self.0.dw[b * terms + from..][..count],
+            );
+        }
+    }
+
     /// One register block: `B` output channels x `T` columns of the kernel from column `v` on, one input channel `i`, one row
-    /// `u` of the kernel. `lanes` is room for sums.
+    /// `u` of the kernel, over some rows of the output. Its sums are those from `tap` on.
     #[inline(always)]
     fn tile<S: Simd, const T: usize>(
-        &mut self,
+        &self,
         simd: S,
         i: usize,
         u: usize,
         v: usize,
-        lanes: &mut [[[f32; L]; 3]; B],
+        output_rows: core::ops::Range<usize>,
+        tap: usize,
+        lanes: &mut [[[f32; L]; TAPS]; B],
     ) {
         let shape = self.0.shape;
-        let (kernel, stride, pixel) = if K == 0 {
-            (shape.kernel, shape.stride, shape.gradient_pixel)
+        let (stride, pixel) = if K == 0 {
+            (shape.stride, shape.gradient_pixel)
         } else {
-            (K, 1, 1)
+            (1, 1)
         };
-        let terms = shape.inputs * kernel * kernel;
         let x = &self.0.x[i * shape.input_plane + u * shape.input_row + v..];
-        let first = (i * kernel + u) * kernel + v;
         for part in 0..L / S::WIDTH {
             let lane = part * S::WIDTH;
             let mut sums = [[simd.splat(0.0); T]; B];
-            if part == 0 {
-                for b in 0..B {
-                    for t in 0..T {
-                        sums[b][t] = simd.first(self.0.dw[b * terms + first + t]);
-                    }
+            for b in 0..B {
+                for t in 0..T {
+                    sums[b][t] = simd.load(&lanes[b][tap + t], lane);
                 }
             }
-            for r in 0..shape.rows {
-                let x = &x[r * stride * shape.input_row..][..(shape.columns - 1) * stride + T];
+            for r in output_rows.clone() {
+                // Slices of one length, so that bounds are checked once a row.
+                let x = &x[r * stride * shape.input_row..];
+                let length = (shape.columns - 1) * stride + 1;
+                let mut columns = [x; T];
+                for t in 0..T {
+                    columns[t] = &x[t..][..length];
+                }
                 let rows = self.gradient_rows(r);
                 for c in 0..shape.columns {
                     let mut vectors = [simd.splat(0.0); T];
                     for t in 0..T {
-                        vectors[t] = simd.load(&x[c * stride + t], lane);
+                        vectors[t] = simd.load(&columns[t][c * stride], lane);
                     }
                     for b in 0..B {
                         let dy = simd.load(&rows[b][c * pixel], lane);
@@ -539,20 +625,9 @@ impl<const L: usize, const K: usize, const B: usize> Channels<WeightBlock<'_, L,
             }
             for b in 0..B {
                 for t in 0..T {
-                    simd.store(&mut lanes[b][t], lane, sums[b][t]);
+                    simd.store(&mut lanes[b][tap + t], lane, sums[b][t]);
                 }
             }
-        }
-        let mut sums = [[simd.splat(0.0); T]; B];
-        for b in 0..B {
-            for t in 0..T {
-                sums[b][t] = add_parts(simd, &lanes[b][t]);
-            }
-        }
-        let mut dw = [[0.0; T]; B];
-        simd.sums(sums.as_flattened(), dw.as_flattened_mut());
-        for b in 0..B {
-            self.0.dw[b * terms + first..][..T].copy_from_slice(&dw[b]);
         }
     }
 }
