@@ -51,7 +51,9 @@ macro_rules! verb {
         impl<R: Real> Kernel for $kernel<'_, R> {
             type Output = $result;
 
-            #[inline(always)]
+            // On a device once, for its size; elsewhere within what uses it.
+            #[cfg_attr(target_os = "none", inline(never))]
+            #[cfg_attr(not(target_os = "none"), inline(always))]
             #[allow(unused_mut, unused_variables, clippy::unused_unit, reason = "not every verb has sums or outputs")]
             fn run<S: Simd>(mut self, simd: S) -> $result {
                 let $fma = |a: R, b: R, c: R| R::fma_in(simd, a, b, c);
@@ -76,7 +78,23 @@ macro_rules! verb {
                         *target = $output;
                     })*
                 }
-                for lane in 0..n % LANES {
+                // The tail: fours, where there are vectors, then single elements.
+                let fours = if S::WIDTH > 1 { n % LANES / 4 } else { 0 };
+                for four in 0..fours {
+                    $(let Some(&$input) = self.$input.as_chunks::<LANES>().1.as_chunks::<4>().0.get(four) else { break };)*
+                    $(let Some(&mut mut $output) = self.$output.as_chunks_mut::<LANES>().1.as_chunks_mut::<4>().0.get_mut(four) else { break };)*
+                    $(let Some($sum) = $sum.as_chunks_mut::<4>().0.get_mut(four) else { break };)*
+                    for lane in 0..4 {
+                        $(let $input = $input[lane];)*
+                        $(let $output = &mut $output[lane];)*
+                        $(let $sum = &mut $sum[lane];)*
+                        $body
+                    }
+                    $(if let Some(target) = self.$output.as_chunks_mut::<LANES>().1.as_chunks_mut::<4>().0.get_mut(four) {
+                        *target = $output;
+                    })*
+                }
+                for lane in 4 * fours..n % LANES {
                     $(let Some(&$input) = self.$input.as_chunks::<LANES>().1.get(lane) else { break };)*
                     $(let Some($output) = self.$output.as_chunks_mut::<LANES>().1.get_mut(lane) else { break };)*
                     $(let Some($sum) = $sum.get_mut(lane) else { break };)*

@@ -18,8 +18,9 @@
 //!
 //! Source: J. Nocedal, *Updating quasi-Newton matrices with limited storage*, Math. Comp. 35 (1980).
 
+use crate::arch::{Kernel, Simd, dispatch};
 use crate::real::Real;
-use crate::vector;
+use crate::vector::{self, Axpy, AxpyDot, AxpyMultiplyDot, AxpyScaleDot, Dot, Multiply, Scale};
 
 /// A step and the change of the gradient along it, in someone's memory.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -85,40 +86,108 @@ pub fn two_loop<R: Real>(
     q: &mut [R],
     coefficients: &mut [R],
 ) {
-    let pairs = pairs
-        .get(pairs.len().saturating_sub(coefficients.len())..)
-        .unwrap_or_default();
-    let Some(newest) = pairs.last() else {
-        match initial {
-            Initial::Scalar(factor) => vector::scale(factor, q),
-            Initial::Diagonal(diagonal) => vector::multiply(diagonal, q),
-        }
-        return;
-    };
+    two_loops(pairs, initial, [q], [coefficients]);
+}
 
-    // Newest to oldest. `product` is s_i . q on entry to each turn.
-    let mut product = vector::dot(newest.s, q);
-    let mut later = pairs.iter().zip(coefficients.iter_mut()).rev().peekable();
-    while let Some((pair, coefficient)) = later.next() {
-        *coefficient = pair.rho * product;
-        let step = -(*coefficient * pair.scale);
-        product = match (later.peek(), initial) {
-            (Some((older, _)), _) => vector::axpy_dot(step, pair.y, older.s, q),
-            // The oldest pair ends the first loop and starts the second: y is read once for both.
-            (None, Initial::Scalar(factor)) => vector::axpy_scale_dot(step, factor, pair.y, q),
-            (None, Initial::Diagonal(diagonal)) => {
-                vector::axpy_multiply_dot(step, pair.y, diagonal, q)
+/// [`two_loop`] of several vectors at once, with the same bits: they do not wait for each other's sums.
+pub(crate) fn two_loops<R: Real, const V: usize>(
+    pairs: &[Pair<'_, R>],
+    initial: Initial<'_, R>,
+    q: [&mut [R]; V],
+    coefficients: [&mut [R]; V],
+) {
+    dispatch(TwoLoops {
+        pairs,
+        initial,
+        q,
+        coefficients,
+    });
+}
+
+struct TwoLoops<'a, R, const V: usize> {
+    pairs: &'a [Pair<'a, R>],
+    initial: Initial<'a, R>,
+    q: [&'a mut [R]; V],
+    coefficients: [&'a mut [R]; V],
+}
+
+impl<R: Real, const V: usize> Kernel for TwoLoops<'_, R, V> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let TwoLoops {
+            pairs,
+            initial,
+            q,
+            coefficients,
+        } = self;
+        let room = coefficients.iter().map(|c| c.len()).min().unwrap_or(0);
+        let pairs = pairs
+            .get(pairs.len().saturating_sub(room)..)
+            .unwrap_or_default();
+        let Some(newest) = pairs.last() else {
+            for x in q {
+                match initial {
+                    Initial::Scalar(a) => Scale { a, x }.run(simd),
+                    Initial::Diagonal(d) => Multiply { d, x }.run(simd),
+                }
             }
+            return;
         };
-    }
 
-    // Oldest to newest. `product` is y_i . r on entry to each turn.
-    let mut earlier = pairs.iter().zip(coefficients.iter()).peekable();
-    while let Some((pair, &coefficient)) = earlier.next() {
-        let factor = coefficient - pair.rho * (pair.scale * product);
-        match earlier.peek() {
-            Some((newer, _)) => product = vector::axpy_dot(factor, pair.s, newer.y, q),
-            None => vector::axpy(factor, pair.s, q),
+        // Newest to oldest. `products` are s_i . q on entry to each turn.
+        let mut products = [R::ZERO; V];
+        for v in 0..V {
+            products[v] = Dot {
+                a: newest.s,
+                b: q[v],
+            }
+            .run(simd);
+        }
+        let mut later = pairs.iter().enumerate().rev().peekable();
+        while let Some((i, pair)) = later.next() {
+            for v in 0..V {
+                let coefficient = pair.rho * products[v];
+                if let Some(kept) = coefficients[v].get_mut(i) {
+                    *kept = coefficient;
+                }
+                let (a, x, y) = (-(coefficient * pair.scale), pair.y, &mut *q[v]);
+                products[v] = match (later.peek(), initial) {
+                    (Some((_, older)), _) => AxpyDot {
+                        a,
+                        x,
+                        z: older.s,
+                        y,
+                    }
+                    .run(simd),
+                    // The oldest pair ends the first loop and starts the second: y is read once for both.
+                    (None, Initial::Scalar(b)) => AxpyScaleDot { a, b, x, y }.run(simd),
+                    (None, Initial::Diagonal(d)) => AxpyMultiplyDot { a, x, d, y }.run(simd),
+                };
+            }
+        }
+
+        // Oldest to newest. `products` are y_i . r on entry to each turn.
+        let mut earlier = pairs.iter().enumerate().peekable();
+        while let Some((i, pair)) = earlier.next() {
+            for v in 0..V {
+                let coefficient = coefficients[v].get(i).copied().unwrap_or(R::ZERO);
+                let a = coefficient - pair.rho * (pair.scale * products[v]);
+                let (x, y) = (pair.s, &mut *q[v]);
+                match earlier.peek() {
+                    Some((_, newer)) => {
+                        products[v] = AxpyDot {
+                            a,
+                            x,
+                            z: newer.y,
+                            y,
+                        }
+                        .run(simd)
+                    }
+                    None => Axpy { a, x, y }.run(simd),
+                }
+            }
         }
     }
 }

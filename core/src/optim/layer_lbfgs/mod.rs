@@ -61,7 +61,7 @@ use heapless::Vec;
 
 use super::adam::{Adam, AdamConfig, AdamStep, Decay};
 use super::termination::Misuse;
-use super::two_loop::two_loop;
+use super::two_loop::{two_loop, two_loops};
 use crate::checkpoint;
 use crate::inputs::LayerInputs;
 use crate::math;
@@ -461,26 +461,45 @@ fn step_layer(
     if let Some(metric) = &metric {
         metric.pairs(n, v, &mut pairs);
     }
-    let mut coefficients = [0.0; MOST];
-    let mut precondition = |row: &mut [f32]| {
-        if let Some(metric) = &metric {
-            two_loop(&pairs, metric.initial(), row, &mut coefficients);
-        }
-    };
     let biases = begin + outputs * (n - 1);
+    // All rows times P. Two at a time, which lie apart, so that their sums do not wait for each other; on a device, which
+    // does one thing at a time, that would only take memory.
+    let precondition = |gradient: &mut [f32]| {
+        let Some(metric) = &metric else {
+            return Some(());
+        };
+        let initial = metric.initial();
+        let apart = if cfg!(target_os = "none") || outputs < 4 {
+            0
+        } else {
+            outputs / 2
+        };
+        for i in 0..apart {
+            row::with_biases(gradient, begin, biases, n, [i, i + apart], |rows| {
+                let [mut a, mut b] = [[0.0; MOST]; 2];
+                two_loops(&pairs, initial, rows, [&mut a, &mut b]);
+            })?;
+        }
+        for i in 2 * apart..outputs {
+            row::with_bias(gradient, begin, biases, n, i, |row| {
+                two_loop(&pairs, initial, row, &mut [0.0; MOST]);
+            })?;
+        }
+        Some(())
+    };
+    if step.coupled != 0.0 {
+        let range = begin..biases + outputs;
+        vector::axpy(
+            step.coupled,
+            parameters.get(range.clone())?,
+            gradient.get_mut(range)?,
+        );
+    }
+    precondition(gradient)?;
     let mut divisor = row::Divisor::new(config.form, outputs, second);
     divisor.begin(step);
     for i in 0..outputs {
         row::with_bias(gradient, begin, biases, n, i, |row| {
-            if step.coupled != 0.0
-                && let Some((bias, row)) = row.split_last_mut()
-                && let Some(weights) = parameters.get(begin + i * (n - 1)..)
-                && let Some(own_bias) = parameters.get(biases + i)
-            {
-                vector::axpy(step.coupled, weights, row);
-                *bias = math::fma(step.coupled, *own_bias, *bias);
-            }
-            precondition(row);
             divisor.learn(step, i, row);
         })?;
     }
@@ -488,9 +507,9 @@ fn step_layer(
     for (i, momentum) in momentum.chunks_exact_mut(n.max(1)).enumerate() {
         row::with_bias(gradient, begin, biases, n, i, |row| {
             divisor.divide(step, i, row, momentum);
-            precondition(row);
         })?;
     }
+    precondition(gradient)?;
     let range = begin..biases + outputs;
     row::advance(
         step,

@@ -29,6 +29,30 @@ pub(super) fn with_bias(
     Some(())
 }
 
+/// [`with_bias`] for two rows, `i` and `j`, between which lies another.
+pub(super) fn with_biases(
+    gradient: &mut [f32],
+    begin: usize,
+    biases: usize,
+    n: usize,
+    [i, j]: [usize; 2],
+    work: impl FnOnce([&mut [f32]; 2]),
+) -> Option<()> {
+    let of_i = *gradient.get(biases + i)?;
+    let of_j = *gradient.get(biases + j)?;
+    let (before, after) = gradient.split_at_mut_checked(begin + j * (n - 1))?;
+    let row_i = before.get_mut(begin + i * (n - 1)..)?.get_mut(..n)?;
+    let row_j = after.get_mut(..n)?;
+    let behind_i = core::mem::replace(row_i.last_mut()?, of_i);
+    let behind_j = core::mem::replace(row_j.last_mut()?, of_j);
+    work([&mut *row_i, &mut *row_j]);
+    let of_i = core::mem::replace(row_i.last_mut()?, behind_i);
+    let of_j = core::mem::replace(row_j.last_mut()?, behind_j);
+    *gradient.get_mut(biases + i)? = of_i;
+    *gradient.get_mut(biases + j)? = of_j;
+    Some(())
+}
+
 /// The second moments of a layer's preconditioned gradient.
 pub(super) struct Divisor<'a> {
     form: Form,
