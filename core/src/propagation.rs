@@ -507,8 +507,8 @@ pub enum StagePass {
     Forward,
     /// Gradient through pool and activation, and that of the weights.
     WeightGradient,
-    /// Both of the above gradients and that of the input.
-    Backward,
+    /// Gradient through pool and activation, and that of the input.
+    InputGradient,
 }
 
 impl<const N: usize> Network<'_, N> {
@@ -550,11 +550,16 @@ impl<const N: usize> Network<'_, N> {
             return Err(PassError::Workspace);
         }
         let mut blocks = self.pass::<LANES>(parameters, workspace);
-        let input_gradient = pass == StagePass::Backward && s > plan.first_trained;
+        let first = plan.first_trained;
         match pass {
             StagePass::Forward => blocks.stage_forward(s, &batch),
-            _ if s < plan.first_trained => {}
-            _ => blocks.stage_backward(s, &batch, gradient, true, input_gradient),
+            StagePass::WeightGradient if s >= first => {
+                blocks.stage_backward(s, &batch, gradient, true, false);
+            }
+            StagePass::InputGradient if s > first => {
+                blocks.stage_backward(s, &batch, gradient, false, true);
+            }
+            _ => {}
         }
         Ok(())
     }

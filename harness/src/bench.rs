@@ -351,12 +351,12 @@ impl Bench {
             let weights = time(StagePass::WeightGradient)?;
             let mut times = vec![("forward", forward), ("weight_gradient", weights)];
             if stage.passes > 2 {
-                times.push(("input_gradient", time(StagePass::Backward)? - weights));
+                times.push(("input_gradient", time(StagePass::InputGradient)?));
             }
             let first = stage.layers.start;
             let name = format!("{} {}", first + 1, network.layers()[first].name());
             for (pass, taken) in times {
-                let gflops = operations / taken.max(1e-9) / 1e9;
+                let gflops = operations / taken / 1e9;
                 reports.push(LayerReport {
                     name: name.clone(),
                     pass,
