@@ -44,7 +44,10 @@ pub fn main() -> ExitCode {
 }
 
 /// Obeys `SECANT_ISA`.
-fn choose_isa() -> Result<(), Error> {
+///
+/// # Errors
+/// [`Error::Usage`] when it names no instruction set, or one that the machine has not.
+pub fn choose_isa() -> Result<(), Error> {
     let Some(value) = std::env::var_os("SECANT_ISA").filter(|value| !value.is_empty()) else {
         return Ok(());
     };

@@ -1,5 +1,5 @@
-//! The gradient, and each pass of each layer that multiplies, timed by Criterion: 16 samples on one thread. `secant bench` relates the same passes
-//! to the machine's peak in one run; this keeps the samples, and compares with the run before.
+//! The gradient, and each pass of each layer that multiplies, timed by Criterion: 16 samples on one thread. `secant bench`
+//! relates the same passes to the machine's peak in one run; this keeps the samples, and compares with the run before.
 //!
 //! ```text
 //! cargo bench -p secant-tests --bench kernels                       # every preset
@@ -9,24 +9,21 @@
 //!
 //! Time is wall time: on a busy machine compare the fastest samples only, or instructions (`--bench instructions`).
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use secant::arch::Isa;
 use secant::presets::{LENET, MICRO, SEED, TWO_C_TWO_D};
 use secant::{Batch, DropoutKey, Init, Network, Normalisation, Random, Samples, StagePass};
+use secant_harness::cli::choose_isa;
 
 /// Samples side by side.
 const LANES: usize = 16;
 
-fn main() {
-    if let Some(name) = std::env::var_os("SECANT_ISA") {
-        let isa = name.to_str().and_then(Isa::from_name);
-        let forced = isa.map(Isa::force);
-        assert!(
-            matches!(forced, Some(Ok(()))),
-            "SECANT_ISA is not an instruction set of this machine"
-        );
+fn main() -> ExitCode {
+    if let Err(error) = choose_isa() {
+        eprintln!("kernels: {error}");
+        return ExitCode::from(error.exit_code());
     }
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(300))
@@ -37,6 +34,7 @@ fn main() {
     passes("seed", &SEED, &mut criterion);
     passes("2c2d", &TWO_C_TWO_D, &mut criterion);
     criterion.final_summary();
+    ExitCode::SUCCESS
 }
 
 /// The gradient of a network, then the passes of each layer.

@@ -48,19 +48,25 @@ pub(crate) fn pack_forward<S: Simd>(
         let size = block::<S>(count - done);
         let source = &weights[(first + done) * terms..][..size * terms];
         let target = &mut packed[done * terms..][..size * terms];
-        match size {
-            8 => pack::<8>(source, terms, false, target),
-            4 => pack::<4>(source, terms, false, target),
-            2 => pack::<2>(source, terms, false, target),
-            _ => pack::<1>(source, terms, false, target),
-        }
+        pack(size, source, terms, false, target);
         done += size;
     }
 }
 
-/// Lays `B` rows of `length` weights element by element side by side; each from its end if they are to be `turned`.
+/// Lays the rows of a block, each `length` weights, element by element side by side; each from its end if they are to be
+/// `turned`.
 #[inline(always)]
-fn pack<const B: usize>(source: &[f32], length: usize, turned: bool, target: &mut [f32]) {
+fn pack(size: usize, source: &[f32], length: usize, turned: bool, target: &mut [f32]) {
+    match size {
+        8 => pack_rows::<8>(source, length, turned, target),
+        4 => pack_rows::<4>(source, length, turned, target),
+        2 => pack_rows::<2>(source, length, turned, target),
+        _ => pack_rows::<1>(source, length, turned, target),
+    }
+}
+
+#[inline(always)]
+fn pack_rows<const B: usize>(source: &[f32], length: usize, turned: bool, target: &mut [f32]) {
     let mut rows = [source; B];
     for b in 0..B {
         rows[b] = &source[b * length..][..length];
@@ -91,12 +97,7 @@ pub(crate) fn pack_backward<S: Simd>(
         for o in 0..count {
             let source = &weights[((first + o) * inputs + done) * taps..][..size * taps];
             let target = &mut packed[(done * count + o * size) * taps..][..size * taps];
-            match size {
-                8 => pack::<8>(source, taps, true, target),
-                4 => pack::<4>(source, taps, true, target),
-                2 => pack::<2>(source, taps, true, target),
-                _ => pack::<1>(source, taps, true, target),
-            }
+            pack(size, source, taps, true, target);
         }
         done += size;
     }

@@ -481,7 +481,7 @@ fn step_layer(
             })?;
         }
         for i in 2 * apart..outputs {
-            row::with_bias(gradient, begin, biases, n, i, |row| {
+            row::with_biases(gradient, begin, biases, n, [i], |[row]| {
                 two_loop(&pairs, initial, row, &mut [0.0; MOST]);
             })?;
         }
@@ -499,13 +499,13 @@ fn step_layer(
     let mut divisor = row::Divisor::new(config.form, outputs, second);
     divisor.begin(step);
     for i in 0..outputs {
-        row::with_bias(gradient, begin, biases, n, i, |row| {
+        row::with_biases(gradient, begin, biases, n, [i], |[row]| {
             divisor.learn(step, i, row);
         })?;
     }
     divisor.finish(step);
     for (i, momentum) in momentum.chunks_exact_mut(n.max(1)).enumerate() {
-        row::with_bias(gradient, begin, biases, n, i, |row| {
+        row::with_biases(gradient, begin, biases, n, [i], |[row]| {
             divisor.divide(step, i, row, momentum);
         })?;
     }

@@ -7,49 +7,35 @@ use crate::math;
 use crate::optim::adam::{AdamStep, LEAST, flush};
 use crate::vector;
 
-/// Calls `work` with row `i` of a layer's gradient and its bias as one slice of length n, in place. `None` if there is no such
-/// row.
+/// Calls `work` with some rows of a layer's gradient and their biases, each as one slice of length n, in place. `None` if there
+/// is no such row, or two are the same or next to each other.
 ///
-/// The rows lie one after the other without their biases, which follow the last row; so the element behind a row makes room
-/// for the bias and is put back afterwards.
-pub(super) fn with_bias(
+/// The rows lie one after the other without their biases, which follow the last row; so the bias changes places with the
+/// element behind its row and goes back afterwards.
+pub(super) fn with_biases<const V: usize>(
     gradient: &mut [f32],
     begin: usize,
     biases: usize,
     n: usize,
-    i: usize,
-    work: impl FnOnce(&mut [f32]),
+    rows: [usize; V],
+    work: impl FnOnce([&mut [f32]; V]),
 ) -> Option<()> {
-    let bias = *gradient.get(biases + i)?;
-    let row = gradient.get_mut(begin + i * (n - 1)..)?.get_mut(..n)?;
-    let behind = core::mem::replace(row.last_mut()?, bias);
-    work(row);
-    let bias = core::mem::replace(row.last_mut()?, behind);
-    *gradient.get_mut(biases + i)? = bias;
-    Some(())
-}
-
-/// [`with_bias`] for two rows, `i` and `j`, between which lies another.
-pub(super) fn with_biases(
-    gradient: &mut [f32],
-    begin: usize,
-    biases: usize,
-    n: usize,
-    [i, j]: [usize; 2],
-    work: impl FnOnce([&mut [f32]; 2]),
-) -> Option<()> {
-    let of_i = *gradient.get(biases + i)?;
-    let of_j = *gradient.get(biases + j)?;
-    let (before, after) = gradient.split_at_mut_checked(begin + j * (n - 1))?;
-    let row_i = before.get_mut(begin + i * (n - 1)..)?.get_mut(..n)?;
-    let row_j = after.get_mut(..n)?;
-    let behind_i = core::mem::replace(row_i.last_mut()?, of_i);
-    let behind_j = core::mem::replace(row_j.last_mut()?, of_j);
-    work([&mut *row_i, &mut *row_j]);
-    let of_i = core::mem::replace(row_i.last_mut()?, behind_i);
-    let of_j = core::mem::replace(row_j.last_mut()?, behind_j);
-    *gradient.get_mut(biases + i)? = of_i;
-    *gradient.get_mut(biases + j)? = of_j;
+    let exchange = |gradient: &mut [f32], i: usize| {
+        let (bias, behind) = (biases + i, begin + i * (n - 1) + n - 1);
+        let (x, y) = (*gradient.get(bias)?, *gradient.get(behind)?);
+        *gradient.get_mut(bias)? = y;
+        *gradient.get_mut(behind)? = x;
+        Some(())
+    };
+    for i in rows {
+        exchange(gradient, i)?;
+    }
+    let ranges = rows.map(|i| begin + i * (n - 1)..begin + i * (n - 1) + n);
+    work(gradient.get_disjoint_mut(ranges).ok()?);
+    // In the opposite order: the element behind the last row is the first row's bias.
+    for i in rows.into_iter().rev() {
+        exchange(gradient, i)?;
+    }
     Some(())
 }
 
