@@ -136,6 +136,16 @@ impl Adam {
         }
     }
 
+    /// `(1 - b2^t) / (1 - b1^t)^2` of the last step: the factor of `m^2` in terms of `v`, when both are to be compared without their
+    /// bias; 1 before the first.
+    pub(super) fn squared_mean_factor(&self) -> f32 {
+        if self.steps == 0 {
+            return 1.0;
+        }
+        let first = 1.0 - self.powers[0];
+        ((1.0 - self.powers[1]) / (first * first)) as f32
+    }
+
     /// Counts a step and gives its constants, with which [`AdamStep::apply`] may update the parameters piece by piece: by
     /// several threads, or between other duties.
     pub fn begin_step(&mut self, factor: f32) -> AdamStep {

@@ -41,7 +41,9 @@
 //!
 //! In the first steps and then every [`refresh_every`](LayerLbfgsConfig::refresh_every), the rows that a forward pass leaves
 //! in its workspace go through one step of subspace iteration (about `2 m n` multiply-adds a row, no other pass over data).
-//! The momentum moves along to the new metric.
+//! The momentum moves along to the new metric. S cannot, since it was gathered in the old one; but a mean of squares is at least
+//! the square of the mean, so `Element` raises S to `(1 - b2^t) / (1 - b1^t)^2 M^2` where it is below. Without that, elements
+//! whose inputs are rarely other than zero take steps thousands of times too long after a refresh.
 //!
 //! # Sources
 //!
@@ -322,7 +324,11 @@ impl<const M: usize> LayerLbfgs<M> {
             return Refresh::NoPairs;
         }
         self.refreshing = true;
-        let verdict = observe(M, &self.config, self.refreshes, inputs, memory, scratch);
+        let past = Past {
+            refreshes: self.refreshes,
+            squared_mean_factor: self.adam.squared_mean_factor(),
+        };
+        let verdict = observe(M, &self.config, past, inputs, memory, scratch);
         if verdict == Refresh::NotFinite {
             self.skipped += 1;
         }
@@ -394,11 +400,17 @@ impl<const M: usize> checkpoint::State for LayerLbfgs<M> {
     }
 }
 
+/// What a refresh must know of the steps before.
+struct Past {
+    refreshes: u32,
+    squared_mean_factor: f32,
+}
+
 /// [`LayerLbfgs::observe`], compiled once for all `m`.
 fn observe(
     m: usize,
     config: &LayerLbfgsConfig,
-    refreshes: u32,
+    past: Past,
     inputs: &LayerInputs<'_>,
     memory: &mut [f32],
     scratch: &mut [f32],
@@ -408,7 +420,7 @@ fn observe(
     let Some(state) = block.state(form, memory) else {
         return Refresh::TooShort;
     };
-    let count = refreshes as f32;
+    let count = past.refreshes as f32;
     let running = 1.0 - 1.0 / (count + 1.0);
     let keep = if *state.trace == 0.0 {
         0.0
@@ -417,9 +429,17 @@ fn observe(
     } else {
         config.keep
     };
-    let stream = u64::from(refreshes) << 32 | inputs.index as u64;
+    let stream = u64::from(past.refreshes) << 32 | inputs.index as u64;
     let mut random = Random::new(config.seed, stream);
-    sketch::refresh(inputs, keep, config.damping, &mut random, state, scratch)
+    let verdict = sketch::refresh(inputs, keep, config.damping, &mut random, state, scratch);
+    if verdict == Refresh::Updated
+        && let Some(State {
+            momentum, second, ..
+        }) = block.state(form, memory)
+    {
+        row::Divisor::new(form, block.outputs, second).cover(past.squared_mean_factor, momentum);
+    }
+    verdict
 }
 
 /// The step of all layers, compiled once for all `m`.

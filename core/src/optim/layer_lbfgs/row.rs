@@ -67,6 +67,23 @@ impl<'a> Divisor<'a> {
         }
     }
 
+    /// Raises the S of elements where it is below the square of the momentum, `factor M^2`: a mean of squares is at least the square
+    /// of the mean.
+    ///
+    /// A refresh carries the momentum over to a new metric, in which S was not gathered. Where inputs are rarely other than zero, an
+    /// element's S may be next to nothing while the momentum, turned, has something there; their quotient would be a step
+    /// thousands of times too long. The means of rows and columns in the other forms do not get as small.
+    pub fn cover(&mut self, factor: f32, momentum: &[f32]) {
+        if self.form == Form::Element {
+            for (moment, m) in self.second.iter_mut().zip(momentum) {
+                let least = flush(factor * *m * *m);
+                if *moment < least {
+                    *moment = least;
+                }
+            }
+        }
+    }
+
     /// Before the first row.
     pub fn begin(&mut self, step: &AdamStep) {
         vector::scale(step.beta2, self.columns);

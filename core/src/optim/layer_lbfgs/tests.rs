@@ -282,3 +282,55 @@ fn wrong_lengths_are_told() {
         })
     );
 }
+
+/// Inputs that are seldom other than zero: a refresh turns the momentum into directions in which the second moments have next to
+/// nothing, and must not let the quotient of the two decide the length of the step.
+#[test]
+fn rare_inputs_take_no_long_steps_after_a_refresh() {
+    const INPUTS: usize = 40;
+    const WIDE: Network<3> = Network::new(Shape::vector(INPUTS), [linear(12), relu(), linear(4)]);
+    const P: usize = WIDE.parameter_count();
+    let (mut pixels, mut labels) = ([0u8; 512 * INPUTS], [0u8; 512]);
+    let mut random = Random::new(3, 0);
+    for (image, label) in pixels.chunks_exact_mut(INPUTS).zip(&mut labels) {
+        *label = random.below(4) as u8;
+        for (k, p) in image.iter_mut().enumerate() {
+            // The first inputs always, the later ones ever more rarely.
+            if random.below(1 + (k * k / 4) as u32) == 0 {
+                *p = random.below(256) as u8;
+            }
+        }
+    }
+    let (mut w, mut g) = ([0.0; P], [0.0; P]);
+    WIDE.initialise(Init::PyTorch, &mut Random::new(2, 0), &mut w);
+    let mut workspace = [0.0; LayerLbfgs::<4>::workspace_len(&WIDE, 4)];
+    let mut memory = [0.0; 3 * P + 1000];
+    let mut lbfgs = LayerLbfgs::<4>::new(LayerLbfgsConfig::DEFAULT);
+    let mut longest = 0.0f32;
+    for step in 0..256 {
+        let indices: [u32; 4] = core::array::from_fn(|i| (4 * step + i) as u32 % 512);
+        let batch = batch(&pixels, &labels, &indices);
+        let wanted = lbfgs.wants_inputs();
+        g.fill(0.0);
+        WIDE.accumulate_gradient_observed::<4>(
+            &w,
+            batch,
+            &mut g,
+            &mut workspace,
+            &mut |inputs, scratch| {
+                if wanted {
+                    lbfgs.observe(&inputs, &mut memory, scratch);
+                }
+            },
+        )
+        .unwrap();
+        lbfgs.step(&WIDE, 1.0, &mut w, &mut g, &mut memory).unwrap();
+        // The gradient is now the direction that was taken.
+        for u in g {
+            longest = longest.max(u.abs());
+        }
+    }
+    // A quotient of Adam's is at most `(1 - b1) / sqrt((1 - b2) (1 - b1^2 / b2))`, 1.7, and the metric's root stretches a row to at
+    // most `1 / sqrt(lambda)`, 1.8 times its length. Uncovered second moments take this to some hundred thousand.
+    assert!(longest < 1.7 * 1.8, "{longest}");
+}
