@@ -327,7 +327,9 @@ fn rare_inputs_take_no_long_steps_after_a_refresh() {
         lbfgs.step(&WIDE, 1.0, &mut w, &mut g, &mut memory).unwrap();
         // The gradient is now the direction that was taken.
         for u in g {
-            longest = longest.max(u.abs());
+            if u.abs() > longest {
+                longest = u.abs();
+            }
         }
     }
     // A quotient of Adam's is at most `(1 - b1) / sqrt((1 - b2) (1 - b1^2 / b2))`, 1.7, and the metric's root stretches a row to at
