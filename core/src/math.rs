@@ -67,6 +67,18 @@ pub(crate) fn cos(x: f32) -> f32 {
 }
 
 /// Hyperbolic tangent.
-pub(crate) fn tanh(x: f32) -> f32 {
+#[inline(always)]
+pub(crate) fn tanh<S: Simd>(_: S, x: f32) -> f32 {
     libm::tanhf(x)
+}
+
+/// Natural logarithm of `1 + x`.
+pub(crate) fn ln_1p(x: f32) -> f32 {
+    libm::log1pf(x)
+}
+
+/// Logistic function.
+#[inline(always)]
+pub(crate) fn sigmoid<S: Simd>(_: S, x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
 }

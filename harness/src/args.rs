@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use secant::Init;
+use secant::network::Init;
 use secant::optim::Form;
 
 use crate::bench::BenchArgs;

@@ -11,10 +11,9 @@ use std::time::Instant;
 
 use clap::{Args, Parser, ValueEnum};
 use secant::arch::{self, Isa, Kernel, Simd};
+use secant::network::{Init, Network};
 use secant::optim::two_loop::{Initial, Pair, two_loop};
-use secant::{
-    Batch, DropoutKey, Init, Network, Normalisation, PassError, Random, Samples, StagePass,
-};
+use secant::{Batch, DropoutKey, Normalisation, PassError, Random, Samples, StagePass};
 use serde::Serialize;
 
 use crate::args::{Cli, Command, OptimizerName};
@@ -276,16 +275,12 @@ impl Bench {
 
     /// One block of lanes.
     fn batch(&self) -> Batch<'_> {
-        Batch {
-            samples: Samples {
-                pixels: &self.images.pixels,
-                labels: &self.images.labels,
-                normalisation: self.normalisation,
-            },
-            indices: &self.indices[..LANES],
-            weight: 1.0 / BATCH as f32,
-            dropout: DROPOUT,
-        }
+        Batch::new(
+            Samples::bytes(&self.images.pixels, &self.images.labels, self.normalisation),
+            &self.indices[..LANES],
+        )
+        .weight(1.0 / BATCH as f32)
+        .dropout(DROPOUT)
     }
 
     /// Two operations for each multiply-accumulate of a block's passes that a result needs.

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
-use secant::{Batch, DropoutKey, LayerInputs, Network, Samples, Tally};
+use secant::network::Network;
+use secant::{Batch, DropoutKey, LayerInputs, Metrics, Samples};
 
 use crate::dataset::{Images, Normalisation};
 use crate::model::MAX_LAYERS;
@@ -74,7 +75,7 @@ enum Kind {
 #[derive(Default)]
 struct Chunk {
     gradient: Vec<f32>,
-    tally: Tally,
+    tally: Metrics,
 }
 
 /// The chunks of a batch of `count` samples: whole lane blocks, as equal as they can be.
@@ -135,7 +136,7 @@ impl Engine {
         indices: &[u32],
         dropout: Option<DropoutKey>,
         gradient: &mut [f32],
-    ) -> Tally {
+    ) -> Metrics {
         self.run(Kind::Gradient(dropout), parameters, indices, None);
         self.collect(indices, gradient)
     }
@@ -153,7 +154,7 @@ impl Engine {
         gradient: &mut [f32],
         workspace_len: usize,
         observe: Observe<'_>,
-    ) -> Tally {
+    ) -> Metrics {
         if self.workspace.len() < workspace_len {
             self.workspace.resize(workspace_len, 0.0);
         }
@@ -162,9 +163,9 @@ impl Engine {
     }
 
     /// Overwrites `gradient` with the sum of the chunks' gradients.
-    fn collect(&self, indices: &[u32], gradient: &mut [f32]) -> Tally {
+    fn collect(&self, indices: &[u32], gradient: &mut [f32]) -> Metrics {
         let chunks = chunk_count(indices.len());
-        let mut total = Tally::default();
+        let mut total = Metrics::default();
         // A piece that stays in the cache at a time: each chunk is read once, `gradient` written once.
         for (p, sums) in gradient.chunks_mut(PIECE).enumerate() {
             let piece = p * PIECE..p * PIECE + sums.len();
@@ -190,9 +191,9 @@ impl Engine {
     ///
     /// # Panics
     /// When `indices` names a sample that is not there, or `parameters` has not the network's parameter count.
-    pub fn evaluate(&mut self, parameters: &[f32], indices: &[u32]) -> Tally {
+    pub fn evaluate(&mut self, parameters: &[f32], indices: &[u32]) -> Metrics {
         self.run(Kind::Evaluation, parameters, indices, None);
-        let mut total = Tally::default();
+        let mut total = Metrics::default();
         for c in 0..chunk_count(indices.len()) {
             total += self.shared.chunk(c).tally;
         }
@@ -333,18 +334,9 @@ impl Shared {
         observe: Option<Observe<'_>>,
     ) {
         let mut chunk = self.chunk(c);
-        let samples = Samples {
-            pixels: &self.images.pixels,
-            labels: &self.images.labels,
-            normalisation: self.normalisation,
-        };
+        let samples = Samples::bytes(&self.images.pixels, &self.images.labels, self.normalisation);
         let weight = 1.0 / indices.len() as f32;
-        let mut batch = Batch {
-            samples,
-            indices: &indices[chunk_range(indices.len(), c)],
-            weight,
-            dropout: None,
-        };
+        let mut batch = Batch::new(samples, &indices[chunk_range(indices.len(), c)]).weight(weight);
         let network = &self.network;
         let tally = match kind {
             Kind::Gradient(dropout) => {
@@ -362,7 +354,7 @@ impl Shared {
                 }
             }
             Kind::Evaluation => network.evaluate::<LANES>(parameters, batch, workspace),
-            Kind::Stop => Ok(Tally::default()),
+            Kind::Stop => Ok(Metrics::default()),
         };
         chunk.tally =
             tally.expect("the parameters, the images and the labels belong to the network");

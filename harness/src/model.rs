@@ -341,7 +341,7 @@ impl Settings<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use secant::presets;
+    use secant::network::presets;
 
     fn refusal(spec: &str) -> String {
         spec.parse::<Model>().unwrap_err().to_string()

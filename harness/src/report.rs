@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use secant::Metrics;
 use secant::arch::Isa;
-use secant::{Init, Tally};
+use secant::network::Init;
 use serde::Serialize;
 
 use crate::config::{Batch, RunConfig, init_name};
@@ -146,7 +147,7 @@ pub fn plural(count: u32, what: &str) -> String {
 
 /// The table at the end of a run.
 pub fn table(config: &RunConfig, outcome: &Outcome, split: &Split) -> String {
-    let row = |name: &str, tally: &Tally, images: usize| {
+    let row = |name: &str, tally: &Metrics, images: usize| {
         format!(
             "{name:<10}  {:>8.4}  {:>8}  {images:>6}\n",
             tally.mean_loss(),

@@ -22,8 +22,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use secant::network::Layer;
 use secant::optim::{Misuse, Termination};
-use secant::{DropoutKey, Layer, Random, Tally};
+use secant::{DropoutKey, Metrics, Random};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -172,11 +173,11 @@ pub struct Outcome {
     /// Seconds in all, the last evaluations included.
     pub seconds: f64,
     /// Losses and accuracy on the training images, with the last weights and without dropout.
-    pub train: Tally,
+    pub train: Metrics,
     /// The same on the validation images, if there are any.
-    pub validation: Option<Tally>,
+    pub validation: Option<Metrics>,
     /// The same on the test images.
-    pub test: Tally,
+    pub test: Metrics,
     /// A line for each epoch.
     pub history: Vec<Record>,
     /// The last weights, those of frozen layers too. Not to be used when [`Outcome::diverged`].
@@ -249,8 +250,8 @@ pub struct Trainer<'a> {
     previous_loss: Option<f64>,
     started: Instant,
     stepping: Duration,
-    validation: Option<Tally>,
-    watched: Option<Tally>,
+    validation: Option<Metrics>,
+    watched: Option<Metrics>,
     history: Vec<Record>,
     stop: Option<StopReason>,
 }
@@ -284,7 +285,7 @@ impl<'a> Trainer<'a> {
         let has_dropout = network
             .layers()
             .iter()
-            .any(|layer| matches!(layer, Layer::Dropout { .. }));
+            .any(|layer| matches!(layer, Layer::Dropout(_)));
         let same_objective = config.batch == Batch::Full && !has_dropout;
         let images = Arc::clone(&dataset.train);
         Ok(Self {
@@ -445,7 +446,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Evaluates on the test images.
-    fn test(&self) -> Tally {
+    fn test(&self) -> Metrics {
         let images = Arc::clone(&self.dataset.test);
         let all: Vec<u32> = (0..images.len() as u32).collect();
         let (network, threads) = (self.config.model.network, self.config.threads.get());

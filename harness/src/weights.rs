@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
-use secant::{Layer, Normalisation};
+use secant::Normalisation;
+use secant::network::Layer;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -85,7 +86,7 @@ pub fn safetensors(
     safetensors::serialize(tensors, Some(metadata)).map_err(io::Error::other)
 }
 
-/// The weights as bare little-endian floats, in the order of the flat slice: what [`secant::weights_from_bytes`] reads.
+/// The weights as bare little-endian floats, in the order of the flat slice: what [`secant::network::weights_from_bytes`] reads.
 pub fn bare(parameters: &[f32]) -> Vec<u8> {
     parameters.iter().flat_map(|w| w.to_le_bytes()).collect()
 }

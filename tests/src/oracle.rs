@@ -4,7 +4,7 @@
 //!
 //! Gradients come from central finite differences, so that they rest on the forward pass alone.
 
-use secant::{Layer, Shape};
+use secant::network::{Layer, Shape};
 
 /// A network and its parameters in double precision.
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ impl Oracle {
                         .collect()
                 }
                 Layer::Tanh => x.iter().map(|x| x.tanh()).collect(),
-                Layer::Dropout { .. } => x
+                Layer::Dropout(_) => x
                     .iter()
                     .enumerate()
                     .map(|(i, x)| x * masks(index, i))

@@ -1,8 +1,8 @@
 //! `secant size`: the figures are those that firmware declares its statics with.
 
-use secant::Network;
+use secant::network::Network;
+use secant::network::presets::MICRO;
 use secant::optim::{Adam, Form, LayerLbfgs, Lbfgs};
-use secant::presets::MICRO;
 use secant_harness::model::Model;
 use secant_harness::size::{Size, SizedOptimizer};
 

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use secant::Init;
+use secant::network::Init;
 use secant::optim::Form;
 
 use super::args::CompareArgs;

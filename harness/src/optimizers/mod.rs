@@ -15,9 +15,10 @@ pub use lbfgs_seed::LbfgsSeedSettings;
 
 use std::time::{Duration, Instant};
 
+use secant::network::Network;
 use secant::objective::Objective;
 use secant::optim::{Form, Misuse, Termination};
-use secant::{DropoutKey, Network, Tally};
+use secant::{DropoutKey, Metrics};
 use serde::{Serialize, Serializer};
 
 use crate::engine::{Engine, Observe};
@@ -201,7 +202,7 @@ impl<'e> BatchLoss<'e> {
     }
 
     /// Overwrites `gradient` with the gradient of the mean loss.
-    pub fn gradient(&mut self, parameters: &[f32], gradient: &mut [f32]) -> Tally {
+    pub fn gradient(&mut self, parameters: &[f32], gradient: &mut [f32]) -> Metrics {
         self.evaluations += 1;
         let start = Instant::now();
         let tally = self
@@ -220,7 +221,7 @@ impl<'e> BatchLoss<'e> {
         gradient: &mut [f32],
         workspace_len: usize,
         observe: Observe<'_>,
-    ) -> Tally {
+    ) -> Metrics {
         self.evaluations += 1;
         self.observed = true;
         let start = Instant::now();

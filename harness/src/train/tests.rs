@@ -2,7 +2,7 @@ use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use secant::Init;
+use secant::network::Init;
 
 use super::*;
 use crate::args::Cli;
@@ -168,7 +168,7 @@ fn collapse_is_judged_by_the_end() {
         ..config("--model pool4,linear10 --batch 64")
     };
     let mut outcome = train(&config, &dataset(), &mut ()).unwrap();
-    let tally = |loss: f64, correct: u32| Tally {
+    let tally = |loss: f64, correct: u32| Metrics {
         loss,
         correct,
         count: 1000,

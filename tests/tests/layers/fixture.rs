@@ -1,7 +1,8 @@
 //! A network with parameters and data, for the library and for the oracle.
 
+use secant::network::{Layer, Network, Shape};
 use secant::random::philox4x32;
-use secant::{Batch, DropoutKey, Layer, Loss, Network, Normalisation, Samples, Shape, Tally};
+use secant::{Batch, DropoutKey, Loss, Metrics, Normalisation, Samples};
 use secant_tests::draw::Draw;
 use secant_tests::oracle::{Masks, Oracle, mean_squared_error, softmax_cross_entropy};
 
@@ -74,11 +75,7 @@ impl Fixture {
 
     /// The samples as the library takes them.
     pub fn samples(&self) -> Samples<'_> {
-        Samples {
-            pixels: &self.pixels,
-            labels: &self.labels,
-            normalisation: self.normalisation,
-        }
+        Samples::bytes(&self.pixels, &self.labels, self.normalisation)
     }
 
     /// The indices of all samples.
@@ -87,12 +84,7 @@ impl Fixture {
     }
 
     fn batch<'a>(&'a self, indices: &'a [u32]) -> Batch<'a> {
-        Batch {
-            samples: self.samples(),
-            indices,
-            weight: 1.0 / indices.len() as f32,
-            dropout: self.dropout,
-        }
+        Batch::new(self.samples(), indices).dropout(self.dropout)
     }
 
     /// A workspace full of what must not be read.
@@ -119,7 +111,7 @@ impl Fixture {
     }
 
     /// The library's gradient of the mean loss of these samples, and its tally.
-    pub fn gradient(&self, lanes: usize, indices: &[u32]) -> (Tally, Vec<f32>) {
+    pub fn gradient(&self, lanes: usize, indices: &[u32]) -> (Metrics, Vec<f32>) {
         let network = &self.network;
         let mut gradient = vec![0.0; self.parameters.len()];
         let mut workspace = self.workspace(lanes);
@@ -133,7 +125,7 @@ impl Fixture {
     }
 
     /// The library's tally of these samples from a forward pass alone.
-    pub fn evaluate(&self, lanes: usize, indices: &[u32]) -> Tally {
+    pub fn evaluate(&self, lanes: usize, indices: &[u32]) -> Metrics {
         let network = &self.network;
         let mut workspace = self.workspace(lanes);
         with_lanes!(

@@ -9,7 +9,7 @@ use secant::network::{
     Layer, Shape, avg_pool2d, conv2d, depthwise_conv2d, dropout, global_avg_pool2d, leaky_relu,
     linear, max_pool2d, relu, tanh,
 };
-use secant::{Batch, DropoutKey, Loss, Normalisation, PassError, Samples, Tally};
+use secant::{Batch, DropoutKey, Loss, Metrics, Normalisation, PassError, Samples};
 use secant_tests::contract_bits;
 use secant_tests::draw::Draw;
 use secant_tests::oracle::Masks;
@@ -285,7 +285,7 @@ fn random_case(draw: &mut Draw) -> (Shape, Vec<Layer>) {
                 ]);
             }
         }
-        let network = secant::Network::<8>::try_from_slice(input, &layers);
+        let network = secant::network::Network::<8>::try_from_slice(input, &layers);
         if network.is_ok_and(|n| (1..400).contains(&n.parameter_count()) && n.output_len() < 100) {
             return (input, layers);
         }
@@ -305,7 +305,7 @@ fn fixtures(count: usize) -> Vec<Fixture> {
         }
         if layers
             .iter()
-            .any(|layer| matches!(layer, Layer::Dropout { .. }))
+            .any(|layer| matches!(layer, Layer::Dropout(_)))
         {
             let dropout = Some(DropoutKey {
                 seed: seed << 33 | 7,
@@ -534,12 +534,9 @@ fn a_pass_adds_to_the_gradient_and_reads_nothing_stale() {
         let (indices, network) = (fixture.indices(), &fixture.network);
         let mut workspace = fixture.workspace(4);
         let run = |weight: f32, gradient: &mut [f32], workspace: &mut [f32]| {
-            let batch = secant::Batch {
-                samples: fixture.samples(),
-                indices: &indices,
-                weight,
-                dropout: fixture.dropout,
-            };
+            let batch = secant::Batch::new(fixture.samples(), &indices)
+                .weight(weight)
+                .dropout(fixture.dropout);
             network
                 .accumulate_gradient::<4>(&fixture.parameters, batch, gradient, workspace)
                 .expect("it fits")
@@ -719,12 +716,7 @@ fn arguments_that_do_not_fit_are_errors_and_nothing_is_written() {
     let network = &fixture.network;
     let count = fixture.parameters.len();
     let samples = fixture.samples();
-    let batch = |samples, indices| Batch {
-        samples,
-        indices,
-        weight: 1.0,
-        dropout: None,
-    };
+    let batch = |samples, indices| Batch::new(samples, indices).weight(1.0);
     let fewer_pixels = Samples {
         pixels: &samples.pixels[1..],
         ..samples
@@ -819,6 +811,6 @@ fn arguments_that_do_not_fit_are_errors_and_nothing_is_written() {
         &mut gradient,
         &mut memory,
     );
-    assert_eq!(tally, Ok(Tally::default()));
+    assert_eq!(tally, Ok(Metrics::default()));
     assert!(gradient.iter().all(|x| *x == 1.0));
 }

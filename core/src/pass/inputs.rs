@@ -1,6 +1,8 @@
 //! What the layers with parameters read in a forward pass, for optimisers that learn from it.
 
-use crate::plan::{Op, Plan, Stage};
+use crate::plan::Plan;
+use crate::plan::stage::Stage;
+use crate::plan::workspace::codes_len;
 
 /// The inputs of one layer with parameters, as the forward pass of a block of samples left them.
 ///
@@ -20,7 +22,7 @@ pub struct LayerInputs<'a> {
 }
 
 impl LayerInputs<'_> {
-    /// The layer, counted in [`Network::layers`](crate::Network::layers).
+    /// The layer, counted in [`Network::layers`](crate::network::Network::layers).
     pub fn layer(&self) -> usize {
         self.stage.layer
     }
@@ -30,14 +32,10 @@ impl LayerInputs<'_> {
         self.stage.row_len()
     }
 
-    /// Rows of one sample: output pixels that reach the network's output (of each channel, for a depthwise convolution). 1 for
-    /// a linear layer.
+    /// Rows of one sample: output pixels that reach the network's output (of each channel, for a
+    /// depthwise convolution). 1 for a linear layer.
     pub fn positions(&self) -> usize {
-        match self.stage.op {
-            Op::Depthwise { .. } => self.stage.output.alive_len(),
-            Op::Conv2d { .. } => self.stage.rows * self.stage.columns,
-            _ => 1,
-        }
+        self.stage.op.positions(&self.stage.frame)
     }
 
     /// Samples in the block.
@@ -53,41 +51,20 @@ impl LayerInputs<'_> {
             return;
         };
         *one = 1.0;
-        // The values of the sample from a pixel on. (Here and below, `max(1)` shows the compiler that nothing divides by 0.)
+        // The values of the sample from a pixel on. (`max(1)` shows the compiler that nothing
+        // divides by 0.)
         let copy = |pixel: usize, values: &mut [f32]| {
             let from = self.x.get(pixel * lanes + sample..).unwrap_or_default();
             for (value, x) in values.iter_mut().zip(from.iter().step_by(lanes.max(1))) {
                 *value = *x;
             }
         };
-        match stage.op {
-            Op::Conv2d { kernel, stride } => {
-                let (columns, kernel) = (stage.columns.max(1), kernel.max(1));
-                let (r, c) = (position / columns, position % columns);
-                let map = &stage.input;
-                for (segment, values) in row.chunks_exact_mut(kernel).enumerate() {
-                    let (channel, u) = (segment / kernel, segment % kernel);
-                    let line = channel * map.rows + r * stride + u;
-                    copy(line * map.columns + c * stride, values);
-                }
-            }
-            Op::Depthwise { kernel, stride } => {
-                let (map, output) = (&stage.input, &stage.output);
-                let (rows, columns) = (output.alive_rows.max(1), output.alive_columns.max(1));
-                let (line, c) = (position / columns, position % columns);
-                let (channel, r) = (line / rows, line % rows);
-                for (u, values) in row.chunks_exact_mut(kernel.max(1)).enumerate() {
-                    let line = channel * map.rows + r * stride + u;
-                    copy(line * map.columns + c * stride, values);
-                }
-            }
-            _ => copy(0, row),
-        }
+        stage.op.input_row(&stage.frame, position, row, copy);
     }
 }
 
 /// Calls `observe` for each trained layer, first to last. `maps` holds what the first of them reads and what each writes.
-pub(crate) fn visit(
+pub(super) fn visit(
     plan: &Plan<'_>,
     maps: &[f32],
     lanes: usize,
@@ -98,7 +75,7 @@ pub(crate) fn visit(
     let mut maps = maps;
     for (i, stage) in plan.trained().iter().enumerate() {
         let (Some((x, rest)), Some(before)) = (
-            maps.split_at_checked(stage.input.len() * lanes),
+            maps.split_at_checked(stage.frame.input.len() * lanes),
             plan.trained().get(..i),
         ) else {
             return;
@@ -114,11 +91,8 @@ pub(crate) fn visit(
             };
             observe(inputs, scratch);
         }
-        let codes = if lanes == 1 {
-            stage.codes_len()
-        } else {
-            stage.code_len(lanes)
-        };
-        maps = rest.get(codes..).unwrap_or_default();
+        maps = rest
+            .get(codes_len(stage, lanes, true)..)
+            .unwrap_or_default();
     }
 }

@@ -1,7 +1,7 @@
 //! Initial weights: drawn, or brought along.
 
+use super::value::Network;
 use crate::math;
-use crate::network::Network;
 use crate::random::Random;
 
 /// How the weights of a layer with `n` inputs an output (`fan-in`: input channels x kernel rows x kernel columns) are drawn.
@@ -45,7 +45,7 @@ impl Init {
 ///
 /// ```
 /// // const WEIGHTS: [f32; MICRO.parameter_offset(6)] = weights_from_bytes(include_bytes!("weights.bin"));
-/// const WEIGHTS: [f32; 2] = secant::weights_from_bytes(&[0, 0, 128, 63, 0, 0, 0, 192]);
+/// const WEIGHTS: [f32; 2] = secant::network::weights_from_bytes(&[0, 0, 128, 63, 0, 0, 0, 192]);
 /// assert_eq!(WEIGHTS, [1.0, -2.0]);
 /// ```
 ///

@@ -1,6 +1,8 @@
 //! Networks with a name.
 
-use crate::network::{Network, Shape, conv2d, dropout, linear, max_pool2d, relu};
+use super::value::Network;
+use crate::layers::{conv2d, dropout, linear, max_pool2d, relu};
+use crate::shape::Shape;
 
 /// One grey image of 28 x 28 pixels, as in MNIST and Fashion-MNIST.
 const IMAGE: Shape = Shape::new(1, 28, 28);

@@ -1,48 +1,181 @@
-//! Two-dimensional convolution.
+//! Convolution over blocks of lanes.
 //!
-//! ```text
-//! forward          y[o][r][c]     = b[o] + sum over i, u, v of  w[o][i][u][v] x[i][r s + u][c s + v]
-//! weight gradient  dw[o][i][u][v] = sum over samples, r, c of   dy[o][r][c]   x[i][r s + u][c s + v]
-//! bias gradient    db[o]          = sum over samples, r, c of   dy[o][r][c]
-//! input gradient   dx[i][r][c]    = sum over o, u, v of         w[o][i][k-1-u][k-1-v] dy'[o][r + p + u][c + p + v]
-//! ```
-//! with stride `s`, kernel `k`, padding `p` (the zeros are stored around `x`), and `dy'` the output gradient with `s - 1` zeros
-//! between its pixels and a frame of `k - 1` zeros, which are not stored: so the input gradient is a forward pass with stride 1
-//! and turned weights.
+//! Sums of the weight gradient are kept apart per lane and added by halving at the end; lane 0's
+//! begins with the gradient that is there already.
 //!
-//! Every term is one fused multiply-add, in the order of the indices as written (the last one runs fastest). Sums of the weight
-//! gradient are kept apart a lane and added by halving at the end; lane 0's begins with the gradient that is there already.
+//! A register block is `B` output channels x `T` vectors. A row of pixels times lanes is one run of
+//! floats, so that vectors run over it whatever the lanes; with stride 1 a step of the kernel to
+//! the right is an offset of `lanes` floats.
 //!
-//! A register block is `B` output channels x `T` vectors. A row of pixels times lanes is one run of floats, so that vectors
-//! run over it whatever the lanes; with stride 1 a step of the kernel to the right is an offset of `lanes` floats.
-//!
-//! The usual kernels, 3 x 3 and 5 x 5, are compiled with their size `K` known, so that the loops over the taps unroll and
-//! their bounds are checked once a row; `K = 0` stands for any size. Each block is a function of its own: the compiler then
-//! has all registers for one loop.
+//! The usual kernels, 3 and 5 columns wide, are compiled with their width `K` known, so that the
+//! loops over the taps unroll and their bounds are checked once per row; `K = 0` stands for any
+//! width. Each block is a function of its own: the compiler then has all registers for one loop.
 
-use super::add_parts;
+use super::Conv2d;
 use crate::arch::{Kernel, Simd};
+use crate::layers::max_pool2d::lanes as max_pool2d;
+use crate::layers::max_pool2d::lanes::Spread;
+use crate::layers::memory::{Backward, Forward};
+use crate::layers::register_block::{add_parts, block};
+use crate::map::Frame;
 
-/// Output channels in the next register block, of `left`: the largest of 8, 4, 2, 1 that fits and that the registers hold.
-pub(crate) fn block<S: Simd>(left: usize) -> usize {
-    let mut size = S::BLOCK;
-    while size > left {
-        size /= 2;
+/// Output channels that are worked on together; a register block of channels divides it.
+const GROUP: usize = 8;
+
+/// Floats of scratch for the forward pass and for the backward pass.
+pub(crate) const fn scratch_len(layer: &Conv2d, frame: &Frame, lanes: usize) -> (usize, usize) {
+    let weights = GROUP * frame.input.channels * layer.taps();
+    let pool_rows = frame.window().size[0];
+    (
+        weights + GROUP * pool_rows * frame.columns * lanes,
+        weights + GROUP * Spread::new(frame, layer.stride).plane() * lanes,
+    )
+}
+
+/// The forward pass with the relu and the max-pool that follow, one row of the output at a time.
+#[inline(always)]
+pub(crate) fn forward<S: Simd, const L: usize>(
+    layer: &Conv2d,
+    simd: S,
+    frame: &Frame,
+    memory: Forward<'_>,
+) {
+    let Forward {
+        w,
+        bias,
+        x,
+        y,
+        codes,
+        scratch,
+        ..
+    } = memory;
+    let (inputs, outputs) = (frame.input.channels, frame.output.channels);
+    let taps = layer.taps();
+    let pool = frame.window();
+    let (packed, rows) = scratch.split_at_mut(GROUP * inputs * taps);
+    let mut first = 0;
+    while first < outputs {
+        let count = GROUP.min(outputs - first);
+        pack_forward::<S>(w, inputs * taps, first, count, packed);
+        let task = Rows {
+            kernel: layer.kernel,
+            stride: layer.stride,
+            // The zeros are stored.
+            padding: [0; 2],
+            inputs,
+            input_rows: frame.input.rows,
+            input_columns: frame.input.columns,
+            input_plane: frame.input.plane() * L,
+            input_row: frame.input.columns * L,
+            input_pixel: L,
+            outputs: count,
+            output_plane: pool.size[0] * frame.columns * L,
+            rows: pool.size[0],
+            columns: frame.columns,
+        };
+        let start = Start::Bias(&bias[first..][..count]);
+        for r in 0..frame.output.live_rows {
+            let x = &x[r * pool.stride[0] * layer.stride[0] * task.input_row..];
+            task.run::<S, L>(simd, x, packed, start, rows);
+            let source = max_pool2d::Rows {
+                data: rows,
+                plane: pool.size[0] * frame.columns,
+                row: frame.columns,
+            };
+            max_pool2d::forward_row::<S, L>(simd, frame, source, first, count, r, y, codes);
+        }
+        first += count;
     }
-    size
+}
+
+/// The backward pass, a group of output channels at a time: through pool and relu, from there to
+/// the weights and to the input.
+#[inline(always)]
+pub(crate) fn backward<S: Simd, const L: usize>(
+    layer: &Conv2d,
+    simd: S,
+    frame: &Frame,
+    memory: Backward<'_>,
+) {
+    let Backward {
+        w,
+        dw,
+        db,
+        x,
+        y,
+        codes,
+        dy,
+        dx,
+        weight_gradient,
+        input_gradient,
+        scratch,
+        ..
+    } = memory;
+    let spread = Spread::new(frame, layer.stride);
+    let (inputs, outputs) = (frame.input.channels, frame.output.channels);
+    let taps = layer.taps();
+    let (packed, dz) = scratch.split_at_mut(GROUP * inputs * taps);
+    let mut first = 0;
+    while first < outputs {
+        let count = GROUP.min(outputs - first);
+        max_pool2d::backward_rows::<S, L>(simd, frame, spread, first, count, y, codes, dy, dz);
+        if weight_gradient {
+            let task = WeightGradient {
+                kernel: layer.kernel,
+                stride: layer.stride,
+                inputs,
+                input_plane: frame.input.plane(),
+                input_row: frame.input.columns,
+                outputs: count,
+                gradient_plane: spread.plane(),
+                gradient_row: spread.dilation[0] * spread.columns,
+                gradient_pixel: spread.dilation[1],
+                rows: frame.rows,
+                columns: frame.columns,
+            };
+            let (dw, db) = (&mut dw[first * inputs * taps..], &mut db[first..]);
+            task.run::<S, L>(simd, x, dz, dw, db);
+        }
+        if input_gradient {
+            pack_backward::<S>(w, inputs, taps, first, count, packed);
+            let task = Rows {
+                kernel: layer.kernel,
+                stride: [1; 2],
+                padding: [
+                    layer.kernel[0] - 1 - frame.input.margin[0],
+                    layer.kernel[1] - 1 - frame.input.margin[1],
+                ],
+                inputs: count,
+                input_rows: spread.rows,
+                input_columns: spread.columns,
+                input_plane: spread.plane() * L,
+                input_row: spread.columns * L,
+                input_pixel: L,
+                outputs: inputs,
+                output_plane: frame.input.live_rows * frame.input.live_columns * L,
+                rows: frame.input.live_rows,
+                columns: frame.input.live_columns,
+            };
+            let start = if first == 0 {
+                Start::Zero
+            } else {
+                Start::Target
+            };
+            task.run::<S, L>(simd, dz, packed, start, dx);
+        }
+        first += count;
+    }
 }
 
 /// Packs the weights of output channels `first..first + count` for [`Row::run`]: block by block, and in a block
 /// `[input][u][v][channel]`, so that a block's next weights always lie side by side.
-pub(crate) fn pack_forward<S: Simd>(
+fn pack_forward<S: Simd>(
     weights: &[f32],
-    inputs: usize,
-    kernel: usize,
+    terms: usize,
     first: usize,
     count: usize,
     packed: &mut [f32],
 ) {
-    let terms = inputs * kernel * kernel;
     let mut done = 0;
     while done < count {
         let size = block::<S>(count - done);
@@ -82,15 +215,14 @@ fn pack_rows<const B: usize>(source: &[f32], length: usize, turned: bool, target
 
 /// Packs the weights for the input gradient of the group of output channels `first..first + count`: block by block of input
 /// channels, and in a block `[output][u][v][input]`, the kernel turned by half a turn.
-pub(crate) fn pack_backward<S: Simd>(
+fn pack_backward<S: Simd>(
     weights: &[f32],
     inputs: usize,
-    kernel: usize,
+    taps: usize,
     first: usize,
     count: usize,
     packed: &mut [f32],
 ) {
-    let taps = kernel * kernel;
     let mut done = 0;
     while done < inputs {
         let size = block::<S>(inputs - done);
@@ -105,7 +237,7 @@ pub(crate) fn pack_backward<S: Simd>(
 
 /// How the sums of a row begin.
 #[derive(Clone, Copy)]
-pub(crate) enum Start<'a> {
+enum Start<'a> {
     /// With these values, one a channel.
     Bias(&'a [f32]),
     /// With zero.
@@ -116,33 +248,34 @@ pub(crate) enum Start<'a> {
 
 /// Rows of output pixels in some channels: the shape of the work, without the data. Distances are in floats.
 #[derive(Clone, Copy)]
-pub(crate) struct Rows {
-    pub kernel: usize,
-    pub stride: usize,
+struct Rows {
+    /// Rows and columns of the kernel, and its steps.
+    kernel: [usize; 2],
+    stride: [usize; 2],
     /// Rows above and columns to the left of the input that are zero and not stored; so is all below and to the right of
     /// `input_rows` x `input_columns`. Terms with such zeros are left out.
-    pub padding: usize,
+    padding: [usize; 2],
     /// Input channels, their size, and the distance between them, between their rows and between their pixels. The last is
     /// the number of lanes, but a compiler that knew it would keep the vectors that two taps share in registers, which do
     /// not suffice.
-    pub inputs: usize,
-    pub input_rows: usize,
-    pub input_columns: usize,
-    pub input_plane: usize,
-    pub input_row: usize,
-    pub input_pixel: usize,
+    inputs: usize,
+    input_rows: usize,
+    input_columns: usize,
+    input_plane: usize,
+    input_row: usize,
+    input_pixel: usize,
     /// Output channels, the distance between them, and the number of rows and of pixels in a row.
-    pub outputs: usize,
-    pub output_plane: usize,
-    pub rows: usize,
-    pub columns: usize,
+    outputs: usize,
+    output_plane: usize,
+    rows: usize,
+    columns: usize,
 }
 
 impl Rows {
     /// Reads the input from the beginning of `x` and writes each channel's rows to `y`. `packed` holds the weights as
     /// [`pack_forward`] or [`pack_backward`] left them.
     #[inline(always)]
-    pub(crate) fn run<S: Simd, const L: usize>(
+    fn run<S: Simd, const L: usize>(
         &self,
         simd: S,
         x: &[f32],
@@ -150,7 +283,7 @@ impl Rows {
         start: Start<'_>,
         y: &mut [f32],
     ) {
-        match self.kernel {
+        match self.kernel[1] {
             3 if S::WIDTH > 1 => self.sized::<S, L, 3>(simd, x, packed, start, y),
             5 if S::WIDTH > 1 => self.sized::<S, L, 5>(simd, x, packed, start, y),
             _ => self.sized::<S, L, 0>(simd, x, packed, start, y),
@@ -166,7 +299,7 @@ impl Rows {
         start: Start<'_>,
         y: &mut [f32],
     ) {
-        let terms = self.inputs * self.kernel * self.kernel;
+        let terms = self.inputs * self.kernel[0] * self.kernel[1];
         let mut done = 0;
         while done < self.outputs {
             let size = block::<S>(self.outputs - done);
@@ -193,14 +326,15 @@ impl Rows {
         }
     }
 
-    /// The taps of output row or column `at` that lie on an input of `length` rows or columns.
+    /// The taps along `axis` of output row or column `at` that lie on an input of `length` rows or
+    /// columns.
     #[inline(always)]
-    fn taps(&self, at: usize, length: usize) -> (usize, usize) {
-        let from = at * self.stride;
-        let first = self.padding.saturating_sub(from);
-        let last = (length + self.padding)
+    fn taps(&self, axis: usize, at: usize, length: usize) -> (usize, usize) {
+        let from = at * self.stride[axis];
+        let first = self.padding[axis].saturating_sub(from);
+        let last = (length + self.padding[axis])
             .saturating_sub(from)
-            .min(self.kernel);
+            .min(self.kernel[axis]);
         (first, last.max(first))
     }
 }
@@ -234,19 +368,19 @@ impl<const L: usize, const K: usize, const B: usize> Kernel for Channels<RowsBlo
         let shape = self.0.shape;
         // The columns that all taps serve, side by side if the stride is 1.
         let (mut first, mut last) = (0, 0);
-        if shape.stride == 1 {
-            first = shape.padding.min(shape.columns);
-            last = (shape.input_columns + shape.padding + 1).saturating_sub(shape.kernel);
+        if shape.stride[1] == 1 {
+            first = shape.padding[1].min(shape.columns);
+            last = (shape.input_columns + shape.padding[1] + 1).saturating_sub(shape.kernel[1]);
             last = last.clamp(first, shape.columns);
         }
         for r in 0..shape.rows {
-            let u = shape.taps(r, shape.input_rows);
+            let u = shape.taps(0, r, shape.input_rows);
             // From here on `from` is where the kernel's first row would begin, were all taps stored.
-            let row = r * shape.stride;
+            let row = r * shape.stride[0];
             let to = r * shape.columns * L;
             for c in (0..first).chain(last..shape.columns) {
-                let v = shape.taps(c, shape.input_columns);
-                let column = c * shape.stride;
+                let v = shape.taps(1, c, shape.input_columns);
+                let column = c * shape.stride[1];
                 let mut lane = 0;
                 let mut place = Place {
                     from: 0,
@@ -255,8 +389,8 @@ impl<const L: usize, const K: usize, const B: usize> Kernel for Channels<RowsBlo
                     to: 0,
                 };
                 while lane < L {
-                    place.from = (row + u.0 - shape.padding) * shape.input_row
-                        + (column + v.0 - shape.padding) * shape.input_pixel
+                    place.from = (row + u.0 - shape.padding[0]) * shape.input_row
+                        + (column + v.0 - shape.padding[1]) * shape.input_pixel
                         + lane;
                     place.to = to + c * L + lane;
                     if lane + 2 * S::WIDTH <= L {
@@ -269,10 +403,10 @@ impl<const L: usize, const K: usize, const B: usize> Kernel for Channels<RowsBlo
                 }
             }
             let (mut at, end) = (first * L, last * L);
-            let v = (0, shape.kernel);
-            let from = (row + u.0 - shape.padding) * shape.input_row;
+            let v = (0, shape.kernel[1]);
+            let from = (row + u.0 - shape.padding[0]) * shape.input_row;
             let place = |at: usize| Place {
-                from: from + at - shape.padding * shape.input_pixel,
+                from: from + at - shape.padding[1] * shape.input_pixel,
                 u,
                 v,
                 to: to + at,
@@ -319,7 +453,8 @@ impl<const L: usize, const K: usize, const B: usize> Channels<RowsBlock<'_, L, K
             y,
         } = &mut self.0;
         let w = w.as_chunks::<B>().0;
-        let kernel = if K == 0 { shape.kernel } else { K };
+        let rows = shape.kernel[0];
+        let columns = if K == 0 { shape.kernel[1] } else { K };
         let first = place.v.0;
         let count = if V == 0 { place.v.1 - first } else { V };
         let mut sums = [[simd.splat(0.0); T]; B];
@@ -343,7 +478,7 @@ impl<const L: usize, const K: usize, const B: usize> Channels<RowsBlock<'_, L, K
         for i in 0..shape.inputs {
             let mut from = place.from + i * shape.input_plane;
             for u in place.u.0..place.u.1 {
-                let w = &w[(i * kernel + u) * kernel + first..][..count];
+                let w = &w[(i * rows + u) * columns + first..][..count];
                 let x = &x[from..];
                 from += shape.input_row;
                 for v in 0..count {
@@ -373,27 +508,28 @@ impl<const L: usize, const K: usize, const B: usize> Channels<RowsBlock<'_, L, K
 
 /// The shape of a weight gradient. Lengths are in pixels.
 #[derive(Clone, Copy)]
-pub(crate) struct WeightGradient {
-    pub kernel: usize,
-    pub stride: usize,
-    pub inputs: usize,
+struct WeightGradient {
+    /// Rows and columns of the kernel, and its steps.
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    inputs: usize,
     /// Distance between input channels and between their rows.
-    pub input_plane: usize,
-    pub input_row: usize,
+    input_plane: usize,
+    input_row: usize,
     /// Output channels in `dy`, the distance between them, and between the rows and pixels that hold gradients.
-    pub outputs: usize,
-    pub gradient_plane: usize,
-    pub gradient_row: usize,
-    pub gradient_pixel: usize,
+    outputs: usize,
+    gradient_plane: usize,
+    gradient_row: usize,
+    gradient_pixel: usize,
     /// Output rows and columns.
-    pub rows: usize,
-    pub columns: usize,
+    rows: usize,
+    columns: usize,
 }
 
 impl WeightGradient {
-    /// Adds to `dw` (outputs x inputs x kernel x kernel) and `db` (outputs).
+    /// Adds to `dw` (outputs x inputs x kernel rows x columns) and `db` (outputs).
     #[inline(always)]
-    pub(crate) fn run<S: Simd, const L: usize>(
+    fn run<S: Simd, const L: usize>(
         &self,
         simd: S,
         x: &[f32],
@@ -401,8 +537,8 @@ impl WeightGradient {
         dw: &mut [f32],
         db: &mut [f32],
     ) {
-        let unit = self.stride == 1 && self.gradient_pixel == 1;
-        match self.kernel {
+        let unit = self.stride == [1; 2] && self.gradient_pixel == 1;
+        match self.kernel[1] {
             3 if unit && S::WIDTH > 1 => self.sized::<S, L, 3>(simd, x, dy, dw, db),
             5 if unit && S::WIDTH > 1 => self.sized::<S, L, 5>(simd, x, dy, dw, db),
             _ => self.sized::<S, L, 0>(simd, x, dy, dw, db),
@@ -419,7 +555,7 @@ impl WeightGradient {
         db: &mut [f32],
     ) {
         let (x, dy) = (x.as_chunks::<L>().0, dy.as_chunks::<L>().0);
-        let terms = self.inputs * self.kernel * self.kernel;
+        let terms = self.inputs * self.kernel[0] * self.kernel[1];
         let mut done = 0;
         while done < self.outputs {
             let size = block::<S>(self.outputs - done);
@@ -455,17 +591,19 @@ impl<const L: usize, const K: usize, const B: usize> Kernel for Channels<WeightB
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        let kernel = if K == 0 { self.0.shape.kernel } else { K };
+        let shape = self.0.shape;
+        let columns = if K == 0 { shape.kernel[1] } else { K };
+        let taps = shape.kernel[0] * columns;
         let mut lanes = [[[0.0; L]; TAPS]; B];
         self.bias(simd, &mut lanes);
         for i in 0..self.0.shape.inputs {
             let mut first = 0;
-            while first < kernel * kernel {
+            while first < taps {
                 // All taps of a usual kernel; of a larger one a row, or a piece of it.
-                let count = if kernel * kernel <= TAPS {
-                    kernel * kernel
+                let count = if taps <= TAPS {
+                    taps
                 } else {
-                    TAPS.min(kernel - first % kernel)
+                    TAPS.min(columns - first % columns)
                 };
                 self.taps(simd, i, first, count, &mut lanes);
                 first += count;
@@ -536,9 +674,9 @@ impl<const L: usize, const K: usize, const B: usize> Channels<WeightBlock<'_, L,
         lanes: &mut [[[f32; L]; TAPS]; B],
     ) {
         let shape = self.0.shape;
-        let kernel = if K == 0 { shape.kernel } else { K };
-        let terms = shape.inputs * kernel * kernel;
-        let from = i * kernel * kernel + first;
+        let columns = if K == 0 { shape.kernel[1] } else { K };
+        let terms = shape.inputs * shape.kernel[0] * columns;
+        let from = i * shape.kernel[0] * columns + first;
         for b in 0..B {
             for (t, lanes) in lanes[b][..count].iter_mut().enumerate() {
                 *lanes = [0.0; L];
@@ -551,8 +689,8 @@ impl<const L: usize, const K: usize, const B: usize> Channels<WeightBlock<'_, L,
             let rows = r..(r + band).min(shape.rows);
             let mut t = 0;
             while t < count {
-                let (u, v) = ((first + t) / kernel, (first + t) % kernel);
-                let width = (kernel - v).min(count - t).min(3);
+                let (u, v) = ((first + t) / columns, (first + t) % columns);
+                let width = (columns - v).min(count - t).min(3);
                 match width {
                     1 => self.tile::<S, 1>(simd, i, u, v, rows.clone(), t, lanes),
                     2 => self.tile::<S, 2>(simd, i, u, v, rows.clone(), t, lanes),
@@ -588,10 +726,10 @@ impl<const L: usize, const K: usize, const B: usize> Channels<WeightBlock<'_, L,
         lanes: &mut [[[f32; L]; TAPS]; B],
     ) {
         let shape = self.0.shape;
-        let (stride, pixel) = if K == 0 {
+        let ([row_stride, stride], pixel) = if K == 0 {
             (shape.stride, shape.gradient_pixel)
         } else {
-            (1, 1)
+            ([1; 2], 1)
         };
         let x = &self.0.x[i * shape.input_plane + u * shape.input_row + v..];
         for part in 0..L / S::WIDTH {
@@ -604,7 +742,7 @@ impl<const L: usize, const K: usize, const B: usize> Channels<WeightBlock<'_, L,
             }
             for r in output_rows.clone() {
                 // Slices of one length, so that bounds are checked once a row.
-                let x = &x[r * stride * shape.input_row..];
+                let x = &x[r * row_stride * shape.input_row..];
                 let length = (shape.columns - 1) * stride + 1;
                 let mut columns = [x; T];
                 for t in 0..T {

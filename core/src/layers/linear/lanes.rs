@@ -1,20 +1,73 @@
-//! Fully connected layer.
+//! Fully connected layer over blocks of lanes.
 //!
-//! ```text
-//! forward          y[o]     = b[o] + sum over i of w[o][i] x[i]
-//! weight gradient  dw[o][i] = sum over samples of dy[o] x[i]
-//! bias gradient    db[o]    = sum over samples of dy[o]
-//! input gradient   dx[i]    = sum over o of w[o][i] dy[o]
-//! ```
-//! Every term is one fused multiply-add in the order of the index. The weight gradient takes one sample after the other and
-//! begins with what is there, so it does not depend on the number of lanes.
-//!
-//! Each pass is a matrix product `C = C0 + A X` whose rows of `C` lie in blocks of `B` rows x `T` vectors of columns in
-//! registers; the passes differ in where `A` lies. The input gradient reads the weights down their columns: it takes
-//! [`DEPTH`] rows at a time, so that a line of weights that was fetched for some inputs is still there for the next.
+//! Each pass is a matrix product `C = C0 + A X` whose rows of `C` lie in blocks of `B` rows x `T`
+//! vectors of columns in registers; the passes differ in where `A` lies. The input gradient reads
+//! the weights down their columns: it takes [`DEPTH`] rows at a time, so that a line of weights
+//! that was fetched for some inputs is still there for the next.
 
-use super::conv2d::block;
 use crate::arch::Simd;
+use crate::layers::memory::{Backward, Forward};
+use crate::layers::register_block::block;
+use crate::layers::relu::{relu_gradient, relu_in_place};
+use crate::map::Frame;
+
+/// Floats of scratch for the forward pass and for the backward pass.
+pub(crate) const fn scratch_len(frame: &Frame, lanes: usize) -> (usize, usize) {
+    (0, frame.input.len() * lanes)
+}
+
+/// The forward pass with the relu that follows.
+#[inline(always)]
+pub(crate) fn forward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: Forward<'_>) {
+    let Forward { w, bias, x, y, .. } = memory;
+    let map = frame.output;
+    let outputs = &mut y[..map.channels * L];
+    outputs_of(simd, L, w, bias, x, outputs);
+    if frame.relu {
+        relu_in_place(simd, outputs);
+    }
+    if map.has_zeros() {
+        // Makes room for the zeros around each value, from the last one on: no value moves down.
+        for o in (0..map.channels).rev() {
+            let from = o * L..(o + 1) * L;
+            y.copy_within(from.clone(), map.at(o, 0, 0) * L);
+            if map.at(o, 0, 0) != o {
+                y[from].fill(0.0);
+            }
+        }
+    }
+}
+
+/// The backward pass.
+#[inline(always)]
+pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: Backward<'_>) {
+    let Backward {
+        w,
+        dw,
+        db,
+        x,
+        y,
+        dy,
+        dx,
+        weight_gradient,
+        input_gradient,
+        scratch,
+        ..
+    } = memory;
+    let map = frame.output;
+    let dy = &mut dy[..map.channels * L];
+    if frame.relu {
+        for (o, dy) in dy.chunks_exact_mut(L).enumerate() {
+            relu_gradient(simd, &y[map.at(o, 0, 0) * L..][..L], dy);
+        }
+    }
+    if weight_gradient {
+        weights_of(simd, L, x, dy, dw, db, &mut scratch[..x.len()]);
+    }
+    if input_gradient {
+        inputs_of(simd, L, w, dy, &mut dx[..x.len()]);
+    }
+}
 
 /// Rows of weights that the input gradient takes at a time: they, their gradients and a block's sums fit the first cache.
 const DEPTH: usize = 32;
@@ -92,14 +145,7 @@ macro_rules! with_block {
 
 /// `y` (outputs x lanes) of `x` (inputs x lanes).
 #[inline(always)]
-pub(crate) fn forward<S: Simd>(
-    simd: S,
-    lanes: usize,
-    w: &[f32],
-    bias: &[f32],
-    x: &[f32],
-    y: &mut [f32],
-) {
+fn outputs_of<S: Simd>(simd: S, lanes: usize, w: &[f32], bias: &[f32], x: &[f32], y: &mut [f32]) {
     let inputs = x.len() / lanes;
     let mut done = 0;
     while done < bias.len() {
@@ -154,13 +200,7 @@ fn forward_tile<S: Simd, const B: usize, const T: usize>(
 
 /// `dx` (inputs x lanes) of `dy` (outputs x lanes); overwrites.
 #[inline(always)]
-pub(crate) fn input_gradient<S: Simd>(
-    simd: S,
-    lanes: usize,
-    w: &[f32],
-    dy: &[f32],
-    dx: &mut [f32],
-) {
+fn inputs_of<S: Simd>(simd: S, lanes: usize, w: &[f32], dy: &[f32], dx: &mut [f32]) {
     let inputs = dx.len() / lanes;
     let rows = w.chunks(DEPTH * inputs).zip(dy.chunks(DEPTH * lanes));
     for (part, (w, dy)) in rows.enumerate() {
@@ -226,7 +266,7 @@ fn input_gradient_tile<S: Simd, const B: usize, const T: usize>(
 
 /// Adds to `dw` (outputs x inputs) and `db` (outputs). `turned` is scratch as long as `x`.
 #[inline(always)]
-pub(crate) fn weight_gradient<S: Simd>(
+fn weights_of<S: Simd>(
     simd: S,
     lanes: usize,
     x: &[f32],
