@@ -24,6 +24,9 @@ use crate::dataset::{CLASSES, COLUMNS, ROWS};
 /// Most layers of a network.
 pub const MAX_LAYERS: usize = 32;
 
+/// A network of the harness.
+pub type Net = Network<'static, MAX_LAYERS>;
+
 /// Most parameters of a network: sixteen million floats, 64 MB for each copy that an optimiser keeps.
 pub const MAX_PARAMETERS: usize = 1 << 24;
 
@@ -56,7 +59,7 @@ pub struct Model {
     /// The description, also of a preset.
     pub spec: String,
     /// The network.
-    pub network: Network<'static, MAX_LAYERS>,
+    pub network: Net,
 }
 
 /// A description that is not a network, as one line.

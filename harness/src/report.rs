@@ -11,11 +11,12 @@ use secant::arch::Isa;
 use secant::{Init, Tally};
 use serde::Serialize;
 
-use crate::config::{Batch, RunConfig, init_name};
+use crate::batch::Batch;
+use crate::config::{RunConfig, init_name};
 use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::optimizers::Optimizer;
-use crate::train::{Observer, Outcome, Progress, Record, Split, StopReason};
+use crate::train::{Observer, Outcome, Record, RunStatus, Split, StopReason};
 
 /// Writes a line to standard output, or to standard error if `json` keeps standard output for the JSON object. A reader
 /// that went away, as `head` does, is no error: the run's result is its files.
@@ -95,16 +96,13 @@ impl Display {
 }
 
 impl Observer for Display {
-    fn iteration(&mut self, progress: &Progress) -> ControlFlow<()> {
+    fn iteration(&mut self, status: &RunStatus) -> ControlFlow<()> {
         if let Some(bar) = &self.bar
             && self.drawn.elapsed() > Duration::from_millis(50)
         {
             self.drawn = Instant::now();
-            bar.set_position(u64::from(progress.iteration));
-            bar.set_message(format!(
-                "epoch {}  loss {:.4}",
-                progress.epoch, progress.loss
-            ));
+            bar.set_position(u64::from(status.iteration));
+            bar.set_message(format!("epoch {}  loss {:.4}", status.epoch, status.loss));
         }
         if self.signal.load(Ordering::Relaxed) == 0 {
             ControlFlow::Continue(())

@@ -25,12 +25,14 @@ use std::time::{Duration, Instant};
 use secant::optim::{Misuse, Termination};
 use secant::{DropoutKey, Layer, Random, Tally};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
-use crate::config::{Batch, RunConfig};
-use crate::dataset::{Dataset, hex};
+use crate::batch::Batch;
+use crate::config::RunConfig;
+use crate::dataset::Dataset;
+use crate::digest::sha256;
 use crate::engine::Engine;
-use crate::optimizers::{BatchLoss, Net, Stepper};
+use crate::model::Net;
+use crate::optimizers::step::{BatchLoss, Stepper};
 
 /// Streams of random numbers under one seed. The order of epoch `e` is stream `ORDER + e`.
 mod stream {
@@ -100,7 +102,7 @@ impl StopReason {
 
 /// Where a run stands, after a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Progress {
+pub struct RunStatus {
     /// The epoch at work, from 1.
     pub epoch: u32,
     /// Steps so far.
@@ -114,8 +116,8 @@ pub struct Progress {
 /// What is told about a run while it goes on.
 pub trait Observer {
     /// After each step. [`ControlFlow::Break`] stops the run there; it can be continued.
-    fn iteration(&mut self, progress: &Progress) -> ControlFlow<()> {
-        let _ = progress;
+    fn iteration(&mut self, status: &RunStatus) -> ControlFlow<()> {
+        let _ = status;
         ControlFlow::Continue(())
     }
 
@@ -258,7 +260,13 @@ pub struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     /// Memory for the optimiser of this run.
     pub fn memory(config: &RunConfig) -> Vec<f32> {
-        vec![0.0; config.optimizer.memory_len(&config.model.network)]
+        vec![
+            0.0;
+            config
+                .optimizer
+                .settings()
+                .memory_len(&config.model.network)
+        ]
     }
 
     /// A run before its first step; `memory` comes from [`Trainer::memory`].
@@ -291,7 +299,7 @@ impl<'a> Trainer<'a> {
             config,
             dataset,
             engine: Engine::new(network, images, dataset.normalisation, config.threads.get()),
-            stepper: config.optimizer.start(&network, same_objective, memory)?,
+            stepper: (config.optimizer.settings()).start(&network, same_objective, memory)?,
             split: Split::random(dataset.train.len(), config.validation, config.seed),
             initial_sha256: sha256(&all_weights(&network, &parameters)),
             parameters,
@@ -358,13 +366,13 @@ impl<'a> Trainer<'a> {
             let ended = self.step(planned)?;
             let count = self.split.train.len();
             let mean = self.loss / self.position as f64;
-            let progress = Progress {
+            let status = RunStatus {
                 epoch: self.epochs + 1,
                 iteration: self.iterations,
                 iterations: planned,
                 loss: mean,
             };
-            let interrupted = observer.iteration(&progress).is_break();
+            let interrupted = observer.iteration(&status).is_break();
             let whole = self.position == count;
             self.stop = match ended {
                 Some(stop) => Some(stop),
@@ -498,15 +506,6 @@ impl<'a> Trainer<'a> {
 /// The weights of frozen and trained layers.
 fn all_weights(network: &Net, parameters: &[f32]) -> Vec<f32> {
     [network.frozen_weights(), parameters].concat()
-}
-
-/// SHA-256 of numbers as little-endian bytes, in hexadecimal digits.
-pub fn sha256(numbers: &[f32]) -> String {
-    let mut hash = Sha256::new();
-    for number in numbers {
-        hash.update(number.to_le_bytes());
-    }
-    hex(&hash.finalize())
 }
 
 #[cfg(test)]

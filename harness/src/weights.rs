@@ -11,10 +11,9 @@ use safetensors::tensor::{Dtype, TensorView};
 use secant::{Layer, Normalisation};
 use serde::{Deserialize, Serialize};
 
+use crate::digest::sha256;
 use crate::error::Error;
-use crate::model::Model;
-use crate::optimizers::Net;
-use crate::train::sha256;
+use crate::model::{Model, Net};
 
 /// Name, shape and place in the flat slice of each tensor of a network.
 fn names(network: &Net) -> Vec<(String, Vec<usize>, Range<usize>)> {

@@ -18,7 +18,7 @@ use clap::Parser;
 use secant::objective::{HessianProduct, Objective};
 use secant::optim::{Adam, AdamConfig, Lbfgs, LbfgsConfig, NewtonCg, NewtonCgConfig, Stopping};
 use secant::{Batch, Init, Network, Random, Samples};
-use secant_harness::args::{Cli, Command};
+use secant_harness::cli::{Cli, Command};
 use secant_harness::dataset::{self, Dataset, Location, STANDARD_FOLDERS};
 use secant_harness::model::MAX_LAYERS;
 use secant_harness::train::train;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use safetensors::SafeTensors;
-use secant_harness::train::sha256;
+use secant_harness::digest::sha256;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -115,15 +115,16 @@ fn help_teaches_and_typos_get_a_hint() {
             "expected a number of images, at least 1, or 'full'",
         ),
         (
-            "train --history 33 --optimizer lbfgs",
-            "expected a number from 0 to 32",
+            "train --history x --optimizer lbfgs",
+            "--history x: expected a whole number from 0 to 16",
         ),
         ("train --threads 0", "expected a number from 1 to 256"),
         ("train --epochs 0", "0 is not in 1.."),
         ("train --limit 0", "invalid value '0'"),
         (
             "train --history 5",
-            "--history is an option of every lbfgs but lbfgs-flat, not of adam",
+            "--history is an option of lbfgs, lbfgs-row, lbfgs-factored, lbfgs-armijo, \
+             lbfgs with --batch full and lbfgs-seed, not of adam",
         ),
         (
             "train --no-guard",
@@ -135,7 +136,7 @@ fn help_teaches_and_typos_get_a_hint() {
         ),
         (
             "train --optimizer lbfgs --scaling scalar",
-            "an option of lbfgs-armijo, and of lbfgs with --batch full, not of lbfgs",
+            "an option of lbfgs-armijo and lbfgs with --batch full, not of lbfgs",
         ),
         (
             "train --optimizer lbfgs-seed --line-search armijo",
@@ -162,6 +163,18 @@ fn help_teaches_and_typos_get_a_hint() {
             "--nesterov is an option of adam",
         ),
         ("train --decoupled", "--decoupled needs --weight-decay"),
+        (
+            "train --optimizer lbfgs:speed=3",
+            "lbfgs has no setting 'speed'; it has learning-rate",
+        ),
+        (
+            "train --optimizer lbfgs:speed",
+            "expected KEY=VALUE after 'lbfgs:', found 'speed'",
+        ),
+        (
+            "train --optimizer adam:batch=0",
+            "--batch 0: expected a number of images, at least 1, or 'full'",
+        ),
         ("train --force", "--out"),
     ] {
         assert!(

@@ -156,13 +156,34 @@ fn what_is_wrong_is_told_in_one_line() {
         ("--optimizers lbfgs:speed=3", "has no setting 'speed'"),
         (
             "--optimizers lbfgs:history=x",
-            "history: expected a whole number",
+            "history x: expected a whole number from 0 to 16",
+        ),
+        // As 'secant train' refuses them.
+        (
+            "--optimizers lbfgs:history=99",
+            "--optimizers: 'lbfgs:history=99': history 99: lbfgs keeps 0 to 16 pairs",
+        ),
+        (
+            "--optimizers adam:history=5",
+            "history is an option of lbfgs, lbfgs-row",
+        ),
+        (
+            "--optimizers adam:learning-rate=0",
+            "learning-rate 0: expected a number above 0",
+        ),
+        (
+            "--optimizers adam:decoupled=yes",
+            "decoupled needs weight-decay",
+        ),
+        (
+            "--optimizers lbfgs:refresh=0",
+            "refresh 0: expected a whole number, at least 1",
         ),
         ("--targets 2", "expected a number above 0, at most 1"),
         ("--epochs 0", "expected a number above 0"),
         (
             "--optimizers lbfgs:init=zero",
-            "init: expected one of he, lecun",
+            "init zero: expected one of he, lecun",
         ),
         (
             "--protocol deepobs --tune 2",
