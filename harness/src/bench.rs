@@ -1,6 +1,7 @@
 //! How fast this machine is, and how much of that the kernels use.
 //!
-//! Everything is timed in short windows of which the fastest counts, so that other work on the machine disturbs little.
+//! Everything is timed in short windows of which the fastest counts, so that other work on the
+//! machine disturbs little.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -38,9 +39,11 @@ pub struct Report {
     pub model: String,
     /// The instruction set that the kernels ran on.
     pub isa: &'static str,
-    /// Fused multiply-adds of independent vectors, 2 operations each, in billions a second, on one thread.
+    /// Fused multiply-adds of independent vectors, 2 operations each, in billions a second, on one
+    /// thread.
     pub peak_gflops_per_thread: f64,
-    /// Useful operations of a block's passes over its whole gradient, loss and data included, on one thread.
+    /// Useful operations of a block's passes over its whole gradient, loss and data included, on
+    /// one thread.
     pub gflops: f64,
     /// The same as a share of the peak.
     pub share_of_peak: f64,
@@ -48,7 +51,8 @@ pub struct Report {
     pub layers: Vec<LayerReport>,
     /// A step of each optimiser.
     pub step: Vec<StepReport>,
-    /// Seconds that one pass over 60,000 samples takes with Adam and batches of 64, for each number of threads.
+    /// Seconds that one pass over 60,000 samples takes with Adam and batches of 64, for each number
+    /// of threads.
     pub epoch_seconds: BTreeMap<usize, f64>,
 }
 
@@ -72,14 +76,16 @@ pub struct StepReport {
     pub optimizer: &'static str,
     /// A step on average.
     pub seconds: f64,
-    /// Gradients of the batch in a step on average: more than one where a line search or a pair needs it.
+    /// Gradients of the batch in a step on average: more than one where a line search or a pair
+    /// needs it.
     pub evaluations: f64,
     /// Share of it that computes gradients.
     pub gradient_share: f64,
-    /// Share of it that the two-loop recursions take, timed by themselves on vectors of the same sizes. What is left is
-    /// moments, weights, new pairs and the line search's own work.
+    /// Share of it that the two-loop recursions take, timed by themselves on vectors of the same
+    /// sizes. What is left is moments, weights, new pairs and the line search's own work.
     pub two_loop_share: f64,
-    /// A step that evaluates one gradient and renews no pair, as most do; none where every step evaluates more.
+    /// A step that evaluates one gradient and renews no pair, as most do; none where every step
+    /// evaluates more.
     pub plain_seconds: Option<f64>,
 }
 
@@ -122,7 +128,8 @@ struct Peak {
     rounds: usize,
 }
 
-/// Sums that wait for each other nowhere: more than latency times instructions a cycle, few enough for 16 registers.
+/// Sums that wait for each other nowhere: more than latency times instructions a cycle, few enough
+/// for 16 registers.
 const SUMS: usize = 12;
 
 impl Kernel for Peak {
@@ -179,7 +186,7 @@ pub fn run(model: &Model, threads: usize) -> Result<Report, Box<dyn std::error::
     let layers = bench.layers(peak)?;
     let mut step = Vec::new();
     let mut epoch_seconds = BTreeMap::new();
-    for entry in optimizers::named() {
+    for entry in optimizers::named().filter(|entry| entry.benched) {
         let optimizer = bench.optimizer(entry.name)?;
         step.push(bench.step(&optimizer, threads)?);
     }
@@ -329,7 +336,8 @@ impl Bench {
         Ok(reports)
     }
 
-    /// Time of a step of `optimizer` on one batch: the fastest of each kind of step, weighted by how often it occurs.
+    /// Time of a step of `optimizer` on one batch: the fastest of each kind of step, weighted by
+    /// how often it occurs.
     fn step(
         &self,
         optimizer: &Optimizer,
@@ -337,7 +345,8 @@ impl Bench {
     ) -> Result<StepReport, Box<dyn std::error::Error>> {
         /// Steps that fill the history.
         const WARM_UP: u32 = 40;
-        /// Steps that contain the rare ones several times, and time after which more make the fastest more certain.
+        /// Steps that contain the rare ones several times, and time after which more make the
+        /// fastest more certain.
         const FEWEST: u32 = 80;
         const LONG_ENOUGH: f64 = 0.4;
         /// Time after which fewer must do.
@@ -400,7 +409,8 @@ impl Bench {
     }
 }
 
-/// Seconds that these recursions take. All rows of a layer share its pairs, as in the layer-wise method.
+/// Seconds that these recursions take. All rows of a layer share its pairs, as in the layer-wise
+/// method.
 fn two_loop_seconds(work: &[TwoLoops]) -> f64 {
     let mut total = 0.0;
     for TwoLoops {

@@ -1,10 +1,12 @@
-//! Gradients and evaluations of a whole batch, on several threads, with the same bits for any number of them.
+//! Gradients and evaluations of a whole batch, on several threads, with the same bits for any
+//! number of them.
 //!
-//! A batch is cut into at most [`CHUNKS`] chunks of whole lane blocks; how depends on its length alone. Each chunk's
-//! gradient is summed on its own, and the chunks are added in order. Threads only decide who works on which chunk.
+//! A batch is cut into at most [`CHUNKS`] chunks of whole lane blocks; how depends on its length
+//! alone. Each chunk's gradient is summed on its own, and the chunks are added in order. Threads
+//! only decide who works on which chunk.
 //!
-//! The workers stay for the engine's life. Between steps they spin for a short while, since the next step is usually
-//! microseconds away, and then sleep.
+//! The workers stay for the engine's life. Between steps they spin for a short while, since the
+//! next step is usually microseconds away, and then sleep.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError, RwLock};
@@ -108,7 +110,8 @@ impl Engine {
             done: AtomicUsize::new(0),
             failed: AtomicBool::new(false),
         });
-        // A thread that starts late on a busy machine would allocate its workspace in the midst of training.
+        // A thread that starts late on a busy machine would allocate its workspace in the midst of
+        // training.
         let others = threads.clamp(1, CHUNKS) - 1;
         let ready = Arc::new(Barrier::new(others + 1));
         let workers = (0..others)
@@ -128,7 +131,8 @@ impl Engine {
     /// Overwrites `gradient` with the gradient of the mean loss of the samples `indices`.
     ///
     /// # Panics
-    /// When `indices` is empty or names a sample that is not there, or a slice has not the network's parameter count.
+    /// When `indices` is empty or names a sample that is not there, or a slice has not the
+    /// network's parameter count.
     pub fn gradient(
         &mut self,
         parameters: &[f32],
@@ -140,8 +144,9 @@ impl Engine {
         self.collect(indices, gradient)
     }
 
-    /// [`gradient`](Engine::gradient), with the same bits, that shows the inputs of the layers, from the batch's first
-    /// [`LANES`] images, to `observe`. The workspace has at least `workspace_len` floats.
+    /// [`gradient`](Engine::gradient), with the same bits, that shows the inputs of the layers,
+    /// from the batch's first [`LANES`] images, to `observe`. The workspace has at least
+    /// `workspace_len` floats.
     ///
     /// # Panics
     /// As [`gradient`](Engine::gradient).
@@ -165,7 +170,8 @@ impl Engine {
     fn collect(&self, indices: &[u32], gradient: &mut [f32]) -> Tally {
         let chunks = chunk_count(indices.len());
         let mut total = Tally::default();
-        // A piece that stays in the cache at a time: each chunk is read once, `gradient` written once.
+        // A piece that stays in the cache at a time: each chunk is read once, `gradient` written
+        // once.
         for (p, sums) in gradient.chunks_mut(PIECE).enumerate() {
             let piece = p * PIECE..p * PIECE + sums.len();
             for c in 0..chunks {
@@ -189,7 +195,8 @@ impl Engine {
     /// Losses and right answers of the samples `indices`, without dropout.
     ///
     /// # Panics
-    /// When `indices` names a sample that is not there, or `parameters` has not the network's parameter count.
+    /// When `indices` names a sample that is not there, or `parameters` has not the network's
+    /// parameter count.
     pub fn evaluate(&mut self, parameters: &[f32], indices: &[u32]) -> Tally {
         self.run(Kind::Evaluation, parameters, indices, None);
         let mut total = Tally::default();
@@ -237,7 +244,8 @@ impl Engine {
                 spins += 1;
                 std::hint::spin_loop();
             } else {
-                // On a busy machine the missing chunk may belong to a thread that waits for this processor.
+                // On a busy machine the missing chunk may belong to a thread that waits for this
+                // processor.
                 thread::yield_now();
             }
         }

@@ -11,8 +11,9 @@
 //!        | "linear" outputs                                             linear10
 //!        | "dropout" probability                                        dropout0.2
 //! ```
-//! `s` and `p` may come in either order; without them a convolution has stride 1 and no padding, and a pool's stride is
-//! its size. The input is 1 x 28 x 28 and the last layer must have ten outputs, one a class.
+//! `s` and `p` may come in either order; without them a convolution has stride 1 and no padding,
+//! and a pool's stride is its size. The input is 1 x 28 x 28 and the last layer must have ten
+//! outputs, one a class.
 
 use secant::network::{
     Layer, Network, Shape, ShapeError, avg_pool2d, conv2d, depthwise_conv2d, dropout,
@@ -27,7 +28,8 @@ pub const MAX_LAYERS: usize = 32;
 /// A network of the harness.
 pub type Net = Network<'static, MAX_LAYERS>;
 
-/// Most parameters of a network: sixteen million floats, 64 MB for each copy that an optimiser keeps.
+/// Most parameters of a network: sixteen million floats, 64 MB for each copy that an optimiser
+/// keeps.
 pub const MAX_PARAMETERS: usize = 1 << 24;
 
 /// What a network is fed with: one grey image.

@@ -18,8 +18,9 @@ use crate::error::Error;
 use crate::optimizers::Optimizer;
 use crate::train::{Observer, Outcome, Record, RunStatus, Split, StopReason};
 
-/// Writes a line to standard output, or to standard error if `json` keeps standard output for the JSON object. A reader
-/// that went away, as `head` does, is no error: the run's result is its files.
+/// Writes a line to standard output, or to standard error if `json` keeps standard output for the
+/// JSON object. A reader that went away, as `head` does, is no error: the run's result is its
+/// files.
 pub fn say(json: bool, line: &str) {
     let _ = if json {
         writeln!(io::stderr().lock(), "{line}")
@@ -213,7 +214,8 @@ impl<'a> DatasetRecord<'a> {
     }
 }
 
-/// A run as one JSON object: what `--json` prints. A number that is not finite is written as `null`.
+/// A run as one JSON object: what `--json` prints. A number that is not finite is written as
+/// `null`.
 #[derive(Debug, Serialize)]
 pub struct RunRecord<'a> {
     /// The data: name, folder, and how many images train, validate and test.
@@ -234,15 +236,18 @@ pub struct RunRecord<'a> {
     epochs: u32,
     /// Steps of the optimiser.
     iterations: u32,
-    /// Gradients of single images over the number of training images, every one counted, line searches too.
+    /// Gradients of single images over the number of training images, every one counted, line
+    /// searches too.
     gradient_epochs: f64,
     /// Seconds in all: start-up, steps, evaluations.
     seconds: f64,
-    /// `epochs`, `max_iterations`, `tolerance`, `converged`, `line_search_failed`, `interrupted` or `diverged`.
+    /// `epochs`, `max_iterations`, `tolerance`, `converged`, `line_search_failed`, `interrupted` or
+    /// `diverged`.
     stop_reason: StopReason,
     /// Mean loss of all training images with the last weights, without dropout.
     train_loss: f64,
-    /// Share of the validation images that came out right with the last weights; `null` without such images.
+    /// Share of the validation images that came out right with the last weights; `null` without
+    /// such images.
     validation_accuracy: Option<f64>,
     /// Mean loss of the test images with the last weights.
     test_loss: f64,

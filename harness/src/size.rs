@@ -1,7 +1,7 @@
 //! The memory that training on a device needs, before anything runs.
 //!
-//! Every figure is one of the library's constants, the same that firmware declares its statics with.
-//! A test of the firmware compares them with the linker's map.
+//! Every figure is one of the library's constants, the same that firmware declares its statics
+//! with. A test of the firmware compares them with the linker's map.
 
 use serde::Serialize;
 

@@ -1,8 +1,9 @@
 //! One training run: split, steps, epochs, and when to stop.
 //!
-//! The protocol is that of the experiment behind this project: a random split of the training images into training and
-//! validation, decided by the seed; batches in a new random order each epoch; an end when the mean training loss of two
-//! epochs in a row differs by less than a tolerance, or at the maximum.
+//! The protocol is that of the experiment behind this project: a random split of the training
+//! images into training and validation, decided by the seed; batches in a new random order each
+//! epoch; an end when the mean training loss of two epochs in a row differs by less than a
+//! tolerance, or at the maximum.
 //!
 //! ```text
 //! shuffle 0 .. n by the seed; the first n_train images train, the others validate
@@ -11,12 +12,14 @@
 //!     shuffle the training images
 //!     for each batch:  one step of the optimiser                     (counted in train_seconds)
 //!     evaluate on the validation images
-//!     stop if |L - L of the epoch before| < tolerance                (L: mean loss of the batches, each before its step)
+//!     stop if |L - L of the epoch before| < tolerance
+//!                                     (L: mean loss of the batches, each before its step)
 //! evaluate on the training and test images
 //! ```
 //!
-//! A run is a value without global state: nothing is printed and no file is touched here. Runs with the same seed share
-//! split, initial weights and order of images, whatever their optimiser, so that they can be compared in pairs.
+//! A run is a value without global state: nothing is printed and no file is touched here. Runs with
+//! the same seed share split, initial weights and order of images, whatever their optimiser, so
+//! that they can be compared in pairs.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -48,7 +51,8 @@ pub struct Record {
     pub epoch: u32,
     /// Steps so far.
     pub iteration: u32,
-    /// Gradients of single images so far, over the number of training images; line searches count in full.
+    /// Gradients of single images so far, over the number of training images; line searches count
+    /// in full.
     pub gradient_epochs: f64,
     /// Seconds in steps so far.
     pub train_seconds: f64,
@@ -140,8 +144,8 @@ pub struct Split {
 }
 
 impl Split {
-    /// Sets a random `share` of `count` images aside, rounded to the nearest number; at least one image trains, and one
-    /// validates unless `share` is 0.
+    /// Sets a random `share` of `count` images aside, rounded to the nearest number; at least one
+    /// image trains, and one validates unless `share` is 0.
     pub fn random(count: usize, share: f64, seed: u64) -> Self {
         let mut indices: Vec<u32> = (0..count as u32).collect();
         Random::new(seed, stream::SPLIT).shuffle(&mut indices);
@@ -197,8 +201,9 @@ impl Outcome {
         self.stop == StopReason::Diverged || !self.train.mean_loss().is_finite()
     }
 
-    /// Whether training went wrong without a doubt: the loss is not finite, or the validation accuracy ended under 50 %
-    /// or more than ten points under its own best. Without validation images the test accuracy stands in.
+    /// Whether training went wrong without a doubt: the loss is not finite, or the validation
+    /// accuracy ended under 50 % or more than ten points under its own best. Without validation
+    /// images the test accuracy stands in.
     pub fn collapsed(&self) -> bool {
         let last = self.validation.unwrap_or(self.test).accuracy();
         let best = self
@@ -213,7 +218,8 @@ impl Outcome {
 /// Trains from start to end. Equal to a [`Trainer`] that runs once.
 ///
 /// # Errors
-/// [`Misuse`] when a setting of the optimiser is out of range. A run that diverges is no error but an outcome.
+/// [`Misuse`] when a setting of the optimiser is out of range. A run that diverges is no error but
+/// an outcome.
 pub fn train(
     config: &RunConfig,
     dataset: &Dataset,

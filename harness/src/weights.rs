@@ -52,10 +52,11 @@ struct Input {
     scale: f32,
 }
 
-/// The weights as a safetensors file: for layer `i` of the model, counted from 0, a tensor `i.weight` and a tensor
-/// `i.bias` of 32-bit floats, shaped as PyTorch has them (`conv2d`: outputs, inputs, rows, columns; `depthwise_conv2d`:
-/// channels, 1, rows, columns; `linear`: outputs, inputs). The metadata `secant` is a JSON object with the model's description and the normalisation of its inputs. The
-/// same weights always give the same bytes.
+/// The weights as a safetensors file: for layer `i` of the model, counted from 0, a tensor
+/// `i.weight` and a tensor `i.bias` of 32-bit floats, shaped as PyTorch has them (`conv2d`:
+/// outputs, inputs, rows, columns; `depthwise_conv2d`: channels, 1, rows, columns; `linear`:
+/// outputs, inputs). The metadata `secant` is a JSON object with the model's description and the
+/// normalisation of its inputs. The same weights always give the same bytes.
 ///
 /// # Errors
 /// An [`io::Error`] when the library refuses the tensors.
@@ -84,7 +85,8 @@ pub fn safetensors(
     safetensors::serialize(tensors, Some(metadata)).map_err(io::Error::other)
 }
 
-/// The weights as bare little-endian floats, in the order of the flat slice: what [`secant::weights_from_bytes`] reads.
+/// The weights as bare little-endian floats, in the order of the flat slice: what
+/// [`secant::weights_from_bytes`] reads.
 pub fn bare(parameters: &[f32]) -> Vec<u8> {
     parameters.iter().flat_map(|w| w.to_le_bytes()).collect()
 }
@@ -106,11 +108,12 @@ pub struct Start {
     pub parameters: Vec<f32>,
 }
 
-/// Reads the weights of `model` from a file that [`safetensors()`] has made, and freezes the first `frozen_layers` layers of
-/// the model with them.
+/// Reads the weights of `model` from a file that [`safetensors()`] has made, and freezes the first
+/// `frozen_layers` layers of the model with them.
 ///
 /// # Errors
-/// [`Error::Usage`] when the file cannot be read or holds something else, or nothing would be left to train.
+/// [`Error::Usage`] when the file cannot be read or holds something else, or nothing would be left
+/// to train.
 pub fn start(path: &Path, frozen_layers: usize, model: &mut Model) -> Result<Start, Error> {
     let wrong = |what: String| Error::Usage(format!("--weights {}: {what}", path.display()));
     let bytes = fs::read(path).map_err(|error| wrong(format!("cannot read it: {error}")))?;
@@ -123,7 +126,8 @@ pub fn start(path: &Path, frozen_layers: usize, model: &mut Model) -> Result<Sta
     })?;
     let sha256 = sha256(&weights);
     let parameters = weights.split_off(model.network.parameter_offset(frozen_layers));
-    // They stay for as long as the program runs: the network that reads them is copied to every thread.
+    // They stay for as long as the program runs: the network that reads them is copied to every
+    // thread.
     let frozen: &'static [f32] = Box::leak(weights.into_boxed_slice());
     model.network = model
         .network
@@ -141,8 +145,8 @@ pub fn start(path: &Path, frozen_layers: usize, model: &mut Model) -> Result<Sta
     })
 }
 
-/// The weights of a network; the description of the network whose they are, if that is another one; `None` for another kind of
-/// file.
+/// The weights of a network; the description of the network whose they are, if that is another one;
+/// `None` for another kind of file.
 fn read(bytes: &[u8], network: &Net) -> Result<(About, Vec<f32>), Option<String>> {
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|_| None)?;
     let about = metadata.metadata().as_ref().and_then(|m| m.get("secant"));

@@ -282,7 +282,7 @@ fn a_run_leaves_four_whole_files() {
         (&config["seed"], &config["limit"], &config["init"]),
         (&7.into(), &300.into(), &"pytorch".into())
     );
-    assert_eq!(config["optimizer"]["name"], "adam");
+    assert_eq!(config["optimizer"]["name"], "adam-classic");
     assert!(config["isa"].is_string() && config["threads"].is_u64() && config["batch"].is_u64());
 
     let metrics = fs::read_to_string(out.join("metrics.csv")).unwrap();
@@ -619,7 +619,7 @@ fn runs_get_folders_of_their_own() {
     assert_eq!(
         names
             .iter()
-            .filter(|name| name.contains("-custom-adam-s12"))
+            .filter(|name| name.contains("-custom-adam-classic-s12"))
             .count(),
         3,
         "{names:?}"
@@ -627,7 +627,7 @@ fn runs_get_folders_of_their_own() {
     assert_eq!(
         names
             .iter()
-            .filter(|name| name.ends_with("-micro-adam-s12"))
+            .filter(|name| name.ends_with("-micro-adam-classic-s12"))
             .count(),
         1,
         "{names:?}"

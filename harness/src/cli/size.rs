@@ -85,9 +85,8 @@ impl SizeArgs {
 fn print(args: &SizeArgs, out: &mut impl Write) -> Result<(), Error> {
     let mut choice = args.optimizer.clone();
     let history = args.history.iter();
-    choice
-        .settings
-        .extend(history.map(|m| ("history".to_owned(), m.clone())));
+    let history = history.map(|m| ("history".to_owned(), m.clone()));
+    choice.settings.extend(history);
     let size = Size::new(&args.model, &choice, args.lanes, args.freeze)?;
     let total = size.total();
     let wanted = args.board.as_deref().unwrap_or("").to_lowercase();

@@ -106,22 +106,22 @@ pub struct TrainArgs {
         long,
         value_name = "NAME[:KEY=VALUE]...",
         value_parser = OptimizerParser,
-        default_value = "adam",
+        default_value = "adam-classic",
         help_heading = OPTIMISER
     )]
     pub optimizer: Choice,
 
-    /// Images a step, or 'full' for all of them [default: 32; adam-plain and lbfgs-seed 64,
-    /// lbfgs-armijo 512]
+    /// Images a step, or 'full' for all of them [default: 64; adam and lbfgs 32, lbfgs-armijo
+    /// 512]
     #[arg(long, value_name = "B|full", help_heading = OPTIMISER)]
     pub batch: Option<Batch>,
 
-    /// Learning rate; for lbfgs-armijo the length of the very first step [default: by the network's
-    /// shapes; adam-plain 0.001, lbfgs-armijo 0.1, lbfgs-seed 0.01]
+    /// Learning rate; for lbfgs-armijo the length of the very first step [default: 0.005;
+    /// lbfgs-armijo 0.1; adam and lbfgs by the network's shapes]
     #[arg(long, value_name = "X", help_heading = OPTIMISER)]
     pub learning_rate: Option<String>,
 
-    /// How the learning rate falls over the run [default: linear; adam-plain constant]
+    /// How the learning rate falls over the run [default: linear]
     #[arg(
         long,
         value_name = "NAME",
@@ -130,12 +130,12 @@ pub struct TrainArgs {
     )]
     pub schedule: Option<String>,
 
-    /// Share of the run in which the learning rate rises from zero first [default: 0.1; lbfgs-flat
-    /// 0.05, adam-plain 0]
+    /// Share of the run in which the learning rate rises from zero first [default: 0; adam
+    /// and lbfgs 0.1]
     #[arg(long, value_name = "F", help_heading = OPTIMISER)]
     pub warm_up: Option<String>,
 
-    /// Weight decay [default: 0; adam-plain 0.0025]
+    /// Weight decay [default: 0]
     #[arg(long, value_name = "X", help_heading = MOMENTS)]
     pub weight_decay: Option<String>,
 
@@ -143,7 +143,7 @@ pub struct TrainArgs {
     #[arg(long, help_heading = MOMENTS)]
     pub decoupled: bool,
 
-    /// Use Nesterov's momentum [default: yes; adam-plain no]
+    /// Use Nesterov's momentum [default: no; adam yes]
     #[arg(
         long,
         value_name = "yes|no",
@@ -158,7 +158,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "F", help_heading = MOMENTS)]
     pub beta1: Option<String>,
 
-    /// Decay of the second moment [default: 0.99; lbfgs 0.98, adam-plain 0.999]
+    /// Decay of the second moment [default: 0.999; adam 0.99, lbfgs 0.98]
     #[arg(long, value_name = "F", help_heading = MOMENTS)]
     pub beta2: Option<String>,
 

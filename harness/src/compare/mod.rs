@@ -1,11 +1,11 @@
 //! Several optimisers on the same splits, initial weights and order of images, and what can be said
 //! about their difference.
 //!
-//! Rules, after AlgoPerf (Dahl and others 2023) and DeepOBS (Schneider and others 2019): targets are
-//! fixed beforehand; each optimiser gets the same number of tuning settings, scored on validation
-//! images only, on seeds that the comparison does not use; a target that a run does not reach counts
-//! as infinitely far; evaluation is off the clock; every gradient is counted; runs are interleaved,
-//! so that noise of the machine falls on all.
+//! Rules, after AlgoPerf (Dahl and others 2023) and DeepOBS (Schneider and others 2019): targets
+//! are fixed beforehand; each optimiser gets the same number of tuning settings, scored on
+//! validation images only, on seeds that the comparison does not use; a target that a run does not
+//! reach counts as infinitely far; evaluation is off the clock; every gradient is counted; runs are
+//! interleaved, so that noise of the machine falls on all.
 
 mod arm;
 mod figures;

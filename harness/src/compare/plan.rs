@@ -49,9 +49,4 @@ pub struct Plan {
 impl Plan {
     /// Accuracies to reach where none are given.
     pub const TARGETS: [f64; 3] = [0.86, 0.87, 0.88];
-
-    /// The longest runs' passes.
-    pub fn longest(&self) -> f64 {
-        self.epochs.iter().copied().fold(0.0, f64::max)
-    }
 }

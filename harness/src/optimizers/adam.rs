@@ -1,4 +1,5 @@
-//! Adam, with a learning-rate schedule: as a strong baseline, and as the original experiment ran it.
+//! Adam, with a learning-rate schedule and three sets of defaults: a strong baseline for short
+//! runs, the usual settings for long ones, and those of the original experiment.
 
 use secant::optim::{Adam, AdamConfig, Decay, Misuse, Schedule};
 use serde::Serialize;
@@ -11,15 +12,26 @@ use super::tuning::{BETA2, RATE, WARM_UP};
 use super::values::{name, not_negative, positive, share, yes};
 use crate::model::Net;
 
-/// Adam as a strong baseline.
+/// Adam as a strong baseline of short runs.
 pub const ADAM: Entry = Entry {
     name: "adam",
-    about: "Adaptive moments (first order), Nesterov's momentum and warm-up: a strong baseline",
+    about: "Adaptive moments (first order), Nesterov's momentum and warm-up: strong in short runs",
     serves: Serves::Any,
     batch: 32,
+    benched: true,
     keys: || names(KEYS),
     tuning: &[RATE, BETA2, WARM_UP],
     defaults: |context| Box::new(AdamSettings::strong(context.network)),
+};
+
+/// Adam for runs of many epochs.
+pub const ADAM_CLASSIC: Entry = Entry {
+    name: "adam-classic",
+    about: "Adam with its usual settings, batch 64 and a falling rate: for runs of many epochs",
+    batch: 64,
+    benched: false,
+    defaults: |context| Box::new(AdamSettings::classic(context)),
+    ..ADAM
 };
 
 /// Adam as the original experiment ran it.
@@ -27,6 +39,7 @@ pub const ADAM_PLAIN: Entry = Entry {
     name: "adam-plain",
     about: "Adam as the experiment behind this project ran it: one rate, weight decay, batch 64",
     batch: 64,
+    benched: false,
     defaults: |context| Box::new(AdamSettings::plain(context)),
     ..ADAM
 };
@@ -83,15 +96,22 @@ impl AdamSettings {
         }
     }
 
+    fn classic(context: &Context<'_>) -> AdamSettings {
+        AdamSettings {
+            learning_rate: 0.005,
+            warm_up: 0.0,
+            beta2: 0.999,
+            nesterov: false,
+            ..AdamSettings::strong(context.network)
+        }
+    }
+
     fn plain(context: &Context<'_>) -> AdamSettings {
         AdamSettings {
             learning_rate: 1e-3,
             schedule: ScheduleName::Constant,
-            warm_up: 0.0,
-            beta2: 0.999,
             weight_decay: 2.5e-3,
-            nesterov: false,
-            ..AdamSettings::strong(context.network)
+            ..AdamSettings::classic(context)
         }
     }
 }

@@ -17,6 +17,7 @@ pub const LBFGS_FLAT: Entry = Entry {
     about: "Stochastic L-BFGS over all parameters at once, on Adam's diagonal",
     serves: Serves::Any,
     batch: 32,
+    benched: true,
     keys: || names(KEYS),
     tuning: &[RATE],
     defaults: |context| Box::new(FlatLbfgsSettings::new(context.network)),

@@ -21,6 +21,7 @@ pub const LBFGS: Entry = Entry {
             one",
     serves: Serves::MiniBatches,
     batch: 32,
+    benched: true,
     keys: || names(KEYS),
     tuning: &[RATE, BETA2, WARM_UP],
     defaults: |context| Box::new(LayerLbfgsSettings::new(Form::Element, context)),
@@ -89,7 +90,8 @@ macro_rules! with_pairs {
     };
 }
 
-/// The learning rate that suits `network` at `batch` images a step; see [`LayerLbfgs::learning_rate`].
+/// The learning rate that suits `network` at `batch` images a step; see
+/// [`LayerLbfgs::learning_rate`].
 pub(super) fn default_rate(network: &Net, batch: usize) -> f32 {
     LayerLbfgs::<8>::learning_rate(network, batch)
 }
@@ -289,7 +291,8 @@ impl<const M: usize> Stepper for Running<'_, M> {
             if let Watch::RolledBack(_) = guard.watch(stepped.loss, parameters, self.saved)? {
                 self.lbfgs.restart(self.memory);
                 if !stepped.loss.is_finite() {
-                    // The parameters are good again; what the batch's loss would be there is not known.
+                    // The parameters are good again; what the batch's loss would be there is not
+                    // known.
                     stepped.loss = f64::from(f32::MAX);
                 }
                 return Ok(stepped);

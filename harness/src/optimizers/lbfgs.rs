@@ -24,6 +24,7 @@ pub const LBFGS_ARMIJO: Entry = Entry {
     about: "Limited-memory BFGS with a line search on each mini-batch",
     serves: Serves::Any,
     batch: 512,
+    benched: true,
     keys: || names(KEYS),
     tuning: &[RATE],
     defaults: |context| Box::new(LbfgsSettings::new(LBFGS_ARMIJO.name, context.batch)),

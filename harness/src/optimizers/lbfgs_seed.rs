@@ -10,7 +10,7 @@
 //! ```text
 //! for i in 0 .. inner:
 //!     g = gradient of the batch at w           (not cleared: plus all earlier ones of the batch)
-//!     y = g - g_before;  s = t d;  keep the pair if y.s > 1e-10         (g_before may be of another batch)
+//!     y = g - g_before;  s = t d;  keep the pair if y.s > 1e-10   (g_before may be of another batch)
 //!     d = -two_loop(g),  H0 = s.y / y.y
 //!     t = rate  (at the very first iteration of all: rate * min(1, 1/|g|_1));   w += t d
 //! ```
@@ -34,6 +34,7 @@ pub const LBFGS_SEED: Entry = Entry {
     about: "L-BFGS as the experiment behind this project ran it, slips included",
     serves: Serves::Any,
     batch: 64,
+    benched: true,
     keys: || names(KEYS),
     tuning: &[RATE],
     defaults: |_| Box::new(LbfgsSeedSettings::default()),

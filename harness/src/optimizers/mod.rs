@@ -26,8 +26,9 @@ use settings::{Context, Entry, Serves, Settings};
 use values::listed;
 
 /// Every optimiser.
-pub static REGISTRY: [&Entry; 9] = [
+pub static REGISTRY: [&Entry; 10] = [
     &adam::ADAM,
+    &adam::ADAM_CLASSIC,
     &adam::ADAM_PLAIN,
     &layer_lbfgs::LBFGS,
     &layer_lbfgs::LBFGS_ROW,

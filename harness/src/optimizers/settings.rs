@@ -19,6 +19,8 @@ pub struct Entry {
     pub serves: Serves,
     /// Images a step, unless told otherwise.
     pub batch: usize,
+    /// Whether `secant bench` times its step: not where another one makes the same step.
+    pub benched: bool,
     /// Names of its settings.
     pub keys: fn() -> Vec<&'static str>,
     /// What tuning draws, in this order.

@@ -10,7 +10,8 @@ use crate::engine::{Engine, Observe};
 
 /// An optimiser at work.
 pub trait Stepper {
-    /// One step on one batch: moves `parameters`. `progress` is the number of this step, from 0, and of all steps.
+    /// One step on one batch: moves `parameters`. `progress` is the number of this step, from 0,
+    /// and of all steps.
     ///
     /// # Errors
     /// [`Misuse`] when lengths do not fit.
@@ -80,8 +81,8 @@ impl<'e> BatchLoss<'e> {
         tally
     }
 
-    /// [`gradient`](BatchLoss::gradient) that shows the layers' inputs to `observe`, with at least `workspace_len` floats of
-    /// workspace.
+    /// [`gradient`](BatchLoss::gradient) that shows the layers' inputs to `observe`, with at least
+    /// `workspace_len` floats of workspace.
     pub fn gradient_observed(
         &mut self,
         parameters: &[f32],
@@ -110,7 +111,8 @@ impl<'e> BatchLoss<'e> {
         self.first_loss
     }
 
-    /// Gradients of the batch that were computed so far, and whether the inputs of the layers were shown.
+    /// Gradients of the batch that were computed so far, and whether the inputs of the layers were
+    /// shown.
     pub fn evaluations(&self) -> (u64, bool) {
         (self.evaluations, self.observed)
     }
