@@ -114,6 +114,12 @@ impl Scaling {
         offset: 0.0,
     };
 
+    /// Bytes 0..=255 become 0..=1.
+    pub const UNIT: Scaling = Scaling {
+        scale: 1.0 / 255.0,
+        offset: 0.0,
+    };
+
     /// Elements of that mean and standard deviation become values of mean 0 and variance 1.
     pub const fn standard(mean: f32, deviation: f32) -> Scaling {
         Scaling {
@@ -138,10 +144,7 @@ impl Normalisation<'_> {
     pub const NONE: Normalisation<'static> = Normalisation::Same(Scaling::NONE);
 
     /// Bytes 0..=255 become 0..=1.
-    pub const UNIT: Normalisation<'static> = Normalisation::Same(Scaling {
-        scale: 1.0 / 255.0,
-        offset: 0.0,
-    });
+    pub const UNIT: Normalisation<'static> = Normalisation::Same(Scaling::UNIT);
 
     /// Elements of that mean and standard deviation become values of mean 0 and variance 1.
     pub const fn standard(mean: f32, deviation: f32) -> Normalisation<'static> {

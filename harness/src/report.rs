@@ -12,14 +12,16 @@ use secant::arch::Isa;
 use secant::network::Init;
 use serde::Serialize;
 
-use crate::config::{Batch, RunConfig, init_name};
+use crate::batch::Batch;
+use crate::config::{RunConfig, init_name};
 use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::optimizers::Optimizer;
-use crate::train::{Observer, Outcome, Progress, Record, Split, StopReason};
+use crate::train::{Observer, Outcome, Record, RunStatus, Split, StopReason};
 
-/// Writes a line to standard output, or to standard error if `json` keeps standard output for the JSON object. A reader
-/// that went away, as `head` does, is no error: the run's result is its files.
+/// Writes a line to standard output, or to standard error if `json` keeps standard output for the
+/// JSON object. A reader that went away, as `head` does, is no error: the run's result is its
+/// files.
 pub fn say(json: bool, line: &str) {
     let _ = if json {
         writeln!(io::stderr().lock(), "{line}")
@@ -96,16 +98,13 @@ impl Display {
 }
 
 impl Observer for Display {
-    fn iteration(&mut self, progress: &Progress) -> ControlFlow<()> {
+    fn iteration(&mut self, status: &RunStatus) -> ControlFlow<()> {
         if let Some(bar) = &self.bar
             && self.drawn.elapsed() > Duration::from_millis(50)
         {
             self.drawn = Instant::now();
-            bar.set_position(u64::from(progress.iteration));
-            bar.set_message(format!(
-                "epoch {}  loss {:.4}",
-                progress.epoch, progress.loss
-            ));
+            bar.set_position(u64::from(status.iteration));
+            bar.set_message(format!("epoch {}  loss {:.4}", status.epoch, status.loss));
         }
         if self.signal.load(Ordering::Relaxed) == 0 {
             ControlFlow::Continue(())
@@ -216,7 +215,8 @@ impl<'a> DatasetRecord<'a> {
     }
 }
 
-/// A run as one JSON object: what `--json` prints. A number that is not finite is written as `null`.
+/// A run as one JSON object: what `--json` prints. A number that is not finite is written as
+/// `null`.
 #[derive(Debug, Serialize)]
 pub struct RunRecord<'a> {
     /// The data: name, folder, and how many images train, validate and test.
@@ -237,15 +237,18 @@ pub struct RunRecord<'a> {
     epochs: u32,
     /// Steps of the optimiser.
     iterations: u32,
-    /// Gradients of single images over the number of training images, every one counted, line searches too.
+    /// Gradients of single images over the number of training images, every one counted, line
+    /// searches too.
     gradient_epochs: f64,
     /// Seconds in all: start-up, steps, evaluations.
     seconds: f64,
-    /// `epochs`, `max_iterations`, `tolerance`, `converged`, `line_search_failed`, `interrupted` or `diverged`.
+    /// `epochs`, `max_iterations`, `tolerance`, `converged`, `line_search_failed`, `interrupted` or
+    /// `diverged`.
     stop_reason: StopReason,
     /// Mean loss of all training images with the last weights, without dropout.
     train_loss: f64,
-    /// Share of the validation images that came out right with the last weights; `null` without such images.
+    /// Share of the validation images that came out right with the last weights; `null` without
+    /// such images.
     validation_accuracy: Option<f64>,
     /// Mean loss of the test images with the last weights.
     test_loss: f64,

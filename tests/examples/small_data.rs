@@ -18,8 +18,8 @@ use clap::Parser;
 use secant::network::{Init, Network};
 use secant::objective::{HessianProduct, Objective};
 use secant::optim::{Adam, AdamConfig, Lbfgs, LbfgsConfig, NewtonCg, NewtonCgConfig, Stopping};
-use secant::{Batch, Random, Samples};
-use secant_harness::args::{Cli, Command};
+use secant::{Batch, Normalisation, Random, Samples};
+use secant_harness::cli::{Cli, Command};
 use secant_harness::dataset::{self, Dataset, Location, STANDARD_FOLDERS};
 use secant_harness::model::MAX_LAYERS;
 use secant_harness::train::train;
@@ -245,7 +245,7 @@ fn samples(dataset: &Dataset) -> Samples<'_> {
     Samples::bytes(
         &dataset.train.pixels,
         &dataset.train.labels,
-        dataset.normalisation,
+        Normalisation::Same(dataset.normalisation),
     )
 }
 

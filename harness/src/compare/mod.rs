@@ -1,16 +1,17 @@
-//! `secant compare`: several optimisers on the same splits, initial weights and order of images, and what can be said about
-//! their difference.
+//! Several optimisers on the same splits, initial weights and order of images, and what can be said
+//! about their difference.
 //!
-//! Rules, after AlgoPerf (Dahl and others 2023) and DeepOBS (Schneider and others 2019): targets are fixed beforehand; each
-//! optimiser gets the same number of tuning settings, scored on validation images only, on seeds that the comparison does not
-//! use; a target that a run does not reach counts as infinitely far; evaluation is off the clock; every gradient is counted;
-//! runs are interleaved, so that noise of the machine falls on all.
+//! Rules, after AlgoPerf (Dahl and others 2023) and DeepOBS (Schneider and others 2019): targets
+//! are fixed beforehand; each optimiser gets the same number of tuning settings, scored on
+//! validation images only, on seeds that the comparison does not use; a target that a run does not
+//! reach counts as infinitely far; evaluation is off the clock; every gradient is counted; runs are
+//! interleaved, so that noise of the machine falls on all.
 
-pub mod args;
 mod arm;
 mod figures;
 mod lengths;
-mod protocol;
+pub mod plan;
+pub mod protocol;
 mod runs;
 mod table;
 mod tune;
@@ -28,10 +29,10 @@ use crate::dataset::Dataset;
 use crate::error::{EXIT_OK, Error};
 use crate::export::write_whole;
 use crate::report::{note, say};
-use args::CompareArgs;
 use arm::Arm;
 use lengths::Length;
-use runs::{Progress, Run, Runner};
+use plan::Plan;
+use runs::{ComparisonDisplay, Run, Runner};
 use table::Row;
 use tune::Tuning;
 
@@ -61,36 +62,27 @@ struct Reference {
 ///
 /// # Errors
 /// [`Error`] says what is wrong with options, data or files.
-pub fn compare(
-    args: &CompareArgs,
-    dataset: &Dataset,
-    signal: &Arc<AtomicUsize>,
-) -> Result<u8, Error> {
-    let mut args = args.clone();
-    let mut dataset = dataset.clone();
-    if let Some(protocol) = args.protocol {
-        protocol.settle(&mut args);
-        dataset = protocol.inputs(&dataset);
-    }
-    let (args, dataset) = (&args, &dataset);
+pub fn compare(plan: &Plan, dataset: &Dataset, signal: &Arc<AtomicUsize>) -> Result<u8, Error> {
     let mut arms = Vec::new();
-    for epochs in &args.epochs {
-        for text in &args.optimizers {
-            arms.push(Arm::parse(text, *epochs, args).map_err(Error::Usage)?);
+    for epochs in &plan.epochs {
+        for text in &plan.optimizers {
+            arms.push(Arm::parse(text, *epochs, plan).map_err(Error::Usage)?);
         }
     }
-    if args.tune > 0 && args.validation == 0.0 {
+    if plan.tune > 0 && plan.validation == 0.0 {
         return Err(Error::Usage(
-            "--tune needs validation images, and this protocol has none: settings are never chosen by test images".to_owned(),
+            "--tune needs validation images, and this protocol has none: settings are never chosen \
+             by test images"
+                .to_owned(),
         ));
     }
-    let reference = args.reference.as_deref().map(read_reference).transpose()?;
-    let folder = match &args.out {
+    let reference = plan.reference.as_deref().map(read_reference).transpose()?;
+    let folder = match &plan.out {
         Some(folder) => folder.clone(),
         None => PathBuf::from("runs").join(format!(
             "{}-compare-{}",
             ZonedDateTime::now().strftime("%Y%m%d-%H%M%S"),
-            args.model.file_name()
+            plan.model.file_name()
         )),
     };
     let cache = folder.join("runs");
@@ -98,43 +90,43 @@ pub fn compare(
         path: cache.clone(),
         source,
     })?;
-    let seeds: Vec<u64> = (args.seed..args.seed + u64::from(args.seeds)).collect();
-    let steps = |arm: &Arm| Runner::iterations(args, dataset, arm);
+    let seeds = &plan.seeds;
+    let steps = |arm: &Arm| Runner::iterations(plan, dataset, arm);
     let tuning_steps: u64 = arms
         .iter()
-        .map(|arm| tune::runs(args, arm) * steps(arm))
+        .map(|arm| tune::runs(plan, arm) * steps(arm))
         .sum();
     let final_steps: u64 = arms.iter().map(|arm| seeds.len() as u64 * steps(arm)).sum();
     say(
-        args.json,
+        plan.json,
         &format!(
             "{} on {}: {} x {} seeds, {} epochs each{}",
-            args.model.name,
+            plan.model.name,
             dataset.name,
-            args.optimizers.join(", "),
+            plan.optimizers.join(", "),
             seeds.len(),
-            args.epochs
+            plan.epochs
                 .iter()
                 .map(f64::to_string)
                 .collect::<Vec<_>>()
                 .join(", "),
-            if args.tune > 0 {
-                format!(", after {} tuning settings each", args.tune)
+            if plan.tune > 0 {
+                format!(", after {} tuning settings each", plan.tune)
             } else {
                 String::new()
             }
         ),
     );
     let mut runner = Runner {
-        args,
+        plan,
         dataset,
         cache: &cache,
         signal,
-        progress: Progress::new(args.json, tuning_steps + final_steps),
+        display: ComparisonDisplay::new(plan.json, tuning_steps + final_steps),
     };
-    let tuning = tune::tune(args, &mut arms, &mut runner)?;
+    let tuning = tune::tune(plan, &mut arms, &mut runner)?;
     let mut runs: Vec<Run> = Vec::new();
-    'all: for seed in &seeds {
+    'all: for seed in seeds {
         for (a, arm) in arms.iter().enumerate() {
             match runner.run(a, arm, *seed)? {
                 Some(run) => runs.push(run),
@@ -142,19 +134,19 @@ pub fn compare(
             }
         }
     }
-    runner.progress.finish();
+    runner.display.finish();
     if runs.is_empty() {
         note("secant: interrupted before the first run was done.");
         return Ok(128 + signal.load(Ordering::Relaxed) as u8);
     }
 
-    let table = table::table(&arms, &runs, &args.targets);
-    let lengths = lengths::table(&arms, &runs, &args.targets);
+    let table = table::table(&arms, &runs, &plan.targets);
+    let lengths = lengths::table(&arms, &runs, &plan.targets);
     let result = Result_ {
-        model: &args.model.name,
-        epochs: &args.epochs,
-        seeds: &seeds,
-        targets: &args.targets,
+        model: &plan.model.name,
+        epochs: &plan.epochs,
+        seeds,
+        targets: &plan.targets,
         tuning: &tuning,
         runs: runs.iter().map(|run| &run.record).collect(),
         table: &table,
@@ -163,27 +155,28 @@ pub fn compare(
     let text = serde_json::to_string(&result).map_err(|error| Error::Run(error.to_string()))?;
     let write = |name: &str, text: &str| write_whole(&folder.join(name), text.as_bytes());
     write(RESULT, &text)?;
-    let markdown = table::markdown(&table, &args.targets) + &lengths::markdown(&lengths);
+    let markdown = table::markdown(&table, &plan.targets) + &lengths::markdown(&lengths);
     write("compare.md", &markdown)?;
-    write("compare.csv", &table::csv(&table, &args.targets))?;
-    for (name, svg) in figures::all(args, &arms, &runs, &tuning, &table)
+    write("compare.csv", &table::csv(&table, &plan.targets))?;
+    for (name, svg) in figures::all(plan, &arms, &runs, &tuning, &table)
         .map_err(|error| Error::Run(format!("cannot draw the figures: {error}")))?
     {
         write(name, &svg)?;
     }
-    say(args.json, &format!("\n{markdown}"));
+    say(plan.json, &format!("\n{markdown}"));
     if let Some(reference) = reference {
-        say(args.json, &table::against(&table, &reference.table));
+        say(plan.json, &table::against(&table, &reference.table));
     }
-    if args.json {
+    if plan.json {
         println!("{text}");
     }
-    say(args.json, &format!("Files: {}", folder.display()));
+    say(plan.json, &format!("Files: {}", folder.display()));
     match signal.load(Ordering::Relaxed) {
         0 => Ok(EXIT_OK),
         signal => {
             note(
-                "secant: interrupted; the table holds the runs that were done. The same command with the same --out goes on.",
+                "secant: interrupted; the table holds the runs that were done. The same command \
+                 with the same --out goes on.",
             );
             Ok(128 + signal as u8)
         }
