@@ -15,7 +15,7 @@ use crate::model::Net;
 /// Adam as a strong baseline of short runs.
 pub const ADAM: Entry = Entry {
     name: "adam",
-    about: "Adaptive moments (first order), Nesterov's momentum and warm-up: strong in short runs",
+    about: "Adaptive moments, Nesterov's momentum and warm-up: strong in short runs",
     serves: Serves::Any,
     batch: 32,
     benched: true,

@@ -17,8 +17,7 @@ use crate::model::Net;
 /// A second moment for each element.
 pub const LBFGS: Entry = Entry {
     name: "lbfgs",
-    about: "Stochastic L-BFGS, layer by layer (second order); with --batch full the deterministic \
-            one",
+    about: "Stochastic L-BFGS, layer by layer; with --batch full the deterministic one",
     serves: Serves::MiniBatches,
     batch: 32,
     benched: true,

@@ -6,6 +6,7 @@ mod flat_lbfgs;
 mod layer_lbfgs;
 mod lbfgs;
 mod lbfgs_seed;
+mod refusal;
 pub mod schedule;
 pub mod settings;
 pub mod step;
@@ -14,6 +15,7 @@ pub mod values;
 
 pub use lbfgs::{CurvatureName, LineSearchName, ScalingName};
 pub use lbfgs_seed::Slip;
+pub use refusal::Refusal;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -26,7 +28,7 @@ use settings::{Context, Entry, Serves, Settings};
 use values::listed;
 
 /// Every optimiser.
-pub static REGISTRY: [&Entry; 10] = [
+pub static REGISTRY: &[&Entry] = &[
     &adam::ADAM,
     &adam::ADAM_CLASSIC,
     &adam::ADAM_PLAIN,
@@ -179,7 +181,7 @@ impl Choice {
         let mut settings = (entry.defaults)(&Context { network, batch });
         for (key, value) in &self.settings {
             if !(entry.keys)().contains(&key.as_str()) {
-                return Err(Refusal::foreign(entry, key));
+                return Err(foreign(entry, key));
             }
             settings.set(key, value).map_err(|why| Refusal::Wrong {
                 key: key.clone(),
@@ -197,81 +199,19 @@ impl Choice {
     }
 }
 
-/// Why a setting is refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
-    /// The optimiser has no such setting.
-    Foreign {
-        /// The setting.
-        key: String,
-        /// Optimisers that have it.
-        owners: Vec<String>,
-        /// The optimiser.
-        chosen: String,
-        /// What it has.
-        known: Vec<&'static str>,
-    },
-    /// The value is not one of the setting.
-    Wrong {
-        /// The setting.
-        key: String,
-        /// The value.
-        value: String,
-        /// What was expected.
-        why: String,
-    },
-    /// The setting does nothing without another one.
-    Missing {
-        /// The setting.
-        key: &'static str,
-        /// The other.
-        other: &'static str,
-    },
-}
-
-impl Refusal {
-    fn foreign(chosen: &Entry, key: &str) -> Refusal {
-        let label = |entry: &Entry| match entry.serves {
-            Serves::FullBatches => format!("{} with --batch full", entry.name),
-            _ => entry.name.to_owned(),
-        };
-        let owners = REGISTRY.iter();
-        let owners = owners.filter(|entry| (entry.keys)().contains(&key));
-        Refusal::Foreign {
-            key: key.to_owned(),
-            owners: owners.map(|entry| label(entry)).collect(),
-            chosen: label(chosen),
-            known: (chosen.keys)(),
-        }
-    }
-
-    /// In words; `option` makes what the user wrote of a setting's name.
-    pub fn describe(&self, option: impl Fn(&str) -> String) -> String {
-        match self {
-            Refusal::Foreign {
-                key,
-                owners,
-                chosen,
-                known,
-            } if owners.is_empty() => format!(
-                "{chosen} has no setting '{key}'; it has {}",
-                listed(known, "and")
-            ),
-            Refusal::Foreign {
-                key,
-                owners,
-                chosen,
-                ..
-            } => format!(
-                "{} is an option of {}, not of {chosen}",
-                option(key),
-                listed(owners, "and")
-            ),
-            Refusal::Wrong { key, value, why } => format!("{} {value}: {why}", option(key)),
-            Refusal::Missing { key, other } => {
-                format!("{} needs {}", option(key), option(other))
-            }
-        }
+/// The refusal of a setting that `chosen` does not have.
+fn foreign(chosen: &Entry, key: &str) -> Refusal {
+    let label = |entry: &Entry| match entry.serves {
+        Serves::FullBatches => format!("{} with --batch full", entry.name),
+        _ => entry.name.to_owned(),
+    };
+    let owners = REGISTRY.iter();
+    let owners = owners.filter(|entry| (entry.keys)().contains(&key));
+    Refusal::Foreign {
+        key: key.to_owned(),
+        owners: owners.map(|entry| label(entry)).collect(),
+        chosen: label(chosen),
+        known: (chosen.keys)(),
     }
 }
 
