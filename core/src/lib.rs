@@ -61,7 +61,8 @@ mod inputs;
 mod layers;
 pub mod line_search;
 mod loss;
-mod math;
+#[doc(hidden)]
+pub mod math;
 pub mod network;
 pub mod objective;
 pub mod optim;

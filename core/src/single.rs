@@ -548,7 +548,9 @@ impl Kernel for Forward<'_> {
             }
             .forward::<S, 1>(simd, w, bias, x, y)?,
             Op::AveragePool(pool) => average_pool::forward::<1>(pool, stage.input, map, x, y)?,
-            Op::Activation(kind) => activation::forward::<1>(kind, stage.input, map, x, y)?,
+            Op::Activation(kind) => {
+                activation::forward::<S, 1>(simd, kind, stage.input, map, x, y)?
+            }
         }
         Some(())
     }

@@ -7,7 +7,7 @@
 //! `1 - y^2` is rounded once.
 
 use crate::arch::Simd;
-use crate::math;
+use crate::math::tanh;
 use crate::plan::Map;
 
 /// Which activation.
@@ -22,11 +22,11 @@ pub(crate) enum Activation {
 impl Activation {
     /// `y` of `x`.
     #[inline(always)]
-    pub(crate) fn value(self, x: f32) -> f32 {
+    pub(crate) fn value<S: Simd>(self, simd: S, x: f32) -> f32 {
         match self {
             Activation::LeakyRelu { slope } if x < 0.0 => slope * x,
             Activation::LeakyRelu { .. } => x,
-            Activation::Tanh => math::tanh(x),
+            Activation::Tanh => tanh(simd, x),
         }
     }
 
@@ -37,7 +37,7 @@ impl Activation {
             Activation::LeakyRelu { .. } if x > 0.0 => dy,
             Activation::LeakyRelu { slope } => slope * dy,
             Activation::Tanh => {
-                let y = math::tanh(x);
+                let y = tanh(simd, x);
                 simd.fma_f32(-y, y, 1.0) * dy
             }
         }
@@ -46,7 +46,8 @@ impl Activation {
 
 /// `y` of `x`, laid out as `output` and `input` say. `None` where lengths do not fit.
 #[inline(always)]
-pub(crate) fn forward<const L: usize>(
+pub(crate) fn forward<S: Simd, const L: usize>(
+    simd: S,
     activation: Activation,
     input: Map,
     output: Map,
@@ -60,7 +61,7 @@ pub(crate) fn forward<const L: usize>(
             let y = y.get_mut(output.at(channel, r, 0)..)?;
             for (x, y) in x.iter().zip(y).take(output.alive_columns) {
                 for lane in 0..L {
-                    y[lane] = activation.value(x[lane]);
+                    y[lane] = activation.value(simd, x[lane]);
                 }
             }
         }

@@ -188,7 +188,14 @@ impl<const L: usize> Kernel for At<L, Forward<'_>> {
             Op::AveragePool(pool) => {
                 fits(average_pool::forward::<L>(pool, stage.input, map, x, y));
             }
-            Op::Activation(kind) => fits(activation::forward::<L>(kind, stage.input, map, x, y)),
+            Op::Activation(kind) => fits(activation::forward::<S, L>(
+                simd,
+                kind,
+                stage.input,
+                map,
+                x,
+                y,
+            )),
         }
     }
 }

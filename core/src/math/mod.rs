@@ -1,5 +1,19 @@
-//! The few functions beyond `+ - * /`: from `libm`, the same bits on every target, or from `micromath` with the feature
+//! The few functions beyond `+ - * /`.
+//!
+//! Those that are called now and then come from `libm`, the same bits on every target, or from `micromath` with the feature
 //! `fast-math`, which is faster on small cores, less accurate and outside the determinism contract.
+//!
+//! Those that a network calls for each pixel are written here, in files of their own: [`tanh()`], [`sigmoid()`] and the
+//! exponential beneath. They take an instruction set's token, so that a loop over lanes becomes vector code, and consist of
+//! fused multiply-adds, `+ - * /`, operations on bits and selections. Each of those is exact or rounds once, so the bits are
+//! the same on every target. `fast-math` leaves them alone.
+
+pub mod exponential;
+mod sigmoid;
+mod tanh;
+
+pub use sigmoid::sigmoid;
+pub use tanh::tanh;
 
 use crate::arch::{Kernel, Simd, dispatch};
 #[cfg(feature = "fast-math")]
@@ -64,9 +78,4 @@ pub(crate) fn cos(x: f32) -> f32 {
     return F32Ext::cos(x);
     #[cfg(not(feature = "fast-math"))]
     libm::cosf(x)
-}
-
-/// Hyperbolic tangent.
-pub(crate) fn tanh(x: f32) -> f32 {
-    libm::tanhf(x)
 }
