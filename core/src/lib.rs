@@ -61,7 +61,8 @@ mod layers;
 pub mod line_search;
 mod loss;
 mod map;
-mod math;
+#[doc(hidden)]
+pub mod math;
 mod message;
 pub mod network;
 pub mod objective;

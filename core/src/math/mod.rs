@@ -1,5 +1,19 @@
-//! The few functions beyond `+ - * /`: from `libm`, the same bits on every target, or from `micromath` with the feature
+//! The few functions beyond `+ - * /`.
+//!
+//! Those that are called now and then come from `libm`, the same bits on every target, or from `micromath` with the feature
 //! `fast-math`, which is faster on small cores, less accurate and outside the determinism contract.
+//!
+//! Those that a network calls for each pixel are written here, in files of their own: [`tanh()`], [`sigmoid()`] and the
+//! exponential beneath. They take an instruction set's token, so that a loop over lanes becomes vector code, and consist of
+//! fused multiply-adds, `+ - * /`, operations on bits and selections. Each of those is exact or rounds once, so the bits are
+//! the same on every target. `fast-math` leaves them alone.
+
+pub mod exponential;
+mod sigmoid;
+mod tanh;
+
+pub use sigmoid::sigmoid;
+pub use tanh::tanh;
 
 use crate::arch::{Kernel, Simd, dispatch};
 #[cfg(feature = "fast-math")]
@@ -66,19 +80,7 @@ pub(crate) fn cos(x: f32) -> f32 {
     libm::cosf(x)
 }
 
-/// Hyperbolic tangent.
-#[inline(always)]
-pub(crate) fn tanh<S: Simd>(_: S, x: f32) -> f32 {
-    libm::tanhf(x)
-}
-
 /// Natural logarithm of `1 + x`.
 pub(crate) fn ln_1p(x: f32) -> f32 {
     libm::log1pf(x)
-}
-
-/// Logistic function.
-#[inline(always)]
-pub(crate) fn sigmoid<S: Simd>(_: S, x: f32) -> f32 {
-    1.0 / (1.0 + exp(-x))
 }
