@@ -342,7 +342,7 @@ fn the_order_of_places_is_the_documented_one() {
 #[test]
 fn normalised_pixels_have_mean_zero_and_variance_one() {
     let pixels: Vec<u8> = (0..10_000u32).map(|i| (i * i % 251) as u8).collect();
-    let Normalisation { scale, offset } = normalisation_of(&pixels);
+    let Scaling { scale, offset } = normalisation_of(&pixels);
     let values = pixels
         .iter()
         .map(|&p| f64::from(p) * f64::from(scale) + f64::from(offset));

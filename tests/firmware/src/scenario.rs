@@ -428,7 +428,8 @@ fn finish(out: &mut dyn Write, name: &str, memory: &mut Memory, state: usize) {
     let mut hash = 0;
     for image in 0..IMAGES as u32 {
         let mut logits = [0.0; MICRO.output_len()];
-        let batch = Batch::new(SAMPLES, &[image]).weight(1.0);
+        let indices = [image];
+        let batch = Batch::new(SAMPLES, &indices);
         let done = MICRO.predict::<1>(
             &memory.parameters,
             batch,
