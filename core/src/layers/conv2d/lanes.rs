@@ -538,9 +538,9 @@ impl WeightGradient {
         db: &mut [f32],
     ) {
         let unit = self.stride == [1; 2] && self.gradient_pixel == 1;
-        match self.kernel[1] {
-            3 if unit && S::WIDTH > 1 => self.sized::<S, L, 3>(simd, x, dy, dw, db),
-            5 if unit && S::WIDTH > 1 => self.sized::<S, L, 5>(simd, x, dy, dw, db),
+        match self.kernel {
+            [3, 3] if unit && S::WIDTH > 1 => self.sized::<S, L, 3>(simd, x, dy, dw, db),
+            [5, 5] if unit && S::WIDTH > 1 => self.sized::<S, L, 5>(simd, x, dy, dw, db),
             _ => self.sized::<S, L, 0>(simd, x, dy, dw, db),
         }
     }
@@ -592,8 +592,8 @@ impl<const L: usize, const K: usize, const B: usize> Kernel for Channels<WeightB
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
         let shape = self.0.shape;
-        let columns = if K == 0 { shape.kernel[1] } else { K };
-        let taps = shape.kernel[0] * columns;
+        let [rows, columns] = if K == 0 { shape.kernel } else { [K; 2] };
+        let taps = rows * columns;
         let mut lanes = [[[0.0; L]; TAPS]; B];
         self.bias(simd, &mut lanes);
         for i in 0..self.0.shape.inputs {
@@ -674,9 +674,9 @@ impl<const L: usize, const K: usize, const B: usize> Channels<WeightBlock<'_, L,
         lanes: &mut [[[f32; L]; TAPS]; B],
     ) {
         let shape = self.0.shape;
-        let columns = if K == 0 { shape.kernel[1] } else { K };
-        let terms = shape.inputs * shape.kernel[0] * columns;
-        let from = i * shape.kernel[0] * columns + first;
+        let [rows, columns] = if K == 0 { shape.kernel } else { [K; 2] };
+        let terms = shape.inputs * rows * columns;
+        let from = i * rows * columns + first;
         for b in 0..B {
             for (t, lanes) in lanes[b][..count].iter_mut().enumerate() {
                 *lanes = [0.0; L];
