@@ -24,8 +24,8 @@
 //!
 //! # Accuracy
 //!
-//! At most 1.02 units in the last place, by comparison with `f64` for every float; see `tests/tests/elementary.rs`. Half a unit
-//! comes from the last sum, a quarter each from r and from `r + r^2 Q`.
+//! At most 1.03 units in the last place, by comparison with `f64` for every float: half a unit comes from the last sum, a
+//! quarter each from r and from `r + r^2 Q`. Non-decreasing. See `tests/tests/elementary.rs`.
 //!
 //! # References
 //!
