@@ -5,9 +5,10 @@
 #![no_std]
 extern crate std;
 
+use secant::ConfigError;
 use secant::Real;
 use secant::objective;
-use secant::optim::{Bfgs, BfgsConfig, Misuse};
+use secant::optim::{Bfgs, BfgsConfig};
 
 /// Degrees Celsius, one reading a minute.
 const READINGS: [f64; 20] = [
@@ -15,7 +16,7 @@ const READINGS: [f64; 20] = [
     32.7, 31.4, 30.6, 29.9,
 ];
 
-fn main() -> Result<(), Misuse> {
+fn main() -> Result<(), ConfigError> {
     // Half the sum of squares of T(t) - reading; x = ambient, amplitude, rate (per ten minutes).
     let mut misfit = objective::from_fn(3, |x: &[f64], gradient: &mut [f64]| {
         gradient.fill(0.0);

@@ -8,8 +8,9 @@
 #![no_std]
 extern crate std;
 
+use secant::ConfigError;
 use secant::objective::Objective;
-use secant::optim::{Lbfgs, LbfgsConfig, Misuse};
+use secant::optim::{Lbfgs, LbfgsConfig};
 use secant::{Random, Real};
 
 const READINGS: usize = 120;
@@ -101,7 +102,7 @@ fn worst_error(x: &[f32; N], readings: &[[f32; 3]]) -> f32 {
     100.0 * worst
 }
 
-fn main() -> Result<(), Misuse> {
+fn main() -> Result<(), ConfigError> {
     let mut problem = Ellipsoid {
         readings: measure(),
     };

@@ -38,23 +38,26 @@
 //! #     }
 //! # }
 //! # let mut store = Map::default();
-//! let (mut adam, mut w, mut moments) = (Adam::new(AdamConfig::default()), [1.0], [0.0; 2]);
-//! adam.step(1.0, &mut w, &[0.5], &mut moments)?;
+//! let (mut w, mut memory) = ([1.0], [0.0; Adam::memory_len(1)]);
+//! let mut adam = Adam::new(AdamConfig::DEFAULT, 1, &mut memory)?;
+//! adam.step(1.0, &mut w, &[0.5])?;
 //! let mut numbers = [0; Adam::NUMBERS];
 //! adam.numbers(&mut numbers)?;
-//! checkpoint::save(&mut store, &numbers, &[&w, &moments])?;
+//! checkpoint::save(&mut store, &numbers, &[&w, adam.memory()])?;
 //!
 //! // Later, perhaps elsewhere.
-//! let (mut again, mut v, mut memory) = (Adam::new(AdamConfig::default()), [0.0], [0.0; 2]);
-//! checkpoint::load(&mut store, &mut numbers, &mut [&mut v, &mut memory])?.expect("there is one");
+//! let (mut v, mut memory) = ([0.0], [0.0; Adam::memory_len(1)]);
+//! let mut again = Adam::new(AdamConfig::DEFAULT, 1, &mut memory)?;
+//! let floats = &mut [&mut v[..], again.memory_mut()];
+//! checkpoint::load(&mut store, &mut numbers, floats)?.expect("there is one");
 //! again.restore(&numbers)?;
-//! assert_eq!((v, memory, again), (w, moments, adam));
+//! assert_eq!((v, again), (w, adam));
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
 use core::fmt;
 
-use crate::optim::Misuse;
+use crate::error::ConfigError;
 use crate::random::Random;
 
 /// What something that takes part in a run knows beside the memory that the caller keeps for it.
@@ -65,14 +68,14 @@ pub trait State {
     /// Writes the state to the first [`NUMBERS`](Self::NUMBERS) of `numbers`.
     ///
     /// # Errors
-    /// [`Misuse::MemoryTooShort`] when there are fewer.
-    fn numbers(&self, numbers: &mut [u64]) -> Result<(), Misuse>;
+    /// [`ConfigError::TooShort`] when there are fewer.
+    fn numbers(&self, numbers: &mut [u64]) -> Result<(), ConfigError>;
 
     /// Takes on the state in the first [`NUMBERS`](Self::NUMBERS) of `numbers`; the settings stay as they are.
     ///
     /// # Errors
-    /// [`Misuse`] when there are fewer, or they are no state; nothing has changed then.
-    fn restore(&mut self, numbers: &[u64]) -> Result<(), Misuse>;
+    /// [`ConfigError`] when there are fewer, or they are no state; nothing has changed then.
+    fn restore(&mut self, numbers: &[u64]) -> Result<(), ConfigError>;
 }
 
 /// Writes a state of `needed` numbers, zeros where there are fewer.
@@ -80,11 +83,9 @@ pub(crate) fn put(
     needed: usize,
     values: impl IntoIterator<Item = u64>,
     numbers: &mut [u64],
-) -> Result<(), Misuse> {
+) -> Result<(), ConfigError> {
     let given = numbers.len();
-    let numbers = numbers
-        .get_mut(..needed)
-        .ok_or(Misuse::MemoryTooShort { needed, given })?;
+    let numbers = numbers.get_mut(..needed).ok_or(too_short(needed, given))?;
     let values = values.into_iter().chain(core::iter::repeat(0));
     for (number, value) in numbers.iter_mut().zip(values) {
         *number = value;
@@ -96,26 +97,36 @@ pub(crate) fn put(
 pub(crate) fn take<const N: usize>(
     needed: usize,
     numbers: &[u64],
-) -> Result<(&[u64; N], &[u64]), Misuse> {
+) -> Result<(&[u64; N], &[u64]), ConfigError> {
     let given = numbers.len();
     numbers
         .get(..needed)
         .and_then(|numbers| numbers.split_first_chunk::<N>())
-        .ok_or(Misuse::MemoryTooShort { needed, given })
+        .ok_or(too_short(needed, given))
 }
 
-/// Numbers that are no state.
-pub(crate) const NO_STATE: Misuse = Misuse::OutOfRange { setting: "state" };
+/// A number that was a `u32`.
+pub(crate) fn small(number: u64) -> Result<u32, ConfigError> {
+    u32::try_from(number).map_err(|_| ConfigError::NotAState)
+}
+
+const fn too_short(needed: usize, found: usize) -> ConfigError {
+    ConfigError::TooShort {
+        slice: "numbers",
+        needed,
+        found,
+    }
+}
 
 impl State for Random {
     /// The position in the stream.
     const NUMBERS: usize = 1;
 
-    fn numbers(&self, numbers: &mut [u64]) -> Result<(), Misuse> {
+    fn numbers(&self, numbers: &mut [u64]) -> Result<(), ConfigError> {
         put(Self::NUMBERS, [self.position()], numbers)
     }
 
-    fn restore(&mut self, numbers: &[u64]) -> Result<(), Misuse> {
+    fn restore(&mut self, numbers: &[u64]) -> Result<(), ConfigError> {
         let ([position], _) = take::<1>(Self::NUMBERS, numbers)?;
         self.seek(*position);
         Ok(())

@@ -3,7 +3,7 @@
 //!
 //! # Tour
 //!
-//! A network is a plain value, checked when it is made ([`network`]); [`presets`] holds some with a name. All memory comes
+//! A network is a plain value, checked when it is made ([`network`]); [`network::presets`] holds some with a name. All memory comes
 //! from the caller, as slices whose lengths are `const fn`s of that value, so on a microcontroller they are statics:
 //!
 //! ```
@@ -26,16 +26,17 @@
 //! let batch = Batch::new(samples, &[0, 1]).weight(0.5);
 //!
 //! NET.initialise(Init::He, &mut Random::new(1, 0), &mut parameters);
-//! let mut adam = Adam::new(AdamConfig { learning_rate: 0.02, ..AdamConfig::default() });
+//! let config = AdamConfig { learning_rate: 0.02, ..AdamConfig::DEFAULT };
+//! let mut adam = Adam::new(config, N, &mut moments)?;
 //! let before = NET.evaluate::<LANES>(&parameters, batch, &mut workspace)?.mean_loss();
 //! for _ in 0..20 {
 //!     gradient.fill(0.0);
 //!     NET.accumulate_gradient::<LANES>(&parameters, batch, &mut gradient, &mut workspace)?;
-//!     adam.step(1.0, &mut parameters, &gradient, &mut moments)?;
+//!     adam.step(1.0, &mut parameters, &gradient)?;
 //! }
 //! let after = NET.evaluate::<LANES>(&parameters, batch, &mut workspace)?;
 //! assert!(after.mean_loss() < 0.5 * before && after.correct == 2);
-//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! # Ok::<(), secant::TrainError>(())
 //! ```
 //!
 //! The optimisers of [`optim`] need no network: the deterministic ones minimise any [`objective`], in `f32` or `f64`.
@@ -57,6 +58,7 @@
 pub mod arch;
 mod batch;
 pub mod checkpoint;
+mod error;
 mod layers;
 pub mod line_search;
 mod loss;
@@ -74,12 +76,14 @@ pub mod random;
 mod real;
 mod samples;
 mod shape;
+mod train_error;
 pub mod vector;
 
 #[cfg(test)]
 extern crate std;
 
 pub use batch::{Batch, Metrics, PassError};
+pub use error::ConfigError;
 pub use layers::draw::DropoutKey;
 pub use loss::Loss;
 pub use outputs::{argmax, softmax};
@@ -89,3 +93,4 @@ pub use pass::{StageInfo, StagePass};
 pub use random::Random;
 pub use real::Real;
 pub use samples::{Normalisation, Samples, Scaling, Targets, Values};
+pub use train_error::TrainError;

@@ -4,7 +4,7 @@
 use secant::arch::Isa;
 use secant::network::presets::MICRO;
 use secant::network::{FreezeError, Network};
-use secant::optim::{Form, LayerLbfgs};
+use secant::optim::{LayerLbfgs, SecondMoment};
 use secant::{Batch, DropoutKey, Metrics, Normalisation, PassError, Samples, SteppedGradient};
 
 mod common;
@@ -169,7 +169,7 @@ fn memory_shrinks() {
     assert_eq!(HEAD.parameter_ranges(6), (0..4000, 4000..4010));
     // Pairs of the rows, their eigenvalues, a trace, the momentum, a moment a row.
     assert_eq!(
-        LayerLbfgs::<PAIRS>::memory_len(&HEAD, Form::Row),
+        LayerLbfgs::<PAIRS>::memory_len(&HEAD, SecondMoment::Row),
         4 * 401 + 4 + 1 + 4010 + 10
     );
     // With one lane: the first stage's input, output, a row of codes of four bits and rows of scratch; the head's own needs

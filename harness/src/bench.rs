@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use secant::arch::{self, Isa, Kernel, Simd};
 use secant::network::Init;
-use secant::optim::two_loop::{Initial, Pair, two_loop};
+use secant::optim::{Initial, Pair, two_loop};
 use secant::{DropoutKey, Normalisation, PassError, Random, Samples, Scaling, StagePass};
 use serde::Serialize;
 

@@ -25,8 +25,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use secant::ConfigError;
 use secant::network::Layer;
-use secant::optim::{Misuse, Termination};
+use secant::optim::Termination;
 use secant::{DropoutKey, Metrics, Random};
 use serde::Serialize;
 
@@ -219,13 +220,13 @@ impl Outcome {
 /// Trains from start to end. Equal to a [`Trainer`] that runs once.
 ///
 /// # Errors
-/// [`Misuse`] when a setting of the optimiser is out of range. A run that diverges is no error but
+/// [`ConfigError`] when a setting of the optimiser is out of range. A run that diverges is no error but
 /// an outcome.
 pub fn train(
     config: &RunConfig,
     dataset: &Dataset,
     observer: &mut dyn Observer,
-) -> Result<Outcome, Misuse> {
+) -> Result<Outcome, ConfigError> {
     let mut memory = Trainer::memory(config);
     let mut trainer = Trainer::new(config, dataset, &mut memory)?;
     trainer.run(observer)?;
@@ -279,12 +280,12 @@ impl<'a> Trainer<'a> {
     /// A run before its first step; `memory` comes from [`Trainer::memory`].
     ///
     /// # Errors
-    /// [`Misuse`] when a setting of the optimiser is out of range.
+    /// [`ConfigError`] when a setting of the optimiser is out of range.
     pub fn new(
         config: &'a RunConfig,
         dataset: &'a Dataset,
         memory: &'a mut [f32],
-    ) -> Result<Self, Misuse> {
+    ) -> Result<Self, ConfigError> {
         let started = Instant::now();
         let network = config.model.network;
         let parameters = match &config.start {
@@ -306,7 +307,11 @@ impl<'a> Trainer<'a> {
             config,
             dataset,
             engine: Engine::new(network, images, dataset.normalisation, config.threads.get()),
-            stepper: (config.optimizer.settings()).start(&network, same_objective, memory)?,
+            stepper: (config.optimizer.settings()).start(
+                &config.model.network,
+                same_objective,
+                memory,
+            )?,
             split: Split::random(dataset.train.len(), config.validation, config.seed),
             initial_sha256: sha256(&all_weights(&network, &parameters)),
             parameters,
@@ -353,8 +358,8 @@ impl<'a> Trainer<'a> {
     /// Runs, or goes on after an interruption, until something stops it.
     ///
     /// # Errors
-    /// [`Misuse`] cannot come from a run that [`Trainer::new`] accepted.
-    pub fn run(&mut self, observer: &mut dyn Observer) -> Result<StopReason, Misuse> {
+    /// [`ConfigError`] cannot come from a run that [`Trainer::new`] accepted.
+    pub fn run(&mut self, observer: &mut dyn Observer) -> Result<StopReason, ConfigError> {
         let planned = self.planned_iterations();
         self.stop = self.stop.filter(|stop| *stop != StopReason::Interrupted);
         loop {
@@ -410,7 +415,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// One step on the next batch.
-    fn step(&mut self, planned: u32) -> Result<Option<StopReason>, Misuse> {
+    fn step(&mut self, planned: u32) -> Result<Option<StopReason>, ConfigError> {
         let begun = Instant::now();
         if self.position == 0 {
             self.order.clone_from(&self.split.train);

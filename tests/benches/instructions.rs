@@ -114,17 +114,16 @@ fn train<const N: usize>(network: &Network<N>, case: &Case, steps: usize) -> Res
     let n = network.parameter_count();
     let (mut parameters, mut gradient) = (vec![0.0; n], vec![0.0; n]);
     network.initialise(Init::He, &mut random, &mut parameters);
-    let mut adam = Adam::new(AdamConfig::default());
-    let mut layers = LayerLbfgs::<PAIRS>::new(LayerLbfgsConfig {
+    let config = LayerLbfgsConfig {
         refresh_first: 1,
         ..LayerLbfgsConfig::DEFAULT
-    });
-    let length = match case.method {
-        Method::Gradient => 0,
-        Method::Adam => Adam::memory_len(n),
-        Method::LayerLbfgs => LayerLbfgs::<PAIRS>::memory_len(network, layers.config().form),
     };
+    let mut memory = vec![0.0; Adam::memory_len(n)];
+    let mut adam = Adam::new(AdamConfig::DEFAULT, n, &mut memory).map_err(|e| e.to_string())?;
+    let length = LayerLbfgs::<PAIRS>::memory_len(network, config.second_moment);
     let mut memory = vec![0.0; length];
+    let layers = LayerLbfgs::<PAIRS>::new(config, network, &mut memory);
+    let mut layers = layers.map_err(|error| error.to_string())?;
     let mut workspace = vec![0.0; LayerLbfgs::<PAIRS>::workspace_len(network, LANES)];
     for step in 0..steps {
         let batch = Batch::new(
@@ -144,7 +143,7 @@ fn train<const N: usize>(network: &Network<N>, case: &Case, steps: usize) -> Res
                 &mut gradient,
                 &mut workspace,
                 &mut |inputs, scratch| {
-                    layers.observe(&inputs, &mut memory, scratch);
+                    let _ = layers.observe(&inputs, scratch);
                 },
             )
         } else {
@@ -153,10 +152,8 @@ fn train<const N: usize>(network: &Network<N>, case: &Case, steps: usize) -> Res
         tally.map_err(|error| error.to_string())?;
         match case.method {
             Method::Gradient => Ok(()),
-            Method::Adam => adam.step(1.0, &mut parameters, &gradient, &mut memory),
-            Method::LayerLbfgs => {
-                layers.step(network, 1.0, &mut parameters, &mut gradient, &mut memory)
-            }
+            Method::Adam => adam.step(1.0, &mut parameters, &gradient),
+            Method::LayerLbfgs => layers.step(1.0, &mut parameters, &mut gradient).map(|_| ()),
         }
         .map_err(|error| error.to_string())?;
     }

@@ -142,15 +142,16 @@ fn adam(
     start: &[f64],
     passes: u32,
     (learning_rate, beta2): (f32, f32),
-) -> Result<(), secant::optim::Misuse> {
+) -> Result<(), secant::ConfigError> {
     let n = start.len();
-    let mut adam = Adam::new(AdamConfig {
+    let config = AdamConfig {
         learning_rate,
         beta2,
-        ..AdamConfig::default()
-    });
+        ..AdamConfig::DEFAULT
+    };
     let narrow = |x: &[f64]| -> Vec<f32> { x.iter().map(|x| *x as f32).collect() };
     let (mut w, mut memory) = (narrow(start), vec![0.0; Adam::memory_len(n)]);
+    let mut adam = Adam::new(config, n, &mut memory)?;
     let (mut wide, mut gradient) = (start.to_vec(), vec![0.0; n]);
     for _ in 0..passes {
         problem.value_and_gradient(&wide, &mut gradient);
@@ -158,7 +159,7 @@ fn adam(
         if norm <= NORM || !norm.is_finite() {
             break;
         }
-        adam.step(1.0, &mut w, &narrow(&gradient), &mut memory)?;
+        adam.step(1.0, &mut w, &narrow(&gradient))?;
         wide = w.iter().map(|w| f64::from(*w)).collect();
     }
     Ok(())

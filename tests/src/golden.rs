@@ -89,8 +89,8 @@ pub fn adam<const LANES: usize, const N: usize>(
     memory: Memory<'_>,
     mut loss: impl FnMut(f64),
 ) {
-    let mut adam = Adam::new(ADAM);
-    memory.memory.fill(0.0);
+    let n = memory.parameters.len();
+    let mut adam = Adam::new(ADAM, n, memory.memory).expect("the settings are in range");
     for step in 0..STEPS {
         let indices = indices(step);
         let batch = Batch::new(samples, &indices)
@@ -109,7 +109,7 @@ pub fn adam<const LANES: usize, const N: usize>(
             )
             .expect("lengths, indices and labels fit");
         loss(tally.mean_loss());
-        adam.step(1.0, memory.parameters, memory.gradient, memory.memory)
+        adam.step(1.0, memory.parameters, memory.gradient)
             .expect("the lengths are right");
     }
 }

@@ -1,6 +1,7 @@
 //! Adam against its definition in double precision, and the learning-rate schedules against their formulas.
 
-use secant::optim::{Adam, AdamConfig, Decay, Decline, Misuse, Schedule};
+use secant::ConfigError;
+use secant::optim::{Adam, AdamConfig, Annealing, Decay, Schedule};
 use secant_tests::draw::Draw;
 use secant_tests::tolerance;
 
@@ -30,7 +31,7 @@ impl Oracle {
         let mut g = of(gradient);
         match decay {
             Decay::Coupled => g += of(weight_decay) * self.w,
-            Decay::Decoupled => self.w -= rate * of(weight_decay) * self.w,
+            _ => self.w -= rate * of(weight_decay) * self.w,
         }
         self.m = b1 * self.m + (1.0 - b1) * g;
         self.v = b2 * self.v + (1.0 - b2) * g * g;
@@ -80,7 +81,7 @@ fn adam_agrees_with_its_definition() {
         let mut draw = Draw::new(1);
         let mut parameters: Vec<f32> = (0..WEIGHTS).map(|_| draw.symmetric()).collect();
         let mut memory = vec![0.0; Adam::memory_len(WEIGHTS)];
-        let mut adam = Adam::new(config);
+        let mut adam = Adam::new(config, WEIGHTS, &mut memory).expect("the settings are in range");
         let mut oracles: Vec<Oracle> = parameters
             .iter()
             .map(|w| Oracle {
@@ -98,7 +99,7 @@ fn adam_agrees_with_its_definition() {
                     10.0f32.powi(i as i32 % 10 - 6) * (draw.symmetric() + (i % 3) as f32 * 0.2)
                 })
                 .collect();
-            adam.step(factor, &mut parameters, &gradient, &mut memory)
+            adam.step(factor, &mut parameters, &gradient)
                 .expect("the lengths are right");
             for (oracle, gradient) in oracles.iter_mut().zip(&gradient) {
                 oracle.step(factor, *gradient);
@@ -127,9 +128,9 @@ fn adam_agrees_with_its_definition() {
 fn the_first_step_is_the_learning_rate() {
     // m_hat = g and v_hat = g^2, whatever the decays: the step is r g / (|g| + e).
     for gradient in [1e-3, 1.0, -7.0, 1e4] {
-        let mut adam = Adam::new(AdamConfig::default());
         let (mut w, mut memory) = ([0.0], [0.0; 2]);
-        adam.step(1.0, &mut w, &[gradient], &mut memory)
+        let mut adam = Adam::new(AdamConfig::DEFAULT, 1, &mut memory).expect("it is long enough");
+        adam.step(1.0, &mut w, &[gradient])
             .expect("the lengths are right");
         let expected = -1e-3 * f64::from(gradient).signum();
         assert!(
@@ -147,78 +148,91 @@ fn moments_decay_to_zero_and_not_to_subnormal_numbers() {
         beta2: 0.5,
         ..AdamConfig::default()
     };
-    let mut adam = Adam::new(config);
     let (mut w, mut memory) = ([0.5], [0.0; 2]);
-    adam.step(1.0, &mut w, &[1.0], &mut memory)
+    let mut adam = Adam::new(config, 1, &mut memory).expect("it is long enough");
+    adam.step(1.0, &mut w, &[1.0])
         .expect("the lengths are right");
     for _ in 0..200 {
-        adam.step(1.0, &mut w, &[0.0], &mut memory)
+        adam.step(1.0, &mut w, &[0.0])
             .expect("the lengths are right");
+        let memory = adam.memory();
         assert!(
             memory.iter().all(|x| *x == 0.0 || x.is_normal()),
             "{memory:?}"
         );
     }
-    assert_eq!(memory, [0.0; 2]);
+    assert_eq!(adam.memory(), [0.0; 2]);
     let rest = w;
-    adam.step(1.0, &mut w, &[0.0], &mut memory)
+    adam.step(1.0, &mut w, &[0.0])
         .expect("the lengths are right");
     assert_eq!(w, rest, "no gradient, no moment, no step");
 }
 
 #[test]
 fn wrong_lengths_are_errors_and_change_nothing() {
-    let mut adam = Adam::new(AdamConfig::default());
     let mut w = [1.0, 2.0];
-    let mut memory = [0.0; 4];
-    let short = adam.step(1.0, &mut w, &[1.0], &mut memory);
+    let mut memory = [f32::NAN; 4];
+    let little = Adam::new(AdamConfig::DEFAULT, 2, &mut memory[..3]);
     assert_eq!(
-        short,
-        Err(Misuse::WrongDimension {
+        little.err(),
+        Some(ConfigError::TooShort {
+            slice: "memory",
+            needed: 4,
+            found: 3
+        })
+    );
+    let mut adam = Adam::new(AdamConfig::DEFAULT, 2, &mut memory).expect("it is long enough");
+    assert_eq!(
+        adam.step(1.0, &mut w, &[1.0]),
+        Err(ConfigError::WrongLength {
+            slice: "gradient",
             expected: 2,
             found: 1
         })
     );
-    let little = adam.step(1.0, &mut w, &[1.0, 1.0], &mut memory[..3]);
     assert_eq!(
-        little,
-        Err(Misuse::MemoryTooShort {
-            needed: 4,
-            given: 3
+        adam.step(1.0, &mut w[..1], &[1.0, 1.0]),
+        Err(ConfigError::WrongLength {
+            slice: "parameters",
+            expected: 2,
+            found: 1
         })
     );
-    assert_eq!((w, memory, adam.steps()), ([1.0, 2.0], [0.0; 4], 0));
+    assert_eq!(
+        (w, adam.memory(), adam.steps()),
+        ([1.0, 2.0], &[0.0; 4][..], 0)
+    );
 }
 
 #[test]
 fn a_not_a_number_stays_where_it_is() {
-    let mut adam = Adam::new(AdamConfig::default());
     let (mut w, mut memory) = ([1.0; 3], [0.0; 6]);
-    adam.step(1.0, &mut w, &[1.0, f32::NAN, -1.0], &mut memory)
+    let mut adam = Adam::new(AdamConfig::DEFAULT, 3, &mut memory).expect("it is long enough");
+    adam.step(1.0, &mut w, &[1.0, f32::NAN, -1.0])
         .expect("the lengths are right");
     assert!(w[0] < 1.0 && w[1].is_nan() && w[2] > 1.0, "{w:?}");
 }
 
 #[test]
 fn schedules_follow_their_formulas() {
-    let schedule = |decline, warm_up| Schedule { decline, warm_up };
+    let schedule = |annealing, warm_up| Schedule { annealing, warm_up };
     for (schedule, step, total, expected) in [
-        (schedule(Decline::Constant, 0.0), 0, 10, 1.0),
-        (schedule(Decline::Constant, 0.0), 9, 10, 1.0),
-        (schedule(Decline::Linear, 0.0), 0, 10, 1.0),
-        (schedule(Decline::Linear, 0.0), 5, 10, 0.5),
-        (schedule(Decline::Linear, 0.0), 9, 10, 0.1),
-        (schedule(Decline::Cosine, 0.0), 0, 10, 1.0),
-        (schedule(Decline::Cosine, 0.0), 5, 10, 0.5),
-        (schedule(Decline::Cosine, 0.0), 9, 10, 0.024_471_742),
+        (schedule(Annealing::Constant, 0.0), 0, 10, 1.0),
+        (schedule(Annealing::Constant, 0.0), 9, 10, 1.0),
+        (schedule(Annealing::Linear, 0.0), 0, 10, 1.0),
+        (schedule(Annealing::Linear, 0.0), 5, 10, 0.5),
+        (schedule(Annealing::Linear, 0.0), 9, 10, 0.1),
+        (schedule(Annealing::Cosine, 0.0), 0, 10, 1.0),
+        (schedule(Annealing::Cosine, 0.0), 5, 10, 0.5),
+        (schedule(Annealing::Cosine, 0.0), 9, 10, 0.024_471_742),
         // The warm-up of two steps of ten, then eight that fall.
-        (schedule(Decline::Linear, 0.2), 0, 10, 0.5),
-        (schedule(Decline::Linear, 0.2), 1, 10, 1.0),
-        (schedule(Decline::Linear, 0.2), 2, 10, 1.0),
-        (schedule(Decline::Linear, 0.2), 6, 10, 0.5),
+        (schedule(Annealing::Linear, 0.2), 0, 10, 0.5),
+        (schedule(Annealing::Linear, 0.2), 1, 10, 1.0),
+        (schedule(Annealing::Linear, 0.2), 2, 10, 1.0),
+        (schedule(Annealing::Linear, 0.2), 6, 10, 0.5),
         // Past the end, and a run of no steps.
-        (schedule(Decline::Linear, 0.0), 12, 10, 0.0),
-        (schedule(Decline::Cosine, 0.0), 0, 0, 1.0),
+        (schedule(Annealing::Linear, 0.0), 12, 10, 0.0),
+        (schedule(Annealing::Cosine, 0.0), 0, 0, 1.0),
     ] {
         let found = schedule.factor(step, total);
         assert!(

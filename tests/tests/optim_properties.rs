@@ -6,11 +6,11 @@ use proptest::prelude::*;
 use secant::line_search::conditions::{ApproximateWolfe, Armijo, StrongWolfe, WeakWolfe};
 use secant::line_search::{LineSearch, MoreThuente, Probe, Slope};
 use secant::objective::{self, Objective};
-use secant::optim::two_loop::{Initial, Pair, two_loop};
 use secant::optim::{
-    Bfgs, BfgsConfig, Curvature, Lbfgs, LbfgsB, LbfgsConfig, OwlQn, Scaling, Secant, Stopping,
-    Verdict,
+    Bfgs, BfgsConfig, Curvature, Lbfgs, LbfgsB, LbfgsConfig, OwlQn, Scaling, SecantCondition,
+    Stopping, Verdict,
 };
+use secant::optim::{Initial, Pair, two_loop};
 use secant::vector::dot;
 
 /// `x' A x / 2 - b . x + weight sum x^4 / 4`, `A = F' F + shift I`: definite for a positive shift, indefinite for others.
@@ -252,7 +252,7 @@ fn dense_bfgs_equals_the_two_loops() {
         value
     });
     let config = BfgsConfig {
-        secant: Secant::Gradients,
+        secant: SecantCondition::Gradients,
         ..BfgsConfig::default()
     };
     let mut memory = [0.0; Bfgs::<f64>::memory_len(3)];

@@ -1,11 +1,12 @@
 //! No method ever panics, hangs, or returns a worse point than it was given, whatever the objective does.
 
+use secant::ConfigError;
 use secant::line_search::{Backtracking, HagerZhang, LineSearch, MoreThuente, Slope};
 use secant::objective::{self, HessianProduct, Objective};
 use secant::optim::{
     Bfgs, BfgsConfig, Curvature, GradientDescent, GradientDescentConfig, Lbfgs, LbfgsB,
-    LbfgsConfig, Misuse, NewtonCg, NewtonCgConfig, OwlQn, Report, Scaling, Skip, StepRule,
-    Stopping, Termination, Verdict,
+    LbfgsConfig, NewtonCg, NewtonCgConfig, OwlQn, Report, Scaling, Skip, StepRule, Stopping,
+    Termination, Verdict,
 };
 use secant_tests::problems::{self, Number, Problem};
 
@@ -31,7 +32,7 @@ fn run<R: Number>(
     method: &str,
     problem: &mut impl HessianProduct<R>,
     x: &mut [R],
-) -> Result<Report<R>, Misuse> {
+) -> Result<Report<R>, ConfigError> {
     const M: usize = 5;
     let n = x.len();
     let stopping = Stopping {
@@ -489,15 +490,17 @@ fn misuse_is_an_error() {
     let needed = Lbfgs::<4>::memory_len(4);
     assert_eq!(
         Lbfgs::<4>::new(LbfgsConfig::default(), 4, &mut memory).err(),
-        Some(Misuse::MemoryTooShort {
+        Some(ConfigError::TooShort {
+            slice: "memory",
             needed,
-            given: memory.len()
+            found: memory.len()
         })
     );
     let mut lbfgs = Lbfgs::<4>::new(LbfgsConfig::default(), 3, &mut memory).expect("enough memory");
     assert_eq!(
         lbfgs.minimize(&mut paired::<f32>(2), &mut [0.0; 3]).err(),
-        Some(Misuse::WrongDimension {
+        Some(ConfigError::WrongLength {
+            slice: "the objective's gradient",
             expected: 3,
             found: 2
         })
@@ -512,7 +515,11 @@ fn misuse_is_an_error() {
     };
     assert_eq!(
         Lbfgs::<4>::new(config, 3, &mut memory).err(),
-        Some(Misuse::OutOfRange { setting: "c1" })
+        Some(ConfigError::OutOfRange {
+            field: "c1",
+            range: "in (0, 1/2]",
+            found: 0.0
+        })
     );
     let bounds = ([0.0f32, 2.0], [1.0f32, 1.0]);
     let mut memory = [0.0f32; LbfgsB::<4>::memory_len(2)];

@@ -1,6 +1,6 @@
 //! The two-loop recursion against a dense matrix that is built from the same pairs, and against exact vectors.
 
-use secant::optim::two_loop::{Initial, Pair, two_loop};
+use secant::optim::{Initial, Pair, two_loop};
 use secant::{Real, vector};
 
 /// `H <- V H V' + rho s s'`, `V = I - rho s y'`, in f64, row-major.

@@ -2,7 +2,7 @@
 
 use secant::network::Network;
 use secant::network::presets::MICRO;
-use secant::optim::{Adam, Form, LayerLbfgs, Lbfgs};
+use secant::optim::{Adam, LayerLbfgs, Lbfgs, SecondMoment};
 use secant_harness::model::Model;
 use secant_harness::size::Size;
 
@@ -24,7 +24,7 @@ fn micro_with_adam_needs_what_the_firmware_declares() {
 #[test]
 fn micro_with_lbfgs_needs_what_the_firmware_declares() {
     let size = micro("lbfgs-row:history=8");
-    let memory = LayerLbfgs::<8>::memory_len(&MICRO, Form::Row);
+    let memory = LayerLbfgs::<8>::memory_len(&MICRO, SecondMoment::Row);
     let floats = 2 * N + memory + MICRO.workspace_len(1);
     assert_eq!(size.total(), 4 * floats);
     assert!(size.total() < micro("adam").total());
@@ -41,7 +41,7 @@ fn the_head_of_micro_needs_what_the_firmware_declares() {
     const HEAD: Network<7> = MICRO.freeze(6, &CONVOLUTIONS);
     let model: Model = "micro".parse().unwrap();
     let size = Size::new(&model, &"lbfgs-row:history=4".parse().unwrap(), 1, 6).unwrap();
-    let memory = LayerLbfgs::<4>::memory_len(&HEAD, Form::Row);
+    let memory = LayerLbfgs::<4>::memory_len(&HEAD, SecondMoment::Row);
     let floats = 2 * HEAD.parameter_count() + memory + HEAD.workspace_len(1);
     assert_eq!(size.total(), 4 * floats);
     assert_eq!(size.frozen, 4 * CONVOLUTIONS.len());

@@ -18,7 +18,7 @@ pub use backtracking::Backtracking;
 pub use hager_zhang::HagerZhang;
 pub use more_thuente::{MoreThuente, Slope};
 
-use crate::optim::Misuse;
+use crate::error::{ConfigError, check_range};
 use crate::real::Real;
 
 /// One point of a line: `phi(a) = f(x + a p)` and `phi'(a) = grad f(x + a p) . p` at `a = step`.
@@ -118,37 +118,32 @@ impl<R: Real> LineSearch<R> {
         }
     }
 
-    pub(crate) fn check(&self) -> Result<(), Misuse> {
-        let (setting, inside) = match self {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        match self {
             Self::Fixed => return Ok(()),
-            Self::Backtracking(search) => ("c1", search.c1 > R::ZERO && search.c1 <= R::HALF),
-            Self::MoreThuente(MoreThuente { c1, c2, .. }) => (
-                "c1 or c2",
-                *c1 > R::ZERO && *c1 <= R::HALF && c2 > c1 && *c2 < R::ONE,
-            ),
+            Self::Backtracking(Backtracking { c1, .. }) => {
+                check_first("c1", *c1, *c1 <= R::HALF, "in (0, 1/2]")?;
+            }
+            Self::MoreThuente(MoreThuente { c1, c2, .. }) => {
+                check_first("c1", *c1, *c1 <= R::HALF, "in (0, 1/2]")?;
+                let inside = c2 > c1 && *c2 < R::ONE;
+                check_range("c2", c2.to_f64(), "in (c1, 1)", inside)?;
+            }
             Self::HagerZhang(HagerZhang {
                 delta,
                 sigma,
                 epsilon,
                 ..
-            }) => (
-                "delta, sigma or epsilon",
-                *delta > R::ZERO
-                    && *delta < R::HALF
-                    && sigma >= delta
-                    && *sigma < R::ONE
-                    && *epsilon >= R::ZERO,
-            ),
-        };
-        if !inside {
-            return Err(Misuse::OutOfRange { setting });
+            }) => {
+                check_first("delta", *delta, *delta < R::HALF, "in (0, 1/2)")?;
+                let inside = sigma >= delta && *sigma < R::ONE;
+                check_range("sigma", sigma.to_f64(), "in [delta, 1)", inside)?;
+                let inside = *epsilon >= R::ZERO;
+                check_range("epsilon", epsilon.to_f64(), "at least 0", inside)?;
+            }
         }
-        if self.max_evaluations() == 0 {
-            return Err(Misuse::OutOfRange {
-                setting: "max_evaluations",
-            });
-        }
-        Ok(())
+        let most = self.max_evaluations();
+        check_range("max_evaluations", most, "at least 1", most > 0)
     }
 
     /// Looks along `line` from `start`, at step 0 with a negative slope, trying `first` first.
@@ -168,4 +163,14 @@ impl<R: Real> LineSearch<R> {
             Self::HagerZhang(search) => search.search(start, first, line),
         }
     }
+}
+
+/// Refuses a first constant that is not positive, or not below its upper bound.
+fn check_first<R: Real>(
+    field: &'static str,
+    found: R,
+    below: bool,
+    range: &'static str,
+) -> Result<(), ConfigError> {
+    check_range(field, found.to_f64(), range, below && found > R::ZERO)
 }

@@ -7,6 +7,7 @@ use crate::real::Real;
 /// Which condition on the slope ends the search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum Slope {
     /// [`WeakWolfe`]: the slope has flattened or turned upwards. Cheapest, and enough for `s . y > 0`.
     Weak,

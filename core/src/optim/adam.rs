@@ -1,44 +1,35 @@
-//! Adam: adaptive moments (Kingma and Ba, ICLR 2015), with weight decay both ways and Nesterov's momentum.
-//!
-//! ```text
-//! t = t + 1
-//! g = g + d w                               coupled weight decay, d > 0: L2 regularisation
-//! w = w - r s d w                           decoupled weight decay (Loshchilov and Hutter, ICLR 2019), instead
-//! m = b1 m + (1 - b1) g                     first moment
-//! v = b2 v + (1 - b2) g^2                   second moment, element by element
-//! u = m / (1 - b1^t)                        or, with Nesterov's momentum:
-//! u = b1 m / (1 - b1^t) + (1 - b1) g
-//! w = w - r s u / (sqrt(v / (1 - b2^t)) + e)
-//! ```
-//! with learning rate `r`, the schedule's factor `s` and a small `e`. Moments of a size below 2^-100 become zero: they are far
-//! below `e`, and subnormal numbers, which they would turn into, are slow on many cores.
+//! Adam.
 
 use crate::arch::{Kernel, Simd, dispatch};
 use crate::checkpoint::{self, State};
-use crate::optim::Misuse;
+use crate::error::{ConfigError, check_length, check_memory, check_range, split};
 
 /// Where weight decay enters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum Decay {
-    /// Added to the gradient, so that the moments see it: what `weight_decay` of PyTorch's `Adam` does.
+    /// Added to the gradient, so that the moments see it: what `weight_decay` of PyTorch's `Adam`
+    /// does.
     #[default]
     Coupled,
-    /// Taken from the weights apart from the gradient: AdamW.
+    /// Taken from the weights, apart from the gradient: AdamW.
     Decoupled,
 }
 
-/// Adam's settings.
+/// The settings of [`Adam`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct AdamConfig {
-    /// Learning rate `r`: about how far a weight moves in a step. Default 1e-3, useful 1e-4 to 2e-2.
+    /// Learning rate `r`, at least 0: about how far a weight moves per step. Default 1e-3, useful
+    /// 1e-4 to 2e-2.
     pub learning_rate: f32,
     /// Decay `b1` of the first moment, in [0, 1). Default 0.9.
     pub beta1: f32,
-    /// Decay `b2` of the second moment, in [0, 1). Default 0.999; short runs gain from 0.98 to 0.99.
+    /// Decay `b2` of the second moment, in [0, 1). Default 0.999; short runs gain from 0.98 to
+    /// 0.99.
     pub beta2: f32,
-    /// Added to the root `e`, above 0. Default 1e-8.
+    /// `e`, added to the root, positive. Default 1e-8.
     pub epsilon: f32,
     /// Weight decay `d`, at least 0. Default 0.
     pub weight_decay: f32,
@@ -48,87 +39,193 @@ pub struct AdamConfig {
     pub nesterov: bool,
 }
 
+impl AdamConfig {
+    /// The default settings, for constants.
+    pub const DEFAULT: AdamConfig = AdamConfig {
+        learning_rate: 1e-3,
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        weight_decay: 0.0,
+        decay: Decay::Coupled,
+        nesterov: false,
+    };
+
+    /// Refuses what is out of range.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let from_zero = |field, x: f32| {
+            let inside = x >= 0.0 && x.is_finite();
+            check_range(field, x, "at least 0 and finite", inside)
+        };
+        let share = |field, x: f32| check_range(field, x, "in [0, 1)", (0.0..1.0).contains(&x));
+        from_zero("learning_rate", self.learning_rate)?;
+        share("beta1", self.beta1)?;
+        share("beta2", self.beta2)?;
+        let inside = self.epsilon > 0.0 && self.epsilon.is_finite();
+        check_range("epsilon", self.epsilon, "positive and finite", inside)?;
+        from_zero("weight_decay", self.weight_decay)
+    }
+}
+
 impl Default for AdamConfig {
     fn default() -> AdamConfig {
-        AdamConfig {
-            learning_rate: 1e-3,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            weight_decay: 0.0,
-            decay: Decay::Coupled,
-            nesterov: false,
-        }
+        AdamConfig::DEFAULT
     }
 }
 
-/// Adam's own state beside the moments, which the caller keeps.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Adam {
-    config: AdamConfig,
-    steps: u32,
-    /// `b1^t` and `b2^t`.
-    powers: [f64; 2],
+/// Adam: adaptive moments, with weight decay of both kinds and Nesterov's momentum.
+///
+/// ```text
+/// t = t + 1
+/// g = g + d w                               coupled weight decay, d > 0: L2 regularisation
+/// w = w - r s d w                           decoupled weight decay, instead
+/// m = b1 m + (1 - b1) g                     first moment
+/// v = b2 v + (1 - b2) g^2                   second moment, element by element
+/// u = m / (1 - b1^t)                        or, with Nesterov's momentum:
+/// u = b1 m / (1 - b1^t) + (1 - b1) g
+/// w = w - r s u / (sqrt(v / (1 - b2^t)) + e)
+/// ```
+///
+/// with learning rate `r`, the schedule's factor `s` and a small `e`. Moments smaller than 2^-100
+/// become zero: they are far below `e`, and would turn into subnormal numbers, which are slow on
+/// many cores.
+///
+/// Sources: D. Kingma and J. Ba, *Adam*, ICLR 2015; for decoupled decay I. Loshchilov and
+/// F. Hutter, *Decoupled weight decay regularization*, ICLR 2019.
+///
+/// ```
+/// use secant::optim::{Adam, AdamConfig};
+///
+/// let config = AdamConfig { learning_rate: 0.1, ..AdamConfig::DEFAULT };
+/// let mut memory = [0.0; Adam::memory_len(2)];
+/// let mut adam = Adam::new(config, 2, &mut memory)?;
+/// let mut w = [1.0, -2.0];
+/// for _ in 0..200 {
+///     let gradient = w; // of half the sum of squares
+///     adam.step(1.0, &mut w, &gradient)?;
+/// }
+/// assert!(w.iter().all(|w| w.abs() < 0.01));
+/// # Ok::<(), secant::ConfigError>(())
+/// ```
+#[derive(Debug, PartialEq)]
+pub struct Adam<'m> {
+    clock: Clock,
+    /// First moments, then second moments.
+    memory: &'m mut [f32],
 }
 
-impl Adam {
-    /// Adam before its first step; the moments must be zero.
-    pub const fn new(config: AdamConfig) -> Adam {
-        Adam {
-            config,
-            steps: 0,
-            powers: [1.0; 2],
-        }
+impl<'m> Adam<'m> {
+    /// Adam for `n` parameters, before its first step. `memory` needs
+    /// [`memory_len(n)`](Self::memory_len) floats; what they are does not matter.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the memory is too short or a setting is out of range.
+    pub fn new(
+        config: AdamConfig,
+        n: usize,
+        memory: &'m mut [f32],
+    ) -> Result<Adam<'m>, ConfigError> {
+        config.check()?;
+        let memory = check_memory(memory, Adam::memory_len(n))?;
+        memory.fill(0.0);
+        let clock = Clock::new(config);
+        Ok(Adam { clock, memory })
     }
 
-    /// Floats of memory for `n` parameters: the first moments, then the second.
+    /// Floats of memory for `n` parameters: the first moments and the second.
     pub const fn memory_len(n: usize) -> usize {
         2 * n
     }
 
     /// The settings.
     pub const fn config(&self) -> &AdamConfig {
-        &self.config
+        &self.clock.config
     }
 
     /// Steps taken.
     pub const fn steps(&self) -> u32 {
-        self.steps
+        self.clock.steps
     }
 
-    /// One step: updates `parameters` along `gradient`, and the moments in `memory`. `factor` is the schedule's.
+    /// One step: moves `parameters` along `gradient`. `factor` is the schedule's.
     ///
     /// # Errors
-    /// [`Misuse`] when the gradient is not as long as the parameters or the memory shorter than [`Adam::memory_len`]; nothing
-    /// has changed then.
+    /// [`ConfigError`] when a length is wrong; nothing has changed then.
     pub fn step(
         &mut self,
         factor: f32,
         parameters: &mut [f32],
         gradient: &[f32],
-        memory: &mut [f32],
-    ) -> Result<(), Misuse> {
-        let n = parameters.len();
-        if gradient.len() != n {
-            return Err(Misuse::WrongDimension {
-                expected: n,
-                found: gradient.len(),
-            });
-        }
-        if memory.len() < Adam::memory_len(n) {
-            return Err(Misuse::MemoryTooShort {
-                needed: Adam::memory_len(n),
-                given: memory.len(),
-            });
-        }
-        let (m, v) = memory[..2 * n].split_at_mut(n);
-        self.begin_step(factor).apply(parameters, gradient, m, v);
+    ) -> Result<(), ConfigError> {
+        let n = self.memory.len() / 2;
+        check_length("parameters", n, parameters.len())?;
+        check_length("gradient", n, gradient.len())?;
+        let (m, v) = split(self.memory, n);
+        let step = self.clock.begin_step(factor);
+        step.apply(parameters, gradient, m, v);
         Ok(())
     }
 
+    /// Forgets everything but the settings.
+    pub fn reset(&mut self) {
+        self.clock = Clock::new(self.clock.config);
+        self.memory.fill(0.0);
+    }
+
+    /// The moments: what a checkpoint needs beside [`State::numbers`].
+    pub const fn memory(&self) -> &[f32] {
+        self.memory
+    }
+
+    /// The moments, to be loaded from a checkpoint.
+    pub const fn memory_mut(&mut self) -> &mut [f32] {
+        self.memory
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Adam<'_> {
+    /// All but the moments.
+    fn format(&self, f: defmt::Formatter<'_>) {
+        self.clock.format(f);
+    }
+}
+
+impl State for Adam<'_> {
+    /// Steps, and the powers of the decays.
+    const NUMBERS: usize = Clock::NUMBERS;
+
+    fn numbers(&self, numbers: &mut [u64]) -> Result<(), ConfigError> {
+        self.clock.numbers(numbers)
+    }
+
+    fn restore(&mut self, numbers: &[u64]) -> Result<(), ConfigError> {
+        self.clock.restore(numbers)
+    }
+}
+
+/// What Adam knows beside the moments. The optimisers built on it keep their own moments.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(super) struct Clock {
+    pub config: AdamConfig,
+    pub steps: u32,
+    /// `b1^t` and `b2^t`.
+    powers: [f64; 2],
+}
+
+impl Clock {
+    /// Before the first step.
+    pub const fn new(config: AdamConfig) -> Clock {
+        Clock {
+            config,
+            steps: 0,
+            powers: [1.0; 2],
+        }
+    }
+
     /// `1 / (1 - b2^t)` of the last step; 1 before the first.
-    pub(super) fn second_correction(&self) -> f32 {
+    pub fn second_correction(&self) -> f32 {
         if self.steps == 0 {
             1.0
         } else {
@@ -136,9 +233,9 @@ impl Adam {
         }
     }
 
-    /// `(1 - b2^t) / (1 - b1^t)^2` of the last step: the factor of `m^2` in terms of `v`, when both are to be compared without their
-    /// bias; 1 before the first.
-    pub(super) fn squared_mean_factor(&self) -> f32 {
+    /// `(1 - b2^t) / (1 - b1^t)^2` of the last step: the factor that makes `m^2` comparable with
+    /// `v`, both freed of their bias; 1 before the first.
+    pub fn squared_mean_factor(&self) -> f32 {
         if self.steps == 0 {
             return 1.0;
         }
@@ -146,8 +243,7 @@ impl Adam {
         ((1.0 - self.powers[1]) / (first * first)) as f32
     }
 
-    /// Counts a step and gives its constants, with which [`AdamStep::apply`] may update the parameters piece by piece: by
-    /// several threads, or between other duties.
+    /// Counts a step and gives its constants.
     pub fn begin_step(&mut self, factor: f32) -> AdamStep {
         let AdamConfig {
             learning_rate,
@@ -191,19 +287,19 @@ impl Adam {
     }
 }
 
-impl State for Adam {
+impl State for Clock {
     /// Steps, and the powers of the decays.
     const NUMBERS: usize = 3;
 
-    fn numbers(&self, numbers: &mut [u64]) -> Result<(), Misuse> {
+    fn numbers(&self, numbers: &mut [u64]) -> Result<(), ConfigError> {
         let [first, second] = self.powers.map(f64::to_bits);
         let values = [u64::from(self.steps), first, second];
         checkpoint::put(Self::NUMBERS, values, numbers)
     }
 
-    fn restore(&mut self, numbers: &[u64]) -> Result<(), Misuse> {
+    fn restore(&mut self, numbers: &[u64]) -> Result<(), ConfigError> {
         let ([steps, first, second], _) = checkpoint::take::<3>(Self::NUMBERS, numbers)?;
-        self.steps = u32::try_from(*steps).map_err(|_| checkpoint::NO_STATE)?;
+        self.steps = checkpoint::small(*steps)?;
         self.powers = [f64::from_bits(*first), f64::from_bits(*second)];
         Ok(())
     }
@@ -211,24 +307,24 @@ impl State for Adam {
 
 /// The constants of one step.
 #[derive(Debug, Clone, Copy)]
-pub struct AdamStep {
-    pub(super) beta1: f32,
-    pub(super) beta2: f32,
+pub(super) struct AdamStep {
+    pub beta1: f32,
+    pub beta2: f32,
     /// `1 - b1` and `1 - b2`.
-    pub(super) new1: f32,
-    pub(super) new2: f32,
+    pub new1: f32,
+    pub new2: f32,
     /// Factors of `m` and of `g` in `u`.
-    pub(super) first: f32,
-    pub(super) fresh: f32,
+    pub first: f32,
+    pub fresh: f32,
     /// `1 / (1 - b2^t)`.
-    pub(super) second: f32,
-    pub(super) epsilon: f32,
-    pub(super) rate: f32,
-    pub(super) coupled: f32,
-    pub(super) decoupled: f32,
+    pub second: f32,
+    pub epsilon: f32,
+    pub rate: f32,
+    pub coupled: f32,
+    pub decoupled: f32,
 }
 
-/// Moments of a smaller size become zero.
+/// Smaller moments become zero.
 pub(super) const LEAST: f32 = 7.888_609e-31; // 2^-100
 
 /// Zero instead of a number that may become subnormal.
@@ -238,9 +334,10 @@ pub(super) fn flush(x: f32) -> f32 {
 }
 
 impl AdamStep {
-    /// Updates the moments of one weight `w` with the gradient `g`; returns `u` and the divisor `sqrt(v / (1 - b2^t)) + e`.
+    /// Updates the moments of one weight `w` with the gradient `g`; returns `u` and the divisor
+    /// `sqrt(v / (1 - b2^t)) + e`.
     #[inline(always)]
-    pub(super) fn moments<S: Simd>(
+    pub fn moments<S: Simd>(
         &self,
         simd: S,
         w: f32,
@@ -257,7 +354,7 @@ impl AdamStep {
         (u, simd.sqrt_f32(self.second * new_v) + self.epsilon)
     }
 
-    /// Updates a piece of the parameters: four slices of one length (what is longer stays as it is).
+    /// Updates the parameters and their moments: four slices of one length.
     pub fn apply(&self, parameters: &mut [f32], gradient: &[f32], m: &mut [f32], v: &mut [f32]) {
         dispatch(Apply {
             step: *self,

@@ -3,12 +3,12 @@
 use core::ops::ControlFlow;
 
 use super::descent::{
-    Descent, FirstStep, Metric, Settings, Step, check_dimension, check_dimensions, check_memory,
-    descent_methods, split,
+    Descent, FirstStep, Metric, Settings, Step, check_dimensions, descent_methods,
 };
-use super::pair::{Curvature, Moments, Secant, Verdict, judge};
+use super::pair::{Curvature, Moments, SecantCondition, Verdict, judge};
 use super::region::Everywhere;
-use super::termination::{Misuse, Report, Stopping};
+use super::termination::{Report, Stopping};
+use crate::error::{ConfigError, check_length, check_memory, split};
 use crate::line_search::{LineSearch, MoreThuente};
 use crate::objective::Objective;
 use crate::real::Real;
@@ -20,8 +20,8 @@ use crate::vector;
 pub struct BfgsConfig<R> {
     /// How far to go along each direction. Default [`MoreThuente`].
     pub line_search: LineSearch<R>,
-    /// What y is. Default [`Secant::Values`].
-    pub secant: Secant,
+    /// What y is. Default [`SecantCondition::Values`].
+    pub secant: SecantCondition,
     /// Which pairs are learnt from. Default [`Curvature::skip`].
     pub curvature: Curvature<R>,
     /// The first direction. Default [`FirstStep::Estimate`].
@@ -34,7 +34,7 @@ impl<R: Real> Default for BfgsConfig<R> {
     fn default() -> Self {
         Self {
             line_search: LineSearch::MoreThuente(MoreThuente::default()),
-            secant: Secant::Values,
+            secant: SecantCondition::Values,
             curvature: Curvature::skip(),
             first_step: FirstStep::Estimate,
             stopping: Stopping::default(),
@@ -80,7 +80,7 @@ impl<R: Real> Default for BfgsConfig<R> {
 /// let report = bfgs.minimize(&mut beale, &mut x)?;
 /// assert!(report.termination.is_converged());
 /// assert!((x[0] - 3.0).abs() < 1e-4 && (x[1] - 0.5).abs() < 1e-4);
-/// # Ok::<(), secant::optim::Misuse>(())
+/// # Ok::<(), secant::ConfigError>(())
 /// ```
 #[derive(Debug)]
 pub struct Bfgs<'m, R: Real = f32> {
@@ -101,12 +101,12 @@ impl<'m, R: Real> Bfgs<'m, R> {
     /// they are does not matter.
     ///
     /// # Errors
-    /// [`Misuse`] when the memory is too short or a setting is out of range.
+    /// [`ConfigError`] when the memory is too short or a setting is out of range.
     pub fn new(
         config: BfgsConfig<R>,
         dimension: usize,
         memory: &'m mut [R],
-    ) -> Result<Self, Misuse> {
+    ) -> Result<Self, ConfigError> {
         config.line_search.check()?;
         config.curvature.check()?;
         config.first_step.check()?;

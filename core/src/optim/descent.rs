@@ -5,9 +5,10 @@
 
 use core::ops::ControlFlow;
 
-use super::pair::{Moments, Secant, Verdict};
+use super::pair::{Moments, SecantCondition, Verdict};
 use super::region::Region;
-use super::termination::{Misuse, Report, Stopping, Termination};
+use super::termination::{Report, Stopping, Termination};
+use crate::error::{ConfigError, check_length, check_range, split};
 use crate::line_search::{LineSearch, Probe, Search};
 use crate::objective::Objective;
 use crate::real::Real;
@@ -35,6 +36,7 @@ pub(crate) trait Metric<R> {
 /// What happened in one iteration.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub struct Step<R> {
     /// Iterations so far, this one included.
     pub iteration: u32,
@@ -55,6 +57,7 @@ pub struct Step<R> {
 /// The first direction, while no pair says how long a step should be. It is tried with step length 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum FirstStep<R> {
     /// `-min(1, length / |g|) g`. `length` is positive; 1 is the usual choice.
     Length(R),
@@ -65,15 +68,12 @@ pub enum FirstStep<R> {
 }
 
 impl<R: Real> FirstStep<R> {
-    pub(crate) fn check(&self) -> Result<(), Misuse> {
-        match *self {
-            Self::Length(length) if !(length > R::ZERO && length.is_finite()) => {
-                Err(Misuse::OutOfRange {
-                    setting: "first_step",
-                })
-            }
-            _ => Ok(()),
-        }
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let Self::Length(length) = *self else {
+            return Ok(());
+        };
+        let inside = length > R::ZERO && length.is_finite();
+        check_range("first_step", length.to_f64(), "positive and finite", inside)
     }
 }
 
@@ -82,7 +82,7 @@ impl<R: Real> FirstStep<R> {
 pub(crate) struct Settings<R> {
     pub line_search: LineSearch<R>,
     pub first_step: FirstStep<R>,
-    pub secant: Secant,
+    pub secant: SecantCondition,
     pub stopping: Stopping<R>,
 }
 
@@ -617,36 +617,14 @@ fn first_direction<R: Real>(
     t
 }
 
-/// Refuses another dimension than n.
-pub(crate) fn check_dimension(n: usize, found: usize) -> Result<(), Misuse> {
-    if found == n {
-        Ok(())
-    } else {
-        Err(Misuse::WrongDimension { expected: n, found })
-    }
-}
-
 /// Refuses slices and objectives of another dimension than n.
 pub(crate) fn check_dimensions<R: Real>(
     n: usize,
     objective: &impl Objective<R>,
     x: &[R],
-) -> Result<(), Misuse> {
-    check_dimension(n, objective.dimension())?;
-    check_dimension(n, x.len())
-}
-
-/// The first n numbers and the rest, without a panic: lengths were checked before.
-pub(crate) fn split<R>(memory: &mut [R], n: usize) -> (&mut [R], &mut [R]) {
-    memory.split_at_mut_checked(n).unwrap_or_default()
-}
-
-/// Refuses memory that is too short, and cuts it to what is needed.
-pub(crate) fn check_memory<R>(memory: &mut [R], needed: usize) -> Result<&mut [R], Misuse> {
-    let given = memory.len();
-    memory
-        .get_mut(..needed)
-        .ok_or(Misuse::MemoryTooShort { needed, given })
+) -> Result<(), ConfigError> {
+    check_length("the objective's gradient", n, objective.dimension())?;
+    check_length("x", n, x.len())
 }
 
 /// The public face of a method whose state is `dimension`, `settings`, `descent`, `region` and the metric named here.
@@ -657,12 +635,12 @@ macro_rules! descent_methods {
         /// Forgets all that earlier runs taught.
         ///
         /// # Errors
-        /// [`Misuse`] when a length is wrong. Not converging is not an error: see [`Report::termination`].
+        /// [`ConfigError`] when a length is wrong. Not converging is not an error: see [`Report::termination`].
         pub fn minimize(
             &mut self,
             objective: &mut impl Objective<$real>,
             x: &mut [$real],
-        ) -> Result<Report<$real>, Misuse> {
+        ) -> Result<Report<$real>, ConfigError> {
             self.minimize_with(objective, x, |_, _| ControlFlow::Continue(()))
         }
 
@@ -676,7 +654,7 @@ macro_rules! descent_methods {
             objective: &mut impl Objective<$real>,
             x: &mut [$real],
             callback: impl FnMut(&Step<$real>, &[$real]) -> ControlFlow<()>,
-        ) -> Result<Report<$real>, Misuse> {
+        ) -> Result<Report<$real>, ConfigError> {
             check_dimensions(self.dimension, objective, x)?;
             let Self {
                 settings,
@@ -695,12 +673,12 @@ macro_rules! descent_methods {
         /// may try steepest descent as well, and may return to the lowest point of either search.
         ///
         /// # Errors
-        /// [`Misuse`] when a length is wrong.
+        /// [`ConfigError`] when a length is wrong.
         pub fn step(
             &mut self,
             objective: &mut impl Objective<$real>,
             x: &mut [$real],
-        ) -> Result<Step<$real>, Misuse> {
+        ) -> Result<Step<$real>, ConfigError> {
             check_dimensions(self.dimension, objective, x)?;
             let Self {
                 settings,
@@ -723,9 +701,9 @@ macro_rules! descent_methods {
         /// last reset.
         ///
         /// # Errors
-        /// [`Misuse`] when the length is wrong.
-        pub fn finish(&mut self, x: &mut [$real]) -> Result<Report<$real>, Misuse> {
-            check_dimension(self.dimension, x.len())?;
+        /// [`ConfigError`] when the length is wrong.
+        pub fn finish(&mut self, x: &mut [$real]) -> Result<Report<$real>, ConfigError> {
+            check_length("x", self.dimension, x.len())?;
             Ok(self.descent.finish(x))
         }
 

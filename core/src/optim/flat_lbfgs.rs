@@ -1,38 +1,24 @@
-//! Stochastic L-BFGS over all parameters at once, on top of Adam's diagonal: for comparison with the layer-wise form.
-//!
-//! ```text
-//! M, V = Adam's moments;   D = look-ahead of M (Nesterov) or M, bias-corrected
-//! H0   = diag(r / (sqrt(V / (1 - b2^t)) + e))             Adam's step, as a matrix
-//! w    = w - s two_loop(D; pairs, H0)                     s: the schedule's factor
-//! ```
-//!
-//! With no pairs this *is* [`Adam`], bit for bit. A pair is made every [`pair_every`](FlatLbfgsConfig::pair_every) steps, from
-//! both gradients on the **same** samples: `s = w - a` for the anchor `a`, the point of the last pair, and
-//! `y = g(w) - g(a)`, which costs one more gradient. With `B0 = H0^-1` it is damped (Powell) so that `s.y >= c s.B0 s`:
-//!
-//! ```text
-//! if s.y < c s.B0 s:  theta = (1 - c) s.B0 s / (s.B0 s - s.y);   y = theta y + (1 - theta) B0 s
-//! ```
-//!
-//! Source: R. Byrd, S. Hansen, J. Nocedal, Y. Singer, *A stochastic quasi-Newton method for large-scale optimization*, SIAM J.
-//! Optim. 26 (2016), for pairs apart from steps; M. Powell, 1978, for the damping.
+//! Flat stochastic L-BFGS: over all parameters at once, on top of Adam's diagonal.
 
 use heapless::Vec;
 
-use super::adam::{Adam, AdamConfig, AdamStep};
+use super::adam::{AdamConfig, AdamStep, Clock};
+use super::freshness::Freshness;
 use super::pair::{Skip, Verdict};
-use super::termination::Misuse;
 use super::two_loop::{Initial, Pair, two_loop};
+use crate::arch::single::{piece, piece_mut};
 use crate::arch::{Kernel, Simd, dispatch};
 use crate::checkpoint::{self, State};
+use crate::error::{ConfigError, check_length, check_memory, check_range, split};
 use crate::math;
 use crate::vector;
 
-/// Settings of [`FlatLbfgs`].
+/// The settings of [`FlatLbfgs`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FlatLbfgsConfig {
-    /// Adam's settings; coupled weight decay only enters the gradient's moments.
+    /// Adam's settings, with a positive learning rate. Coupled weight decay only enters the
+    /// gradient's moments. Default: Nesterov's momentum and `beta2` 0.98.
     pub adam: AdamConfig,
     /// Steps between pairs, at least 1. Default 16.
     pub pair_every: u32,
@@ -40,117 +26,274 @@ pub struct FlatLbfgsConfig {
     pub share: f32,
 }
 
+impl FlatLbfgsConfig {
+    /// The default settings, for constants.
+    pub const DEFAULT: FlatLbfgsConfig = FlatLbfgsConfig {
+        adam: AdamConfig {
+            nesterov: true,
+            beta2: 0.98,
+            ..AdamConfig::DEFAULT
+        },
+        pair_every: 16,
+        share: 0.5,
+    };
+}
+
 impl Default for FlatLbfgsConfig {
     fn default() -> FlatLbfgsConfig {
-        FlatLbfgsConfig {
-            adam: AdamConfig {
-                nesterov: true,
-                beta2: 0.98,
-                ..AdamConfig::default()
-            },
-            pair_every: 16,
-            share: 0.5,
-        }
+        FlatLbfgsConfig::DEFAULT
     }
 }
 
-/// Flat stochastic L-BFGS with at most `M` pairs. The caller keeps the memory: [`FlatLbfgs::memory_len`] floats, zero before
-/// the first step.
+/// Flat stochastic L-BFGS with at most `M` pairs. [`LayerLbfgs`](super::LayerLbfgs) is better and
+/// cheaper; this form is here for comparison.
+///
+/// ```text
+/// m, v = Adam's moments;   d = look-ahead of m (Nesterov) or m, bias-corrected
+/// H0   = diag(r / (sqrt(v / (1 - b2^t)) + e))             Adam's step, as a matrix
+/// w    = w - s two_loop(d; pairs, H0)                     s: the schedule's factor
+/// ```
+///
+/// With no pairs this *is* [`Adam`](super::Adam), bit for bit. A pair is made every
+/// [`pair_every`](FlatLbfgsConfig::pair_every) steps, from two gradients on the **same** samples:
+/// `s = w - a` for the anchor `a`, the point of the last pair, and `y = g(w) - g(a)`, which costs
+/// one more gradient. With `B0 = H0^-1` it is damped (Powell) so that `s.y >= c s.B0 s`:
+///
+/// ```text
+/// if s.y < c s.B0 s:  theta = (1 - c) s.B0 s / (s.B0 s - s.y);   y = theta y + (1 - theta) B0 s
+/// ```
+///
+/// Sources: R. Byrd, S. Hansen, J. Nocedal and Y. Singer, *A stochastic quasi-Newton method for
+/// large-scale optimization*, SIAM J. Optim. 26 (2016), for pairs apart from steps; M. Powell, 1978,
+/// for the damping.
+///
+/// ```
+/// use secant::optim::{FlatLbfgs, FlatLbfgsConfig, Freshness};
+///
+/// // Half of the sum of c (x - target)^2, whose target differs from batch to batch.
+/// let gradient_at = |x: &[f32], batch: u32| {
+///     let noise = if batch % 2 == 0 { 0.01 } else { -0.01 };
+///     [x[0] - 1.0 - noise, 30.0 * (x[1] + 2.0 - noise)]
+/// };
+/// let mut config = FlatLbfgsConfig::DEFAULT;
+/// config.adam.learning_rate = 0.05;
+/// let mut memory = [0.0; FlatLbfgs::<4>::memory_len(2)];
+/// let mut lbfgs = FlatLbfgs::<4>::new(config, 2, &mut memory)?;
+/// let mut x = [0.0; 2];
+/// for batch in 0..200 {
+///     let gradient = gradient_at(&x, batch);
+///     if lbfgs.wants_anchor_gradient() {
+///         let other = gradient_at(lbfgs.anchor(), batch);
+///         lbfgs.observe(&x, &gradient, &other)?;
+///     }
+///     let factor = 1.0 - batch as f32 / 200.0;
+///     assert_eq!(lbfgs.step(factor, &mut x, &gradient)?, Freshness::Current);
+/// }
+/// assert!((x[0] - 1.0).abs() < 0.05 && (x[1] + 2.0).abs() < 0.05, "{x:?}");
+/// # Ok::<(), secant::ConfigError>(())
+/// ```
+#[derive(Debug, PartialEq)]
+pub struct FlatLbfgs<'m, const M: usize> {
+    config: FlatLbfgsConfig,
+    pairs: Pairs<M>,
+    clock: Clock,
+    /// Both moments, the anchor, a direction, a diagonal, then s and y of each slot.
+    memory: &'m mut [f32],
+}
+
+/// What is known of the pairs beside their vectors.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct FlatLbfgs<const M: usize> {
-    config: FlatLbfgsConfig,
-    adam: Adam,
-    /// `1 / s.y` of each slot, and the slots from oldest to newest.
+struct Pairs<const M: usize> {
+    /// `1 / s.y` of each slot.
     rho: [f32; M],
+    /// The slots, from oldest to newest.
     order: Vec<usize, M>,
     accepted: u32,
     damped: u32,
     skipped: u32,
+    /// Whether a pair was observed since the last step.
+    observed: bool,
 }
 
-impl<const M: usize> FlatLbfgs<M> {
-    /// The optimiser before its first step.
-    pub const fn new(config: FlatLbfgsConfig) -> FlatLbfgs<M> {
-        FlatLbfgs {
-            config,
-            adam: Adam::new(config.adam),
+impl<const M: usize> Pairs<M> {
+    const fn new() -> Pairs<M> {
+        Pairs {
             rho: [0.0; M],
             order: Vec::new(),
             accepted: 0,
             damped: 0,
             skipped: 0,
+            observed: false,
         }
     }
+}
 
-    /// Floats of memory for `n` parameters: two moments, the anchor, a direction, a diagonal, and M pairs.
+/// The parts of the memory.
+struct Parts<'a> {
+    m: &'a mut [f32],
+    v: &'a mut [f32],
+    anchor: &'a mut [f32],
+    direction: &'a mut [f32],
+    diagonal: &'a mut [f32],
+    pairs: &'a mut [f32],
+}
+
+impl Parts<'_> {
+    fn new(n: usize, memory: &mut [f32]) -> Parts<'_> {
+        let (m, memory) = split(memory, n);
+        let (v, memory) = split(memory, n);
+        let (anchor, memory) = split(memory, n);
+        let (direction, memory) = split(memory, n);
+        let (diagonal, pairs) = split(memory, n);
+        Parts {
+            m,
+            v,
+            anchor,
+            direction,
+            diagonal,
+            pairs,
+        }
+    }
+}
+
+impl<'m, const M: usize> FlatLbfgs<'m, M> {
+    /// The optimiser of `n` parameters, before its first step. `memory` needs
+    /// [`memory_len(n)`](Self::memory_len) floats; what they are does not matter.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the memory is too short or a setting is out of range.
+    pub fn new(
+        config: FlatLbfgsConfig,
+        n: usize,
+        memory: &'m mut [f32],
+    ) -> Result<FlatLbfgs<'m, M>, ConfigError> {
+        let FlatLbfgsConfig {
+            adam,
+            pair_every,
+            share,
+        } = config;
+        adam.check()?;
+        let rate = adam.learning_rate;
+        check_range("adam.learning_rate", rate, "positive", rate > 0.0)?;
+        check_range("pair_every", pair_every, "at least 1", pair_every > 0)?;
+        check_range("share", share, "in (0, 1)", share > 0.0 && share < 1.0)?;
+        let memory = check_memory(memory, FlatLbfgs::<M>::memory_len(n))?;
+        memory.fill(0.0);
+        Ok(FlatLbfgs {
+            config,
+            pairs: Pairs::new(),
+            clock: Clock::new(adam),
+            memory,
+        })
+    }
+
+    /// Floats of memory for `n` parameters: two moments, the anchor, a direction, a diagonal, and
+    /// M pairs.
     pub const fn memory_len(n: usize) -> usize {
         (5 + 2 * M) * n
     }
 
+    /// The number of parameters.
+    const fn dimension(&self) -> usize {
+        self.memory.len() / FlatLbfgs::<M>::memory_len(1)
+    }
+
+    /// The settings.
+    pub const fn config(&self) -> &FlatLbfgsConfig {
+        &self.config
+    }
+
+    /// Steps taken.
+    pub const fn steps(&self) -> u32 {
+        self.clock.steps
+    }
+
     /// Pairs accepted, damped and skipped so far.
     pub const fn verdicts(&self) -> (u32, u32, u32) {
-        (self.accepted, self.damped, self.skipped)
+        (self.pairs.accepted, self.pairs.damped, self.pairs.skipped)
     }
 
-    /// Whether the next step wants the gradient of its batch at the [`anchor`](FlatLbfgs::anchor), too.
+    /// Whether a pair is due before the next step: compute the gradient of its batch at the
+    /// [`anchor`](Self::anchor), too, and hand both to [`observe`](Self::observe).
     pub const fn wants_anchor_gradient(&self) -> bool {
-        let every = if self.config.pair_every == 0 {
-            1
-        } else {
-            self.config.pair_every
-        };
-        let steps = self.adam.steps();
-        M > 0 && steps > 0 && steps.is_multiple_of(every)
+        let steps = self.clock.steps;
+        M > 0 && steps > 0 && steps.is_multiple_of(self.config.pair_every)
     }
 
-    /// The point of the last pair, n floats in the memory. Empty if the memory is too short.
-    pub fn anchor<'m>(&self, n: usize, memory: &'m [f32]) -> &'m [f32] {
-        memory.get(2 * n..3 * n).unwrap_or(&[])
+    /// The point of the last pair.
+    pub fn anchor(&self) -> &[f32] {
+        let n = self.dimension();
+        self.memory.get(2 * n..3 * n).unwrap_or_default()
     }
 
-    /// One step. `anchor_gradient` is the gradient of the same batch at the anchor, or none: then no pair is made. Returns the
-    /// verdict on the pair, if there was one.
+    /// Makes a pair of the way from the anchor to `parameters`, which become the next anchor.
+    /// `gradient` and `anchor_gradient` are the gradients of one batch at both points.
     ///
     /// # Errors
-    /// [`Misuse`] when a length is wrong; nothing has changed then.
+    /// [`ConfigError`] when a length is wrong; nothing has changed then.
+    pub fn observe(
+        &mut self,
+        parameters: &[f32],
+        gradient: &[f32],
+        anchor_gradient: &[f32],
+    ) -> Result<Verdict<f32>, ConfigError> {
+        let n = self.dimension();
+        check_length("parameters", n, parameters.len())?;
+        check_length("gradient", n, gradient.len())?;
+        check_length("anchor_gradient", n, anchor_gradient.len())?;
+        let verdict = if self.clock.steps == 0 {
+            // There is no anchor yet.
+            Verdict::Skipped(Skip::NoStep)
+        } else {
+            self.learn(parameters, gradient, anchor_gradient)
+        };
+        let count = match verdict {
+            Verdict::Accepted => &mut self.pairs.accepted,
+            Verdict::Damped { .. } => &mut self.pairs.damped,
+            Verdict::Skipped(_) => &mut self.pairs.skipped,
+        };
+        *count = count.saturating_add(1);
+        self.pairs.observed = true;
+        vector::copy(parameters, Parts::new(n, self.memory).anchor);
+        Ok(verdict)
+    }
+
+    /// One step: moves `parameters` along `gradient`. `factor` is the schedule's.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when a length is wrong; nothing has changed then.
     pub fn step(
         &mut self,
         factor: f32,
         parameters: &mut [f32],
         gradient: &[f32],
-        anchor_gradient: Option<&[f32]>,
-        memory: &mut [f32],
-    ) -> Result<Option<Verdict<f32>>, Misuse> {
-        let n = parameters.len();
-        for found in [gradient.len(), anchor_gradient.map_or(n, <[f32]>::len)] {
-            if found != n {
-                return Err(Misuse::WrongDimension { expected: n, found });
-            }
-        }
-        let (needed, given) = (FlatLbfgs::<M>::memory_len(n), memory.len());
-        if given < needed {
-            return Err(Misuse::MemoryTooShort { needed, given });
-        }
-        let (m, rest) = memory.split_at_mut(n);
-        let (v, rest) = rest.split_at_mut(n);
-        let (anchor, rest) = rest.split_at_mut(n);
-        let (direction, rest) = rest.split_at_mut(n);
-        let (diagonal, pairs) = rest.split_at_mut(n);
-        let pairs = &mut pairs[..2 * M * n];
-        let verdict = anchor_gradient.map(|other| {
-            // `diagonal` becomes the pair's y, `direction` its s, until they are used as what their names say.
-            self.learn(
-                parameters, gradient, anchor, other, v, direction, diagonal, pairs,
-            )
-        });
-        if anchor_gradient.is_some() || self.adam.steps() == 0 {
+    ) -> Result<Freshness, ConfigError> {
+        let n = self.dimension();
+        check_length("parameters", n, parameters.len())?;
+        check_length("gradient", n, gradient.len())?;
+        let freshness = match (self.wants_anchor_gradient(), self.pairs.observed) {
+            (true, false) if self.pairs.order.is_empty() => Freshness::Missing,
+            (true, false) => Freshness::Stale,
+            _ => Freshness::Current,
+        };
+        self.pairs.observed = false;
+        let first = self.clock.steps == 0;
+        let step = self.clock.begin_step(factor);
+        let Parts {
+            m,
+            v,
+            anchor,
+            direction,
+            diagonal,
+            pairs,
+        } = Parts::new(n, self.memory);
+        if first {
             vector::copy(parameters, anchor);
         }
-        let step = self.adam.begin_step(factor);
-        if self.order.is_empty() {
+        if self.pairs.order.is_empty() {
             step.apply(parameters, gradient, m, v);
-            return Ok(verdict);
+            return Ok(freshness);
         }
         dispatch(Aim {
             step,
@@ -162,16 +305,16 @@ impl<const M: usize> FlatLbfgs<M> {
             direction,
             diagonal,
         });
-        let views: Vec<Pair<'_, f32>, M> = self
-            .order
-            .iter()
-            .map(|slot| Pair {
-                s: &pairs[2 * slot * n..][..n],
-                y: &pairs[(2 * slot + 1) * n..][..n],
+        let mut views: Vec<Pair<'_, f32>, M> = Vec::new();
+        for slot in &self.pairs.order {
+            // There is room, since there are no more slots.
+            let _ = views.push(Pair {
+                s: piece(pairs, 2 * slot, n).unwrap_or_default(),
+                y: piece(pairs, 2 * slot + 1, n).unwrap_or_default(),
                 scale: 1.0,
-                rho: self.rho[*slot],
-            })
-            .collect();
+                rho: self.pairs.rho.get(*slot).copied().unwrap_or_default(),
+            });
+        }
         let mut coefficients = [0.0; M];
         two_loop(
             &views,
@@ -185,113 +328,136 @@ impl<const M: usize> FlatLbfgs<M> {
             direction,
             parameters,
         });
-        Ok(verdict)
+        Ok(freshness)
     }
 
-    /// Makes a pair of the way from the anchor; uses `s` and `y` as scratch.
-    fn learn(
-        &mut self,
-        parameters: &[f32],
-        gradient: &[f32],
-        anchor: &[f32],
-        other: &[f32],
-        v: &[f32],
-        s: &mut [f32],
-        y: &mut [f32],
-        pairs: &mut [f32],
-    ) -> Verdict<f32> {
-        let n = parameters.len();
+    /// Forgets everything but the settings.
+    pub fn reset(&mut self) {
+        self.clock = Clock::new(self.config.adam);
+        self.pairs = Pairs::new();
+        self.memory.fill(0.0);
+    }
+
+    /// All memory: what a checkpoint needs beside [`State::numbers`].
+    pub const fn memory(&self) -> &[f32] {
+        self.memory
+    }
+
+    /// All memory, to be loaded from a checkpoint.
+    pub const fn memory_mut(&mut self) -> &mut [f32] {
+        self.memory
+    }
+
+    /// Judges the pair and stores it.
+    fn learn(&mut self, parameters: &[f32], gradient: &[f32], other: &[f32]) -> Verdict<f32> {
+        let n = self.dimension();
+        // The direction and the diagonal hold nothing between two steps.
+        let Parts {
+            v,
+            anchor,
+            direction: s,
+            diagonal: y,
+            pairs,
+            ..
+        } = Parts::new(n, self.memory);
         vector::add_scaled(-1.0, parameters, anchor, s);
         vector::add_scaled(-1.0, gradient, other, y);
-        let second = self.adam.second_correction();
+        let second = self.clock.second_correction();
         let (epsilon, rate) = (self.config.adam.epsilon, self.config.adam.learning_rate);
         let stiffness = |v: f32| (math::sqrt(second * v) + epsilon) / rate;
         let mut sbs = 0.0;
-        for (s, v) in s.iter().zip(v) {
+        for (s, v) in s.iter().zip(&*v) {
             sbs = math::fma(stiffness(*v) * s, *s, sbs);
         }
         let sy = vector::dot(s, y);
-        let mut skip = |why| {
-            self.skipped += 1;
-            Verdict::Skipped(why)
-        };
         if !(sbs.is_finite() && sy.is_finite()) {
-            return skip(Skip::NotFinite);
+            return Verdict::Skipped(Skip::NotFinite);
         }
         if sbs <= 0.0 {
-            return skip(Skip::NoStep);
+            return Verdict::Skipped(Skip::NoStep);
         }
         let share = self.config.share;
         let mut verdict = Verdict::Accepted;
         if sy < share * sbs {
             let theta = (1.0 - share) * sbs / (sbs - sy);
-            for ((y, s), v) in y.iter_mut().zip(&*s).zip(v) {
+            for ((y, s), v) in y.iter_mut().zip(&*s).zip(&*v) {
                 *y = math::fma(theta, *y, (1.0 - theta) * stiffness(*v) * s);
             }
             verdict = Verdict::Damped { theta };
         }
         let sy = vector::dot(s, y);
         if !(sy > 0.0 && sy.is_finite()) {
-            return skip(Skip::NotFinite);
+            return Verdict::Skipped(Skip::NotFinite);
         }
-        let slot = if self.order.is_full() {
-            self.order.remove(0)
+        let Pairs { rho, order, .. } = &mut self.pairs;
+        let slot = if order.is_full() && !order.is_empty() {
+            order.remove(0)
         } else {
-            self.order.len()
+            order.len()
         };
-        vector::copy(s, &mut pairs[2 * slot * n..][..n]);
-        vector::copy(y, &mut pairs[(2 * slot + 1) * n..][..n]);
-        self.rho[slot] = 1.0 / sy;
-        // There is room: one was taken out if it was full.
-        let _ = self.order.push(slot);
-        match verdict {
-            Verdict::Damped { .. } => self.damped += 1,
-            _ => self.accepted += 1,
+        // There is room, unless M = 0.
+        let _ = order.push(slot);
+        vector::copy(s, piece_mut(pairs, 2 * slot, n).unwrap_or_default());
+        vector::copy(y, piece_mut(pairs, 2 * slot + 1, n).unwrap_or_default());
+        if let Some(rho) = rho.get_mut(slot) {
+            *rho = 1.0 / sy;
         }
         verdict
     }
 }
 
-impl<const M: usize> State for FlatLbfgs<M> {
-    /// Adam's; pairs accepted, damped and skipped; the slot of the oldest pair and the number of pairs; `1 / s.y` of each slot.
-    const NUMBERS: usize = Adam::NUMBERS + 5 + M;
+#[cfg(feature = "defmt")]
+impl<const M: usize> defmt::Format for FlatLbfgs<'_, M> {
+    /// All but the vectors.
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "{} {}", self.clock, self.pairs);
+    }
+}
 
-    fn numbers(&self, numbers: &mut [u64]) -> Result<(), Misuse> {
-        let mut adam = [0; Adam::NUMBERS];
-        self.adam.numbers(&mut adam)?;
+impl<const M: usize> State for FlatLbfgs<'_, M> {
+    /// Adam's; pairs accepted, damped and skipped; the slot of the oldest pair and the number of
+    /// pairs; `1 / s.y` of each slot.
+    const NUMBERS: usize = Clock::NUMBERS + 5 + M;
+
+    fn numbers(&self, numbers: &mut [u64]) -> Result<(), ConfigError> {
+        let mut clock = [0; Clock::NUMBERS];
+        self.clock.numbers(&mut clock)?;
         // Slots are used in turn, so that the first and their number say all of the order.
+        let pairs = &self.pairs;
         let own = [
-            u64::from(self.accepted),
-            u64::from(self.damped),
-            u64::from(self.skipped),
-            self.order.first().copied().unwrap_or(0) as u64,
-            self.order.len() as u64,
+            u64::from(pairs.accepted),
+            u64::from(pairs.damped),
+            u64::from(pairs.skipped),
+            pairs.order.first().copied().unwrap_or(0) as u64,
+            pairs.order.len() as u64,
         ];
-        let rho = self.rho.iter().map(|rho| u64::from(rho.to_bits()));
-        checkpoint::put(
-            Self::NUMBERS,
-            adam.into_iter().chain(own).chain(rho),
-            numbers,
-        )
+        let rho = pairs.rho.iter().map(|rho| u64::from(rho.to_bits()));
+        let values = clock.into_iter().chain(own).chain(rho);
+        checkpoint::put(Self::NUMBERS, values, numbers)
     }
 
-    fn restore(&mut self, numbers: &[u64]) -> Result<(), Misuse> {
-        let (adam, rest) = checkpoint::take::<{ Adam::NUMBERS }>(Self::NUMBERS, numbers)?;
+    fn restore(&mut self, numbers: &[u64]) -> Result<(), ConfigError> {
+        let (clock, rest) = checkpoint::take::<{ Clock::NUMBERS }>(Self::NUMBERS, numbers)?;
         let (own, rho) = checkpoint::take::<5>(5 + M, rest)?;
-        let number = |value: u64| u32::try_from(value).map_err(|_| checkpoint::NO_STATE);
         let [accepted, damped, skipped, first, count] = *own;
-        let verdicts = (number(accepted)?, number(damped)?, number(skipped)?);
+        let mut pairs = Pairs {
+            accepted: checkpoint::small(accepted)?,
+            damped: checkpoint::small(damped)?,
+            skipped: checkpoint::small(skipped)?,
+            ..Pairs::new()
+        };
         if count > M as u64 || (count > 0 && first >= M as u64) {
-            return Err(checkpoint::NO_STATE);
+            return Err(ConfigError::NotAState);
         }
-        self.adam.restore(adam)?;
-        (self.accepted, self.damped, self.skipped) = verdicts;
-        self.order = (first..first + count)
-            .map(|slot| slot as usize % M.max(1))
-            .collect();
-        for (target, rho) in self.rho.iter_mut().zip(rho) {
+        self.clock.restore(clock)?;
+        for slot in first..first + count {
+            // There is room for M.
+            let _ = pairs.order.push(slot as usize % M.max(1));
+        }
+        for (target, rho) in pairs.rho.iter_mut().zip(rho) {
             *target = f32::from_bits(*rho as u32);
         }
+        self.pairs = pairs;
         Ok(())
     }
 }
@@ -346,6 +512,7 @@ impl Kernel for Move<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optim::adam::Adam;
     use crate::random::Random;
 
     const N: usize = 37;
@@ -360,18 +527,20 @@ mod tests {
     #[test]
     fn an_empty_history_is_adam_bit_for_bit() {
         let config = FlatLbfgsConfig::default();
-        let mut flat = FlatLbfgs::<4>::new(config);
-        let mut adam = Adam::new(config.adam);
         let (mut a, mut b) = ([0.0; N], [0.0; N]);
         let mut moments = [0.0; Adam::memory_len(N)];
-        let mut memory = [0.0; FlatLbfgs::<4>::memory_len(N)];
+        let mut memory = [f32::NAN; FlatLbfgs::<4>::memory_len(N)];
+        let mut flat = FlatLbfgs::<4>::new(config, N, &mut memory).unwrap();
+        let mut adam = Adam::new(config.adam, N, &mut moments).unwrap();
         let (mut noise_a, mut noise_b) = (Random::new(1, 0), Random::new(1, 0));
         for step in 0..1000 {
             let factor = 1.0 - step as f32 / 1000.0;
             let g = slope(&a, &mut noise_a);
-            adam.step(factor, &mut a, &g, &mut moments).unwrap();
+            adam.step(factor, &mut a, &g).unwrap();
             let g = slope(&b, &mut noise_b);
-            flat.step(factor, &mut b, &g, None, &mut memory).unwrap();
+            let freshness = flat.step(factor, &mut b, &g).unwrap();
+            let due = step > 0 && step % 16 == 0;
+            assert_eq!(freshness == Freshness::Missing, due, "step {step}");
             assert_eq!(a.map(f32::to_bits), b.map(f32::to_bits), "step {step}");
         }
     }
@@ -380,27 +549,19 @@ mod tests {
     fn pairs_are_made_counted_and_lead_to_the_minimum() {
         let mut config = FlatLbfgsConfig::default();
         config.adam.learning_rate = 0.02;
-        let mut flat = FlatLbfgs::<4>::new(config);
         let mut w = [0.0; N];
         let mut memory = [0.0; FlatLbfgs::<4>::memory_len(N)];
+        let mut flat = FlatLbfgs::<4>::new(config, N, &mut memory).unwrap();
         let mut noise = Random::new(1, 0);
         for step in 0..400 {
             let factor = 1.0 - step as f32 / 400.0;
             let mut same = noise;
             let g = slope(&w, &mut noise);
-            let other = flat.wants_anchor_gradient().then(|| {
-                let mut anchor = [0.0; N];
-                anchor.copy_from_slice(flat.anchor(N, &memory));
-                slope(&anchor, &mut same)
-            });
-            flat.step(
-                factor,
-                &mut w,
-                &g,
-                other.as_ref().map(|g| &g[..]),
-                &mut memory,
-            )
-            .unwrap();
+            if flat.wants_anchor_gradient() {
+                let anchor = flat.anchor().try_into().unwrap();
+                flat.observe(&w, &g, &slope(&anchor, &mut same)).unwrap();
+            }
+            assert_eq!(flat.step(factor, &mut w, &g), Ok(Freshness::Current));
         }
         let (accepted, damped, skipped) = flat.verdicts();
         assert_eq!(accepted + damped + skipped, 24);

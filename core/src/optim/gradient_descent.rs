@@ -3,12 +3,12 @@
 use core::ops::ControlFlow;
 
 use super::descent::{
-    Descent, FirstStep, Metric, Settings, Step, check_dimension, check_dimensions, check_memory,
-    descent_methods,
+    Descent, FirstStep, Metric, Settings, Step, check_dimensions, descent_methods,
 };
-use super::pair::{Moments, Secant, Verdict};
+use super::pair::{Moments, SecantCondition, Verdict};
 use super::region::Everywhere;
-use super::termination::{Misuse, Report, Stopping};
+use super::termination::{Report, Stopping};
+use crate::error::{ConfigError, check_length, check_memory, check_range};
 use crate::line_search::{Backtracking, LineSearch};
 use crate::objective::Objective;
 use crate::real::Real;
@@ -17,6 +17,7 @@ use crate::vector;
 /// How long the steps of [`GradientDescent`] are.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum StepRule<R> {
     /// `x <- x - rate g + momentum (x - x_before)`: one evaluation a step.
     ///
@@ -69,7 +70,7 @@ impl<R: Real> Default for GradientDescentConfig<R> {
 /// let report = descent.minimize(&mut bowl, &mut x)?;
 /// assert!(report.termination.is_converged());
 /// assert!((x[0] - 1.0).abs() < 2e-3);
-/// # Ok::<(), secant::optim::Misuse>(())
+/// # Ok::<(), secant::ConfigError>(())
 /// ```
 #[derive(Debug)]
 pub struct GradientDescent<'m, R: Real = f32> {
@@ -90,22 +91,18 @@ impl<'m, R: Real> GradientDescent<'m, R> {
     /// matter.
     ///
     /// # Errors
-    /// [`Misuse`] when the memory is too short or a setting is out of range.
+    /// [`ConfigError`] when the memory is too short or a setting is out of range.
     pub fn new(
         config: GradientDescentConfig<R>,
         dimension: usize,
         memory: &'m mut [R],
-    ) -> Result<Self, Misuse> {
+    ) -> Result<Self, ConfigError> {
         let line_search = match config.step {
             StepRule::Fixed { rate, momentum } => {
-                if !(rate > R::ZERO && rate.is_finite()) {
-                    return Err(Misuse::OutOfRange { setting: "rate" });
-                }
-                if !(momentum >= R::ZERO && momentum < R::ONE) {
-                    return Err(Misuse::OutOfRange {
-                        setting: "momentum",
-                    });
-                }
+                let inside = rate > R::ZERO && rate.is_finite();
+                check_range("rate", rate.to_f64(), "positive and finite", inside)?;
+                let inside = momentum >= R::ZERO && momentum < R::ONE;
+                check_range("momentum", momentum.to_f64(), "in [0, 1)", inside)?;
                 LineSearch::Fixed
             }
             StepRule::Armijo(search) => LineSearch::Backtracking(search),
@@ -116,7 +113,7 @@ impl<'m, R: Real> GradientDescent<'m, R> {
         let settings = Settings {
             line_search,
             first_step: FirstStep::Length(R::ONE),
-            secant: Secant::Gradients,
+            secant: SecantCondition::Gradients,
             stopping: config.stopping,
         };
         let steepest = Steepest {

@@ -1,81 +1,100 @@
-//! The guard: watches the loss of a stochastic run, and takes it back to its last good point when it goes wrong.
-//!
-//! It costs no evaluation: it reads the batch losses that training computes anyway. After every window of
-//! [`every`](GuardConfig::every) steps, with `mean` the window's mean loss and `best` the lowest of such means so far,
-//!
-//! ```text
-//! bound = growth * best + slack * first                            first: the run's first loss
-//! mean > bound                      restore the saved parameters, halve the factor of the learning rate
-//! mean <= bound, last loss <= bound save the parameters
-//! ```
-//!
-//! and a loss that is not finite is taken back at once. So a run that explodes falls back by at most two windows, and a rate
-//! that is too high is halved until it is not.
+//! The guard: takes a stochastic run that diverges back to its last good point.
 
-use super::Misuse;
 use crate::checkpoint::{self, State};
+use crate::error::{ConfigError, check_length, check_memory, check_range};
 use crate::vector;
 
-/// Settings of [`Guard`].
+/// The settings of [`Guard`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct GuardConfig {
-    /// Steps of a window, at least 1. Default 32: some hundred to thousand samples, whose mean loss has little noise.
+    /// Steps per window, at least 1. Default 32: some hundred to some thousand samples, whose mean
+    /// loss has little noise.
     pub every: u32,
     /// How many times the best mean a window's mean may be, at least 1. Default 2.
     pub growth: f64,
-    /// Share of the run's first loss that is added to that, at least 0, so that tiny losses may vary. Default 0.1.
+    /// Share of the run's first loss that is added to that, at least 0, so that tiny losses may
+    /// vary. Default 0.1.
     pub slack: f64,
+}
+
+impl GuardConfig {
+    /// The default settings, for constants.
+    pub const DEFAULT: GuardConfig = GuardConfig {
+        every: 32,
+        growth: 2.0,
+        slack: 0.1,
+    };
 }
 
 impl Default for GuardConfig {
     fn default() -> GuardConfig {
-        GuardConfig {
-            every: 32,
-            growth: 2.0,
-            slack: 0.1,
-        }
+        GuardConfig::DEFAULT
     }
 }
 
-/// What the guard made of a step's loss.
+/// What the guard did on a batch's loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Watch {
-    /// Nothing to decide: go on.
-    Passed,
-    /// The window was good; the parameters were saved.
+#[must_use = "after a rollback the step must be left out and the optimiser reset"]
+#[non_exhaustive]
+pub enum GuardAction {
+    /// Nothing.
+    Continued,
+    /// The window was good: the parameters were saved.
     Saved,
-    /// The parameters are the saved ones again. Leave this step out, and start the optimiser anew.
-    RolledBack(Trouble),
+    /// The parameters are the saved ones again. Leave this step out, and reset the optimiser.
+    RolledBack(Divergence),
 }
 
-/// What went wrong.
+/// The sign of a diverging run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Trouble {
+#[non_exhaustive]
+pub enum Divergence {
     /// A loss is not finite.
     NotFinite,
     /// The mean loss of a window is above the bound.
     LossRose,
 }
 
-/// The guard of one run. The caller keeps its memory, [`Guard::memory_len`] floats.
+/// Watches the loss of one run, and takes the run back to its last good point when it diverges.
+///
+/// It costs no evaluation: it reads the batch losses that training computes anyway. After every
+/// window of [`every`](GuardConfig::every) steps, with `mean` the window's mean loss and `best` the
+/// lowest of these means so far,
+///
+/// ```text
+/// bound = growth * best + slack * first                first: the run's first loss
+/// mean > bound                      restore the saved parameters, halve the learning rate's factor
+/// mean <= bound, last loss <= bound save the parameters
+/// ```
+///
+/// A loss that is not finite is taken back at once. So a run that explodes falls back by at most
+/// two windows, and a rate that is too high is halved until it is not.
 ///
 /// ```
-/// use secant::optim::guard::{Guard, GuardConfig, Trouble, Watch};
+/// use secant::optim::{Divergence, Guard, GuardAction, GuardConfig};
 ///
-/// let mut guard = Guard::new(GuardConfig::default());
 /// let (mut w, mut memory) = ([1.0], [0.0; Guard::memory_len(1)]);
-/// assert_eq!(guard.watch(2.3, &mut w, &mut memory)?, Watch::Saved); // the start is good
+/// let mut guard = Guard::new(GuardConfig::default(), 1, &mut memory)?;
+/// assert_eq!(guard.check(2.3, &mut w)?, GuardAction::Saved); // the start is good
 /// w[0] = f32::NAN;
-/// assert_eq!(guard.watch(f64::NAN, &mut w, &mut memory)?, Watch::RolledBack(Trouble::NotFinite));
+/// let action = guard.check(f64::NAN, &mut w)?;
+/// assert_eq!(action, GuardAction::RolledBack(Divergence::NotFinite));
 /// assert_eq!((w[0], guard.factor()), (1.0, 0.5));
-/// # Ok::<(), secant::optim::Misuse>(())
+/// # Ok::<(), secant::ConfigError>(())
 /// ```
+#[derive(Debug, PartialEq)]
+pub struct Guard<'m> {
+    record: Record,
+    saved: &'m mut [f32],
+}
+
+/// What the guard remembers beside the parameters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Guard {
+struct Record {
     config: GuardConfig,
     first: Option<f64>,
     best: f64,
@@ -85,10 +104,30 @@ pub struct Guard {
     rollbacks: u32,
 }
 
-impl Guard {
-    /// The guard before the first step.
-    pub const fn new(config: GuardConfig) -> Guard {
-        Guard {
+impl<'m> Guard<'m> {
+    /// The guard of a run of `n` parameters, before its first step. `memory` needs
+    /// [`memory_len(n)`](Self::memory_len) floats; what they are does not matter.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the memory is too short or a setting is out of range.
+    pub fn new(
+        config: GuardConfig,
+        n: usize,
+        memory: &'m mut [f32],
+    ) -> Result<Guard<'m>, ConfigError> {
+        let GuardConfig {
+            every,
+            growth,
+            slack,
+        } = config;
+        check_range("every", every, "at least 1", every > 0)?;
+        let inside = growth >= 1.0 && growth.is_finite();
+        check_range("growth", growth, "at least 1 and finite", inside)?;
+        let inside = slack >= 0.0 && slack.is_finite();
+        check_range("slack", slack, "at least 0 and finite", inside)?;
+        let saved = check_memory(memory, Guard::memory_len(n))?;
+        saved.fill(0.0);
+        let record = Record {
             config,
             first: None,
             best: f64::INFINITY,
@@ -96,7 +135,8 @@ impl Guard {
             count: 0,
             factor: 1.0,
             rollbacks: 0,
-        }
+        };
+        Ok(Guard { record, saved })
     }
 
     /// Floats of memory for `n` parameters.
@@ -106,97 +146,109 @@ impl Guard {
 
     /// Factor of the learning rate: 1, halved at each rollback.
     pub const fn factor(&self) -> f32 {
-        self.factor
+        self.record.factor
     }
 
     /// Times that the run was taken back.
     pub const fn rollbacks(&self) -> u32 {
-        self.rollbacks
+        self.record.rollbacks
     }
 
-    /// Looks at the `loss` of a batch at `parameters`, before the step.
+    /// Checks the `loss` of a batch at `parameters`, before the step.
     ///
     /// # Errors
-    /// [`Misuse`] when the memory is shorter than [`Guard::memory_len`]; nothing has changed then.
-    pub fn watch(
-        &mut self,
-        loss: f64,
-        parameters: &mut [f32],
-        memory: &mut [f32],
-    ) -> Result<Watch, Misuse> {
-        let (needed, given) = (Guard::memory_len(parameters.len()), memory.len());
-        let Some(saved) = memory.get_mut(..needed) else {
-            return Err(Misuse::MemoryTooShort { needed, given });
-        };
-        let Some(first) = self.first else {
-            // Wherever a run begins is the best that is known.
+    /// [`ConfigError`] when the length is wrong; nothing has changed then.
+    pub fn check(&mut self, loss: f64, parameters: &mut [f32]) -> Result<GuardAction, ConfigError> {
+        check_length("parameters", self.saved.len(), parameters.len())?;
+        let Guard { record, saved } = self;
+        let Some(first) = record.first else {
+            // Wherever a run begins is the best point known.
             vector::copy(parameters, saved);
-            self.first = Some(if loss.is_finite() { loss } else { 0.0 });
-            self.best = if loss.is_finite() { loss } else { f64::MAX };
-            return Ok(Watch::Saved);
+            record.first = Some(if loss.is_finite() { loss } else { 0.0 });
+            record.best = if loss.is_finite() { loss } else { f64::MAX };
+            return Ok(GuardAction::Saved);
         };
         if !loss.is_finite() {
-            return Ok(self.roll_back(Trouble::NotFinite, parameters, saved));
+            return Ok(self.roll_back(Divergence::NotFinite, parameters));
         }
-        self.sum += loss;
-        self.count += 1;
-        if self.count < self.config.every {
-            return Ok(Watch::Passed);
+        record.sum += loss;
+        record.count += 1;
+        if record.count < record.config.every {
+            return Ok(GuardAction::Continued);
         }
-        let mean = self.sum / f64::from(self.count);
-        (self.sum, self.count) = (0.0, 0);
-        let bound = self.config.growth * self.best + self.config.slack * first;
+        let mean = record.sum / f64::from(record.count);
+        (record.sum, record.count) = (0.0, 0);
+        let bound = record.config.growth * record.best + record.config.slack * first;
         if mean > bound {
-            return Ok(self.roll_back(Trouble::LossRose, parameters, saved));
+            return Ok(self.roll_back(Divergence::LossRose, parameters));
         }
-        if mean < self.best {
-            self.best = mean;
+        if mean < record.best {
+            record.best = mean;
         }
         if loss > bound {
-            return Ok(Watch::Passed);
+            return Ok(GuardAction::Continued);
         }
         vector::copy(parameters, saved);
-        Ok(Watch::Saved)
+        Ok(GuardAction::Saved)
     }
 
-    fn roll_back(&mut self, trouble: Trouble, parameters: &mut [f32], saved: &[f32]) -> Watch {
-        vector::copy(saved, parameters);
-        (self.sum, self.count) = (0.0, 0);
-        self.factor *= 0.5;
-        self.rollbacks += 1;
-        Watch::RolledBack(trouble)
+    fn roll_back(&mut self, divergence: Divergence, parameters: &mut [f32]) -> GuardAction {
+        vector::copy(self.saved, parameters);
+        (self.record.sum, self.record.count) = (0.0, 0);
+        self.record.factor *= 0.5;
+        self.record.rollbacks += 1;
+        GuardAction::RolledBack(divergence)
+    }
+
+    /// The saved parameters: what a checkpoint needs beside [`State::numbers`].
+    pub const fn memory(&self) -> &[f32] {
+        self.saved
+    }
+
+    /// The saved parameters, to be loaded from a checkpoint.
+    pub const fn memory_mut(&mut self) -> &mut [f32] {
+        self.saved
     }
 }
 
-impl State for Guard {
-    /// The first loss, if there was one; the best mean; sum and count of the window; the factor; the rollbacks.
+#[cfg(feature = "defmt")]
+impl defmt::Format for Guard<'_> {
+    /// All but the saved parameters.
+    fn format(&self, f: defmt::Formatter<'_>) {
+        self.record.format(f);
+    }
+}
+
+impl State for Guard<'_> {
+    /// The first loss, if there was one; the best mean; sum and count of the window; the factor;
+    /// the rollbacks.
     const NUMBERS: usize = 7;
 
-    fn numbers(&self, numbers: &mut [u64]) -> Result<(), Misuse> {
+    fn numbers(&self, numbers: &mut [u64]) -> Result<(), ConfigError> {
+        let record = &self.record;
         let values = [
-            u64::from(self.first.is_some()),
-            self.first.unwrap_or(0.0).to_bits(),
-            self.best.to_bits(),
-            self.sum.to_bits(),
-            u64::from(self.count),
-            u64::from(self.factor.to_bits()),
-            u64::from(self.rollbacks),
+            u64::from(record.first.is_some()),
+            record.first.unwrap_or(0.0).to_bits(),
+            record.best.to_bits(),
+            record.sum.to_bits(),
+            u64::from(record.count),
+            u64::from(record.factor.to_bits()),
+            u64::from(record.rollbacks),
         ];
         checkpoint::put(Self::NUMBERS, values, numbers)
     }
 
-    fn restore(&mut self, numbers: &[u64]) -> Result<(), Misuse> {
+    fn restore(&mut self, numbers: &[u64]) -> Result<(), ConfigError> {
         let (values, _) = checkpoint::take::<7>(Self::NUMBERS, numbers)?;
-        let number = |value: u64| u32::try_from(value).map_err(|_| checkpoint::NO_STATE);
         let [begun, first, best, sum, count, factor, rollbacks] = *values;
-        *self = Guard {
-            config: self.config,
+        self.record = Record {
+            config: self.record.config,
             first: (begun != 0).then_some(f64::from_bits(first)),
             best: f64::from_bits(best),
             sum: f64::from_bits(sum),
-            count: number(count)?,
-            factor: f32::from_bits(number(factor)?),
-            rollbacks: number(rollbacks)?,
+            count: checkpoint::small(count)?,
+            factor: f32::from_bits(checkpoint::small(factor)?),
+            rollbacks: checkpoint::small(rollbacks)?,
         };
         Ok(())
     }

@@ -4,15 +4,17 @@ use core::ops::Range;
 
 use heapless::Vec;
 
-use super::descent::{Metric, split};
+use super::descent::Metric;
 use super::pair::{Curvature, Moments, Verdict, judge};
 use super::two_loop::{Initial, Pair, two_loop};
+use crate::error::split;
 use crate::real::Real;
 use crate::vector;
 
 /// H0, the matrix that the pairs start from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum Scaling {
     /// `h I` with `h = s . y / y . y` of the newest pair.
     Scalar,

@@ -3,15 +3,15 @@
 use core::ops::ControlFlow;
 
 use super::descent::{
-    Descent, FirstStep, Metric, Settings, Step, check_dimension, check_dimensions, check_memory,
-    descent_methods,
+    Descent, FirstStep, Metric, Settings, Step, check_dimensions, descent_methods,
 };
 use super::history::{History, Scaling};
-use super::pair::{Curvature, Secant};
+use super::pair::{Curvature, SecantCondition};
 use super::region::Everywhere;
-use super::termination::{Misuse, Report, Stopping};
+use super::termination::{Report, Stopping};
 use super::two_loop::{Initial, Pair};
 use crate::checkpoint::{self, State};
+use crate::error::{ConfigError, check_length, check_memory};
 use crate::line_search::{Backtracking, LineSearch, MoreThuente};
 use crate::objective::Objective;
 use crate::real::Real;
@@ -22,8 +22,8 @@ use crate::real::Real;
 pub struct LbfgsConfig<R> {
     /// How far to go along each direction.
     pub line_search: LineSearch<R>,
-    /// What y is. Default [`Secant::Values`].
-    pub secant: Secant,
+    /// What y is. Default [`SecantCondition::Values`].
+    pub secant: SecantCondition,
     /// H0. Default [`Scaling::Diagonal`].
     pub scaling: Scaling,
     /// Which pairs are stored. Default [`Curvature::skip`].
@@ -42,7 +42,7 @@ impl<R: Real> Default for LbfgsConfig<R> {
     fn default() -> Self {
         Self {
             line_search: LineSearch::MoreThuente(MoreThuente::default()),
-            secant: Secant::Values,
+            secant: SecantCondition::Values,
             scaling: Scaling::Diagonal,
             curvature: Curvature::skip(),
             first_step: FirstStep::Estimate,
@@ -61,7 +61,7 @@ impl<R: Real> LbfgsConfig<R> {
                 c2: R::of(0.9),
                 ..MoreThuente::default()
             }),
-            secant: Secant::Gradients,
+            secant: SecantCondition::Gradients,
             scaling: Scaling::Scalar,
             first_step: FirstStep::Length(R::ONE),
             ..Self::default()
@@ -84,7 +84,7 @@ impl<R: Real> LbfgsConfig<R> {
 
 impl<R: Real> LbfgsConfig<R> {
     /// Checks all of it, and returns what concerns the descent.
-    pub(crate) fn settings(&self) -> Result<Settings<R>, Misuse> {
+    pub(crate) fn settings(&self) -> Result<Settings<R>, ConfigError> {
         self.line_search.check()?;
         self.curvature.check()?;
         self.first_step.check()?;
@@ -128,7 +128,7 @@ impl<R: Real> LbfgsConfig<R> {
 /// let report = lbfgs.minimize(&mut valley, &mut x)?;
 /// assert!(report.termination.is_converged());
 /// assert!((x[0] - 1.0).abs() < 1e-4 && (x[1] - 1.0).abs() < 1e-4);
-/// # Ok::<(), secant::optim::Misuse>(())
+/// # Ok::<(), secant::ConfigError>(())
 /// ```
 ///
 /// # A step at a time, and an objective that changes
@@ -154,7 +154,7 @@ impl<R: Real> LbfgsConfig<R> {
 ///     lbfgs.step(&mut loss, &mut x)?;
 /// }
 /// assert!((x[0] - 1.0).abs() < 0.1);
-/// # Ok::<(), secant::optim::Misuse>(())
+/// # Ok::<(), secant::ConfigError>(())
 /// ```
 #[derive(Debug)]
 pub struct Lbfgs<'m, const M: usize, R: Real = f32> {
@@ -181,12 +181,12 @@ impl<'m, const M: usize, R: Real> Lbfgs<'m, M, R> {
     /// the settings need less; what they are does not matter.
     ///
     /// # Errors
-    /// [`Misuse`] when the memory is too short or a setting is out of range.
+    /// [`ConfigError`] when the memory is too short or a setting is out of range.
     pub fn new(
         config: LbfgsConfig<R>,
         dimension: usize,
         memory: &'m mut [R],
-    ) -> Result<Self, Misuse> {
+    ) -> Result<Self, ConfigError> {
         let settings = config.settings()?;
         let diagonal = config.scaling == Scaling::Diagonal;
         let needed = Descent::<R>::memory_len(dimension, config.keep_best)
@@ -227,15 +227,15 @@ impl<const M: usize, R: Real> State for Lbfgs<'_, M, R> {
     /// The descent's 16, and the history's.
     const NUMBERS: usize = Descent::<R>::NUMBERS + History::<M, R, false>::NUMBERS;
 
-    fn numbers(&self, numbers: &mut [u64]) -> Result<(), Misuse> {
+    fn numbers(&self, numbers: &mut [u64]) -> Result<(), ConfigError> {
         let values = self.descent.numbers().into_iter();
         checkpoint::put(Self::NUMBERS, values.chain(self.history.numbers()), numbers)
     }
 
-    fn restore(&mut self, numbers: &[u64]) -> Result<(), Misuse> {
+    fn restore(&mut self, numbers: &[u64]) -> Result<(), ConfigError> {
         let (descent, history) = checkpoint::take::<16>(Self::NUMBERS, numbers)?;
         if !self.history.restore(history) {
-            return Err(checkpoint::NO_STATE);
+            return Err(ConfigError::NotAState);
         }
         self.descent.restore(descent);
         Ok(())

@@ -2,14 +2,12 @@
 
 use core::ops::ControlFlow;
 
-use super::descent::{
-    Descent, Metric, Settings, Step, check_dimension, check_dimensions, check_memory,
-    descent_methods, split,
-};
+use super::descent::{Descent, Metric, Settings, Step, check_dimensions, descent_methods};
 use super::history::History;
 use super::lbfgs::LbfgsConfig;
 use super::region::Region;
-use super::termination::{Misuse, Report};
+use super::termination::Report;
+use crate::error::{ConfigError, check_length, check_memory, check_range, split};
 use crate::objective::Objective;
 use crate::real::Real;
 use crate::vector;
@@ -41,7 +39,7 @@ use crate::vector;
 /// let report = lbfgs.minimize(&mut distance, &mut x)?;
 /// assert!(report.termination.is_converged());
 /// assert_eq!(x, [1.0, 0.0]);
-/// # Ok::<(), secant::optim::Misuse>(())
+/// # Ok::<(), secant::ConfigError>(())
 /// ```
 #[derive(Debug)]
 pub struct LbfgsB<'m, const M: usize, R: Real = f32> {
@@ -61,19 +59,20 @@ impl<'m, const M: usize, R: Real> LbfgsB<'m, M, R> {
     /// An optimiser of as many variables as there are bounds; an infinity is no bound, equal bounds fix a variable.
     ///
     /// # Errors
-    /// [`Misuse`] when lengths differ, the memory is too short, a lower bound is above its upper one or a NaN, or a setting
+    /// [`ConfigError`] when lengths differ, the memory is too short, a lower bound is above its upper one or a NaN, or a setting
     /// is out of range.
     pub fn new(
         config: LbfgsConfig<R>,
         lower: &'m [R],
         upper: &'m [R],
         memory: &'m mut [R],
-    ) -> Result<Self, Misuse> {
+    ) -> Result<Self, ConfigError> {
         let settings = config.settings()?;
         let dimension = lower.len();
-        check_dimension(dimension, upper.len())?;
-        if !lower.iter().zip(upper).all(|(lower, upper)| lower <= upper) {
-            return Err(Misuse::OutOfRange { setting: "lower" });
+        check_length("upper", dimension, upper.len())?;
+        for (lower, upper) in lower.iter().zip(upper) {
+            let range = "at most the upper bound";
+            check_range("lower", lower.to_f64(), range, lower <= upper)?;
         }
         let memory = check_memory(memory, Self::memory_len(dimension))?;
         let (descent, memory) = Descent::new(dimension, true, memory);

@@ -1,38 +1,69 @@
 //! Optimisers.
 //!
-//! The deterministic ones take an [`Objective`](crate::objective::Objective) and run to the end (`minimize`) or an iteration
-//! at a time (`step`). All memory is lent by the caller, and its length is a `const fn` of the dimension.
+//! # Two kinds
+//!
+//! The *deterministic* ones take an [`Objective`](crate::objective::Objective). They evaluate it as
+//! often as they need to, and run to the end (`minimize`) or one iteration at a time (`step`):
+//! [`GradientDescent`], [`Bfgs`], [`Lbfgs`], [`LbfgsB`] (bounds), [`OwlQn`] (L1 penalty) and
+//! [`NewtonCg`].
+//!
+//! The *stochastic* ones take the gradient of a batch: [`Adam`], [`FlatLbfgs`] and [`LayerLbfgs`].
+//! A [`Schedule`] anneals their learning rate, and a [`Guard`] takes diverging runs back.
+//!
+//! # Conventions
+//!
+//! * **Configuration apart from state.** `AdamConfig` is a plain struct with public fields, which
+//!   constants can build on (`AdamConfig { learning_rate: 0.01, ..AdamConfig::DEFAULT }`); `Adam`
+//!   is the state of a run. `new` refuses a setting that is out of range, and the
+//!   [`ConfigError`](crate::ConfigError) names the field, its range and what was found.
+//! * **Memory is lent at `new`**, for as long as the optimiser lives, so no later call can meet the
+//!   wrong memory. How much is a `const fn`, `memory_len`. What the memory holds before does not
+//!   matter. Later calls check nothing but the lengths of their slices.
+//! * **A stochastic step is `step(factor, parameters, gradient)`**: the schedule's factor of the
+//!   learning rate, what is moved, and along what. The optimiser does not compute the gradient,
+//!   since only the caller knows the batch, the threads and the deadlines; it does not own the
+//!   parameters, since evaluation, guard and checkpoint need them between steps. [`LayerLbfgs`]
+//!   preconditions the gradient in place, so there it is `&mut`. What else a method learns from
+//!   comes before, by `observe`, and the step returns how recent that is: [`Freshness`].
+//!   [`LayerLbfgs::train_step`] does all of it in one call.
+//! * **Checkpoints** hold the numbers of [`State`](crate::checkpoint::State) and `memory()`.
 
-pub mod adam;
+mod adam;
 mod bfgs;
 mod descent;
-pub mod flat_lbfgs;
+mod flat_lbfgs;
+mod freshness;
 mod gradient_descent;
-pub mod guard;
+mod guard;
 mod history;
-pub mod layer_lbfgs;
+mod layer_lbfgs;
 mod lbfgs;
 mod lbfgs_b;
 mod newton_cg;
 mod owl_qn;
 mod pair;
 mod region;
-pub mod schedule;
+mod schedule;
 mod termination;
-pub mod two_loop;
+mod two_loop;
 
-pub use adam::{Adam, AdamConfig, Decay};
-pub use bfgs::{Bfgs, BfgsConfig};
-pub use descent::{FirstStep, Step};
-pub use flat_lbfgs::{FlatLbfgs, FlatLbfgsConfig};
-pub use gradient_descent::{GradientDescent, GradientDescentConfig, StepRule};
-pub use guard::{Guard, GuardConfig, Trouble, Watch};
-pub use history::Scaling;
-pub use layer_lbfgs::{Form, LayerLbfgs, LayerLbfgsConfig, Refresh};
-pub use lbfgs::{Lbfgs, LbfgsConfig};
-pub use lbfgs_b::LbfgsB;
-pub use newton_cg::{CurvatureMatrix, NewtonCg, NewtonCgConfig, Safeguard};
-pub use owl_qn::OwlQn;
-pub use pair::{Curvature, Secant, Skip, Verdict};
-pub use schedule::{Decline, Schedule};
-pub use termination::{Misuse, Report, Stopping, Termination};
+#[doc(inline)]
+pub use {
+    adam::{Adam, AdamConfig, Decay},
+    bfgs::{Bfgs, BfgsConfig},
+    descent::{FirstStep, Step},
+    flat_lbfgs::{FlatLbfgs, FlatLbfgsConfig},
+    freshness::Freshness,
+    gradient_descent::{GradientDescent, GradientDescentConfig, StepRule},
+    guard::{Divergence, Guard, GuardAction, GuardConfig},
+    history::Scaling,
+    layer_lbfgs::{LayerLbfgs, LayerLbfgsConfig, Refresh, SecondMoment},
+    lbfgs::{Lbfgs, LbfgsConfig},
+    lbfgs_b::LbfgsB,
+    newton_cg::{CurvatureMatrix, NewtonCg, NewtonCgConfig, Safeguard},
+    owl_qn::OwlQn,
+    pair::{Curvature, SecantCondition, Skip, Verdict},
+    schedule::{Annealing, Schedule},
+    termination::{Report, Stopping, Termination},
+    two_loop::{Initial, Pair, two_loop},
+};

@@ -2,8 +2,9 @@
 
 use core::ops::ControlFlow;
 
-use super::descent::{Step, check_dimension, check_dimensions, check_memory, split};
-use super::termination::{Misuse, Report, Stopping, Termination};
+use super::descent::{Step, check_dimensions};
+use super::termination::{Report, Stopping, Termination};
+use crate::error::{ConfigError, check_memory, check_range, split};
 use crate::line_search::{LineSearch, MoreThuente, Probe};
 use crate::objective::HessianProduct;
 use crate::real::Real;
@@ -12,6 +13,7 @@ use crate::vector;
 /// Which matrix stands for the curvature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum CurvatureMatrix {
     /// The Hessian. Where it is not positive definite, a Newton step may go uphill; that says nothing about whether there is
     /// a minimum. The method notices such directions and uses them to go down.
@@ -23,6 +25,7 @@ pub enum CurvatureMatrix {
 /// What keeps a Newton step from going too far.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum Safeguard<R> {
     /// A ball in which the quadratic model is trusted; conjugate gradients stop at its edge.
     TrustRegion {
@@ -108,7 +111,7 @@ impl<R: Real> NewtonCgConfig<R> {
 /// let report = newton.minimize(&mut wells, &mut x)?;
 /// assert!(report.termination.is_converged());
 /// assert!((x[0].abs() - 1.0).abs() < 1e-4);
-/// # Ok::<(), secant::optim::Misuse>(())
+/// # Ok::<(), secant::ConfigError>(())
 /// ```
 #[derive(Debug)]
 pub struct NewtonCg<'m, R: Real = f32> {
@@ -152,20 +155,20 @@ impl<'m, R: Real> NewtonCg<'m, R> {
     /// matter.
     ///
     /// # Errors
-    /// [`Misuse`] when the memory is too short or a setting is out of range.
+    /// [`ConfigError`] when the memory is too short or a setting is out of range.
     pub fn new(
         config: NewtonCgConfig<R>,
         dimension: usize,
         memory: &'m mut [R],
-    ) -> Result<Self, Misuse> {
-        if config.max_products == 0 {
-            return Err(Misuse::OutOfRange {
-                setting: "max_products",
-            });
-        }
+    ) -> Result<Self, ConfigError> {
+        let products = config.max_products;
+        check_range("max_products", products, "at least 1", products > 0)?;
         let radius = match config.safeguard {
-            Safeguard::TrustRegion { radius } if radius > R::ZERO && radius.is_finite() => radius,
-            Safeguard::TrustRegion { .. } => return Err(Misuse::OutOfRange { setting: "radius" }),
+            Safeguard::TrustRegion { radius } => {
+                let inside = radius > R::ZERO && radius.is_finite();
+                check_range("radius", radius.to_f64(), "positive and finite", inside)?;
+                radius
+            }
             Safeguard::Damped(search) => {
                 search.check()?;
                 R::INFINITY
@@ -199,12 +202,12 @@ impl<'m, R: Real> NewtonCg<'m, R> {
     /// Runs from `x` until a rule of [`Stopping`] ends it; `x` then is the best point seen.
     ///
     /// # Errors
-    /// [`Misuse`] when a length is wrong. Not converging is not an error: see [`Report::termination`].
+    /// [`ConfigError`] when a length is wrong. Not converging is not an error: see [`Report::termination`].
     pub fn minimize(
         &mut self,
         objective: &mut impl HessianProduct<R>,
         x: &mut [R],
-    ) -> Result<Report<R>, Misuse> {
+    ) -> Result<Report<R>, ConfigError> {
         self.minimize_with(objective, x, |_, _| ControlFlow::Continue(()))
     }
 
@@ -217,7 +220,7 @@ impl<'m, R: Real> NewtonCg<'m, R> {
         objective: &mut impl HessianProduct<R>,
         x: &mut [R],
         mut callback: impl FnMut(&Step<R>, &[R]) -> ControlFlow<()>,
-    ) -> Result<Report<R>, Misuse> {
+    ) -> Result<Report<R>, ConfigError> {
         self.reset();
         loop {
             let step = self.step(objective, x)?;
@@ -254,14 +257,13 @@ impl<'m, R: Real> NewtonCg<'m, R> {
     /// Evaluates at most 42 times with a trust region, or `2 + ` the line search's worst case.
     ///
     /// # Errors
-    /// [`Misuse`] when a length is wrong.
+    /// [`ConfigError`] when a length is wrong.
     pub fn step(
         &mut self,
         objective: &mut impl HessianProduct<R>,
         x: &mut [R],
-    ) -> Result<Step<R>, Misuse> {
+    ) -> Result<Step<R>, ConfigError> {
         check_dimensions(self.dimension, objective, x)?;
-        check_dimension(self.dimension, x.len())?;
         if self.termination.is_none() {
             self.begin(objective, x);
         }

@@ -2,15 +2,13 @@
 
 use core::ops::{ControlFlow, Range};
 
-use super::descent::{
-    Descent, Metric, Settings, Step, check_dimension, check_dimensions, check_memory,
-    descent_methods, split,
-};
+use super::descent::{Descent, Metric, Settings, Step, check_dimensions, descent_methods};
 use super::history::History;
 use super::lbfgs::LbfgsConfig;
-use super::pair::Secant;
+use super::pair::SecantCondition;
 use super::region::Region;
-use super::termination::{Misuse, Report};
+use super::termination::Report;
+use crate::error::{ConfigError, check_length, check_memory, check_range, split};
 use crate::objective::Objective;
 use crate::real::Real;
 use crate::vector;
@@ -51,7 +49,7 @@ use crate::vector;
 /// let report = owl.minimize(&mut distance, &mut x)?;
 /// assert!(report.termination.is_converged());
 /// assert!((x[0] - 2.0).abs() < 1e-5 && x[1] == 0.0 && (x[2] + 1.0).abs() < 1e-5);
-/// # Ok::<(), secant::optim::Misuse>(())
+/// # Ok::<(), secant::ConfigError>(())
 /// ```
 #[derive(Debug)]
 pub struct OwlQn<'m, const M: usize, R: Real = f32> {
@@ -73,7 +71,7 @@ impl<'m, const M: usize, R: Real> OwlQn<'m, M, R> {
     /// The configuration's `secant` is not used: y is the change of f's gradient.
     ///
     /// # Errors
-    /// [`Misuse`] when the memory is too short, the range does not fit, the weight is negative or not finite, or a setting is
+    /// [`ConfigError`] when the memory is too short, the range does not fit, the weight is negative or not finite, or a setting is
     /// out of range.
     pub fn new(
         config: LbfgsConfig<R>,
@@ -81,19 +79,18 @@ impl<'m, const M: usize, R: Real> OwlQn<'m, M, R> {
         penalised: Range<usize>,
         dimension: usize,
         memory: &'m mut [R],
-    ) -> Result<Self, Misuse> {
+    ) -> Result<Self, ConfigError> {
         let settings = Settings {
-            secant: Secant::Gradients,
+            secant: SecantCondition::Gradients,
             ..config.settings()?
         };
-        if !(weight >= R::ZERO && weight.is_finite()) {
-            return Err(Misuse::OutOfRange { setting: "weight" });
-        }
-        if penalised.start > penalised.end || penalised.end > dimension {
-            return Err(Misuse::OutOfRange {
-                setting: "penalised",
-            });
-        }
+        let inside = weight >= R::ZERO && weight.is_finite();
+        check_range("weight", weight.to_f64(), "at least 0 and finite", inside)?;
+        let (start, end) = (penalised.start, penalised.end);
+        let range = "at most the dimension";
+        check_range("penalised.end", end as f64, range, end <= dimension)?;
+        let range = "at most penalised.end";
+        check_range("penalised.start", start as f64, range, start <= end)?;
         let memory = check_memory(memory, Self::memory_len(dimension))?;
         let (descent, memory) = Descent::new(dimension, true, memory);
         let (reduced, memory) = split(memory, dimension);

@@ -1,12 +1,13 @@
 //! Whether a step teaches something about curvature: the verdict on a pair (s, y).
 
-use super::termination::Misuse;
+use crate::error::{ConfigError, check_range};
 use crate::real::Real;
 use crate::vector;
 
 /// What became of the pair of one step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum Verdict<R> {
     /// Stored as it is.
     Accepted,
@@ -39,6 +40,7 @@ pub enum Skip {
 /// Which pairs are stored, and how.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum Curvature<R> {
     /// Accept when `s . y > epsilon |s| |y|`, skip otherwise.
     ///
@@ -84,16 +86,20 @@ impl<R: Real> Curvature<R> {
         Self::Damp { share: R::of(0.2) }
     }
 
-    pub(crate) fn check(&self) -> Result<(), Misuse> {
-        let (setting, inside) = match *self {
-            Self::Skip { epsilon } => ("epsilon", epsilon >= R::ZERO && epsilon < R::ONE),
-            Self::Cautious { epsilon } => ("epsilon", epsilon >= R::ZERO && epsilon.is_finite()),
-            Self::Damp { share } => ("share", share > R::ZERO && share < R::ONE),
-        };
-        if inside {
-            Ok(())
-        } else {
-            Err(Misuse::OutOfRange { setting })
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        match *self {
+            Self::Skip { epsilon } => {
+                let inside = epsilon >= R::ZERO && epsilon < R::ONE;
+                check_range("epsilon", epsilon.to_f64(), "in [0, 1)", inside)
+            }
+            Self::Cautious { epsilon } => {
+                let inside = epsilon >= R::ZERO && epsilon.is_finite();
+                check_range("epsilon", epsilon.to_f64(), "at least 0 and finite", inside)
+            }
+            Self::Damp { share } => {
+                let inside = share > R::ZERO && share < R::ONE;
+                check_range("share", share.to_f64(), "in (0, 1)", inside)
+            }
         }
     }
 }
@@ -101,7 +107,8 @@ impl<R: Real> Curvature<R> {
 /// What the change of the gradient is taken to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Secant {
+#[non_exhaustive]
+pub enum SecantCondition {
     /// `y = g - g_before`: the curvature averaged over the step.
     Gradients,
     /// `y = t (g - g_before)`: the curvature at the *end* of the step, of the cubic through both values and slopes.
@@ -117,7 +124,7 @@ pub enum Secant {
     Values,
 }
 
-impl Secant {
+impl SecantCondition {
     /// Corrects y, and the moments with it. `slope` is `g . s` at the end of the step.
     pub(crate) fn correct<R: Real>(
         self,

@@ -149,6 +149,7 @@ impl fmt::Display for Termination {
 /// The outcome of a run. `value` belongs to the point that was returned: the best one seen.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub struct Report<R> {
     /// Why the run ended.
     pub termination: Termination,
@@ -179,45 +180,3 @@ impl<R: Real> fmt::Display for Report<R> {
         )
     }
 }
-
-/// A mistake in the use of an optimiser, found before anything is evaluated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum Misuse {
-    /// The memory handed in is shorter than `memory_len` says.
-    MemoryTooShort {
-        /// Numbers needed.
-        needed: usize,
-        /// Numbers given.
-        given: usize,
-    },
-    /// A slice or an objective has another dimension than the optimiser.
-    WrongDimension {
-        /// The optimiser's dimension.
-        expected: usize,
-        /// The other's.
-        found: usize,
-    },
-    /// A setting is outside its documented range.
-    OutOfRange {
-        /// Its name.
-        setting: &'static str,
-    },
-}
-
-impl fmt::Display for Misuse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::MemoryTooShort { needed, given } => {
-                write!(f, "memory holds {given} numbers, {needed} are needed")
-            }
-            Self::WrongDimension { expected, found } => {
-                write!(f, "dimension is {found}, expected {expected}")
-            }
-            Self::OutOfRange { setting } => write!(f, "{setting} is outside its documented range"),
-        }
-    }
-}
-
-impl core::error::Error for Misuse {}

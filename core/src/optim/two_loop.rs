@@ -60,6 +60,7 @@ impl<'a, R: Real> Pair<'a, R> {
 
 /// H0, the matrix that the pairs start from.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum Initial<'a, R> {
     /// A number times the identity; `s . y / y . y` of the newest pair is the usual choice.
     Scalar(R),
@@ -73,7 +74,7 @@ pub enum Initial<'a, R> {
 /// fewer, only the newest `coefficients.len()` pairs are used. With no pairs, `H = H0`.
 ///
 /// ```
-/// use secant::optim::two_loop::{Initial, Pair, two_loop};
+/// use secant::optim::{Initial, Pair, two_loop};
 ///
 /// let (s, y) = ([1.0f64, 0.0], [4.0, 1.0]);
 /// let mut q = y;

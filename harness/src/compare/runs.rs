@@ -197,7 +197,7 @@ impl Runner<'_> {
         config: &RunConfig,
         iterations: u32,
     ) -> Result<Option<String>, Error> {
-        let misuse = |error: secant::optim::Misuse| Error::Usage(format!("{}: {error}", arm.name));
+        let misuse = |error: secant::ConfigError| Error::Usage(format!("{}: {error}", arm.name));
         let mut memory = Trainer::memory(config);
         let mut trainer = Trainer::new(config, self.dataset, &mut memory).map_err(misuse)?;
         let split = trainer.split().clone();

@@ -1,7 +1,8 @@
 //! Adam, with a learning-rate schedule and three sets of defaults: a strong baseline for short
 //! runs, the usual settings for long ones, and those of the original experiment.
 
-use secant::optim::{Adam, AdamConfig, Decay, Misuse, Schedule};
+use secant::ConfigError;
+use secant::optim::{Adam, AdamConfig, Decay, Schedule};
 use serde::Serialize;
 
 use super::layer_lbfgs::default_rate;
@@ -138,11 +139,12 @@ impl Settings for AdamSettings {
 
     fn start<'m>(
         &self,
-        network: &Net,
+        network: &'m Net,
         _same_objective: bool,
         memory: &'m mut [f32],
-    ) -> Result<Box<dyn Stepper + 'm>, Misuse> {
-        let (gradient, moments) = memory.split_at_mut(network.parameter_count());
+    ) -> Result<Box<dyn Stepper + 'm>, ConfigError> {
+        let n = network.parameter_count();
+        let (gradient, moments) = memory.split_at_mut(n);
         let config = AdamConfig {
             learning_rate: self.learning_rate,
             beta1: self.beta1,
@@ -157,10 +159,9 @@ impl Settings for AdamSettings {
             nesterov: self.nesterov,
         };
         Ok(Box::new(Running {
-            adam: Adam::new(config),
+            adam: Adam::new(config, n, moments)?,
             schedule: self.schedule.with_warm_up(self.warm_up),
             gradient,
-            moments,
         }))
     }
 
@@ -175,10 +176,9 @@ impl Settings for AdamSettings {
 }
 
 struct Running<'m> {
-    adam: Adam,
+    adam: Adam<'m>,
     schedule: Schedule,
     gradient: &'m mut [f32],
-    moments: &'m mut [f32],
 }
 
 impl Stepper for Running<'_> {
@@ -187,11 +187,10 @@ impl Stepper for Running<'_> {
         loss: &mut BatchLoss<'_>,
         (step, steps): (u32, u32),
         parameters: &mut [f32],
-    ) -> Result<Stepped, Misuse> {
+    ) -> Result<Stepped, ConfigError> {
         let tally = loss.gradient(parameters, self.gradient);
         let factor = self.schedule.factor(step, steps);
-        self.adam
-            .step(factor, parameters, self.gradient, self.moments)?;
+        self.adam.step(factor, parameters, self.gradient)?;
         Ok(Stepped {
             loss: tally.mean_loss(),
             ended: None,

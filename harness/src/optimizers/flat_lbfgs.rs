@@ -1,6 +1,7 @@
 //! Flat stochastic L-BFGS, with a learning-rate schedule.
 
-use secant::optim::{AdamConfig, FlatLbfgs, FlatLbfgsConfig, Misuse, Schedule};
+use secant::ConfigError;
+use secant::optim::{AdamConfig, FlatLbfgs, FlatLbfgsConfig, Schedule};
 use serde::Serialize;
 
 use super::layer_lbfgs::default_rate;
@@ -92,10 +93,10 @@ impl Settings for FlatLbfgsSettings {
 
     fn start<'m>(
         &self,
-        network: &Net,
+        network: &'m Net,
         _same_objective: bool,
         memory: &'m mut [f32],
-    ) -> Result<Box<dyn Stepper + 'm>, Misuse> {
+    ) -> Result<Box<dyn Stepper + 'm>, ConfigError> {
         let n = network.parameter_count();
         let (gradient, memory) = memory.split_at_mut(n);
         let (other, memory) = memory.split_at_mut(n);
@@ -111,11 +112,10 @@ impl Settings for FlatLbfgsSettings {
             share: self.share,
         };
         Ok(Box::new(Running {
-            flat: FlatLbfgs::new(config),
+            flat: FlatLbfgs::new(config, n, memory)?,
             schedule: self.schedule.with_warm_up(self.warm_up),
             gradient,
             other,
-            memory,
         }))
     }
 
@@ -130,11 +130,10 @@ impl Settings for FlatLbfgsSettings {
 }
 
 struct Running<'m> {
-    flat: FlatLbfgs<PAIRS>,
+    flat: FlatLbfgs<'m, PAIRS>,
     schedule: Schedule,
     gradient: &'m mut [f32],
     other: &'m mut [f32],
-    memory: &'m mut [f32],
 }
 
 impl Stepper for Running<'_> {
@@ -143,16 +142,15 @@ impl Stepper for Running<'_> {
         loss: &mut BatchLoss<'_>,
         (step, steps): (u32, u32),
         parameters: &mut [f32],
-    ) -> Result<Stepped, Misuse> {
+    ) -> Result<Stepped, ConfigError> {
         let tally = loss.gradient(parameters, self.gradient);
-        let pair = self.flat.wants_anchor_gradient();
-        if pair {
-            loss.gradient(self.flat.anchor(parameters.len(), self.memory), self.other);
+        if self.flat.wants_anchor_gradient() {
+            loss.gradient(self.flat.anchor(), self.other);
+            self.flat.observe(parameters, self.gradient, self.other)?;
         }
         let factor = self.schedule.factor(step, steps);
-        let other = pair.then_some(&*self.other);
-        self.flat
-            .step(factor, parameters, self.gradient, other, self.memory)?;
+        // A pair was made if one was due.
+        let _ = self.flat.step(factor, parameters, self.gradient)?;
         Ok(Stepped {
             loss: tally.mean_loss(),
             ended: None,

@@ -1,7 +1,8 @@
 //! Layer-wise stochastic L-BFGS, with a learning-rate schedule and the guard.
 
+use secant::ConfigError;
 use secant::optim::{
-    Decay, Form, Guard, GuardConfig, LayerLbfgs, LayerLbfgsConfig, Misuse, Schedule, Watch,
+    Decay, Guard, GuardAction, GuardConfig, LayerLbfgs, LayerLbfgsConfig, Schedule, SecondMoment,
 };
 use serde::{Serialize, Serializer};
 
@@ -23,7 +24,7 @@ pub const LBFGS: Entry = Entry {
     benched: true,
     keys: || names(KEYS),
     tuning: &[RATE, BETA2, WARM_UP],
-    defaults: |context| Box::new(LayerLbfgsSettings::new(Form::Element, context)),
+    defaults: |context| Box::new(LayerLbfgsSettings::new(SecondMoment::Element, context)),
 };
 
 /// A second moment for each row.
@@ -31,7 +32,7 @@ pub const LBFGS_ROW: Entry = Entry {
     name: "lbfgs-row",
     about: "The same with one second moment a row: less memory than adam",
     serves: Serves::Any,
-    defaults: |context| Box::new(LayerLbfgsSettings::new(Form::Row, context)),
+    defaults: |context| Box::new(LayerLbfgsSettings::new(SecondMoment::Row, context)),
     ..LBFGS
 };
 
@@ -40,7 +41,7 @@ pub const LBFGS_FACTORED: Entry = Entry {
     name: "lbfgs-factored",
     about: "The same with second moments of rows and columns",
     serves: Serves::Any,
-    defaults: |context| Box::new(LayerLbfgsSettings::new(Form::Factored, context)),
+    defaults: |context| Box::new(LayerLbfgsSettings::new(SecondMoment::Factored, context)),
     ..LBFGS
 };
 
@@ -54,7 +55,7 @@ const FULL: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerLbfgsSettings {
     #[serde(serialize_with = "form_name")]
-    pub form: Form,
+    pub form: SecondMoment,
     /// Pairs a layer, 0 to [`LARGEST_PAIRS`].
     pub history: usize,
     pub learning_rate: f32,
@@ -72,7 +73,7 @@ pub struct LayerLbfgsSettings {
     pub guard: bool,
 }
 
-fn form_name<S: Serializer>(form: &Form, serializer: S) -> Result<S::Ok, S::Error> {
+fn form_name<S: Serializer>(form: &SecondMoment, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(form.name())
 }
 
@@ -125,7 +126,7 @@ const KEYS: Keys<LayerLbfgsSettings> = &[
 ];
 
 impl LayerLbfgsSettings {
-    fn new(form: Form, context: &Context<'_>) -> LayerLbfgsSettings {
+    fn new(form: SecondMoment, context: &Context<'_>) -> LayerLbfgsSettings {
         let batch = match context.batch {
             Batch::Size(size) => size.get(),
             Batch::Full => FULL,
@@ -150,9 +151,9 @@ impl LayerLbfgsSettings {
 
     fn name(&self) -> &'static str {
         match self.form {
-            Form::Element => LBFGS.name,
-            Form::Row => LBFGS_ROW.name,
-            Form::Factored => LBFGS_FACTORED.name,
+            SecondMoment::Row => LBFGS_ROW.name,
+            SecondMoment::Factored => LBFGS_FACTORED.name,
+            _ => LBFGS.name,
         }
     }
 
@@ -199,13 +200,13 @@ impl Settings for LayerLbfgsSettings {
 
     fn start<'m>(
         &self,
-        network: &Net,
+        network: &'m Net,
         _same_objective: bool,
         memory: &'m mut [f32],
-    ) -> Result<Box<dyn Stepper + 'm>, Misuse> {
+    ) -> Result<Box<dyn Stepper + 'm>, ConfigError> {
         let n = network.parameter_count();
         let config = LayerLbfgsConfig {
-            form: self.form,
+            second_moment: self.form,
             learning_rate: self.learning_rate,
             beta1: self.beta1,
             beta2: self.beta2,
@@ -223,40 +224,37 @@ impl Settings for LayerLbfgsSettings {
         };
         let (gradient, memory) = memory.split_at_mut(n);
         let (saved, memory) = memory.split_at_mut(Guard::memory_len(n));
+        let guard = Guard::new(GuardConfig::default(), n, saved)?;
         Ok(with_pairs!(self.history, M => Box::new(Running {
-            lbfgs: LayerLbfgs::<M>::new(config),
-            guard: self.guard.then(|| Guard::new(GuardConfig::default())),
-            network: *network,
+            lbfgs: LayerLbfgs::<M>::new(config, network, memory)?,
+            guard: self.guard.then_some(guard),
+            network,
             schedule: self.schedule.with_warm_up(self.warm_up),
             gradient,
-            saved,
-            memory,
         })))
     }
 
-    /// With one lane the gradient's memory serves as scratch: `Network::observe_inputs`.
+    /// With one lane the gradient's memory serves as scratch: `LayerLbfgs::train_step`.
     fn device(&self, network: &Net, lanes: usize) -> Option<DeviceMemory> {
         let n = network.parameter_count();
-        let passes = network.workspace_len(lanes);
-        let needed = with_pairs!(self.history, M => LayerLbfgs::<M>::workspace_len(network, lanes));
-        let scratch = needed - passes;
-        let own = if lanes == 1 { n } else { 0 };
         Some(DeviceMemory {
             gradient: n,
             optimizer: self.own_memory_len(network),
-            workspace: passes + scratch.saturating_sub(own),
+            workspace: if lanes == 1 {
+                network.workspace_len(lanes)
+            } else {
+                with_pairs!(self.history, M => LayerLbfgs::<M>::workspace_len(network, lanes))
+            },
         })
     }
 }
 
 struct Running<'m, const M: usize> {
-    lbfgs: LayerLbfgs<M>,
-    guard: Option<Guard>,
-    network: Net,
+    lbfgs: LayerLbfgs<'m, M>,
+    guard: Option<Guard<'m>>,
+    network: &'m Net,
     schedule: Schedule,
     gradient: &'m mut [f32],
-    saved: &'m mut [f32],
-    memory: &'m mut [f32],
 }
 
 impl<const M: usize> Stepper for Running<'_, M> {
@@ -265,18 +263,18 @@ impl<const M: usize> Stepper for Running<'_, M> {
         loss: &mut BatchLoss<'_>,
         (step, steps): (u32, u32),
         parameters: &mut [f32],
-    ) -> Result<Stepped, Misuse> {
+    ) -> Result<Stepped, ConfigError> {
         let Running {
             lbfgs,
             network,
             gradient,
-            memory,
             ..
         } = self;
         let tally = if lbfgs.wants_inputs() {
             let workspace = LayerLbfgs::<M>::workspace_len(network, LANES);
             loss.gradient_observed(parameters, gradient, workspace, &mut |inputs, scratch| {
-                lbfgs.observe(&inputs, memory, scratch);
+                // What is not finite shows in the loss, too.
+                let _ = lbfgs.observe(&inputs, scratch);
             })
         } else {
             loss.gradient(parameters, gradient)
@@ -287,8 +285,8 @@ impl<const M: usize> Stepper for Running<'_, M> {
         };
         let mut factor = self.schedule.factor(step, steps);
         if let Some(guard) = &mut self.guard {
-            if let Watch::RolledBack(_) = guard.watch(stepped.loss, parameters, self.saved)? {
-                self.lbfgs.restart(self.memory);
+            if let GuardAction::RolledBack(_) = guard.check(stepped.loss, parameters)? {
+                self.lbfgs.reset();
                 if !stepped.loss.is_finite() {
                     // The parameters are good again; what the batch's loss would be there is not
                     // known.
@@ -298,17 +296,12 @@ impl<const M: usize> Stepper for Running<'_, M> {
             }
             factor *= guard.factor();
         }
-        self.lbfgs.step(
-            &self.network,
-            factor,
-            parameters,
-            self.gradient,
-            self.memory,
-        )?;
+        // The inputs were shown if they were wanted.
+        let _ = self.lbfgs.step(factor, parameters, self.gradient)?;
         Ok(stepped)
     }
 
     fn rollbacks(&self) -> u32 {
-        self.guard.map_or(0, |guard| guard.rollbacks())
+        self.guard.as_ref().map_or(0, Guard::rollbacks)
     }
 }

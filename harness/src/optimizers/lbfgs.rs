@@ -5,10 +5,9 @@
 //! gradients there: differences between batches never pass for curvature. The pairs of earlier
 //! batches stay.
 
+use secant::ConfigError;
 use secant::line_search::{Backtracking, LineSearch, MoreThuente};
-use secant::optim::{
-    Curvature, FirstStep, Lbfgs, LbfgsConfig, Misuse, Scaling, Stopping, Termination,
-};
+use secant::optim::{Curvature, FirstStep, Lbfgs, LbfgsConfig, Scaling, Stopping, Termination};
 use serde::Serialize;
 
 use super::settings::{DeviceMemory, Entry, Keys, Serves, Settings, TwoLoops, names, set};
@@ -170,10 +169,10 @@ impl Settings for LbfgsSettings {
 
     fn start<'m>(
         &self,
-        network: &Net,
+        network: &'m Net,
         same_objective: bool,
         memory: &'m mut [f32],
-    ) -> Result<Box<dyn Stepper + 'm>, Misuse> {
+    ) -> Result<Box<dyn Stepper + 'm>, ConfigError> {
         let config = LbfgsConfig {
             line_search: match self.line_search {
                 LineSearchName::Armijo => LineSearch::Backtracking(Backtracking::default()),
@@ -221,7 +220,7 @@ impl<const M: usize> Stepper for Running<'_, M> {
         loss: &mut BatchLoss<'_>,
         _progress: (u32, u32),
         parameters: &mut [f32],
-    ) -> Result<Stepped, Misuse> {
+    ) -> Result<Stepped, ConfigError> {
         if !self.same_objective {
             self.lbfgs.objective_changed();
             self.value = None;

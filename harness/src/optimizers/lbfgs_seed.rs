@@ -17,8 +17,8 @@
 
 use std::collections::VecDeque;
 
-use secant::optim::Misuse;
-use secant::optim::two_loop::{Initial, Pair, two_loop};
+use secant::ConfigError;
+use secant::optim::{Initial, Pair, two_loop};
 use secant::vector;
 use serde::Serialize;
 
@@ -144,10 +144,10 @@ impl Settings for LbfgsSeedSettings {
 
     fn start<'m>(
         &self,
-        network: &Net,
+        network: &'m Net,
         _same_objective: bool,
         _memory: &'m mut [f32],
-    ) -> Result<Box<dyn Stepper + 'm>, Misuse> {
+    ) -> Result<Box<dyn Stepper + 'm>, ConfigError> {
         let n = network.parameter_count();
         Ok(Box::new(Running {
             settings: self.clone(),
@@ -219,7 +219,7 @@ impl Stepper for Running {
         loss: &mut BatchLoss<'_>,
         _progress: (u32, u32),
         parameters: &mut [f32],
-    ) -> Result<Stepped, Misuse> {
+    ) -> Result<Stepped, ConfigError> {
         if !self.settings.across_batches {
             self.before = None;
         }

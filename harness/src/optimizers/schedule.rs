@@ -1,6 +1,6 @@
 //! Learning-rate schedules by name.
 
-use secant::optim::{Decline, Schedule};
+use secant::optim::{Annealing, Schedule};
 use serde::Serialize;
 
 /// A [`Schedule`] as records show it.
@@ -19,11 +19,11 @@ pub enum ScheduleName {
 impl ScheduleName {
     /// The schedule with this warm-up.
     pub fn with_warm_up(self, warm_up: f32) -> Schedule {
-        let decline = match self {
-            ScheduleName::Constant => Decline::Constant,
-            ScheduleName::Linear => Decline::Linear,
-            ScheduleName::Cosine => Decline::Cosine,
+        let annealing = match self {
+            ScheduleName::Constant => Annealing::Constant,
+            ScheduleName::Linear => Annealing::Linear,
+            ScheduleName::Cosine => Annealing::Cosine,
         };
-        Schedule { decline, warm_up }
+        Schedule { annealing, warm_up }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use secant::optim::Misuse;
+use secant::ConfigError;
 
 use super::step::Stepper;
 use super::tuning::Tunable;
@@ -69,18 +69,18 @@ pub trait Settings: Debug + Send + Sync + erased_serde::Serialize {
     /// Floats of memory for `network`, the gradients that it keeps among them.
     fn memory_len(&self, network: &Net) -> usize;
 
-    /// The optimiser before its first step. `memory` has [`Settings::memory_len`] zeros;
+    /// The optimiser before its first step. `memory` has [`Settings::memory_len`] floats;
     /// `same_objective` says that every step will minimise the very same function, as with full
     /// batches and no dropout.
     ///
     /// # Errors
-    /// [`Misuse`] when a setting is out of range.
+    /// [`ConfigError`] when a setting is out of range.
     fn start<'m>(
         &self,
-        network: &Net,
+        network: &'m Net,
         same_objective: bool,
         memory: &'m mut [f32],
-    ) -> Result<Box<dyn Stepper + 'm>, Misuse>;
+    ) -> Result<Box<dyn Stepper + 'm>, ConfigError>;
 
     /// The two-loop recursions of a step.
     fn two_loops(&self, network: &Net) -> Vec<TwoLoops> {

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use secant::ConfigError;
 use secant::objective::Objective;
-use secant::optim::{Misuse, Termination};
+use secant::optim::Termination;
 use secant::{DropoutKey, Metrics};
 
 use crate::engine::{Engine, Observe};
@@ -14,13 +15,13 @@ pub trait Stepper {
     /// and of all steps.
     ///
     /// # Errors
-    /// [`Misuse`] when lengths do not fit.
+    /// [`ConfigError`] when lengths do not fit.
     fn step(
         &mut self,
         loss: &mut BatchLoss<'_>,
         progress: (u32, u32),
         parameters: &mut [f32],
-    ) -> Result<Stepped, Misuse>;
+    ) -> Result<Stepped, ConfigError>;
 
     /// Times that the guard took the run back to an earlier point.
     fn rollbacks(&self) -> u32 {

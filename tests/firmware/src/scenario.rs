@@ -7,12 +7,12 @@ use core::fmt::Write;
 
 use secant::checkpoint::{self, State, Store};
 use secant::optim::{
-    Adam, AdamConfig, Curvature, FlatLbfgs, FlatLbfgsConfig, Form, LayerLbfgs, LayerLbfgsConfig,
-    Lbfgs, LbfgsConfig, Misuse, Stopping,
+    Adam, AdamConfig, Curvature, FlatLbfgs, FlatLbfgsConfig, LayerLbfgs, LayerLbfgsConfig, Lbfgs,
+    LbfgsConfig, SecondMoment, Stopping, Freshness,
 };
 use secant::network::presets::MICRO;
 use secant::network::Init;
-use secant::{Batch, LayerInputs, Normalisation, Random, Samples, Metrics, objective};
+use secant::{Batch, ConfigError, Normalisation, Random, Samples, Metrics, objective};
 
 /// Number of parameters.
 pub const PARAMETERS: usize = MICRO.parameter_count();
@@ -131,13 +131,13 @@ impl Sampler {
 impl State for Sampler {
     const NUMBERS: usize = Random::NUMBERS + 2;
 
-    fn numbers(&self, numbers: &mut [u64]) -> Result<(), Misuse> {
+    fn numbers(&self, numbers: &mut [u64]) -> Result<(), ConfigError> {
         self.drawn_from.numbers(numbers)?;
         numbers[1..3].copy_from_slice(&[self.next as u64, self.step as u64]);
         Ok(())
     }
 
-    fn restore(&mut self, numbers: &[u64]) -> Result<(), Misuse> {
+    fn restore(&mut self, numbers: &[u64]) -> Result<(), ConfigError> {
         self.random.restore(numbers)?;
         self.draw();
         (self.next, self.step) = (numbers[1] as usize, numbers[2] as usize);
@@ -157,12 +157,11 @@ pub struct Leg<S> {
 type Numbers = [u64; 64];
 
 impl<S: Store> Leg<S> {
-    /// Loads what a leg before has left: the sampler's numbers, then those of the optimiser, of type `T`, and `length` floats
-    /// of its memory. Without one, the run begins.
-    fn load<T: State>(&mut self, memory: &mut Memory, length: usize) -> Option<Numbers> {
+    /// Loads what a leg before has left: the sampler's numbers, then those of the optimiser, of
+    /// type `T`, and its memory `state`. Without one, the run begins.
+    fn load<T: State>(&mut self, parameters: &mut [f32], state: &mut [f32]) -> Option<Numbers> {
         let mut numbers = [0; 64];
-        let floats: &mut [&mut [f32]] =
-            &mut [&mut memory.parameters, &mut memory.optimiser[..length]];
+        let floats: &mut [&mut [f32]] = &mut [&mut *parameters, state];
         let found = &mut numbers[..Sampler::NUMBERS + T::NUMBERS];
         match self
             .store
@@ -170,8 +169,7 @@ impl<S: Store> Leg<S> {
             .map(|store| checkpoint::load(store, found, floats))
         {
             None | Some(Ok(None)) => {
-                MICRO.initialise(Init::He, &mut Random::new(0, 0), &mut memory.parameters);
-                memory.optimiser.fill(0.0);
+                MICRO.initialise(Init::He, &mut Random::new(0, 0), parameters);
                 None
             }
             Some(Ok(Some(_))) => Some(numbers),
@@ -190,7 +188,7 @@ impl<S: Store> Leg<S> {
 }
 
 /// The numbers of the sampler and an optimiser, and how many.
-fn numbers<T: State>(sampler: &Sampler, optimiser: &T) -> Result<(Numbers, usize), Misuse> {
+fn numbers<T: State>(sampler: &Sampler, optimiser: &T) -> Result<(Numbers, usize), ConfigError> {
     let mut numbers = [0; 64];
     sampler.numbers(&mut numbers)?;
     optimiser.numbers(&mut numbers[Sampler::NUMBERS..])?;
@@ -198,7 +196,7 @@ fn numbers<T: State>(sampler: &Sampler, optimiser: &T) -> Result<(Numbers, usize
 }
 
 /// The sampler of a run that goes on, or begins; the optimiser takes its numbers as well.
-fn resume<T: State>(loaded: Option<Numbers>, optimiser: &mut T) -> Result<Sampler, Misuse> {
+fn resume<T: State>(loaded: Option<Numbers>, optimiser: &mut T) -> Result<Sampler, ConfigError> {
     let mut sampler = Sampler::new();
     if let Some(numbers) = loaded {
         sampler.restore(&numbers)?;
@@ -250,13 +248,13 @@ pub fn legs<S: Store>(
     adam(memory, out, leg("adam")).expect("it fits");
     lbfgs(memory, out, leg("lbfgs")).expect("it fits");
     flat_lbfgs(memory, out, leg("flat-lbfgs")).expect("it fits");
-    for form in Form::ALL {
-        let name = match form {
-            Form::Row => "layer-lbfgs-row",
-            Form::Factored => "layer-lbfgs-factored",
-            Form::Element => "layer-lbfgs",
+    for second_moment in SecondMoment::ALL {
+        let name = match second_moment {
+            SecondMoment::Row => "layer-lbfgs-row",
+            SecondMoment::Factored => "layer-lbfgs-factored",
+            _ => "layer-lbfgs",
         };
-        layer_lbfgs(memory, out, name, form, leg(name)).expect("it fits");
+        layer_lbfgs(memory, out, name, second_moment, leg(name)).expect("it fits");
     }
 }
 
@@ -265,27 +263,24 @@ pub fn adam<S: Store>(
     memory: &mut Memory,
     out: &mut dyn Write,
     mut leg: Leg<S>,
-) -> Result<(), Misuse> {
+) -> Result<(), ConfigError> {
     let length = Adam::memory_len(PARAMETERS);
-    let mut adam = Adam::new(AdamConfig::default());
-    let mut sampler = resume(leg.load::<Adam>(memory, length), &mut adam)?;
+    let Memory {
+        parameters,
+        gradient,
+        optimiser,
+        workspace,
+        ..
+    } = memory;
+    let mut adam = Adam::new(AdamConfig::DEFAULT, PARAMETERS, optimiser)?;
+    let loaded = leg.load::<Adam>(parameters, adam.memory_mut());
+    let mut sampler = resume(loaded, &mut adam)?;
     for _ in 0..leg.steps {
-        memory.gradient.fill(0.0);
+        gradient.fill(0.0);
         let tally = MICRO
-            .accumulate_gradient::<1>(
-                &memory.parameters,
-                sampler.batch(),
-                &mut memory.gradient,
-                &mut memory.workspace,
-            )
+            .accumulate_gradient::<1>(parameters, sampler.batch(), gradient, workspace)
             .expect("it fits");
-        let Memory {
-            parameters,
-            gradient,
-            optimiser,
-            ..
-        } = memory;
-        adam.step(1.0, parameters, gradient, optimiser)?;
+        adam.step(1.0, parameters, gradient)?;
         line(out, "adam", sampler.step, tally.loss.to_bits(), parameters);
     }
     let (numbers, count) = numbers(&sampler, &adam)?;
@@ -299,14 +294,16 @@ pub fn lbfgs<S: Store>(
     memory: &mut Memory,
     out: &mut dyn Write,
     mut leg: Leg<S>,
-) -> Result<(), Misuse> {
+) -> Result<(), ConfigError> {
     let length = Lbfgs::<HISTORY>::memory_len(PARAMETERS);
     let config = LbfgsConfig {
         curvature: Curvature::damp(),
         stopping: Stopping::never(),
         ..LbfgsConfig::default()
     };
-    let loaded = leg.load::<Lbfgs<HISTORY>>(memory, length);
+    memory.optimiser.fill(0.0);
+    let state = &mut memory.optimiser[..length];
+    let loaded = leg.load::<Lbfgs<HISTORY>>(&mut memory.parameters, state);
     let Memory {
         parameters,
         optimiser,
@@ -339,21 +336,23 @@ pub fn flat_lbfgs<S: Store>(
     memory: &mut Memory,
     out: &mut dyn Write,
     mut leg: Leg<S>,
-) -> Result<(), Misuse> {
+) -> Result<(), ConfigError> {
     let length = FlatLbfgs::<HISTORY>::memory_len(PARAMETERS);
-    let mut lbfgs = FlatLbfgs::<HISTORY>::new(FlatLbfgsConfig {
+    let config = FlatLbfgsConfig {
         pair_every: 5,
-        ..FlatLbfgsConfig::default()
-    });
-    let mut sampler = resume(leg.load::<FlatLbfgs<HISTORY>>(memory, length), &mut lbfgs)?;
+        ..FlatLbfgsConfig::DEFAULT
+    };
+    let Memory {
+        parameters,
+        gradient,
+        other,
+        optimiser,
+        workspace,
+    } = memory;
+    let mut lbfgs = FlatLbfgs::<HISTORY>::new(config, PARAMETERS, optimiser)?;
+    let loaded = leg.load::<FlatLbfgs<HISTORY>>(parameters, lbfgs.memory_mut());
+    let mut sampler = resume(loaded, &mut lbfgs)?;
     for _ in 0..leg.steps {
-        let Memory {
-            parameters,
-            gradient,
-            other,
-            optimiser,
-            workspace,
-        } = memory;
         let batch = sampler.batch();
         let mut gradient_at = |x: &[f32], gradient: &mut [f32]| {
             gradient.fill(0.0);
@@ -361,13 +360,13 @@ pub fn flat_lbfgs<S: Store>(
                 .accumulate_gradient::<1>(x, batch, gradient, workspace)
                 .expect("it fits")
         };
-        let anchored = lbfgs.wants_anchor_gradient();
-        if anchored {
-            gradient_at(lbfgs.anchor(PARAMETERS, optimiser), other);
-        }
         let tally = gradient_at(parameters, gradient);
-        let other = anchored.then_some(&other[..]);
-        lbfgs.step(1.0, parameters, gradient, other, optimiser)?;
+        if lbfgs.wants_anchor_gradient() {
+            gradient_at(lbfgs.anchor(), other);
+            lbfgs.observe(parameters, gradient, other)?;
+        }
+        let freshness = lbfgs.step(1.0, parameters, gradient)?;
+        assert!(freshness == Freshness::Current, "a pair was made when due");
         let bits = tally.loss.to_bits();
         line(out, "flat-lbfgs", sampler.step, bits, parameters);
     }
@@ -382,39 +381,29 @@ pub fn layer_lbfgs<S: Store>(
     memory: &mut Memory,
     out: &mut dyn Write,
     name: &str,
-    form: Form,
+    second_moment: SecondMoment,
     mut leg: Leg<S>,
-) -> Result<(), Misuse> {
-    let length = LayerLbfgs::<LAYER_HISTORY>::memory_len(&MICRO, form);
-    let mut lbfgs = LayerLbfgs::<LAYER_HISTORY>::new(LayerLbfgsConfig {
-        form,
+) -> Result<(), ConfigError> {
+    let length = LayerLbfgs::<LAYER_HISTORY>::memory_len(&MICRO, second_moment);
+    let config = LayerLbfgsConfig {
+        second_moment,
         ..LayerLbfgsConfig::DEFAULT
-    });
-    let loaded = leg.load::<LayerLbfgs<LAYER_HISTORY>>(memory, length);
+    };
+    let Memory {
+        parameters,
+        gradient,
+        optimiser,
+        workspace,
+        ..
+    } = memory;
+    let mut lbfgs = LayerLbfgs::<LAYER_HISTORY>::new(config, &MICRO, optimiser)?;
+    let loaded = leg.load::<LayerLbfgs<LAYER_HISTORY>>(parameters, lbfgs.memory_mut());
     let mut sampler = resume(loaded, &mut lbfgs)?;
     for _ in 0..leg.steps {
         let batch = sampler.batch();
-        let Memory {
-            parameters,
-            gradient,
-            optimiser,
-            workspace,
-            ..
-        } = memory;
-        let state = &mut optimiser[..length];
-        if lbfgs.wants_inputs() {
-            let mut observe = |inputs: LayerInputs<'_>, scratch: &mut [f32]| {
-                lbfgs.observe(&inputs, state, scratch);
-            };
-            MICRO
-                .observe_inputs(parameters, batch, workspace, gradient, &mut observe)
-                .expect("it fits");
-        }
-        gradient.fill(0.0);
-        let tally = MICRO
-            .accumulate_gradient::<1>(parameters, batch, gradient, workspace)
+        let tally = lbfgs
+            .train_step::<1, _>(&MICRO, 1.0, parameters, batch, gradient, workspace)
             .expect("it fits");
-        lbfgs.step(&MICRO, 1.0, parameters, gradient, state)?;
         line(out, name, sampler.step, tally.loss.to_bits(), parameters);
     }
     let (numbers, count) = numbers(&sampler, &lbfgs)?;

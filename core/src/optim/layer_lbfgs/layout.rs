@@ -1,6 +1,6 @@
 //! Where the state of each layer lies in the caller's memory.
 
-use super::Form;
+use super::settings::SecondMoment;
 use crate::plan::Plan;
 use crate::plan::stage::Stage;
 
@@ -59,17 +59,17 @@ impl Block {
         }
     }
 
-    const fn second_len(&self, form: Form) -> usize {
-        match form {
-            Form::Row => self.outputs,
-            Form::Element => self.outputs * self.n,
-            Form::Factored => self.outputs + self.n,
+    const fn second_len(&self, kind: SecondMoment) -> usize {
+        match kind {
+            SecondMoment::Row => self.outputs,
+            SecondMoment::Element => self.outputs * self.n,
+            SecondMoment::Factored => self.outputs + self.n,
         }
     }
 
     /// Floats of state.
-    pub const fn memory_len(&self, form: Form) -> usize {
-        self.m * self.n + self.m + 1 + self.outputs * self.n + self.second_len(form)
+    pub const fn memory_len(&self, kind: SecondMoment) -> usize {
+        self.m * self.n + self.m + 1 + self.outputs * self.n + self.second_len(kind)
     }
 
     /// Floats of scratch of a refresh: the sketch, two m x m matrices, a row.
@@ -82,13 +82,13 @@ impl Block {
     }
 
     /// The layer's state within the whole memory.
-    pub fn state<'a>(&self, form: Form, memory: &'a mut [f32]) -> Option<State<'a>> {
+    pub fn state<'a>(&self, kind: SecondMoment, memory: &'a mut [f32]) -> Option<State<'a>> {
         let memory = memory.get_mut(self.memory..)?;
         let (v, memory) = memory.split_at_mut_checked(self.m * self.n)?;
         let (l, memory) = memory.split_at_mut_checked(self.m)?;
         let (trace, memory) = memory.split_first_mut()?;
         let (momentum, memory) = memory.split_at_mut_checked(self.outputs * self.n)?;
-        let second = memory.get_mut(..self.second_len(form))?;
+        let second = memory.get_mut(..self.second_len(kind))?;
         Some(State {
             v,
             l,
@@ -99,29 +99,31 @@ impl Block {
     }
 
     /// The blocks of the layers with parameters, in order.
-    pub fn all(stages: &[Stage], form: Form, m: usize) -> impl Iterator<Item = Block> {
+    pub fn all(stages: &[Stage], kind: SecondMoment, m: usize) -> impl Iterator<Item = Block> {
         let mut memory = 0;
         let layers = stages.iter().filter(|stage| stage.outputs() > 0);
         layers.map(move |stage| {
             let block = Block::of(stage, m, memory);
-            memory += block.memory_len(form);
+            memory += block.memory_len(kind);
             block
         })
     }
 
-    /// The block of a stage with parameters, `before` being the stages before it.
-    pub fn behind(before: &[Stage], stage: &Stage, form: Form, m: usize) -> Block {
-        let memory = Block::all(before, form, m).map(|block| block.memory_len(form));
-        Block::of(stage, m, memory.sum())
+    /// The block of stage `index` of `stages`, which has parameters.
+    pub fn of_stage(stages: &[Stage], index: usize, kind: SecondMoment, m: usize) -> Option<Block> {
+        let (before, rest) = stages.split_at_checked(index)?;
+        let stage = rest.first().filter(|stage| stage.outputs() > 0)?;
+        let memory = Block::all(before, kind, m).map(|block| block.memory_len(kind));
+        Some(Block::of(stage, m, memory.sum()))
     }
 }
 
 /// Floats of state for a network's trained layers.
-pub(super) const fn memory_len(plan: &Plan<'_>, form: Form, m: usize) -> usize {
+pub(super) const fn memory_len(plan: &Plan<'_>, kind: SecondMoment, m: usize) -> usize {
     let (mut total, mut s) = (0, plan.first_trained);
     while s < plan.stages.len() {
         if plan.stages[s].outputs() > 0 {
-            total += Block::of(&plan.stages[s], m, 0).memory_len(form);
+            total += Block::of(&plan.stages[s], m, 0).memory_len(kind);
         }
         s += 1;
     }

@@ -1,6 +1,6 @@
 //! What a step does to one row of a layer's gradient.
 
-use super::Form;
+use super::settings::SecondMoment;
 use crate::arch::single::piece_mut;
 use crate::arch::{Kernel, Simd, dispatch};
 use crate::math;
@@ -41,7 +41,7 @@ pub(super) fn with_biases<const V: usize>(
 
 /// The second moments of a layer's preconditioned gradient.
 pub(super) struct Divisor<'a> {
-    form: Form,
+    kind: SecondMoment,
     /// One a row or one an element.
     second: &'a mut [f32],
     /// Of the columns, for the factored form.
@@ -52,14 +52,14 @@ pub(super) struct Divisor<'a> {
 }
 
 impl<'a> Divisor<'a> {
-    pub fn new(form: Form, outputs: usize, second: &'a mut [f32]) -> Divisor<'a> {
-        let rows = match form {
-            Form::Row | Form::Factored => outputs,
-            Form::Element => second.len(),
+    pub fn new(kind: SecondMoment, outputs: usize, second: &'a mut [f32]) -> Divisor<'a> {
+        let rows = match kind {
+            SecondMoment::Row | SecondMoment::Factored => outputs,
+            SecondMoment::Element => second.len(),
         };
         let (second, columns) = second.split_at_mut_checked(rows).unwrap_or_default();
         Divisor {
-            form,
+            kind,
             second,
             columns,
             outputs,
@@ -74,7 +74,7 @@ impl<'a> Divisor<'a> {
     /// element's S may be next to nothing while the momentum, turned, has something there; their quotient would be a step
     /// thousands of times too long. The means of rows and columns in the other forms do not get as small.
     pub fn cover(&mut self, factor: f32, momentum: &[f32]) {
-        if self.form == Form::Element {
+        if self.kind == SecondMoment::Element {
             for (moment, m) in self.second.iter_mut().zip(momentum) {
                 let least = flush(factor * *m * *m);
                 if *moment < least {
@@ -91,14 +91,14 @@ impl<'a> Divisor<'a> {
 
     /// Takes in row `i`.
     pub fn learn(&mut self, step: &AdamStep, i: usize, row: &[f32]) {
-        if self.form == Form::Element {
+        if self.kind == SecondMoment::Element {
             return; // with the division, in one pass
         }
         let mean = vector::dot(row, row) / row.len() as f32;
         if let Some(moment) = self.second.get_mut(i) {
             *moment = flush(math::fma(step.beta2, *moment, step.new2 * mean));
         }
-        if self.form == Form::Factored {
+        if self.kind == SecondMoment::Factored {
             let factor = step.new2 / self.outputs as f32;
             dispatch(AddSquares {
                 factor,
@@ -110,7 +110,7 @@ impl<'a> Divisor<'a> {
 
     /// After the last row.
     pub fn finish(&mut self, _step: &AdamStep) {
-        if self.form == Form::Factored {
+        if self.kind == SecondMoment::Factored {
             let mut sum = 0.0;
             for row in &*self.second {
                 sum += row;
@@ -129,12 +129,12 @@ impl<'a> Divisor<'a> {
     /// Overwrites row `i` of the preconditioned gradient with `D / (sqrt(S) + e)`, and takes it into the momentum.
     pub fn divide(&mut self, step: &AdamStep, i: usize, row: &mut [f32], momentum: &mut [f32]) {
         let moment = self.second.get(i).copied().unwrap_or(0.0);
-        let second = match self.form {
-            Form::Row => Second::Row(step.second * moment),
-            Form::Element => {
+        let second = match self.kind {
+            SecondMoment::Row => Second::Row(step.second * moment),
+            SecondMoment::Element => {
                 Second::Element(piece_mut(self.second, i, row.len()).unwrap_or_default())
             }
-            Form::Factored => {
+            SecondMoment::Factored => {
                 Second::Factored(step.second * moment * self.inverse_mean, &*self.columns)
             }
         };

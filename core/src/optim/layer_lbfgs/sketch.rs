@@ -1,9 +1,9 @@
 //! The sketch: one step of subspace iteration on the second moment of a layer's inputs.
 
-use super::Refresh;
 use super::eigen::{Square, jacobi, orthonormalise};
 use super::layout::State;
 use super::metric::Metric;
+use super::settings::Refresh;
 use crate::arch::single::{piece, piece_mut};
 use crate::arch::{Kernel, Simd, dispatch};
 use crate::math;
@@ -20,9 +20,10 @@ fn stride(positions: usize) -> usize {
     positions.div_ceil(POSITIONS) | 1
 }
 
-/// Replaces the layer's pairs by those of the second moment with the block's rows in it, of which the past keeps the share
-/// `keep`, and carries the momentum over from the old metric to the new one. Nothing has changed when something is not finite,
-/// or `scratch` shorter than the layout says.
+/// Replaces the layer's pairs by those of the second moment with the block's rows in it, of which
+/// the past keeps the share `keep`, and carries the momentum over from the old metric to the new
+/// one. Nothing has changed when something is not finite. `None` when `scratch` is shorter than
+/// [`Block::scratch_len`](super::layout::Block::scratch_len).
 ///
 /// With rows `F`:
 ///
@@ -39,7 +40,7 @@ pub(super) fn refresh(
     random: &mut Random,
     state: State<'_>,
     scratch: &mut [f32],
-) -> Refresh {
+) -> Option<Refresh> {
     let State {
         v,
         l,
@@ -48,9 +49,7 @@ pub(super) fn refresh(
         ..
     } = state;
     let (n, m) = (inputs.row_len().max(1), l.len());
-    let Some(Scratch { z, t, u, row }) = Scratch::new(n, m, scratch) else {
-        return Refresh::TooShort;
-    };
+    let Scratch { z, t, u, row } = Scratch::new(n, m, scratch)?;
     let (mut t, mut u) = (Square { m, elements: t }, Square { m, elements: u });
     if *trace == 0.0 {
         for x in v.iter_mut() {
@@ -81,7 +80,7 @@ pub(super) fn refresh(
         }
     }
     if !new_trace.is_finite() || !t.elements.iter().all(|x| x.is_finite()) {
-        return Refresh::NotFinite;
+        return Some(Refresh::NotFinite);
     }
     jacobi(&mut t, &mut u);
     if let Some(old) = Metric::root(n, l, *trace, lambda) {
@@ -105,7 +104,7 @@ pub(super) fn refresh(
     if let Some(new) = Metric::root(n, l, *trace, lambda) {
         new.apply(n, v, momentum);
     }
-    Refresh::Updated
+    Some(Refresh::Updated)
 }
 
 /// The parts of the scratch: the sketch, two small matrices, a row of inputs.

@@ -1,8 +1,8 @@
 //! The optimiser on small networks: against Adam, against the second moment itself, and on data that are not numbers.
 
 use super::*;
-use crate::Batch;
 use crate::network::{Init, Layer, Shape, conv2d, linear, max_pool2d, relu};
+use crate::optim::adam::{Adam, Decay};
 use crate::samples::{Normalisation, Samples};
 
 const SMALL: Network<5> = Network::new(
@@ -47,18 +47,10 @@ fn without_pairs_the_element_form_is_adam_bit_for_bit() {
             decay,
             ..LayerLbfgsConfig::DEFAULT
         };
-        let mut adam = Adam::new(AdamConfig {
-            learning_rate: config.learning_rate,
-            beta1: config.beta1,
-            beta2: config.beta2,
-            epsilon: config.epsilon,
-            weight_decay,
-            decay,
-            nesterov: true,
-        });
-        let mut lbfgs = LayerLbfgs::<0>::new(config);
-        let mut moments = [0.0; Adam::memory_len(N)];
-        let mut memory = [0.0; LayerLbfgs::<0>::memory_len(&SMALL, Form::Element)];
+        let mut moments = [f32::NAN; Adam::memory_len(N)];
+        let mut memory = [f32::NAN; LayerLbfgs::<0>::memory_len(&SMALL, SecondMoment::Element)];
+        let mut adam = Adam::new(config.adam(), N, &mut moments).unwrap();
+        let mut lbfgs = LayerLbfgs::<0>::new(config, &SMALL, &mut memory).unwrap();
         let mut v = start;
         let mut random = Random::new(1, 1);
         for step in 0..1000 {
@@ -70,15 +62,14 @@ fn without_pairs_the_element_form_is_adam_bit_for_bit() {
             SMALL
                 .accumulate_gradient::<4>(&w, batch, &mut g, &mut workspace)
                 .unwrap();
-            adam.step(factor, &mut w, &g, &mut moments).unwrap();
+            adam.step(factor, &mut w, &g).unwrap();
             g.fill(0.0);
             assert!(!lbfgs.wants_inputs());
             SMALL
                 .accumulate_gradient::<4>(&v, batch, &mut g, &mut workspace)
                 .unwrap();
-            lbfgs
-                .step(&SMALL, factor, &mut v, &mut g, &mut memory)
-                .unwrap();
+            let freshness = lbfgs.step(factor, &mut v, &mut g);
+            assert_eq!(freshness, Ok(Freshness::Current));
             for (a, b) in w.iter().zip(&v) {
                 assert_eq!(a.to_bits(), b.to_bits(), "step {step}");
             }
@@ -98,13 +89,14 @@ fn pairs_are_the_eigenvectors_of_the_second_moment() {
     }
     let indices: [u32; 16] = core::array::from_fn(|i| i as u32);
     let batch = batch(&pixels, &labels, &indices);
-    let mut memory = [0.0; LayerLbfgs::<2>::memory_len(&WIDE, Form::Row)];
+    let mut memory = [0.0; LayerLbfgs::<2>::memory_len(&WIDE, SecondMoment::Row)];
     let mut workspace = [0.0; LayerLbfgs::<2>::workspace_len(&WIDE, 16)];
     let (w, mut g) = ([0.1; WIDE.parameter_count()], [0.0; WIDE.parameter_count()]);
-    let mut lbfgs = LayerLbfgs::<2>::new(LayerLbfgsConfig {
-        form: Form::Row,
+    let config = LayerLbfgsConfig {
+        second_moment: SecondMoment::Row,
         ..LayerLbfgsConfig::DEFAULT
-    });
+    };
+    let mut lbfgs = LayerLbfgs::<2>::new(config, &WIDE, &mut memory).unwrap();
     let mut seen = 0;
     WIDE.accumulate_gradient_observed::<16>(
         &w,
@@ -117,10 +109,7 @@ fn pairs_are_the_eigenvectors_of_the_second_moment() {
                 (inputs.row_len(), inputs.positions(), inputs.samples()),
                 (7, 1, 16)
             );
-            assert_eq!(
-                lbfgs.observe(&inputs, &mut memory, scratch),
-                Refresh::Updated
-            );
+            assert_eq!(lbfgs.observe(&inputs, scratch), Refresh::Updated);
         },
     )
     .unwrap();
@@ -129,7 +118,7 @@ fn pairs_are_the_eigenvectors_of_the_second_moment() {
     WIDE.accumulate_gradient::<16>(&w, batch, &mut plain, &mut workspace)
         .unwrap();
     assert_eq!(g, plain, "being watched changes no bit");
-    let (v, l) = memory.split_at(7 * 7);
+    let (v, l) = lbfgs.memory().split_at(7 * 7);
     for i in 0..7 {
         for k in 0..7 {
             let mut modelled = 0.0;
@@ -156,8 +145,8 @@ fn pairs_are_the_eigenvectors_of_the_second_moment() {
 }
 
 #[test]
-fn every_form_and_number_of_pairs_learns() {
-    fn learn<const M: usize>(form: Form) {
+fn every_second_moment_and_number_of_pairs_learns() {
+    fn learn<const M: usize>(second_moment: SecondMoment) {
         let (mut pixels, mut labels) = ([0; 32 * 64], [0; 32]);
         images(&mut pixels, &mut labels);
         let indices: [u32; 32] = core::array::from_fn(|i| i as u32);
@@ -166,35 +155,20 @@ fn every_form_and_number_of_pairs_learns() {
         SMALL.initialise(Init::He, &mut Random::new(2, 0), &mut w);
         let mut workspace = [0.0; LayerLbfgs::<16>::workspace_len(&SMALL, 8)];
         let mut memory = [0.0; 3 * N + 2000];
-        let mut lbfgs = LayerLbfgs::<M>::new(LayerLbfgsConfig {
-            form,
+        let config = LayerLbfgsConfig {
+            second_moment,
             ..LayerLbfgsConfig::DEFAULT
-        });
+        };
+        let mut lbfgs = LayerLbfgs::<M>::new(config, &SMALL, &mut memory).unwrap();
         let before = SMALL
             .evaluate::<8>(&w, batch, &mut workspace)
             .unwrap()
             .mean_loss();
-        for _ in 0..150 {
-            g.fill(0.0);
-            SMALL
-                .accumulate_gradient_observed::<8>(
-                    &w,
-                    batch,
-                    &mut g,
-                    &mut workspace,
-                    &mut |inputs, scratch| {
-                        if lbfgs.wants_inputs() {
-                            assert_eq!(
-                                lbfgs.observe(&inputs, &mut memory, scratch),
-                                Refresh::Updated
-                            );
-                        }
-                    },
-                )
+        for step in 0..150 {
+            let metrics = lbfgs
+                .train_step::<8, _>(&SMALL, 1.0, &mut w, batch, &mut g, &mut workspace)
                 .unwrap();
-            lbfgs
-                .step(&SMALL, 1.0, &mut w, &mut g, &mut memory)
-                .unwrap();
+            assert!(step > 0 || metrics.mean_loss() == before);
         }
         let after = SMALL
             .evaluate::<8>(&w, batch, &mut workspace)
@@ -202,16 +176,148 @@ fn every_form_and_number_of_pairs_learns() {
             .mean_loss();
         assert!(
             after < 0.3 * before,
-            "{form:?}, {M} pairs: {before} to {after}"
+            "{second_moment:?}, {M} pairs: {before} to {after}"
         );
         assert_eq!(lbfgs.refreshes(), (if M == 0 { 0 } else { 17 }, 0));
     }
-    for form in Form::ALL {
-        learn::<0>(form);
-        learn::<1>(form);
-        learn::<4>(form);
-        learn::<16>(form);
+    for second_moment in SecondMoment::ALL {
+        learn::<0>(second_moment);
+        learn::<1>(second_moment);
+        learn::<4>(second_moment);
+        learn::<16>(second_moment);
     }
+}
+
+/// With one lane, in the least memory, and with several: the same bits as gradient, observation and
+/// step one by one.
+#[test]
+fn a_training_step_is_gradient_observation_and_step() {
+    fn compare<const LANES: usize>() {
+        let (mut pixels, mut labels) = ([0; 32 * 64], [0; 32]);
+        images(&mut pixels, &mut labels);
+        let mut start = [0.0; N];
+        SMALL.initialise(Init::He, &mut Random::new(2, 0), &mut start);
+        let (mut w, mut v) = (start, start);
+        let (mut g, mut h) = ([f32::NAN; N], [0.0; N]);
+        let mut memory = [[0.0; LayerLbfgs::<4>::memory_len(&SMALL, SecondMoment::Element)]; 2];
+        let [a, b] = &mut memory;
+        let config = LayerLbfgsConfig {
+            refresh_first: 2,
+            refresh_every: 3,
+            ..LayerLbfgsConfig::DEFAULT
+        };
+        let mut whole = LayerLbfgs::<4>::new(config, &SMALL, a).unwrap();
+        let mut parts = LayerLbfgs::<4>::new(config, &SMALL, b).unwrap();
+        let mut workspace = [0.0; 2 * SMALL.workspace_len(4)];
+        let exact = if LANES == 1 {
+            SMALL.workspace_len(1)
+        } else {
+            LayerLbfgs::<4>::workspace_len(&SMALL, LANES)
+        };
+        let mut random = Random::new(1, 1);
+        for step in 0..20 {
+            let mut indices = [0; 6];
+            indices.fill_with(|| random.below(32));
+            let batch = batch(&pixels, &labels, &indices);
+            let metrics = whole
+                .train_step::<LANES, _>(&SMALL, 0.5, &mut w, batch, &mut g, &mut workspace[..exact])
+                .unwrap();
+            h.fill(0.0);
+            let wanted = parts.wants_inputs();
+            let found = SMALL
+                .accumulate_gradient_observed::<LANES>(
+                    &v,
+                    batch,
+                    &mut h,
+                    &mut workspace,
+                    &mut |inputs, scratch| {
+                        if wanted {
+                            assert_eq!(parts.observe(&inputs, scratch), Refresh::Updated);
+                        }
+                    },
+                )
+                .unwrap();
+            assert_eq!(parts.step(0.5, &mut v, &mut h), Ok(Freshness::Current));
+            assert_eq!((metrics, w, g), (found, v, h), "step {step}");
+        }
+        assert_eq!(whole.memory(), parts.memory());
+        assert_eq!(whole.progress, parts.progress);
+        assert_eq!(whole.refreshes(), (8, 0));
+    }
+    compare::<1>();
+    compare::<4>();
+}
+
+/// A head of two classes has fewer parameters than a refresh needs scratch: then the optimiser
+/// brings its own.
+#[test]
+fn a_small_head_is_refreshed() {
+    const HEAD: Network<1> = Network::new(Shape::vector(64), [linear(2)]);
+    const P: usize = HEAD.parameter_count();
+    const SCRATCH: usize = 8 * 65 + 2 * 8 * 8 + 65;
+    const { assert!(P < SCRATCH) };
+    assert_eq!(LayerLbfgs::<8>::scratch_len(&HEAD), 0);
+    let state = 8 * 65 + 8 + 1 + P + 2;
+    let needed = LayerLbfgs::<8>::memory_len(&HEAD, SecondMoment::Row);
+    assert_eq!(needed, state + SCRATCH);
+
+    let (mut pixels, mut labels) = ([0; 32 * 64], [0; 32]);
+    images(&mut pixels, &mut labels);
+    labels.iter_mut().for_each(|label| *label %= 2);
+    let batch = batch(&pixels, &labels, &[3, 4, 5]);
+    let (mut w, mut g, mut workspace) = ([0.0; P], [0.0; P], [0.0; HEAD.workspace_len(1)]);
+    let mut memory = [0.0; LayerLbfgs::<8>::memory_len(&HEAD, SecondMoment::Row)];
+    let config = LayerLbfgsConfig {
+        second_moment: SecondMoment::Row,
+        ..LayerLbfgsConfig::DEFAULT
+    };
+    let mut lbfgs = LayerLbfgs::<8>::new(config, &HEAD, &mut memory).unwrap();
+    for _ in 0..5 {
+        lbfgs
+            .train_step::<1, _>(&HEAD, 1.0, &mut w, batch, &mut g, &mut workspace)
+            .unwrap();
+    }
+    assert_eq!(lbfgs.refreshes(), (5, 0));
+    assert_eq!(lbfgs.memory().len(), state);
+}
+
+#[test]
+fn steps_say_how_fresh_their_curvature_is() {
+    let (mut pixels, mut labels) = ([0; 32 * 64], [0; 32]);
+    images(&mut pixels, &mut labels);
+    let batch = batch(&pixels, &labels, &[1, 2]);
+    let (mut w, mut g) = ([0.0; N], [0.0; N]);
+    let mut workspace = [0.0; SMALL.workspace_len(1)];
+    let mut memory = [0.0; LayerLbfgs::<2>::memory_len(&SMALL, SecondMoment::Element)];
+    let config = LayerLbfgsConfig {
+        refresh_first: 1,
+        refresh_every: 2,
+        ..LayerLbfgsConfig::DEFAULT
+    };
+    let mut lbfgs = LayerLbfgs::<2>::new(config, &SMALL, &mut memory).unwrap();
+    let mut step = |lbfgs: &mut LayerLbfgs<'_, 2>| lbfgs.step(1.0, &mut w, &mut g).unwrap();
+    for _ in 0..3 {
+        assert_eq!(step(&mut lbfgs), Freshness::Missing);
+    }
+    assert_eq!(lbfgs.refreshes(), (0, 0));
+    let mut scratch = [0.0; N];
+    SMALL
+        .observe_inputs(
+            &[0.1; N],
+            batch,
+            &mut workspace,
+            &mut scratch,
+            &mut |inputs, scratch| {
+                assert_eq!(lbfgs.observe(&inputs, scratch), Refresh::Updated);
+            },
+        )
+        .unwrap();
+    assert_eq!(step(&mut lbfgs), Freshness::Current);
+    assert_eq!(lbfgs.refreshes(), (1, 0));
+    assert_eq!(step(&mut lbfgs), Freshness::Stale);
+    assert_eq!(step(&mut lbfgs), Freshness::Current);
+    lbfgs.reset();
+    assert_eq!(step(&mut lbfgs), Freshness::Missing);
 }
 
 #[test]
@@ -220,9 +326,10 @@ fn inputs_that_are_not_finite_leave_the_pairs_alone() {
     let network: Network<1> = Network::new(Shape::vector(3), layers);
     let normalisation = Normalisation::standard(0.0, 0.0);
     let samples = Samples::bytes(&[1, 2, 3], &[0], normalisation);
-    let batch = Batch::new(samples, &[0]).weight(1.0);
-    let (mut memory, mut workspace, mut g) = ([0.0; 100], [0.0; 200], [0.0; 8]);
-    let mut lbfgs = LayerLbfgs::<2>::new(LayerLbfgsConfig::DEFAULT);
+    let batch = Batch::new(samples, &[0]);
+    let (mut memory, mut workspace, mut g) = ([0.0; 200], [0.0; 200], [0.0; 8]);
+    let config = LayerLbfgsConfig::DEFAULT;
+    let mut lbfgs = LayerLbfgs::<2>::new(config, &network, &mut memory).unwrap();
     let mut verdict = Refresh::Updated;
     network
         .accumulate_gradient_observed::<1>(
@@ -231,35 +338,91 @@ fn inputs_that_are_not_finite_leave_the_pairs_alone() {
             &mut g,
             &mut workspace,
             &mut |inputs, scratch| {
-                verdict = lbfgs.observe(&inputs, &mut memory, scratch);
-                assert_eq!(
-                    lbfgs.observe(&inputs, &mut memory, &mut []),
-                    Refresh::TooShort
-                );
+                verdict = lbfgs.observe(&inputs, scratch);
             },
         )
         .unwrap();
     assert_eq!(verdict, Refresh::NotFinite);
-    assert_eq!(memory[4 * 4..][..5], [0.0; 5], "no eigenvalue and no trace");
+    let after_v = &lbfgs.memory()[4 * 4..][..5];
+    assert_eq!(after_v, [0.0; 5], "no eigenvalue and no trace");
     assert_eq!(lbfgs.refreshes(), (0, 1));
+    assert_eq!(
+        lbfgs.step(1.0, &mut [0.0; 8], &mut g),
+        Ok(Freshness::Missing)
+    );
+    assert_eq!(lbfgs.refreshes(), (0, 1), "a refresh that failed is none");
 }
 
 #[test]
-fn wrong_lengths_are_told() {
-    let mut lbfgs = LayerLbfgs::<2>::new(LayerLbfgsConfig::DEFAULT);
-    let (mut w, mut g) = ([0.0; N], [0.0; N]);
-    let needed = LayerLbfgs::<2>::memory_len(&SMALL, Form::Element);
+fn what_is_wrong_is_told() {
+    const KIND: SecondMoment = SecondMoment::Element;
+    let config = LayerLbfgsConfig::DEFAULT;
+    let needed = LayerLbfgs::<2>::memory_len(&SMALL, KIND);
     assert_eq!(
-        lbfgs.step(&SMALL, 1.0, &mut w, &mut g, &mut [0.0; 5]),
-        Err(Misuse::MemoryTooShort { needed, given: 5 })
-    );
-    assert_eq!(
-        lbfgs.step(&SMALL, 1.0, &mut w, &mut g[1..], &mut [0.0; 3 * N]),
-        Err(Misuse::WrongDimension {
-            expected: N,
-            found: N - 1
+        LayerLbfgs::<2>::new(config, &SMALL, &mut [0.0; 5]).err(),
+        Some(ConfigError::TooShort {
+            slice: "memory",
+            needed,
+            found: 5
         })
     );
+    let damping = 0.0;
+    let undamped = LayerLbfgsConfig { damping, ..config };
+    assert_eq!(
+        LayerLbfgs::<2>::new(undamped, &SMALL, &mut [0.0; 3 * N]).err(),
+        Some(ConfigError::OutOfRange {
+            field: "damping",
+            range: "positive and finite",
+            found: 0.0
+        })
+    );
+    let mut memory = [0.0; LayerLbfgs::<2>::memory_len(&SMALL, KIND)];
+    let mut lbfgs = LayerLbfgs::<2>::new(config, &SMALL, &mut memory).unwrap();
+    let (mut w, mut g) = ([0.0; N], [0.0; N]);
+    let short = ConfigError::WrongLength {
+        slice: "gradient",
+        expected: N,
+        found: N - 1,
+    };
+    assert_eq!(lbfgs.step(1.0, &mut w, &mut g[1..]), Err(short));
+    let (mut pixels, mut labels) = ([0; 32 * 64], [0; 32]);
+    images(&mut pixels, &mut labels);
+    let batch = batch(&pixels, &labels, &[1, 2]);
+    let mut workspace = [0.0; SMALL.workspace_len(4)];
+    let step = |lbfgs: &mut LayerLbfgs<'_, 2>, w: &mut [f32], g: &mut [f32], length| {
+        let mut workspace = [0.0; SMALL.workspace_len(4)];
+        lbfgs.train_step::<4, _>(&SMALL, 1.0, w, batch, g, &mut workspace[..length])
+    };
+    assert_eq!(
+        step(&mut lbfgs, &mut w, &mut g[1..], workspace.len()),
+        Err(TrainError::Config(short))
+    );
+    assert_eq!(
+        step(&mut lbfgs, &mut w, &mut g, 7),
+        Err(TrainError::Config(ConfigError::TooShort {
+            slice: "workspace",
+            needed: LayerLbfgs::<2>::workspace_len(&SMALL, 4),
+            found: 7
+        }))
+    );
+    assert_eq!(lbfgs.steps(), 0);
+
+    // A scratch that is too short, and inputs of another network.
+    const OTHER: Network<1> = Network::new(Shape::new(1, 8, 8), [linear(16)]);
+    let parameters = [0.0; OTHER.parameter_count()];
+    let needed = LayerLbfgs::<2>::scratch_len(&OTHER);
+    assert_eq!(needed, 2 * 65 + 2 * 2 * 2 + 65);
+    let mut memory = [0.0; LayerLbfgs::<2>::memory_len(&OTHER, KIND)];
+    let mut other = LayerLbfgs::<2>::new(config, &OTHER, &mut memory).unwrap();
+    let mut observe = |inputs: LayerInputs<'_>, _: &mut [f32]| {
+        let short = Refresh::ScratchTooShort { needed, found: 3 };
+        assert_eq!(other.observe(&inputs, &mut [0.0; 3]), short);
+        assert_eq!(lbfgs.observe(&inputs, &mut [0.0; N]), Refresh::OtherNetwork);
+    };
+    OTHER
+        .observe_inputs(&parameters, batch, &mut workspace, &mut [], &mut observe)
+        .unwrap();
+    assert_eq!((lbfgs.refreshes(), other.refreshes()), ((0, 0), (0, 0)));
 }
 
 /// Inputs that are seldom other than zero: a refresh turns the momentum into directions in which the second moments have next to
@@ -284,26 +447,14 @@ fn rare_inputs_take_no_long_steps_after_a_refresh() {
     WIDE.initialise(Init::PyTorch, &mut Random::new(2, 0), &mut w);
     let mut workspace = [0.0; LayerLbfgs::<4>::workspace_len(&WIDE, 4)];
     let mut memory = [0.0; 3 * P + 1000];
-    let mut lbfgs = LayerLbfgs::<4>::new(LayerLbfgsConfig::DEFAULT);
+    let mut lbfgs = LayerLbfgs::<4>::new(LayerLbfgsConfig::DEFAULT, &WIDE, &mut memory).unwrap();
     let mut longest = 0.0f32;
     for step in 0..256 {
         let indices: [u32; 4] = core::array::from_fn(|i| (4 * step + i) as u32 % 512);
         let batch = batch(&pixels, &labels, &indices);
-        let wanted = lbfgs.wants_inputs();
-        g.fill(0.0);
-        WIDE.accumulate_gradient_observed::<4>(
-            &w,
-            batch,
-            &mut g,
-            &mut workspace,
-            &mut |inputs, scratch| {
-                if wanted {
-                    lbfgs.observe(&inputs, &mut memory, scratch);
-                }
-            },
-        )
-        .unwrap();
-        lbfgs.step(&WIDE, 1.0, &mut w, &mut g, &mut memory).unwrap();
+        lbfgs
+            .train_step::<4, _>(&WIDE, 1.0, &mut w, batch, &mut g, &mut workspace)
+            .unwrap();
         // The gradient is now the direction that was taken.
         for u in g {
             if u.abs() > longest {

@@ -34,7 +34,9 @@ fn main() -> ! {
     let (parameters, gradient, moments, workspace) = (P.take(), G.take(), M.take(), W.take());
     let mut out = Console;
     MICRO.initialise(Init::He, &mut Random::new(0, 0), parameters);
-    let mut adam = Adam::new(AdamConfig::default());
+    let Ok(mut adam) = Adam::new(AdamConfig::DEFAULT, PARAMETERS, moments) else {
+        exit(false)
+    };
     timer::start();
     stack::paint();
 
@@ -51,7 +53,7 @@ fn main() -> ! {
             exit(false);
         }
         let from = timer::instructions();
-        let done = adam.step(1.0, parameters, gradient, moments);
+        let done = adam.step(1.0, parameters, gradient);
         updates += timer::instructions() - from;
         if done.is_err() {
             exit(false);

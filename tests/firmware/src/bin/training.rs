@@ -45,7 +45,7 @@ fn train() -> Option<()> {
     let moments = MOMENTS.try_take()?;
     let workspace = WORKSPACE.try_take()?;
     MICRO.initialise(Init::He, &mut Random::new(0, 0), parameters);
-    let mut adam = Adam::new(AdamConfig::default());
+    let mut adam = Adam::new(AdamConfig::DEFAULT, PARAMETERS, moments).ok()?;
     let indices = [0, 1, 2, 3];
     let batch = Batch::new(SAMPLES, &indices).weight(0.25);
     for _ in 0..10 {
@@ -53,7 +53,7 @@ fn train() -> Option<()> {
         let tally = MICRO
             .accumulate_gradient::<1>(parameters, batch, gradient, workspace)
             .ok()?;
-        adam.step(1.0, parameters, gradient, moments).ok()?;
+        adam.step(1.0, parameters, gradient).ok()?;
         log!("step {}: {}", adam.steps(), tally);
     }
     let tally = MICRO.evaluate::<1>(parameters, batch, workspace).ok()?;

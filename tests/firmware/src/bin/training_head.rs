@@ -4,10 +4,10 @@
 #![no_main]
 
 use cortex_m_rt::entry;
-use secant::optim::{Form, LayerLbfgs, LayerLbfgsConfig};
+use secant::optim::{LayerLbfgs, LayerLbfgsConfig, SecondMoment};
 use secant::network::presets::MICRO;
 use secant::network::{Init, Network, weights_from_bytes};
-use secant::{Batch, LayerInputs, Normalisation, Random, Samples};
+use secant::{Batch, Normalisation, Random, Samples, Scaling};
 use secant_firmware::scenario::{IMAGES, SAMPLES};
 use static_cell::ConstStaticCell;
 
@@ -19,7 +19,7 @@ const HEAD: Network<7> = MICRO.freeze(FROZEN, &CONVOLUTIONS);
 
 const N: usize = HEAD.parameter_count();
 const PAIRS: usize = 4;
-const MEMORY: usize = LayerLbfgs::<PAIRS>::memory_len(&HEAD, Form::Row);
+const MEMORY: usize = LayerLbfgs::<PAIRS>::memory_len(&HEAD, SecondMoment::Row);
 static WEIGHTS: ConstStaticCell<[f32; N]> = ConstStaticCell::new([0.0; N]);
 static GRADIENT: ConstStaticCell<[f32; N]> = ConstStaticCell::new([0.0; N]);
 static STATE: ConstStaticCell<[f32; MEMORY]> = ConstStaticCell::new([0.0; MEMORY]);
@@ -32,10 +32,10 @@ const PLANNED: usize = 2 * N + MEMORY + HEAD.workspace_len(1);
 
 /// The images as the convolutions know them: mean 0 and variance 1 over the set that they were trained on.
 const IMAGES_AS_TRAINED: Samples = Samples {
-    normalisation: Normalisation {
+    normalisation: Normalisation::Same(Scaling {
         scale: 0.011_108_496,
         offset: -0.810_257_7,
-    },
+    }),
     ..SAMPLES
 };
 
@@ -72,24 +72,17 @@ fn train() -> Option<()> {
     let memory = STATE.try_take()?;
     let workspace = WORKSPACE.try_take()?;
     HEAD.initialise(Init::He, &mut Random::new(0, 0), weights);
-    let mut lbfgs = LayerLbfgs::<PAIRS>::new(LayerLbfgsConfig {
-        form: Form::Row,
+    let config = LayerLbfgsConfig {
+        second_moment: SecondMoment::Row,
         ..LayerLbfgsConfig::DEFAULT
-    });
+    };
+    let mut lbfgs = LayerLbfgs::<PAIRS>::new(config, &HEAD, memory).ok()?;
     let batch = |indices| Batch::new(IMAGES_AS_TRAINED, indices).weight(0.25);
     for _ in 0..8 {
         for indices in ORDER.chunks_exact(4) {
-            if lbfgs.wants_inputs() {
-                let mut observe = |inputs: LayerInputs<'_>, scratch: &mut [f32]| {
-                    lbfgs.observe(&inputs, memory, scratch);
-                };
-                HEAD.observe_inputs(weights, batch(indices), workspace, gradient, &mut observe)
-                    .ok()?;
-            }
-            gradient.fill(0.0);
-            HEAD.accumulate_gradient::<1>(weights, batch(indices), gradient, workspace)
-                .ok()?;
-            lbfgs.step(&HEAD, 1.0, weights, gradient, memory).ok()?;
+            lbfgs
+.train_step::<1, _>(&HEAD, 1.0, weights, batch(indices), gradient, workspace)
+.ok()?;
         }
     }
     // A new head starts at one right answer in ten.

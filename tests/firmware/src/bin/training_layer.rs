@@ -4,24 +4,24 @@
 #![no_main]
 
 use cortex_m_rt::entry;
-use secant::optim::{Form, LayerLbfgs, LayerLbfgsConfig};
+use secant::optim::{LayerLbfgs, LayerLbfgsConfig, SecondMoment};
 use secant::network::presets::MICRO;
 use secant::network::Init;
-use secant::{Batch, LayerInputs, Random};
+use secant::{Batch, Random};
 use secant_firmware::scenario::{LAYER_HISTORY, PARAMETERS, SAMPLES};
 use static_cell::ConstStaticCell;
 
 static PARAMETER: ConstStaticCell<[f32; PARAMETERS]> = ConstStaticCell::new([0.0; PARAMETERS]);
 static GRADIENT: ConstStaticCell<[f32; PARAMETERS]> = ConstStaticCell::new([0.0; PARAMETERS]);
-static MEMORY: ConstStaticCell<[f32; LayerLbfgs::<LAYER_HISTORY>::memory_len(&MICRO, Form::Row)]> =
-    ConstStaticCell::new([0.0; LayerLbfgs::<LAYER_HISTORY>::memory_len(&MICRO, Form::Row)]);
+static MEMORY: ConstStaticCell<[f32; LayerLbfgs::<LAYER_HISTORY>::memory_len(&MICRO, SecondMoment::Row)]> =
+    ConstStaticCell::new([0.0; LayerLbfgs::<LAYER_HISTORY>::memory_len(&MICRO, SecondMoment::Row)]);
 static WORKSPACE: ConstStaticCell<[f32; MICRO.workspace_len(1)]> =
     ConstStaticCell::new([0.0; MICRO.workspace_len(1)]);
 
 /// Floats of all memory that training needs, by the library's constants.
 #[cfg(not(feature = "no-panic"))]
 const PLANNED: usize = 2 * PARAMETERS
-    + LayerLbfgs::<LAYER_HISTORY>::memory_len(&MICRO, Form::Row)
+    + LayerLbfgs::<LAYER_HISTORY>::memory_len(&MICRO, SecondMoment::Row)
     + MICRO.workspace_len(1);
 
 /// Bytes of RAM, the stack included, that it keeps within.
@@ -46,26 +46,17 @@ fn train() -> Option<()> {
     let memory = MEMORY.try_take()?;
     let workspace = WORKSPACE.try_take()?;
     MICRO.initialise(Init::He, &mut Random::new(0, 0), parameters);
-    let mut lbfgs = LayerLbfgs::<LAYER_HISTORY>::new(LayerLbfgsConfig {
-        form: Form::Row,
+    let config = LayerLbfgsConfig {
+        second_moment: SecondMoment::Row,
         ..LayerLbfgsConfig::DEFAULT
-    });
+    };
+    let mut lbfgs = LayerLbfgs::<LAYER_HISTORY>::new(config, &MICRO, memory).ok()?;
     let indices = [0, 1, 2, 3];
     let batch = Batch::new(SAMPLES, &indices).weight(0.25);
     for _ in 0..10 {
-        if lbfgs.wants_inputs() {
-            let mut observe = |inputs: LayerInputs<'_>, scratch: &mut [f32]| {
-                lbfgs.observe(&inputs, memory, scratch);
-            };
-            MICRO
-                .observe_inputs(parameters, batch, workspace, gradient, &mut observe)
-                .ok()?;
-        }
-        gradient.fill(0.0);
-        MICRO
-            .accumulate_gradient::<1>(parameters, batch, gradient, workspace)
-            .ok()?;
-        lbfgs.step(&MICRO, 1.0, parameters, gradient, memory).ok()?;
+        lbfgs
+.train_step::<1, _>(&MICRO, 1.0, parameters, batch, gradient, workspace)
+.ok()?;
     }
     let tally = MICRO.evaluate::<1>(parameters, batch, workspace).ok()?;
     (tally.count == 4).then_some(())

@@ -43,7 +43,7 @@ fn train() -> Option<()> {
     let (gradient, moments) = memory.split_at_mut_checked(PARAMETERS)?;
     let workspace = WORKSPACE.try_take()?;
     MICRO.initialise(Init::He, &mut Random::new(0, 0), parameters);
-    let mut adam = Adam::new(AdamConfig::default());
+    let mut adam = Adam::new(AdamConfig::DEFAULT, PARAMETERS, moments).ok()?;
     let indices = [0, 1, 2, 3];
     let batch = Batch::new(SAMPLES, &indices).weight(0.25);
     for _ in 0..10 {
@@ -51,7 +51,7 @@ fn train() -> Option<()> {
         MICRO
             .accumulate_gradient::<1>(parameters, batch, gradient, workspace)
             .ok()?;
-        adam.step(1.0, parameters, gradient, moments).ok()?;
+        adam.step(1.0, parameters, gradient).ok()?;
     }
     let mut lbfgs = Lbfgs::<HISTORY>::new(LbfgsConfig::mini_batch(), PARAMETERS, memory).ok()?;
     for _ in 0..10 {
