@@ -80,7 +80,7 @@ pub(super) fn visit(
         ) else {
             return;
         };
-        if stage.outputs() > 0 {
+        if stage.outputs() > 0 && stage.op.positions(&stage.frame) > 0 {
             let inputs = LayerInputs {
                 index: plan.first_trained + i,
                 before,
