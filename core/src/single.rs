@@ -786,7 +786,7 @@ impl Kernel for Backward<'_> {
                         let dy = dy.get(from.at(channel, r, 0)..)?;
                         let x = x.get_mut(to.at(channel, r, 0)..)?;
                         for (x, dy) in x.iter_mut().zip(dy).take(to.alive_columns) {
-                            *x = kind.gradient(simd, *x, *dy);
+                            *x = kind.gradient(simd, kind.value(simd, *x), *dy);
                         }
                     }
                 }

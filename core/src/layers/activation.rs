@@ -4,7 +4,7 @@
 //! leaky relu   y = slope x where x < 0, else x    dx = dy where x > 0, else slope dy
 //! tanh         y = tanh x                         dx = (1 - y^2) dy
 //! ```
-//! `1 - y^2` is rounded once.
+//! `1 - y^2` is rounded once. The gradient needs only y: the lane blocks keep it, the pass of one sample computes it anew.
 
 use crate::arch::Simd;
 use crate::math::tanh;
@@ -30,16 +30,13 @@ impl Activation {
         }
     }
 
-    /// `dx` of `x` and `dy`.
+    /// `dx` of `y` and `dy`. A leaky relu's slope is at least 0, so that `y` is positive where `x` is.
     #[inline(always)]
-    pub(crate) fn gradient<S: Simd>(self, simd: S, x: f32, dy: f32) -> f32 {
+    pub(crate) fn gradient<S: Simd>(self, simd: S, y: f32, dy: f32) -> f32 {
         match self {
-            Activation::LeakyRelu { .. } if x > 0.0 => dy,
+            Activation::LeakyRelu { .. } if y > 0.0 => dy,
             Activation::LeakyRelu { slope } => slope * dy,
-            Activation::Tanh => {
-                let y = tanh(simd, x);
-                simd.fma_f32(-y, y, 1.0) * dy
-            }
+            Activation::Tanh => simd.fma_f32(-y, y, 1.0) * dy,
         }
     }
 }
@@ -69,25 +66,25 @@ pub(crate) fn forward<S: Simd, const L: usize>(
     Some(())
 }
 
-/// Overwrites `dx` (alive pixels only) from `x` and `dy` (alive pixels only).
+/// Overwrites `dx` (alive pixels only) from `y`, laid out as `output` says, and `dy` (alive pixels only).
 #[inline(always)]
 pub(crate) fn backward<S: Simd, const L: usize>(
     simd: S,
     activation: Activation,
-    input: Map,
-    x: &[f32],
+    output: Map,
+    y: &[f32],
     dy: &[f32],
     dx: &mut [f32],
 ) -> Option<()> {
-    let (x, dy) = (x.as_chunks::<L>().0, dy.as_chunks::<L>().0);
+    let (y, dy) = (y.as_chunks::<L>().0, dy.as_chunks::<L>().0);
     let mut gradients = dy.iter().zip(dx.as_chunks_mut::<L>().0);
-    for channel in 0..input.channels {
-        for r in 0..input.alive_rows {
-            let x = x.get(input.at(channel, r, 0)..)?;
-            for x in x.iter().take(input.alive_columns) {
+    for channel in 0..output.channels {
+        for r in 0..output.alive_rows {
+            let y = y.get(output.at(channel, r, 0)..)?;
+            for y in y.iter().take(output.alive_columns) {
                 let (dy, dx) = gradients.next()?;
                 for lane in 0..L {
-                    dx[lane] = activation.gradient(simd, x[lane], dy[lane]);
+                    dx[lane] = activation.gradient(simd, y[lane], dy[lane]);
                 }
             }
         }

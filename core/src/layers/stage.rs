@@ -329,14 +329,7 @@ impl<const L: usize> Kernel for At<L, Backward<'_>> {
                 fits(average_pool::backward::<L>(pool, to, from, dy, dx));
             }
             Op::Activation(kind) => {
-                fits(activation::backward::<S, L>(
-                    simd,
-                    kind,
-                    stage.input,
-                    x,
-                    dy,
-                    dx,
-                ));
+                fits(activation::backward::<S, L>(simd, kind, map, y, dy, dx));
             }
             Op::Identity => {
                 let spread = Spread::new(stage);
