@@ -1,5 +1,5 @@
-//! Counts instructions: forward, and one training step with a sixteenth of an Adam step, for each image in flash; and how
-//! deep the stack gets.
+//! Counts instructions: forward, and one training step with a sixteenth of an Adam step, for each image in flash; how deep the
+//! stack gets; and the two passes of small networks of one kind of convolution each.
 //!
 //! QEMU with `-icount shift=0` makes each instruction one nanosecond of the board's time. The board's CMSDK timer 0 counts
 //! at 25 MHz, so one tick is 40 instructions. Instruction counts are not cycles.
@@ -9,9 +9,12 @@
 use core::fmt::Write;
 
 use cortex_m_rt::entry;
+use secant::network::{
+    Layer, Network, Shape, conv2d, depthwise_conv2d, global_avg_pool2d, linear, relu,
+};
 use secant::optim::{Adam, AdamConfig};
 use secant::presets::MICRO;
-use secant::{Batch, Init, Progress, Random};
+use secant::{Batch, Init, Progress, Random, Samples};
 use secant_firmware::scenario::{IMAGES, PARAMETERS, SAMPLES};
 use secant_firmware::{Console, exit, stack, timer};
 use static_cell::ConstStaticCell;
@@ -27,6 +30,95 @@ static W: ConstStaticCell<[f32; MICRO.workspace_len(1)]> =
 const FORWARD: u32 = MICRO.multiply_accumulates() as u32;
 /// Forward, weight gradients, and input gradients of all layers but the first (whose nobody needs).
 const STEP: u32 = 2 * FORWARD + 143_392;
+
+/// Two convolutions of one kind. Their samples are the bytes of the images, cut anew.
+const fn pair(first: Layer, second: Layer) -> Network<'static, 6> {
+    Network::new(
+        Shape::new(8, 16, 16),
+        [
+            first,
+            relu(),
+            second,
+            relu(),
+            global_avg_pool2d(),
+            linear(10),
+        ],
+    )
+}
+
+const SQUARE_3: Network<6> = pair(conv2d(16, 3).padding(1), conv2d(16, 3).padding(1));
+const SQUARE_5: Network<6> = pair(conv2d(16, 5).padding(2), conv2d(16, 5).padding(2));
+const STRIDE_2: Network<6> = {
+    let layer = conv2d(16, 3).stride(2).padding(1);
+    pair(layer, layer)
+};
+const DEPTHWISE: Network<6> = {
+    let layer = depthwise_conv2d(3).padding(1);
+    pair(layer, layer)
+};
+const POINTWISE: Network<6> = pair(conv2d(16, 1), conv2d(16, 1));
+
+/// Samples that the small networks are measured on.
+const FEW: usize = 4;
+const MOST_PARAMETERS: usize = SQUARE_5.parameter_count();
+const LARGEST_WORKSPACE: usize = SQUARE_5.workspace_len(1);
+
+struct Small {
+    parameters: [f32; MOST_PARAMETERS],
+    gradient: [f32; MOST_PARAMETERS],
+    workspace: [f32; LARGEST_WORKSPACE],
+}
+
+static SMALL: ConstStaticCell<Small> = ConstStaticCell::new(Small {
+    parameters: [0.0; MOST_PARAMETERS],
+    gradient: [0.0; MOST_PARAMETERS],
+    workspace: [0.0; LARGEST_WORKSPACE],
+});
+
+/// Instructions of a number of multiply-accumulates each, in hundredths.
+fn hundredths(instructions: u32, work: u32) -> (u32, u32) {
+    let n = (u64::from(instructions) * 100 / u64::from(work) + 50 / 100) as u32;
+    (n / 100, n % 100)
+}
+
+/// Prints the instructions of a network's forward pass, and of its forward and backward pass, both over the
+/// multiply-accumulates of a dense forward pass.
+fn small<const N: usize>(name: &str, network: &Network<'_, N>, memory: &mut Small) {
+    let count = network.parameter_count();
+    let workspace = &mut memory.workspace[..network.workspace_len(1)];
+    let (parameters, gradient) = (
+        &mut memory.parameters[..count],
+        &mut memory.gradient[..count],
+    );
+    network.initialise(Init::He, &mut Random::new(0, 0), parameters);
+    let indices: [u32; FEW] = core::array::from_fn(|i| i as u32);
+    let batch = Batch {
+        samples: Samples {
+            pixels: &SAMPLES.pixels[..FEW * network.input().len()],
+            labels: &SAMPLES.labels[..FEW],
+            ..SAMPLES
+        },
+        indices: &indices,
+        weight: 1.0,
+        dropout: None,
+    };
+    let from = timer::instructions();
+    let done = network.evaluate::<1>(parameters, batch, workspace);
+    let forward = timer::instructions() - from;
+    gradient.fill(0.0);
+    let from = timer::instructions();
+    let also = network.accumulate_gradient::<1>(parameters, batch, gradient, workspace);
+    let both = timer::instructions() - from;
+    if done.is_err() || also.is_err() {
+        exit(false);
+    }
+    let work = (FEW * network.multiply_accumulates()) as u32;
+    let ((a, b), (c, d)) = (hundredths(forward, work), hundredths(both, work));
+    let _ = writeln!(
+        Console,
+        "{name} forward {a}.{b:02}, with backward {c}.{d:02} instructions a multiply-accumulate",
+    );
+}
 
 #[entry]
 fn main() -> ! {
@@ -82,10 +174,6 @@ fn main() -> ! {
         }
     }
     let images = IMAGES as u32;
-    let hundredths = |instructions: u32, work: u32| {
-        let n = (u64::from(instructions) * 100 / u64::from(work) + 50 / 100) as u32;
-        (n / 100, n % 100)
-    };
     let (a, b) = hundredths(forward / images, FORWARD);
     let _ = writeln!(
         out,
@@ -117,5 +205,11 @@ fn main() -> ! {
         );
     }
     let _ = writeln!(out, "stack {depth} bytes");
+    let memory = SMALL.take();
+    small("3 x 3", &SQUARE_3, memory);
+    small("5 x 5", &SQUARE_5, memory);
+    small("3 x 3 stride 2", &STRIDE_2, memory);
+    small("depthwise 3 x 3", &DEPTHWISE, memory);
+    small("1 x 1", &POINTWISE, memory);
     exit(true)
 }
