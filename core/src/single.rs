@@ -11,7 +11,7 @@
 //!
 //! The work comes in pieces, one stage forward or backward, so that other duties can be done in between: [`Progress`].
 
-use crate::arch::single::{Windows, piece, piece_mut};
+use crate::arch::single::{self, Windows, piece, piece_mut};
 use crate::arch::{Kernel, Simd, dispatch_lanes};
 use crate::inputs::{self, LayerInputs};
 use crate::layers::depthwise::Depthwise;
@@ -73,7 +73,8 @@ impl Stage {
     fn windows(&self, kernel: usize) -> Windows {
         Windows {
             inputs: self.input.channels,
-            kernel,
+            rows: kernel,
+            columns: kernel,
             plane: self.input.plane(),
             row: self.input.columns,
         }
@@ -484,15 +485,10 @@ impl Kernel for Forward<'_> {
                         for k in 0..pool.size {
                             let rows = piece_mut(rows, k, row)?;
                             let from = (r * pool.stride + k) * stride * windows.row;
-                            simd.conv_row(
-                                windows,
-                                stride,
-                                x.get(from..)?,
-                                w,
-                                bias,
-                                stage.columns,
-                                rows,
-                            )?;
+                            let (x, columns) = (x.get(from..)?, stage.columns);
+                            if !simd.conv_row(windows, stride, x, w, bias, columns, rows) {
+                                single::conv_row(simd, windows, stride, x, w, bias, columns, rows)?;
+                            }
                         }
                         for b in 0..bias.len() {
                             let rows = rows.get(b * stage.columns..)?;
@@ -505,7 +501,9 @@ impl Kernel for Forward<'_> {
             }
             Op::Linear => {
                 let outputs = y.get_mut(..map.channels)?;
-                simd.linear_rows(w, bias, x, outputs);
+                if !simd.linear_rows(w, bias, x, outputs) {
+                    single::linear_rows(simd, w, bias, x, outputs);
+                }
                 if stage.relu {
                     for (i, y) in outputs.iter_mut().enumerate() {
                         *y = if *y < 0.0 { 0.0 } else { *y };
@@ -546,7 +544,7 @@ impl Kernel for Forward<'_> {
                 input: stage.input,
                 output: map,
             }
-            .forward::<S, 1>(simd, w, bias, x, y)?,
+            .forward_single(simd, w, bias, x, y)?,
             Op::AveragePool(pool) => average_pool::forward::<1>(pool, stage.input, map, x, y)?,
             Op::Activation(kind) => activation::forward::<1>(kind, stage.input, map, x, y)?,
         }
@@ -570,12 +568,11 @@ fn load_pixels<S: Simd>(simd: S, sample: &Sample<'_>, map: Map, x: &mut [f32]) -
         for r in 0..map.alive_rows {
             let from = bytes.get((channel * shape.rows + r) * shape.columns..)?;
             let to = x.get_mut(map.at(channel, r, 0)..)?;
-            simd.load_row(
-                from,
-                normalisation.scale,
-                normalisation.offset,
-                to.get_mut(..map.alive_columns)?,
-            );
+            let (scale, offset) = (normalisation.scale, normalisation.offset);
+            let to = to.get_mut(..map.alive_columns)?;
+            if !simd.load_row(from, scale, offset, to) {
+                single::load_row(simd, from, scale, offset, to);
+            }
         }
     }
     Some(())
@@ -716,7 +713,10 @@ impl Kernel for Backward<'_> {
                         for pixel in pixels.as_chunks::<2>().0 {
                             *db += pixel[1];
                         }
-                        simd.conv_weight_gradient(windows, pixels, x, dw)
+                        if simd.conv_weight_gradient(windows, pixels, x, dw) {
+                            return Some(());
+                        }
+                        single::conv_weight_gradient(simd, windows, pixels, x, dw)
                     })?;
                 }
                 if input_gradient {
@@ -724,7 +724,10 @@ impl Kernel for Backward<'_> {
                     for o in 0..stage.output.channels {
                         let w = piece(w, o, terms)?;
                         pixels.visit(o, scratch, |pixels| {
-                            simd.conv_input_gradient(windows, pixels, w, x)
+                            if simd.conv_input_gradient(windows, pixels, w, x) {
+                                return Some(());
+                            }
+                            single::conv_input_gradient(simd, windows, pixels, w, x)
                         })?;
                     }
                 }
@@ -748,29 +751,28 @@ impl Kernel for Backward<'_> {
                 for (o, (db, dy)) in db.iter_mut().zip(dy.iter()).enumerate() {
                     if *dy != 0.0 {
                         *db += dy;
-                        simd.add_scaled(*dy, x, piece_mut(dw, o, inputs)?);
+                        add_scaled(simd, *dy, x, piece_mut(dw, o, inputs)?);
                     }
                 }
                 if input_gradient {
                     x.fill(0.0);
                     for (o, dy) in dy.iter().enumerate() {
                         if *dy != 0.0 {
-                            simd.add_scaled(*dy, piece(w, o, inputs)?, x);
+                            add_scaled(simd, *dy, piece(w, o, inputs)?, x);
                         }
                     }
                 }
             }
             Op::Depthwise { kernel, stride } => {
-                let (from, to) = (stage.output, stage.input);
                 let task = Depthwise {
                     kernel,
                     stride,
-                    input: to,
-                    output: from,
+                    input: stage.input,
+                    output: stage.output,
                 };
-                task.weight_gradient::<S, 1>(simd, from, x, dy, dw, db)?;
+                task.weight_gradient_single(simd, x, dy, dw, db)?;
                 if input_gradient {
-                    task.input_gradient::<S, 1>(simd, from, to, w, dy, x)?;
+                    task.input_gradient_single(simd, w, dy, x)?;
                 }
             }
             _ if !input_gradient => {}
@@ -822,6 +824,14 @@ impl Kernel for Backward<'_> {
             }
         }
         Some(())
+    }
+}
+
+/// `y += a x`.
+#[inline(always)]
+fn add_scaled<S: Simd>(simd: S, a: f32, x: &[f32], y: &mut [f32]) {
+    if !simd.add_scaled(a, x, y) {
+        single::add_scaled(simd, a, x, y);
     }
 }
 

@@ -1,7 +1,7 @@
-//! The kernels of one sample at a time, in plain Rust: what every instruction set does unless it has a faster way.
+//! The kernels of one sample at a time, in plain Rust: the definitions, and what runs where there is no faster way.
 //!
-//! These are the bodies of the methods of the same names of [`Simd`]; the assembly of [`thumb`](super) is tested against
-//! them bit for bit. None panics: `None` means that a slice is too short, and then the targets hold anything.
+//! [`Simd`] has a method of the same name for each, which may do it in assembly, and is tested against the definition here bit
+//! for bit. None panics: `None` means that a slice is too short, and then the targets hold anything.
 //!
 //! A list of pixels is stored in floats, two a pixel: the place of its window in a plane, as a bit pattern, and its gradient.
 
@@ -12,8 +12,10 @@ use super::Simd;
 pub struct Windows {
     /// Input channels.
     pub inputs: usize,
-    /// Rows and columns of the kernel.
-    pub kernel: usize,
+    /// Rows of the kernel.
+    pub rows: usize,
+    /// Columns of the kernel.
+    pub columns: usize,
     /// From a channel of the map to the next.
     pub plane: usize,
     /// From a row of the map to the next.
@@ -24,8 +26,8 @@ impl Windows {
     /// Weights of one output channel; `None` when there are none.
     pub fn terms(&self) -> Option<usize> {
         let terms = self
-            .kernel
-            .checked_mul(self.kernel)?
+            .rows
+            .checked_mul(self.columns)?
             .checked_mul(self.inputs)?;
         (terms > 0).then_some(terms)
     }
@@ -33,18 +35,37 @@ impl Windows {
     /// Floats of the map from the first pixel of a window to its last, both included; `None` when there are none.
     pub fn reach(&self) -> Option<usize> {
         let planes = self.inputs.checked_sub(1)?.checked_mul(self.plane)?;
-        let rows = self
-            .kernel
-            .checked_sub(1)?
-            .checked_mul(self.row.checked_add(1)?)?;
-        planes.checked_add(rows)?.checked_add(1)
+        let rows = self.rows.checked_sub(1)?.checked_mul(self.row)?;
+        planes
+            .checked_add(rows)?
+            .checked_add(self.columns.checked_sub(1)?)?
+            .checked_add(1)
     }
+}
+
+/// Where the windows of some output rows begin, and where their results go. Lengths are in floats.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows {
+    /// Output rows.
+    pub count: usize,
+    /// Pixels of an output row.
+    pub columns: usize,
+    /// From the windows of a row to those of the next, in the map.
+    pub step: usize,
+    /// From an output row to the next.
+    pub pitch: usize,
 }
 
 /// The `i`-th of pieces of `length` floats. (`chunks_exact` panics for a length of zero.)
 #[inline(always)]
 pub fn piece(x: &[f32], i: usize, length: usize) -> Option<&[f32]> {
     x.get(i * length..)?.get(..length)
+}
+
+/// `length` floats from `from` on.
+#[inline(always)]
+pub fn piece_from(x: &[f32], from: usize, length: usize) -> Option<&[f32]> {
+    x.get(from..)?.get(..length)
 }
 
 /// The same, to be written to.
@@ -76,22 +97,99 @@ pub fn conv_row<S: Simd>(
     columns: usize,
     y: &mut [f32],
 ) -> Option<()> {
-    let (terms, kernel) = (windows.terms()?, windows.kernel);
+    let terms = windows.terms()?;
     for (b, bias) in bias.iter().enumerate() {
         let w = piece(w, b, terms)?;
         for (c, y) in piece_mut(y, b, columns)?.iter_mut().enumerate() {
             let mut sum = *bias;
             for i in 0..windows.inputs {
-                for u in 0..kernel {
+                for u in 0..windows.rows {
                     let x = x
                         .get(i * windows.plane + u * windows.row + c * stride..)?
-                        .get(..kernel)?;
-                    for (x, w) in x.iter().zip(piece(w, i * kernel + u, kernel)?) {
+                        .get(..windows.columns)?;
+                    for (x, w) in x
+                        .iter()
+                        .zip(piece(w, i * windows.rows + u, windows.columns)?)
+                    {
                         sum = simd.fma_f32(*x, *w, sum);
                     }
                 }
             }
             *y = sum;
+        }
+    }
+    Some(())
+}
+
+/// One channel of a depthwise convolution: `y[r][c] = bias + sum over u, v of w[u][v] x[r step + u row + c stride + v]`.
+#[inline(always)]
+pub fn depthwise<S: Simd>(
+    simd: S,
+    windows: Windows,
+    stride: usize,
+    rows: Rows,
+    x: &[f32],
+    w: &[f32],
+    bias: f32,
+    y: &mut [f32],
+) -> Option<()> {
+    for r in 0..rows.count {
+        let y = y.get_mut(r * rows.pitch..)?.get_mut(..rows.columns)?;
+        let x = x.get(r * rows.step..)?;
+        conv_row(simd, windows, stride, x, w, &[bias], rows.columns, y)?;
+    }
+    Some(())
+}
+
+/// Adds to one channel's weight gradient: `dw[u][v] += sum over r, c of dy[r][c] x[r step + u row + c stride + v]`, in that
+/// order; `pitch` is that of `dy`.
+#[inline(always)]
+pub fn depthwise_weight_gradient<S: Simd>(
+    simd: S,
+    windows: Windows,
+    stride: usize,
+    rows: Rows,
+    x: &[f32],
+    dy: &[f32],
+    dw: &mut [f32],
+) -> Option<()> {
+    for r in 0..rows.count {
+        let dy = piece_from(dy, r * rows.pitch, rows.columns)?;
+        for u in 0..windows.rows {
+            let dw = piece_mut(dw, u, windows.columns)?;
+            for (c, dy) in dy.iter().enumerate() {
+                let from = r * rows.step + u * windows.row + c * stride;
+                for (dw, x) in dw.iter_mut().zip(piece_from(x, from, windows.columns)?) {
+                    *dw = simd.fma_f32(*dy, *x, *dw);
+                }
+            }
+        }
+    }
+    Some(())
+}
+
+/// Adds one channel's part to the input gradient: `dx[r step + u row + c stride + v] += w[u][v] dy[r][c]`, output by output;
+/// `pitch` is that of `dy`.
+#[inline(always)]
+pub fn depthwise_input_gradient<S: Simd>(
+    simd: S,
+    windows: Windows,
+    stride: usize,
+    rows: Rows,
+    w: &[f32],
+    dy: &[f32],
+    dx: &mut [f32],
+) -> Option<()> {
+    for r in 0..rows.count {
+        let dy = piece_from(dy, r * rows.pitch, rows.columns)?;
+        for (c, dy) in dy.iter().enumerate() {
+            for u in 0..windows.rows {
+                let from = r * rows.step + u * windows.row + c * stride;
+                let dx = dx.get_mut(from..)?.get_mut(..windows.columns)?;
+                for (dx, w) in dx.iter_mut().zip(piece(w, u, windows.columns)?) {
+                    *dx = simd.fma_f32(*w, *dy, *dx);
+                }
+            }
         }
     }
     Some(())
@@ -108,10 +206,10 @@ pub fn conv_weight_gradient<S: Simd>(
 ) -> Option<()> {
     for pixel in pixels.as_chunks::<2>().0 {
         for i in 0..windows.inputs {
-            for u in 0..windows.kernel {
+            for u in 0..windows.rows {
                 let from = pixel[0].to_bits() as usize + i * windows.plane + u * windows.row;
-                let x = x.get(from..from + windows.kernel)?;
-                let dw = piece_mut(dw, i * windows.kernel + u, windows.kernel)?;
+                let x = x.get(from..from + windows.columns)?;
+                let dw = piece_mut(dw, i * windows.rows + u, windows.columns)?;
                 for (dw, x) in dw.iter_mut().zip(x) {
                     *dw = simd.fma_f32(pixel[1], *x, *dw);
                 }
@@ -132,10 +230,10 @@ pub fn conv_input_gradient<S: Simd>(
 ) -> Option<()> {
     for pixel in pixels.as_chunks::<2>().0 {
         for i in 0..windows.inputs {
-            for u in 0..windows.kernel {
+            for u in 0..windows.rows {
                 let from = pixel[0].to_bits() as usize + i * windows.plane + u * windows.row;
-                let dx = dx.get_mut(from..from + windows.kernel)?;
-                let w = piece(w, i * windows.kernel + u, windows.kernel)?;
+                let dx = dx.get_mut(from..from + windows.columns)?;
+                let w = piece(w, i * windows.rows + u, windows.columns)?;
                 for (dx, w) in dx.iter_mut().zip(w) {
                     *dx = simd.fma_f32(pixel[1], *w, *dx);
                 }

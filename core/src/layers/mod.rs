@@ -7,6 +7,7 @@ pub(crate) mod activation;
 pub(crate) mod average_pool;
 pub(crate) mod conv2d;
 pub(crate) mod depthwise;
+mod depthwise_single;
 pub(crate) mod dropout;
 pub(crate) mod linear;
 pub(crate) mod load;
