@@ -11,7 +11,7 @@
 //!
 //! The work comes in pieces, one stage forward or backward, so that other duties can be done in between: [`Progress`].
 
-use crate::arch::single::{self, Windows, piece, piece_mut};
+use crate::arch::single::{self, Windows, Winners, piece, piece_mut, read_code, write_code};
 use crate::arch::{Kernel, Simd, dispatch_lanes};
 use crate::inputs::{self, LayerInputs};
 use crate::layers::depthwise::Depthwise;
@@ -396,30 +396,11 @@ impl Sample<'_> {
     }
 }
 
-/// Stores a code of `width` bits, a power of two; there was 0.
-#[inline(always)]
-fn write_code(codes: &mut [f32], width: usize, index: usize, code: usize) {
-    let bit = index * width;
-    if let Some(word) = codes.get_mut(bit / 32) {
-        *word = f32::from_bits(word.to_bits() | (code as u32) << (bit % 32));
-    }
-}
-
 /// Sets a code to 0 again.
 fn clear_code(codes: &mut [f32], width: usize, index: usize) {
     let bit = index * width;
     if let Some(word) = codes.get_mut(bit / 32) {
         *word = f32::from_bits(word.to_bits() & !(((1 << width) - 1) << (bit % 32)));
-    }
-}
-
-/// Reads it again.
-#[inline(always)]
-fn read_code(codes: &[f32], width: usize, index: usize) -> usize {
-    let bit = index * width;
-    match codes.get(bit / 32) {
-        Some(word) => (word.to_bits() >> (bit % 32)) as usize & ((1 << width) - 1),
-        None => 0,
     }
 }
 
@@ -607,6 +588,14 @@ fn finish_row<S: Simd>(
             clear_code(codes, stage.code_width(), first + c);
         }
     }
+    if stage.pool.is_none() && stage.relu {
+        if simd.relu_row(rows.get(..y.len())?, y, codes, first) {
+            return Some(());
+        }
+        for c in 0..y.len() {
+            clear_code(codes, stage.code_width(), first + c);
+        }
+    }
     let width = stage.code_width();
     let mut finish = |c: usize, y: &mut f32, best: f32, winner: usize| {
         *y = if stage.relu && best < 0.0 { 0.0 } else { best };
@@ -709,7 +698,7 @@ impl Kernel for Backward<'_> {
                 };
                 for (o, db) in db.iter_mut().enumerate() {
                     let dw = piece_mut(dw, o, terms)?;
-                    pixels.visit(o, scratch, |pixels| {
+                    pixels.visit(simd, o, scratch, |pixels| {
                         for pixel in pixels.as_chunks::<2>().0 {
                             *db += pixel[1];
                         }
@@ -723,7 +712,7 @@ impl Kernel for Backward<'_> {
                     x.fill(0.0);
                     for o in 0..stage.output.channels {
                         let w = piece(w, o, terms)?;
-                        pixels.visit(o, scratch, |pixels| {
+                        pixels.visit(simd, o, scratch, |pixels| {
                             if simd.conv_input_gradient(windows, pixels, w, x) {
                                 return Some(());
                             }
@@ -866,8 +855,9 @@ struct Pixels<'a> {
 impl Pixels<'_> {
     /// Calls `work` with lists of the pixels of a channel, row-major: as many in a list as fit into `scratch`.
     #[inline(always)]
-    fn visit(
+    fn visit<S: Simd>(
         &self,
+        simd: S,
         channel: usize,
         scratch: &mut [f32],
         mut work: impl FnMut(&[f32]) -> Option<()>,
@@ -886,17 +876,18 @@ impl Pixels<'_> {
         let list = list.as_chunks_mut::<2>().0;
         let (width, relu) = (stage.code_width(), stage.relu);
         let mut count = 0;
-        let mut push = |list: &mut [[f32; 2]], row: usize, column: usize, g: f32| -> Option<()> {
-            let place = row * stride * stage.input.columns + column * stride;
-            if count == list.len() {
-                work(list.as_flattened())?;
-                count = 0;
-            }
-            *list.get_mut(count)? = [f32::from_bits(place as u32), g];
-            count += 1;
-            Some(())
-        };
         if overlap {
+            let mut push =
+                |list: &mut [[f32; 2]], row: usize, column: usize, g: f32| -> Option<()> {
+                    let place = row * stride * stage.input.columns + column * stride;
+                    if count == list.len() {
+                        work(list.as_flattened())?;
+                        count = 0;
+                    }
+                    *list.get_mut(count)? = [f32::from_bits(place as u32), g];
+                    count += 1;
+                    Some(())
+                };
             for row in 0..stage.rows {
                 line.fill(0.0);
                 for r in 0..map.alive_rows {
@@ -924,13 +915,24 @@ impl Pixels<'_> {
                 let dy = dy.get(map.at(channel, r, 0)..)?.get(..map.alive_columns)?;
                 let first = (channel * map.alive_rows + r) * map.alive_columns;
                 for k in 0..pool.size {
-                    for (c, g) in dy.iter().enumerate() {
-                        if let Some(v) = winner(codes, width, relu, pool.size, k, first + c)
-                            && *g != 0.0
-                        {
-                            push(list, r * pool.stride + k, c * pool.stride + v, *g)?;
-                        }
+                    if list.len() - count < dy.len() {
+                        work(list.get(..count)?.as_flattened())?;
+                        count = 0;
                     }
+                    let winners = Winners {
+                        width,
+                        first,
+                        base: usize::from(relu) + k * pool.size,
+                        columns: pool.size,
+                        place: (r * pool.stride + k) * stride * stage.input.columns,
+                        step: pool.stride * stride,
+                        pixel: stride,
+                    };
+                    let free = list.get_mut(count..)?;
+                    count += match simd.pixels(winners, dy, codes, free) {
+                        Some(count) => count,
+                        None => single::pixels(winners, dy, codes, free)?,
+                    };
                 }
             }
         }

@@ -32,7 +32,7 @@ mod x86;
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
-use single::{Rows, Windows};
+use single::{Rows, Windows, Winners};
 
 /// An instruction set that kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -337,6 +337,35 @@ pub trait Simd: Copy {
         first: usize,
     ) -> bool {
         single::pool_positive(upper, lower, y, codes, first)
+    }
+    /// [`single::pool_pairs_positive`]. False also when there may have been a NaN; then the results hold anything.
+    #[inline(always)]
+    fn pool_pairs_positive(
+        self,
+        x: &[f32],
+        y: &mut [f32],
+        codes: &mut [f32],
+        first: usize,
+    ) -> bool {
+        single::pool_pairs_positive(x, y, codes, first)
+    }
+    /// [`single::relu_row`]. False also when there may have been a NaN; then the results hold anything.
+    #[inline(always)]
+    fn relu_row(self, x: &[f32], y: &mut [f32], codes: &mut [f32], first: usize) -> bool {
+        single::relu_row(x, y, codes, first)
+    }
+    /// [`single::pixels`]. The list must have room for a pixel of each window, even of those that have none; `None` stands for
+    /// false.
+    #[inline(always)]
+    fn pixels(
+        self,
+        winners: Winners,
+        dy: &[f32],
+        codes: &[f32],
+        list: &mut [[f32; 2]],
+    ) -> Option<usize> {
+        let _ = (winners, dy, codes, list);
+        None
     }
     /// [`single::linear_rows`]. `w` must hold the weights of all outputs.
     #[inline(always)]

@@ -56,6 +56,48 @@ pub struct Rows {
     pub pitch: usize,
 }
 
+/// Where the gradients of a row of windows, side by side, go: to the pixels of one row of the windows that won. A code says
+/// which pixel of its window did, or that none gets the gradient.
+#[derive(Debug, Clone, Copy)]
+pub struct Winners {
+    /// Bits of a code: 0 (there is no code, and the one pixel always wins), 1, 2, 4, 8 or 16.
+    pub width: usize,
+    /// Number of the first window's code.
+    pub first: usize,
+    /// The code of the row's first pixel in its window; the next pixels have the next codes.
+    pub base: usize,
+    /// Pixels of the row in a window.
+    pub columns: usize,
+    /// Place of the first window's first pixel of the row.
+    pub place: usize,
+    /// From a window to the next.
+    pub step: usize,
+    /// From a pixel to the next.
+    pub pixel: usize,
+}
+
+/// Stores a code of `width` bits, a power of two; there was 0.
+#[inline(always)]
+pub fn write_code(codes: &mut [f32], width: usize, index: usize, code: usize) {
+    let bit = index * width;
+    if let Some(word) = codes.get_mut(bit / 32) {
+        *word = f32::from_bits(word.to_bits() | (code as u32) << (bit % 32));
+    }
+}
+
+/// Reads it again.
+#[inline(always)]
+pub fn read_code(codes: &[f32], width: usize, index: usize) -> usize {
+    if width == 0 {
+        return 0;
+    }
+    let bit = index * width;
+    match codes.get(bit / 32) {
+        Some(word) => (word.to_bits() >> (bit % 32)) as usize & ((1 << width) - 1),
+        None => 0,
+    }
+}
+
 /// The `i`-th of pieces of `length` floats. (`chunks_exact` panics for a length of zero.)
 #[inline(always)]
 pub fn piece(x: &[f32], i: usize, length: usize) -> Option<&[f32]> {
@@ -308,4 +350,55 @@ pub fn pool_positive(
         }
     }
     magnitude <= f32::INFINITY.to_bits() << 1
+}
+
+/// The same for windows of 1 x 2, with codes of two bits.
+#[inline(always)]
+pub fn pool_pairs_positive(x: &[f32], y: &mut [f32], codes: &mut [f32], first: usize) -> bool {
+    let mut magnitude = 0;
+    for (c, (y, pair)) in y.iter_mut().zip(x.as_chunks::<2>().0).enumerate() {
+        let (mut best, mut code) = (0, 0);
+        for (k, v) in pair.iter().enumerate() {
+            let bits = v.to_bits();
+            if bits as i32 > best {
+                (best, code) = (bits as i32, k + 1);
+            }
+            magnitude = magnitude.max(bits << 1);
+        }
+        *y = f32::from_bits(best as u32);
+        write_code(codes, 2, first + c, code);
+    }
+    magnitude <= f32::INFINITY.to_bits() << 1
+}
+
+/// `y[c] = 0` where `x[c] < 0`, else `x[c]`; and the codes, of one bit, from number `first` on: 1 where `y[c] > 0`. They were 0
+/// before. Integer arithmetic. False when there may have been a NaN, or a slice is too short; then the results hold anything.
+#[inline(always)]
+pub fn relu_row(x: &[f32], y: &mut [f32], codes: &mut [f32], first: usize) -> bool {
+    const NEGATIVE_ZERO: u32 = 1 << 31;
+    let mut magnitude = 0;
+    for (c, (y, x)) in y.iter_mut().zip(x).enumerate() {
+        let bits = x.to_bits();
+        magnitude = magnitude.max(bits << 1);
+        *y = if bits > NEGATIVE_ZERO { 0.0 } else { *x };
+        write_code(codes, 1, first + c, usize::from(bits as i32 > 0));
+    }
+    magnitude <= f32::INFINITY.to_bits() << 1
+}
+
+/// Writes the pixels of a row of windows that have a gradient into `list`: place, as a bit pattern, and gradient, from left to
+/// right. Returns how many; `None` if there was no room for one, which the list may need for each gradient.
+#[inline(always)]
+pub fn pixels(winners: Winners, dy: &[f32], codes: &[f32], list: &mut [[f32; 2]]) -> Option<usize> {
+    let mut count = 0;
+    for (c, g) in dy.iter().enumerate() {
+        let code = read_code(codes, winners.width, winners.first + c);
+        let v = code.wrapping_sub(winners.base);
+        if v < winners.columns && *g != 0.0 {
+            let place = winners.place + c * winners.step + v * winners.pixel;
+            *list.get_mut(count)? = [f32::from_bits(place as u32), *g];
+            count += 1;
+        }
+    }
+    Some(count)
 }

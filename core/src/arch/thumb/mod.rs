@@ -14,7 +14,7 @@ mod linear;
 mod pool;
 mod tile;
 
-use super::single::{Rows, Windows};
+use super::single::{Rows, Windows, Winners};
 use super::{Kernel, Simd};
 use core::arch::asm;
 
@@ -229,6 +229,33 @@ impl Simd for Thumb {
         first: usize,
     ) -> bool {
         pool::positive(upper, lower, y, codes, first)
+    }
+
+    #[inline]
+    fn pool_pairs_positive(
+        self,
+        x: &[f32],
+        y: &mut [f32],
+        codes: &mut [f32],
+        first: usize,
+    ) -> bool {
+        pool::pairs_positive(x, y, codes, first)
+    }
+
+    #[inline]
+    fn relu_row(self, x: &[f32], y: &mut [f32], codes: &mut [f32], first: usize) -> bool {
+        pool::relu(x, y, codes, first)
+    }
+
+    #[inline]
+    fn pixels(
+        self,
+        winners: Winners,
+        dy: &[f32],
+        codes: &[f32],
+        list: &mut [[f32; 2]],
+    ) -> Option<usize> {
+        pool::pixels(winners, dy, codes, list)
     }
 
     #[inline]

@@ -6,7 +6,7 @@ use core::fmt::Write;
 
 use cortex_m_rt::entry;
 use secant::Random;
-use secant::arch::single::{self, Rows, Windows};
+use secant::arch::single::{self, Rows, Windows, Winners};
 use secant::arch::{Kernel, Simd, dispatch_lanes};
 use secant_firmware::{Console, exit};
 use static_cell::ConstStaticCell;
@@ -351,6 +351,92 @@ impl Kernel for Compare<'_> {
             }
         }
         check("pool_positive", ok && suspects > 0);
+
+        let (mut ok, mut suspects) = (true, 0);
+        for count in 1..70 {
+            for first in [0, 1, 7, 15, 16, 31, 33, 45] {
+                let special = count % 3 == 0;
+                fill(&mut random, special, &mut a[..2 * count]);
+                for pairs in [false, true] {
+                    let (mut f, mut p) = ([0.0; 9], [0.0; 9]);
+                    let width = if pairs { 2 } else { 1 };
+                    single::write_code(&mut f, width, first, 1);
+                    f[first * width / 32] = f32::from_bits((1 << (first * width % 32)) - 1);
+                    p.copy_from_slice(&f);
+                    let x = &a[..width * count];
+                    let (y, z) = targets(&mut random, fast, plain, count);
+                    let (seen, plainly) = if pairs {
+                        (
+                            simd.pool_pairs_positive(x, inner(y), &mut f, first),
+                            single::pool_pairs_positive(x, inner(z), &mut p, first),
+                        )
+                    } else {
+                        (
+                            simd.relu_row(x, inner(y), &mut f, first),
+                            single::relu_row(x, inner(z), &mut p, first),
+                        )
+                    };
+                    // Either may refuse what is no NaN, but no NaN that it does not see may remain.
+                    if seen && plainly {
+                        ok &= same(y, z) && f.map(f32::to_bits) == p.map(f32::to_bits);
+                    } else {
+                        suspects += 1;
+                        ok &= special;
+                    }
+                    let missed = |v: &f32| v.is_nan() && (!pairs || v.is_sign_negative());
+                    ok &= !(seen && x.iter().any(missed));
+                    ok &= same(&y[..GUARD], &[CANARY; GUARD]);
+                    ok &= same(&y[GUARD + count..], &[CANARY; GUARD]);
+                }
+            }
+        }
+        check("pool_pairs_positive, relu_row", ok && suspects > 0);
+
+        let mut ok = true;
+        for count in 1..70 {
+            for first in [0_usize, 1, 7, 8, 31, 33, 45] {
+                for (width, columns, base) in
+                    [(1, 1, 1), (2, 2, 1), (4, 2, 1), (4, 2, 3), (4, 2, 0)]
+                {
+                    // Codes up to the last that a window has, in the fewest words.
+                    let words: usize = ((first + count) * width).div_ceil(32_usize);
+                    for code in &mut b[..words] {
+                        *code = 0.0;
+                    }
+                    for c in 0..first + count {
+                        let code = random.below(1 << width) as usize;
+                        single::write_code(&mut b[..words], width, c, code);
+                    }
+                    fill(&mut random, false, &mut a[..count]);
+                    let winners = Winners {
+                        width,
+                        first,
+                        base,
+                        columns,
+                        place: random.below(1000) as usize,
+                        step: 1 + random.below(6) as usize,
+                        pixel: 1 + random.below(3) as usize,
+                    };
+                    let (dy, codes) = (&a[..count], &b[..words]);
+                    let (f, p) = targets(&mut random, fast, plain, 2 * count);
+                    let list = inner(f).as_chunks_mut::<2>().0;
+                    let seen = simd.pixels(winners, dy, codes, list);
+                    let plainly =
+                        single::pixels(winners, dy, codes, inner(p).as_chunks_mut::<2>().0);
+                    ok &= seen.is_some() && seen == plainly;
+                    let end = GUARD + 2 * seen.unwrap_or(0);
+                    ok &= f[..end]
+                        .iter()
+                        .zip(&p[..end])
+                        .all(|(f, p)| f.to_bits() == p.to_bits());
+                    ok &= same(&f[GUARD + 2 * count..], &[CANARY; GUARD]);
+                    let list = inner(f).as_chunks_mut::<2>().0;
+                    ok &= simd.pixels(winners, dy, &codes[1..], list).is_none();
+                    ok &= simd.pixels(winners, dy, codes, &mut list[1..]).is_none();
+                }
+            }
+        }
+        check("pixels", ok);
 
         let mut ok = true;
         for inputs in 0..40 {
