@@ -914,26 +914,26 @@ impl Pixels<'_> {
             for r in 0..map.alive_rows {
                 let dy = dy.get(map.at(channel, r, 0)..)?.get(..map.alive_columns)?;
                 let first = (channel * map.alive_rows + r) * map.alive_columns;
-                for k in 0..pool.size {
-                    if list.len() - count < dy.len() {
-                        work(list.get(..count)?.as_flattened())?;
-                        count = 0;
-                    }
-                    let winners = Winners {
-                        width,
-                        first,
-                        base: usize::from(relu) + k * pool.size,
-                        columns: pool.size,
-                        place: (r * pool.stride + k) * stride * stage.input.columns,
-                        step: pool.stride * stride,
-                        pixel: stride,
-                    };
-                    let free = list.get_mut(count..)?;
-                    count += match simd.pixels(winners, dy, codes, free) {
-                        Some(count) => count,
-                        None => single::pixels(winners, dy, codes, free)?,
-                    };
+                if list.len() - count < pool.size * dy.len() {
+                    work(list.get(..count)?.as_flattened())?;
+                    count = 0;
                 }
+                let winners = Winners {
+                    width,
+                    first,
+                    base: usize::from(relu),
+                    rows: pool.size,
+                    columns: pool.size,
+                    place: r * pool.stride * stride * stage.input.columns,
+                    row: stride * stage.input.columns,
+                    step: pool.stride * stride,
+                    pixel: stride,
+                };
+                let free = list.get_mut(count..)?;
+                count += match simd.pixels(winners, dy, codes, free) {
+                    Some(count) => count,
+                    None => single::pixels(winners, dy, codes, free)?,
+                };
             }
         }
         if count > 0 {

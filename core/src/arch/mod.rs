@@ -354,8 +354,8 @@ pub trait Simd: Copy {
     fn relu_row(self, x: &[f32], y: &mut [f32], codes: &mut [f32], first: usize) -> bool {
         single::relu_row(x, y, codes, first)
     }
-    /// [`single::pixels`]. The list must have room for a pixel of each window, even of those that have none; `None` stands for
-    /// false.
+    /// [`single::pixels`]. The list must have room for a pixel of each row of each window, even of those that have none; `None`
+    /// stands for false.
     #[inline(always)]
     fn pixels(
         self,

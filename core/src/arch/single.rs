@@ -56,20 +56,24 @@ pub struct Rows {
     pub pitch: usize,
 }
 
-/// Where the gradients of a row of windows, side by side, go: to the pixels of one row of the windows that won. A code says
-/// which pixel of its window did, or that none gets the gradient.
+/// Where the gradients of a row of windows, side by side, go: to the pixels of the windows that won. A code says which pixel of
+/// its window did, or that none gets the gradient.
 #[derive(Debug, Clone, Copy)]
 pub struct Winners {
     /// Bits of a code: 0 (there is no code, and the one pixel always wins), 1, 2, 4, 8 or 16.
     pub width: usize,
     /// Number of the first window's code.
     pub first: usize,
-    /// The code of the row's first pixel in its window; the next pixels have the next codes.
+    /// The code of a window's first pixel; the next pixels, row by row, have the next codes.
     pub base: usize,
-    /// Pixels of the row in a window.
+    /// Rows of a window.
+    pub rows: usize,
+    /// Columns of a window.
     pub columns: usize,
-    /// Place of the first window's first pixel of the row.
+    /// Place of the first window's first pixel.
     pub place: usize,
+    /// From a row of a window to the next.
+    pub row: usize,
     /// From a window to the next.
     pub step: usize,
     /// From a pixel to the next.
@@ -386,18 +390,21 @@ pub fn relu_row(x: &[f32], y: &mut [f32], codes: &mut [f32], first: usize) -> bo
     magnitude <= f32::INFINITY.to_bits() << 1
 }
 
-/// Writes the pixels of a row of windows that have a gradient into `list`: place, as a bit pattern, and gradient, from left to
-/// right. Returns how many; `None` if there was no room for one, which the list may need for each gradient.
+/// Writes the pixels of a row of windows that have a gradient into `list`: place, as a bit pattern, and gradient, row by row of
+/// the windows and from left to right. Returns how many; `None` if there was no room for one.
 #[inline(always)]
 pub fn pixels(winners: Winners, dy: &[f32], codes: &[f32], list: &mut [[f32; 2]]) -> Option<usize> {
     let mut count = 0;
-    for (c, g) in dy.iter().enumerate() {
-        let code = read_code(codes, winners.width, winners.first + c);
-        let v = code.wrapping_sub(winners.base);
-        if v < winners.columns && *g != 0.0 {
-            let place = winners.place + c * winners.step + v * winners.pixel;
-            *list.get_mut(count)? = [f32::from_bits(place as u32), *g];
-            count += 1;
+    for u in 0..winners.rows {
+        let base = winners.base + u * winners.columns;
+        for (c, g) in dy.iter().enumerate() {
+            let code = read_code(codes, winners.width, winners.first + c);
+            let v = code.wrapping_sub(base);
+            if v < winners.columns && *g != 0.0 {
+                let place = winners.place + u * winners.row + c * winners.step + v * winners.pixel;
+                *list.get_mut(count)? = [f32::from_bits(place as u32), *g];
+                count += 1;
+            }
         }
     }
     Some(count)

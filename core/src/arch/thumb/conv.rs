@@ -9,7 +9,7 @@ use super::super::single::Windows;
 use super::tile::{FLOAT, channel, tap, taps};
 use core::arch::asm;
 
-/// What a tile of four channels needs besides pointers in registers. The assembly knows where each field lies.
+/// What tiles of four channels need besides pointers in registers. The assembly knows where each field lies.
 #[repr(C)]
 struct Frame {
     y: *mut f32,
@@ -21,35 +21,45 @@ struct Frame {
     taps: usize,
     /// Bytes from behind the last kernel row of a channel to its first in the next channel.
     skip: usize,
+    /// The first window of the tile.
+    x: *const f32,
+    /// Bytes from there to the first window of the next tile.
+    advance: usize,
+    /// Input channels.
+    inputs: usize,
+    /// Bytes of an output channel's weights.
+    weights: usize,
+    /// Tiles to go, at least one.
+    tiles: usize,
     /// The sums' beginnings.
     bias: [[f32; 5]; 4],
 }
 
-/// How a tile walks over the map: input channels, bytes from a kernel row to the next, bytes from a tap to the next.
+/// How a tile walks over the map: bytes from a kernel row to the next, and from a tap to the next.
 #[derive(Clone, Copy)]
 struct Walk {
-    inputs: usize,
     row: usize,
     step: usize,
 }
 
-/// A tile's function.
-type Tile = unsafe fn(Walk, *const f32, [*const f32; 4], &Frame);
+/// A function for some adjacent tiles.
+type Tiles = unsafe fn(Walk, [*const f32; 4], &mut Frame);
 
-/// Defines a tile of four channels: instructions that fetch the sums, those that add all terms, and the registers of each
-/// channel's sums.
+/// Defines tiles of four channels: bytes of a row of a tile, instructions that fetch the sums, those that add all terms, and the
+/// registers of each channel's sums.
 macro_rules! tile {
-    ($(#[$doc:meta])* $name:ident, $start:expr, $body:expr, [$ra:literal $rb:literal $rc:literal $rd:literal]) => {
+    ($(#[$doc:meta])* $name:ident, $width:literal, $start:expr, $body:expr, [$ra:literal $rb:literal $rc:literal $rd:literal]) => {
         $(#[$doc])*
         ///
         /// # Safety
-        /// The pixels of all windows of the tile can be read from `x` on, the weights of four channels from `w` on, and four
-        /// rows can be written as the frame says; `frame` says what lies between.
-        unsafe fn $name(walk: Walk, x: *const f32, w: [*const f32; 4], frame: &Frame) {
+        /// The pixels of all windows of the tiles can be read from `frame.x` on, the weights of four channels from `w` on, and
+        /// four rows can be written from `frame.y` on; `walk` and `frame` say what lies between.
+        unsafe fn $name(walk: Walk, w: [*const f32; 4], frame: &mut Frame) {
             // SAFETY: as above; every register that is written is declared.
             unsafe {
                 asm!(
-                    "add {u}, {frame}, #20",
+                    "8:",
+                    "add {u}, {frame}, #40",
                     $start,
                     $body,
                     "ldrd {u}, {r}, [{frame}]",
@@ -60,8 +70,24 @@ macro_rules! tile {
                     concat!("vstmia {u}, {{", $rc, "}}"),
                     "add {u}, {r}",
                     concat!("vstmia {u}, {{", $rd, "}}"),
-                    "/* {step} */",
-                    x = inout(reg) x => _,
+                    "ldr {u}, [{frame}, #36]",
+                    "subs {u}, #1",
+                    "beq 9f",
+                    "str {u}, [{frame}, #36]",
+                    "ldrd {inputs}, {u}, [{frame}, #28]",
+                    "sub {w0}, {u}",
+                    "sub {w1}, {u}",
+                    "sub {w2}, {u}",
+                    "sub {w3}, {u}",
+                    "ldr {u}, [{frame}]",
+                    concat!("add {u}, #", $width),
+                    "str {u}, [{frame}]",
+                    "ldrd {u}, {x}, [{frame}, #20]",
+                    "add {x}, {u}",
+                    "str {x}, [{frame}, #20]",
+                    "b 8b",
+                    "9: /* {step} */",
+                    x = inout(reg) frame.x => _,
                     w0 = inout(reg) w[0] => _,
                     w1 = inout(reg) w[1] => _,
                     w2 = inout(reg) w[2] => _,
@@ -69,7 +95,7 @@ macro_rules! tile {
                     frame = in(reg) frame,
                     row = in(reg) walk.row,
                     step = in(reg) walk.step,
-                    inputs = inout(reg) walk.inputs => _,
+                    inputs = inout(reg) frame.inputs => _,
                     r = out(reg) _,
                     u = out(reg) _,
                     out("s0") _, out("s1") _, out("s2") _, out("s3") _, out("s4") _, out("s5") _, out("s6") _, out("s7") _,
@@ -171,6 +197,7 @@ macro_rules! any {
 tile!(
     /// Kernels of 3 x 3, five pixels.
     slide_3x3,
+    "20",
     start5!(),
     slide_3!("s20-s26" ["s20" "s21" "s22" "s23" "s24" "s25" "s26"], "s27-s29" ["s27" "s28" "s29"],
         [["s0" "s1" "s2" "s3" "s4"] ["s5" "s6" "s7" "s8" "s9"]
@@ -181,6 +208,7 @@ tile!(
 tile!(
     /// Kernels of 3 columns, five pixels.
     slide3_5,
+    "20",
     start5!(),
     slide!("s20-s26" ["s20" "s21" "s22" "s23" "s24" "s25" "s26"], "s27-s29" ["s27" "s28" "s29"],
         [["s0" "s1" "s2" "s3" "s4"] ["s5" "s6" "s7" "s8" "s9"]
@@ -191,6 +219,7 @@ tile!(
 tile!(
     /// Kernels of 3 columns, four pixels.
     slide3_4,
+    "16",
     start4!(),
     slide!("s16-s21" ["s16" "s17" "s18" "s19" "s20" "s21"], "s22-s24" ["s22" "s23" "s24"],
         [["s0" "s1" "s2" "s3"] ["s4" "s5" "s6" "s7"] ["s8" "s9" "s10" "s11"] ["s12" "s13" "s14" "s15"]]),
@@ -200,6 +229,7 @@ tile!(
 tile!(
     /// Kernels of 3 columns, one pixel, any stride.
     slide3_1,
+    "4",
     start1!(),
     slide!("s4-s6" ["s4" "s5" "s6"], "s8-s10" ["s8" "s9" "s10"], [["s0"] ["s1"] ["s2"] ["s3"]]),
     ["s0" "s1" "s2" "s3"]
@@ -208,6 +238,7 @@ tile!(
 tile!(
     /// Kernels of 5 columns, four pixels.
     slide5_4,
+    "16",
     start4!(),
     slide!("s16-s23" ["s16" "s17" "s18" "s19" "s20" "s21" "s22" "s23"], "s24-s28" ["s24" "s25" "s26" "s27" "s28"],
         [["s0" "s1" "s2" "s3"] ["s4" "s5" "s6" "s7"] ["s8" "s9" "s10" "s11"] ["s12" "s13" "s14" "s15"]]),
@@ -217,6 +248,7 @@ tile!(
 tile!(
     /// Any kernel, five pixels, stride 1.
     any_5,
+    "20",
     start5!(),
     any!("s20-s24" ["s20" "s21" "s22" "s23" "s24"], ["s28" "s29" "s30" "s31"],
         [["s0" "s1" "s2" "s3" "s4"] ["s5" "s6" "s7" "s8" "s9"]
@@ -227,6 +259,7 @@ tile!(
 tile!(
     /// Any kernel, four pixels, stride 1.
     any_4,
+    "16",
     start4!(),
     any!("s16-s19" ["s16" "s17" "s18" "s19"], ["s28" "s29" "s30" "s31"],
         [["s0" "s1" "s2" "s3"] ["s4" "s5" "s6" "s7"] ["s8" "s9" "s10" "s11"] ["s12" "s13" "s14" "s15"]]),
@@ -236,6 +269,7 @@ tile!(
 tile!(
     /// Any kernel, five pixels, stride 2.
     any2_5,
+    "20",
     start5!(),
     any!("s20-s28" ["s20" "s22" "s24" "s26" "s28"], ["s29" "s30" "s31" "s29"],
         [["s0" "s1" "s2" "s3" "s4"] ["s5" "s6" "s7" "s8" "s9"]
@@ -246,6 +280,7 @@ tile!(
 tile!(
     /// Any kernel, four pixels, stride 2.
     any2_4,
+    "16",
     start4!(),
     any!("s16-s22" ["s16" "s18" "s20" "s22"], ["s28" "s29" "s30" "s31"],
         [["s0" "s1" "s2" "s3"] ["s4" "s5" "s6" "s7"] ["s8" "s9" "s10" "s11"] ["s12" "s13" "s14" "s15"]]),
@@ -255,22 +290,11 @@ tile!(
 tile!(
     /// Any kernel, one pixel, any stride.
     any_1,
+    "4",
     start1!(),
     any!("s4" ["s4"], ["s8" "s9" "s10" "s11"], [["s0"] ["s1"] ["s2"] ["s3"]]),
     ["s0" "s1" "s2" "s3"]
 );
-
-/// How many of the `left` pixels of a row, four or five, the next tile takes: fours until only tiles of five are left, so that
-/// few pixels are computed twice; or, where fours are the fast ones, a five where just one pixel would be left.
-#[inline(always)]
-fn next_width(left: usize, prefer_four: bool) -> usize {
-    let five = if prefer_four {
-        left % 4 == 1 && left > 1
-    } else {
-        left.is_multiple_of(5)
-    };
-    if five { 5 } else { 4 }
-}
 
 /// [`Simd::conv_row`](super::super::Simd::conv_row).
 #[inline(never)]
@@ -314,6 +338,11 @@ fn fitting(
         rows: windows.rows,
         taps: windows.columns,
         skip: 0,
+        x: x.as_ptr(),
+        advance: 0,
+        inputs: windows.inputs,
+        weights: terms * FLOAT,
+        tiles: 0,
         bias: [[0.0; 5]; 4],
     };
     for (b, (weights, start)) in weights.iter_mut().zip(&mut frame.bias).enumerate() {
@@ -322,14 +351,13 @@ fn fitting(
         *start = [*bias.get(channel)?; 5];
     }
     let mut walk = Walk {
-        inputs: windows.inputs,
         row: windows.row * FLOAT,
         step: FLOAT,
     };
     let mut plane = windows.plane * FLOAT;
     if frame.rows == 1 {
         // The channels of a kernel of one row are like the rows of another kernel.
-        (frame.rows, walk.inputs) = (walk.inputs, 1);
+        (frame.rows, frame.inputs) = (frame.inputs, 1);
         (walk.row, plane) = (plane, 0);
     }
     frame.skip = plane.wrapping_sub(frame.rows.wrapping_mul(walk.row));
@@ -345,41 +373,57 @@ fn fitting(
     if unrolled {
         walk.step = frame.skip.wrapping_add(walk.row);
     }
-    let fives: (Tile, Walk) = match (stride, windows.columns) {
+    let fives: (Tiles, Walk) = match (stride, windows.columns) {
         (1, 3) if unrolled => (slide_3x3, walk),
         (1, 3) => (slide3_5, walk),
         (1, _) => (any_5, taps),
         _ => (any2_5, taps),
     };
-    let fours: (Tile, Walk) = match (stride, windows.columns) {
+    let fours: (Tiles, Walk) = match (stride, windows.columns) {
         (1, 3) => (slide3_4, walk),
         (1, 5) => (slide5_4, walk),
         (1, _) => (any_4, taps),
         _ => (any2_4, taps),
     };
-    let ones: (Tile, Walk) = match windows.columns {
+    let ones: (Tiles, Walk) = match windows.columns {
         3 => (slide3_1, walk),
         _ => (any_1, taps),
     };
-    let prefer_four = stride == 1 && windows.columns == 5;
+    // As few pixels as possible are computed twice, and most by the faster tiles.
+    let (mut four, mut five, mut one) = (0, 0, 0);
+    if columns < 4 || stride > 2 {
+        one = columns;
+    } else if stride == 1 && windows.columns == 5 {
+        five = usize::from(columns % 4 == 1);
+        four = (columns - 5 * five) / 4;
+    } else {
+        four = (5 - columns % 5) % 5;
+        match columns.checked_sub(4 * four) {
+            Some(rest) => five = rest / 5,
+            None => four = columns / 4,
+        }
+    }
     let mut at = 0;
-    while at < columns {
-        let (width, (tile, walk)) = if columns < 4 || stride > 2 {
-            (1, ones)
-        } else {
-            match next_width(columns - at, prefer_four) {
-                5 => (5, fives),
-                _ => (4, fours),
-            }
-        };
-        // Too few pixels are left: the tile begins further left and computes some values over again.
-        at = at.min(columns - width);
-        frame.y = y.as_mut_ptr().wrapping_add(at);
-        let x = x.as_ptr().wrapping_add(at * stride);
-        // SAFETY: the slices are as long as all windows of the row, four channels' weights and four rows of `y` need, and the
-        // tile ends at the end of the row at the latest.
-        unsafe { tile(walk, x, weights, &frame) };
-        at += width;
+    let mut run = |(tiles, walk): (Tiles, Walk), width: usize, count: usize, at: usize| {
+        if count > 0 {
+            frame.y = y.as_mut_ptr().wrapping_add(at);
+            frame.x = x.as_ptr().wrapping_add(at * stride);
+            frame.advance = width * stride * FLOAT;
+            frame.tiles = count;
+            // SAFETY: the slices are as long as all windows of the row, four channels' weights and four rows of `y` need, and
+            // the last tile ends at the end of the row at the latest.
+            unsafe { tiles(walk, weights, &mut frame) };
+        }
+    };
+    run(fours, 4, four, at);
+    at += 4 * four;
+    run(fives, 5, five, at);
+    at += 5 * five;
+    run(ones, 1, one, at);
+    at += one;
+    if at < columns {
+        // Too few pixels are left: a tile begins further left and computes some values over again.
+        run(fours, 4, 1, columns - 4);
     }
     Some(())
 }

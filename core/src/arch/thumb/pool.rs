@@ -136,19 +136,27 @@ pub(super) fn pairs_positive(x: &[f32], y: &mut [f32], codes: &mut [f32], first:
 /// `count` floats can be read from `x` on and written from `y` on.
 #[inline(always)]
 unsafe fn relu_chunk(x: *const f32, y: *mut f32, count: usize, check: &mut u32) -> u32 {
-    // For a value in {t}: below zero it becomes zero, and the highest bit of `t | (t - 1)` says that it is not positive.
+    // `v & (v - 1)` has its highest bit where a value is below zero: then it becomes zero. `v | (v - 1)` has it where a value is
+    // not positive.
     macro_rules! value {
         ($v:literal) => {
             concat!(
-                "cmp ",
+                "sub {t}, ",
                 $v,
-                ", #0x80000000\nit hi\nmovhi ",
+                ", #1\n",
+                "orr {u}, {t}, ",
                 $v,
-                ", #0\nsub {t}, ",
+                "\n",
+                "and {t}, ",
                 $v,
-                ", #1\norr {t}, ",
+                "\n",
+                "bic ",
                 $v,
-                "\nlsls {t}, {t}, #1\nrrx {off}, {off}\n"
+                ", ",
+                $v,
+                ", {t}, asr #31\n",
+                "lsls {u}, {u}, #1\n",
+                "rrx {off}, {off}\n"
             )
         };
     }
@@ -192,6 +200,7 @@ unsafe fn relu_chunk(x: *const f32, y: *mut f32, count: usize, check: &mut u32) 
             a = out(reg) _,
             b = out(reg) _,
             t = out(reg) _,
+            u = out(reg) _,
             out("s0") _, out("s1") _, out("s2") _, out("s3") _, out("s4") _, out("s5") _,
             options(nostack),
         );
@@ -232,15 +241,18 @@ pub(super) fn pixels(
     let Winners {
         width,
         first,
-        base,
+        rows,
         columns,
         ..
     } = winners;
-    if !matches!((width, columns, base), (1, 1, 1) | (2 | 4, 2, _)) {
+    if !matches!(
+        (width, columns, rows, winners.base),
+        (1, 1, 1, 1) | (2 | 4, 2, _, _)
+    ) {
         return None;
     }
     let last = (first + dy.len().checked_sub(1)?) * width / 32;
-    if list.len() < dy.len() || codes.len() <= last {
+    if list.len() < dy.len().checked_mul(rows)? || codes.len() <= last {
         return None;
     }
     let bit = first * width % 32;
@@ -250,6 +262,7 @@ pub(super) fn pixels(
     let left = (32 - bit) / width;
     let begin = list.as_mut_ptr();
     let mut end = begin;
+    let (mut base, mut place) = (winners.base, winners.place);
     /// The list grows by the windows' pixels; `$select` decides on a window from its code, puts its place into `t`, or goes on
     /// at label 3.
     macro_rules! gather {
@@ -276,7 +289,7 @@ pub(super) fn pixels(
                 left = inout(reg) left => _,
                 full = const 32 / WIDTH,
                 count = inout(reg) dy.len() => _,
-                place = inout(reg) winners.place => _,
+                place = inout(reg) place => _,
                 step = in(reg) winners.step,
                 list = inout(reg) end,
                 g = out(reg) _,
@@ -287,31 +300,35 @@ pub(super) fn pixels(
             )
         };
     }
-    // SAFETY: `dy` has a gradient for each window, `codes` the words of their codes, and the list room for all; a word is read
-    // only when another window needs it. Every register that is written is declared.
-    unsafe {
-        match width {
-            1 => {
-                const WIDTH: usize = 1;
-                gather!(
-                    "lsrs {word}, {word}, #1" "bcc 3f" "lsls {t}, {g}, #1" "beq 3f" "mov {t}, {place}" "/* {v} */"
-                );
-            }
-            2 => {
-                const WIDTH: usize = 2;
-                gather!(
-                    "vmov {t}, s0" "and {v}, {word}, #3" "lsr {word}, {word}, #2" "sub {v}, {t}" "cmp {v}, #2" "bhs 3f"
-                    "lsls {t}, {g}, #1" "beq 3f" "vmov {t}, s1" "mla {t}, {v}, {t}, {place}"
-                );
-            }
-            _ => {
-                const WIDTH: usize = 4;
-                gather!(
-                    "vmov {t}, s0" "and {v}, {word}, #15" "lsr {word}, {word}, #4" "sub {v}, {t}" "cmp {v}, #2" "bhs 3f"
-                    "lsls {t}, {g}, #1" "beq 3f" "vmov {t}, s1" "mla {t}, {v}, {t}, {place}"
-                );
+    for _ in 0..rows {
+        // SAFETY: `dy` has a gradient for each window, `codes` the words of their codes, and the list room for all; a word is read
+        // only when another window needs it. Every register that is written is declared.
+        unsafe {
+            match width {
+                1 => {
+                    const WIDTH: usize = 1;
+                    gather!(
+                        "lsrs {word}, {word}, #1" "bcc 3f" "lsls {t}, {g}, #1" "beq 3f" "mov {t}, {place}" "/* {v} */"
+                    );
+                }
+                2 => {
+                    const WIDTH: usize = 2;
+                    gather!(
+                        "vmov {t}, s0" "and {v}, {word}, #3" "lsr {word}, {word}, #2" "sub {v}, {t}" "cmp {v}, #2" "bhs 3f"
+                        "lsls {t}, {g}, #1" "beq 3f" "vmov {t}, s1" "mla {t}, {v}, {t}, {place}"
+                    );
+                }
+                _ => {
+                    const WIDTH: usize = 4;
+                    gather!(
+                        "vmov {t}, s0" "and {v}, {word}, #15" "lsr {word}, {word}, #4" "sub {v}, {t}" "cmp {v}, #2" "bhs 3f"
+                        "lsls {t}, {g}, #1" "beq 3f" "vmov {t}, s1" "mla {t}, {v}, {t}, {place}"
+                    );
+                }
             }
         }
+        base = base.wrapping_add(columns);
+        place = place.wrapping_add(winners.row);
     }
     // SAFETY: both are within the list.
     Some(unsafe { end.offset_from_unsigned(begin) })

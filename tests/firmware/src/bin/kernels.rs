@@ -395,9 +395,13 @@ impl Kernel for Compare<'_> {
         let mut ok = true;
         for count in 1..70 {
             for first in [0_usize, 1, 7, 8, 31, 33, 45] {
-                for (width, columns, base) in
-                    [(1, 1, 1), (2, 2, 1), (4, 2, 1), (4, 2, 3), (4, 2, 0)]
-                {
+                for (width, rows, columns, base) in [
+                    (1_usize, 1, 1, 1),
+                    (2, 1, 2, 1),
+                    (2, 1, 2, 0),
+                    (4, 2, 2, 1),
+                    (2, 2, 2, 0),
+                ] {
                     // Codes up to the last that a window has, in the fewest words.
                     let words: usize = ((first + count) * width).div_ceil(32_usize);
                     for code in &mut b[..words] {
@@ -412,13 +416,15 @@ impl Kernel for Compare<'_> {
                         width,
                         first,
                         base,
+                        rows,
                         columns,
+                        row: random.below(100) as usize,
                         place: random.below(1000) as usize,
                         step: 1 + random.below(6) as usize,
                         pixel: 1 + random.below(3) as usize,
                     };
                     let (dy, codes) = (&a[..count], &b[..words]);
-                    let (f, p) = targets(&mut random, fast, plain, 2 * count);
+                    let (f, p) = targets(&mut random, fast, plain, 2 * rows * count);
                     let list = inner(f).as_chunks_mut::<2>().0;
                     let seen = simd.pixels(winners, dy, codes, list);
                     let plainly =
@@ -429,7 +435,7 @@ impl Kernel for Compare<'_> {
                         .iter()
                         .zip(&p[..end])
                         .all(|(f, p)| f.to_bits() == p.to_bits());
-                    ok &= same(&f[GUARD + 2 * count..], &[CANARY; GUARD]);
+                    ok &= same(&f[GUARD + 2 * rows * count..], &[CANARY; GUARD]);
                     let list = inner(f).as_chunks_mut::<2>().0;
                     ok &= simd.pixels(winners, dy, &codes[1..], list).is_none();
                     ok &= simd.pixels(winners, dy, codes, &mut list[1..]).is_none();
