@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use secant::Normalisation;
+pub use secant::Scaling;
 use sha2::{Digest, Sha256};
 
 use crate::idx::{self, IdxError};
@@ -85,12 +85,12 @@ pub struct Dataset {
     /// Images that only the last table sees.
     pub test: Arc<Images>,
     /// From bytes to numbers of mean 0 and variance 1 over `train`.
-    pub normalisation: Normalisation,
+    pub normalisation: Scaling,
 }
 
 /// The map from bytes to numbers of mean 0 and variance 1 over `pixels`. The sums are of integers, so the result has the
 /// same bits everywhere. Pixels that are all equal map to zero.
-pub fn normalisation_of(pixels: &[u8]) -> Normalisation {
+pub fn normalisation_of(pixels: &[u8]) -> Scaling {
     let mut histogram = [0u64; 256];
     for &pixel in pixels {
         histogram[usize::from(pixel)] += 1;
@@ -109,7 +109,7 @@ pub fn normalisation_of(pixels: &[u8]) -> Normalisation {
     } else {
         255.0
     };
-    Normalisation {
+    Scaling {
         scale: (1.0 / deviation) as f32,
         offset: (-mean / deviation) as f32,
     }

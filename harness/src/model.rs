@@ -11,8 +11,9 @@
 //!        | "linear" outputs                                             linear10
 //!        | "dropout" probability                                        dropout0.2
 //! ```
-//! `s` and `p` may come in either order; without them a convolution has stride 1 and no padding, and a pool's stride is
-//! its size. The input is 1 x 28 x 28 and the last layer must have ten outputs, one a class.
+//! `s` and `p` may come in either order; without them a convolution has stride 1 and no padding,
+//! and a pool's stride is its size. The input is 1 x 28 x 28 and the last layer must have ten
+//! outputs, one a class.
 
 use secant::network::{
     Layer, Network, Shape, ShapeError, avg_pool2d, conv2d, depthwise_conv2d, dropout,
@@ -24,7 +25,11 @@ use crate::dataset::{CLASSES, COLUMNS, ROWS};
 /// Most layers of a network.
 pub const MAX_LAYERS: usize = 32;
 
-/// Most parameters of a network: sixteen million floats, 64 MB for each copy that an optimiser keeps.
+/// A network of the harness.
+pub type Net = Network<'static, MAX_LAYERS>;
+
+/// Most parameters of a network: sixteen million floats, 64 MB for each copy that an optimiser
+/// keeps.
 pub const MAX_PARAMETERS: usize = 1 << 24;
 
 /// What a network is fed with: one grey image.
@@ -56,7 +61,7 @@ pub struct Model {
     /// The description, also of a preset.
     pub spec: String,
     /// The network.
-    pub network: Network<'static, MAX_LAYERS>,
+    pub network: Net,
 }
 
 /// A description that is not a network, as one line.
@@ -156,7 +161,7 @@ fn build(name: &str, spec: &str) -> Result<Model, ModelError> {
         )));
     }
     let network = Network::try_from_slice(INPUT, &layers).map_err(|why| match why {
-        ShapeError::Layer(i, _) => {
+        ShapeError::Layer { index: i, .. } => {
             let Shape {
                 channels,
                 rows,
@@ -341,7 +346,7 @@ impl Settings<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use secant::presets;
+    use secant::network::presets;
 
     fn refusal(spec: &str) -> String {
         spec.parse::<Model>().unwrap_err().to_string()

@@ -230,17 +230,17 @@ pub trait Simd: Copy {
     fn fma_f64(self, a: f64, b: f64, c: f64) -> f64;
 
     // The hooks of one sample at a time: whole inner loops, for instruction sets where only assembly makes them fast. True
-    // means done, with the bits of the definition of the same name in [`single`]. False means that there is no assembly for that
-    // shape, or that a slice is too short: then the targets hold anything that they held before or that the definition writes
-    // there, and the caller runs the definition, which says whether lengths fit.
+    // means done, with the bits of the definition of the same name in the layer's file `definition.rs`. False means that there
+    // is no assembly for that shape, or that a slice is too short: then the targets hold anything that they held before or that
+    // the definition writes there, and the caller runs the definition, which says whether lengths fit.
 
-    /// [`single::load_row`].
+    /// `x[i] = bytes[i] scale + offset`.
     #[inline(always)]
     fn load_row(self, bytes: &[u8], scale: f32, offset: f32, x: &mut [f32]) -> bool {
         let _ = (bytes, scale, offset, x);
         false
     }
-    /// [`single::conv_row`]. `x` must reach to the end of the last window, `w` hold the weights of `bias.len()` channels, one
+    /// One output row of up to four channels of a convolution. `x` must reach to the end of the last window, `w` hold the weights of `bias.len()` channels, one
     /// to four, and `y` four rows.
     #[inline(always)]
     fn conv_row(
@@ -256,7 +256,7 @@ pub trait Simd: Copy {
         let _ = (windows, stride, x, w, bias, columns, y);
         false
     }
-    /// [`single::depthwise`]. `x` must reach to the end of the last row's last window, `y` to the end of its last row, and `w`
+    /// One channel of a depthwise convolution. `x` must reach to the end of the last row's last window, `y` to the end of its last row, and `w`
     /// hold the kernel.
     #[inline(always)]
     fn depthwise(
@@ -272,7 +272,7 @@ pub trait Simd: Copy {
         let _ = (windows, stride, rows, x, w, bias, y);
         false
     }
-    /// [`single::depthwise_weight_gradient`]; the slices as for [`Simd::depthwise`].
+    /// Adds to one channel's weight gradient; the slices as for [`Simd::depthwise`].
     #[inline(always)]
     fn depthwise_weight_gradient(
         self,
@@ -286,7 +286,7 @@ pub trait Simd: Copy {
         let _ = (windows, stride, rows, x, dy, dw);
         false
     }
-    /// [`single::depthwise_input_gradient`]; the slices as for [`Simd::depthwise`]. No two rows of a window may overlap.
+    /// Adds one channel's part to the input gradient; the slices as for [`Simd::depthwise`]. No two rows of a window may overlap.
     #[inline(always)]
     fn depthwise_input_gradient(
         self,
@@ -300,7 +300,7 @@ pub trait Simd: Copy {
         let _ = (windows, stride, rows, w, dy, dx);
         false
     }
-    /// [`single::conv_weight_gradient`]. `x` must hold all windows of the pixels, of which there must be one, and `dw` all
+    /// Adds to one output channel's weight gradient. `x` must hold all windows of the pixels, of which there must be one, and `dw` all
     /// weights of an output channel.
     #[inline(always)]
     fn conv_weight_gradient(
@@ -313,7 +313,7 @@ pub trait Simd: Copy {
         let _ = (windows, pixels, x, dw);
         false
     }
-    /// [`single::conv_input_gradient`]. `dx` must hold all windows of the pixels, of which there must be one, and `w` all
+    /// Adds one output channel's part to the input gradient. `dx` must hold all windows of the pixels, of which there must be one, and `w` all
     /// weights of an output channel. No two channels of the map may overlap.
     #[inline(always)]
     fn conv_input_gradient(
@@ -326,7 +326,8 @@ pub trait Simd: Copy {
         let _ = (windows, pixels, w, dx);
         false
     }
-    /// [`single::pool_positive`]. False also when there may have been a NaN; then the results hold anything.
+    /// One output row of max-pooling 2 x 2, then relu. `None` where there is no assembly; `Some(false)` when
+    /// there may have been a NaN, or a slice is too short: then the results hold anything.
     #[inline(always)]
     fn pool_positive(
         self,
@@ -335,10 +336,12 @@ pub trait Simd: Copy {
         y: &mut [f32],
         codes: &mut [f32],
         first: usize,
-    ) -> bool {
-        single::pool_positive(upper, lower, y, codes, first)
+    ) -> Option<bool> {
+        let _ = (upper, lower, y, codes, first);
+        None
     }
-    /// [`single::pool_pairs_positive`]. False also when there may have been a NaN; then the results hold anything.
+    /// One output row of max-pooling 1 x 2, then relu. `None` where there is no assembly; `Some(false)` when
+    /// there may have been a NaN, or a slice is too short: then the results hold anything.
     #[inline(always)]
     fn pool_pairs_positive(
         self,
@@ -346,15 +349,18 @@ pub trait Simd: Copy {
         y: &mut [f32],
         codes: &mut [f32],
         first: usize,
-    ) -> bool {
-        single::pool_pairs_positive(x, y, codes, first)
+    ) -> Option<bool> {
+        let _ = (x, y, codes, first);
+        None
     }
-    /// [`single::relu_row`]. False also when there may have been a NaN; then the results hold anything.
+    /// Relu of a row. `None` where there is no assembly; `Some(false)` when
+    /// there may have been a NaN, or a slice is too short: then the results hold anything.
     #[inline(always)]
-    fn relu_row(self, x: &[f32], y: &mut [f32], codes: &mut [f32], first: usize) -> bool {
-        single::relu_row(x, y, codes, first)
+    fn relu_row(self, x: &[f32], y: &mut [f32], codes: &mut [f32], first: usize) -> Option<bool> {
+        let _ = (x, y, codes, first);
+        None
     }
-    /// [`single::pixels`]. The list must have room for a pixel of each row of each window, even of those that have none; `None`
+    /// The list of a row's pixels that have a gradient. The list must have room for a pixel of each row of each window, even of those that have none; `None`
     /// stands for false.
     #[inline(always)]
     fn pixels(
@@ -367,13 +373,13 @@ pub trait Simd: Copy {
         let _ = (winners, dy, codes, list);
         None
     }
-    /// [`single::linear_rows`]. `w` must hold the weights of all outputs.
+    /// `y[o] = bias[o] + sum over i of w[o][i] x[i]`. `w` must hold the weights of all outputs.
     #[inline(always)]
     fn linear_rows(self, w: &[f32], bias: &[f32], x: &[f32], y: &mut [f32]) -> bool {
         let _ = (w, bias, x, y);
         false
     }
-    /// [`single::add_scaled`].
+    /// `y[i] += a x[i]`.
     #[inline(always)]
     fn add_scaled(self, a: f32, x: &[f32], y: &mut [f32]) -> bool {
         let _ = (a, x, y);

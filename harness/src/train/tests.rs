@@ -2,10 +2,10 @@ use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use secant::Init;
+use secant::network::Init;
 
 use super::*;
-use crate::args::Cli;
+use crate::cli::{Cli, Command};
 use crate::dataset::{Location, load};
 
 /// The configuration that these words of a command line stand for.
@@ -14,7 +14,7 @@ fn config(words: &str) -> RunConfig {
     let words = ["secant", "train", "--threads", "1"]
         .into_iter()
         .chain(words.split(' '));
-    let crate::args::Command::Train(args) = Cli::try_parse_from(words).unwrap().command else {
+    let Command::Train(args) = Cli::try_parse_from(words).unwrap().command else {
         panic!("the words begin with train")
     };
     args.resolve().unwrap()
@@ -40,8 +40,8 @@ struct Watch {
 }
 
 impl Observer for Watch {
-    fn iteration(&mut self, progress: &Progress) -> ControlFlow<()> {
-        if progress.iteration == self.break_at {
+    fn iteration(&mut self, status: &RunStatus) -> ControlFlow<()> {
+        if status.iteration == self.break_at {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
@@ -168,7 +168,7 @@ fn collapse_is_judged_by_the_end() {
         ..config("--model pool4,linear10 --batch 64")
     };
     let mut outcome = train(&config, &dataset(), &mut ()).unwrap();
-    let tally = |loss: f64, correct: u32| Tally {
+    let tally = |loss: f64, correct: u32| Metrics {
         loss,
         correct,
         count: 1000,

@@ -2,7 +2,7 @@
 //!
 //! The compiler does not offer `vfma.f32` on these cores: it has no intrinsic, and inline assembly may not take a float in a
 //! register. So a scalar multiply-add goes through integer registers, and each inner loop of a training step is one block
-//! of assembly that takes pointers. Each has its twin in [`single`](super::single), which names the sums and their order.
+//! of assembly that takes pointers. Each has its definition in a layer's file `definition.rs`, which names the sums and their order.
 //!
 //! Every block checks the extent of its slices first; inside, addresses depend on nothing but that.
 #![allow(unsafe_code)] // inline assembly; the checks are in front of each block
@@ -227,8 +227,8 @@ impl Simd for Thumb {
         y: &mut [f32],
         codes: &mut [f32],
         first: usize,
-    ) -> bool {
-        pool::positive(upper, lower, y, codes, first)
+    ) -> Option<bool> {
+        Some(pool::positive(upper, lower, y, codes, first))
     }
 
     #[inline]
@@ -238,13 +238,13 @@ impl Simd for Thumb {
         y: &mut [f32],
         codes: &mut [f32],
         first: usize,
-    ) -> bool {
-        pool::pairs_positive(x, y, codes, first)
+    ) -> Option<bool> {
+        Some(pool::pairs_positive(x, y, codes, first))
     }
 
     #[inline]
-    fn relu_row(self, x: &[f32], y: &mut [f32], codes: &mut [f32], first: usize) -> bool {
-        pool::relu(x, y, codes, first)
+    fn relu_row(self, x: &[f32], y: &mut [f32], codes: &mut [f32], first: usize) -> Option<bool> {
+        Some(pool::relu(x, y, codes, first))
     }
 
     #[inline]

@@ -6,8 +6,9 @@ use core::fmt::Write;
 
 use cortex_m_rt::entry;
 use secant::Random;
-use secant::arch::single::{self, Rows, Windows, Winners};
+use secant::arch::single::{Rows, Windows, Winners};
 use secant::arch::{Kernel, Simd, dispatch_lanes};
+use secant::single_kernels as single;
 use secant_firmware::{Console, exit};
 use static_cell::ConstStaticCell;
 
@@ -130,7 +131,9 @@ impl Kernel for Compare<'_> {
             let bytes: [u8; 40] = core::array::from_fn(|_| random.next_u32() as u8);
             let (scale, offset) = (random.normal(), random.normal());
             ok &= simd.load_row(&bytes[..count], scale, offset, &mut fast[..count]);
-            single::load_row(simd, &bytes[..count], scale, offset, &mut plain[..count]);
+            for (x, byte) in plain[..count].iter_mut().zip(&bytes) {
+                *x = simd.fma_f32(f32::from(*byte), scale, offset);
+            }
             ok &= same(&fast[..count], &plain[..count]);
         }
         check("load_row", ok);
@@ -324,7 +327,7 @@ impl Kernel for Compare<'_> {
                     &mut fast[..count],
                     &mut f,
                     first,
-                );
+                ) == Some(true);
                 let plainly = single::pool_positive(
                     &a[..2 * count],
                     &b[..2 * count],
@@ -367,12 +370,12 @@ impl Kernel for Compare<'_> {
                     let (y, z) = targets(&mut random, fast, plain, count);
                     let (seen, plainly) = if pairs {
                         (
-                            simd.pool_pairs_positive(x, inner(y), &mut f, first),
+                            simd.pool_pairs_positive(x, inner(y), &mut f, first) == Some(true),
                             single::pool_pairs_positive(x, inner(z), &mut p, first),
                         )
                     } else {
                         (
-                            simd.relu_row(x, inner(y), &mut f, first),
+                            simd.relu_row(x, inner(y), &mut f, first) == Some(true),
                             single::relu_row(x, inner(z), &mut p, first),
                         )
                     };

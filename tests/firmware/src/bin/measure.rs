@@ -9,13 +9,14 @@
 use core::fmt::Write;
 
 use cortex_m_rt::entry;
+use secant::network::presets::MICRO;
 use secant::network::{
-    Layer, Network, Shape, conv2d, depthwise_conv2d, global_avg_pool2d, linear, relu,
+    Init, Layer, Network, Shape, conv1d, conv2d, depthwise_conv2d, global_avg_pool2d, linear,
+    max_pool1d, relu,
 };
 use secant::optim::{Adam, AdamConfig};
-use secant::presets::MICRO;
-use secant::{Batch, Init, Progress, Random, Samples};
-use secant_firmware::scenario::{IMAGES, PARAMETERS, SAMPLES};
+use secant::{Batch, Normalisation, Random, Samples, SteppedGradient};
+use secant_firmware::scenario::{IMAGES, PARAMETERS, PIXELS, SAMPLES};
 use secant_firmware::{Console, exit, stack, timer};
 use static_cell::ConstStaticCell;
 
@@ -57,6 +58,42 @@ const DEPTHWISE: Network<6> = {
     pair(layer, layer)
 };
 const POINTWISE: Network<6> = pair(conv2d(16, 1), conv2d(16, 1));
+/// Two convolutions of signals.
+const SIGNAL_5: Network<6> = Network::new(
+    Shape::signal(8, 128),
+    [
+        conv1d(16, 5).padding(2),
+        relu(),
+        conv1d(16, 5).padding(2),
+        relu(),
+        global_avg_pool2d(),
+        linear(10),
+    ],
+);
+
+/// Gestures from six channels of an inertial sensor.
+const GESTURE: Network<10> = Network::new(
+    Shape::signal(6, 100),
+    [
+        conv1d(16, 5),
+        relu(),
+        max_pool1d(2),
+        conv1d(32, 5),
+        relu(),
+        max_pool1d(2),
+        conv1d(32, 3),
+        relu(),
+        global_avg_pool2d(),
+        linear(4),
+    ],
+);
+/// Multiply-accumulates of a step: twice the forward pass, and input gradients of all layers but the first.
+const GESTURE_STEP: u32 = (3 * GESTURE.multiply_accumulates() - 96 * 16 * 6 * 5) as u32;
+const GESTURE_PARAMETERS: usize = GESTURE.parameter_count();
+/// Gestures in a step.
+const GESTURES: usize = 16;
+/// What each is.
+static KINDS: [u8; GESTURES] = [0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3];
 
 /// Samples that the small networks are measured on.
 const FEW: usize = 4;
@@ -68,6 +105,9 @@ struct Small {
     gradient: [f32; MOST_PARAMETERS],
     workspace: [f32; LARGEST_WORKSPACE],
 }
+
+static MOMENTS: ConstStaticCell<[f32; Adam::memory_len(GESTURE_PARAMETERS)]> =
+    ConstStaticCell::new([0.0; Adam::memory_len(GESTURE_PARAMETERS)]);
 
 static SMALL: ConstStaticCell<Small> = ConstStaticCell::new(Small {
     parameters: [0.0; MOST_PARAMETERS],
@@ -92,16 +132,9 @@ fn small<const N: usize>(name: &str, network: &Network<'_, N>, memory: &mut Smal
     );
     network.initialise(Init::He, &mut Random::new(0, 0), parameters);
     let indices: [u32; FEW] = core::array::from_fn(|i| i as u32);
-    let batch = Batch {
-        samples: Samples {
-            pixels: &SAMPLES.pixels[..FEW * network.input().len()],
-            labels: &SAMPLES.labels[..FEW],
-            ..SAMPLES
-        },
-        indices: &indices,
-        weight: 1.0,
-        dropout: None,
-    };
+    let pixels = &PIXELS[..FEW * network.input().len()];
+    let samples = Samples::bytes(pixels, &KINDS[..FEW], Normalisation::UNIT);
+    let batch = Batch::new(samples, &indices).weight(1.0);
     let from = timer::instructions();
     let done = network.evaluate::<1>(parameters, batch, workspace);
     let forward = timer::instructions() - from;
@@ -116,8 +149,64 @@ fn small<const N: usize>(name: &str, network: &Network<'_, N>, memory: &mut Smal
     let ((a, b), (c, d)) = (hundredths(forward, work), hundredths(both, work));
     let _ = writeln!(
         Console,
-        "{name} forward {a}.{b:02}, with backward {c}.{d:02} instructions a multiply-accumulate",
+        "{name} forward {a}.{b:02}, with backward {c}.{d:02} instructions per multiply-accumulate",
     );
+}
+
+/// Prints the instructions of a training step with 16 gestures, after some training.
+fn gesture(memory: &mut Small, moments: &mut [f32]) {
+    let (parameters, gradient) = (
+        &mut memory.parameters[..GESTURE_PARAMETERS],
+        &mut memory.gradient[..GESTURE_PARAMETERS],
+    );
+    let workspace = &mut memory.workspace[..GESTURE.workspace_len(1)];
+    moments.fill(0.0);
+    GESTURE.initialise(Init::He, &mut Random::new(0, 0), parameters);
+    let mut adam = Adam::new(AdamConfig::default());
+    let indices: [u32; GESTURES] = core::array::from_fn(|i| i as u32);
+    let pixels = &PIXELS[..GESTURES * GESTURE.input().len()];
+    let samples = Samples::bytes(pixels, &KINDS, Normalisation::UNIT);
+    let batch = Batch::new(samples, &indices);
+    let (mut passes, mut update, mut pieces) = (0, 0, [0u32; 10]);
+    for _ in 0..5 {
+        gradient.fill(0.0);
+        let from = timer::instructions();
+        let done = GESTURE.accumulate_gradient::<1>(parameters, batch, gradient, workspace);
+        passes = timer::instructions() - from;
+        let from = timer::instructions();
+        let also = adam.step(1.0, parameters, gradient, moments);
+        update = timer::instructions() - from;
+        if done.is_err() || also.is_err() {
+            exit(false);
+        }
+    }
+    let mut progress = SteppedGradient::new();
+    for i in 0.. {
+        let from = timer::instructions();
+        let done = progress.advance(&GESTURE, parameters, batch, gradient, workspace);
+        pieces[i % 10] += timer::instructions() - from;
+        match done {
+            Ok(None) => {}
+            Ok(Some(_)) => break,
+            Err(_) => exit(false),
+        }
+    }
+    let step = (passes + update) / GESTURES as u32;
+    let (a, b) = hundredths(step, GESTURE_STEP);
+    let _ = writeln!(
+        Console,
+        "gesture step {step} instructions, {a}.{b:02} per multiply-accumulate of {GESTURE_STEP}, of them {} for Adam",
+        update / GESTURES as u32
+    );
+    let names = ["conv1", "conv2", "conv3", "average pool", "linear"];
+    for (i, name) in names.into_iter().enumerate() {
+        let _ = writeln!(
+            Console,
+            "gesture {name} forward {}, backward {} instructions",
+            pieces[i] / GESTURES as u32,
+            pieces[9 - i] / GESTURES as u32
+        );
+    }
 }
 
 #[entry]
@@ -131,12 +220,7 @@ fn main() -> ! {
 
     // Some training first: an untrained network has denser gradients than one in use.
     let order: [u32; IMAGES] = core::array::from_fn(|i| i as u32);
-    let batch = |indices| Batch {
-        samples: SAMPLES,
-        indices,
-        weight: 1.0 / 16.0,
-        dropout: None,
-    };
+    let batch = |indices| Batch::new(SAMPLES, indices).weight(1.0 / 16.0);
     let (mut forward, mut passes, mut updates, mut pieces) = (0, 0, 0, [0u32; 6]);
     for indices in order.chunks_exact(16) {
         gradient.fill(0.0);
@@ -161,7 +245,7 @@ fn main() -> ! {
         if done.is_err() {
             exit(false);
         }
-        let mut progress = Progress::new();
+        let mut progress = SteppedGradient::new();
         for i in 0.. {
             let from = timer::instructions();
             let done = progress.advance(&MICRO, parameters, batch(indices), gradient, workspace);
@@ -177,14 +261,14 @@ fn main() -> ! {
     let (a, b) = hundredths(forward / images, FORWARD);
     let _ = writeln!(
         out,
-        "forward {} instructions, {a}.{b:02} a multiply-accumulate of {FORWARD}",
+        "forward {} instructions, {a}.{b:02} per multiply-accumulate of {FORWARD}",
         forward / images
     );
     let step = (passes + updates) / images;
     let (a, b) = hundredths(step, STEP);
     let _ = writeln!(
         out,
-        "step {step} instructions, {a}.{b:02} a multiply-accumulate of {STEP}, of them {} for Adam",
+        "step {step} instructions, {a}.{b:02} per multiply-accumulate of {STEP}, of them {} for Adam",
         updates / images
     );
     let names = [
@@ -200,7 +284,7 @@ fn main() -> ! {
         let (a, b) = hundredths(instructions / images, work);
         let _ = writeln!(
             out,
-            "{name} {} instructions, {a}.{b:02} a multiply-accumulate of {work}",
+            "{name} {} instructions, {a}.{b:02} per multiply-accumulate of {work}",
             instructions / images
         );
     }
@@ -211,5 +295,7 @@ fn main() -> ! {
     small("3 x 3 stride 2", &STRIDE_2, memory);
     small("depthwise 3 x 3", &DEPTHWISE, memory);
     small("1 x 1", &POINTWISE, memory);
+    small("1 x 5", &SIGNAL_5, memory);
+    gesture(memory, MOMENTS.take());
     exit(true)
 }
