@@ -74,6 +74,8 @@ pub mod random;
 mod real;
 mod samples;
 mod shape;
+#[doc(hidden)]
+pub mod single_kernels;
 pub mod vector;
 
 #[cfg(test)]

@@ -426,6 +426,9 @@ impl Layer {
             Layer::Conv2d(layer) => conv2d::single::forward(layer, simd, frame, memory),
             Layer::Linear(_) => linear::single::forward(simd, frame, memory),
             Layer::Relu | Layer::MaxPool2d(_) => max_pool2d::single::forward(simd, frame, memory),
+            Layer::DepthwiseConv2d(layer) => {
+                depthwise_conv2d::single::forward(layer, simd, frame, memory)
+            }
             _ => self.forward_either::<S, 1>(simd, frame, memory),
         }
     }
@@ -497,7 +500,7 @@ impl Layer {
             Layer::Relu | Layer::MaxPool2d(_) => max_pool2d::single::backward(frame, memory),
             Layer::Dropout(probability) => dropout::backward_single(*probability, frame, memory),
             Layer::DepthwiseConv2d(layer) => {
-                depthwise_conv2d::backward_single(layer, simd, frame, memory)
+                depthwise_conv2d::single::backward(layer, simd, frame, memory)
             }
             Layer::AvgPool2d(pool) => avg_pool2d::backward_single(*pool, frame, memory),
             Layer::GlobalAvgPool2d => {

@@ -4,9 +4,9 @@
 #![no_main]
 
 use cortex_m_rt::entry;
-use secant::optim::{Form, LayerLbfgs, LayerLbfgsConfig};
 use secant::network::presets::MICRO;
 use secant::network::{Init, Network, weights_from_bytes};
+use secant::optim::{Form, LayerLbfgs, LayerLbfgsConfig};
 use secant::{Batch, LayerInputs, Normalisation, Random, Samples};
 use secant_firmware::scenario::{IMAGES, SAMPLES};
 use static_cell::ConstStaticCell;

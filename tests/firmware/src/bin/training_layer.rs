@@ -4,9 +4,9 @@
 #![no_main]
 
 use cortex_m_rt::entry;
-use secant::optim::{Form, LayerLbfgs, LayerLbfgsConfig};
-use secant::network::presets::MICRO;
 use secant::network::Init;
+use secant::network::presets::MICRO;
+use secant::optim::{Form, LayerLbfgs, LayerLbfgsConfig};
 use secant::{Batch, LayerInputs, Random};
 use secant_firmware::scenario::{LAYER_HISTORY, PARAMETERS, SAMPLES};
 use static_cell::ConstStaticCell;
