@@ -76,6 +76,8 @@ pub mod random;
 mod real;
 mod samples;
 mod shape;
+#[doc(hidden)]
+pub mod single_kernels;
 mod train_error;
 pub mod vector;
 

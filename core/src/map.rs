@@ -6,6 +6,7 @@ use crate::shape::Window;
 /// above and to the left for the padding of the convolution that reads it. `live_rows` x
 /// `live_columns` pixels from there on hold values; what lies below and to the right is zero, too.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Map {
     pub channels: usize,
     pub rows: usize,
@@ -64,6 +65,7 @@ impl Map {
 
 /// The geometry of a stage: an operation, and the relu and the max-pool that follow it.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Frame {
     /// What the operation reads.
     pub input: Map,

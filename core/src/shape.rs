@@ -134,6 +134,7 @@ impl Window {
 
 /// The weights of a layer: `outputs` rows of `inputs` weights, then `outputs` biases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Parameters {
     pub outputs: usize,
     pub inputs: usize,

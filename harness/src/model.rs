@@ -454,11 +454,11 @@ mod tests {
             ),
             (
                 "pool2 conv8k15 linear10",
-                "layer 2: the kernel or window is larger than the image that reaches the layer ('conv8k15', which gets 1 x 14 x 14 values)",
+                "layer 2 (conv2d): the kernel or window of 15 x 15 is larger than the image of 14 x 14 that reaches the layer ('conv8k15', which gets 1 x 14 x 14 values)",
             ),
             (
                 "conv8k0 linear10",
-                "layer 1: outputs, kernel, size and stride must be at least 1 ('conv8k0', which gets 1 x 28 x 28 values)",
+                "layer 1 (conv2d): kernel or window must be at least 1, not 0 ('conv8k0', which gets 1 x 28 x 28 values)",
             ),
             (
                 "conv8k3 relu",
@@ -466,7 +466,7 @@ mod tests {
             ),
             (
                 "linear65536 linear65536 linear10",
-                "the model has 4347133962 parameters, at most 16777216 are possible",
+                "layer 2 (linear): the layer's output or its weights are more than 2^28 values ('linear65536', which gets 65536 x 1 x 1 values)",
             ),
         ] {
             assert_eq!(refusal(spec), expected, "{spec}");

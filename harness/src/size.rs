@@ -114,6 +114,7 @@ impl Size {
             .network
             .try_freeze(freeze, frozen)
             .map_err(|error| Error::Usage(format!("--freeze {freeze}: {error}")))?;
+        crate::weights::something_to_train(network, freeze)?;
         let optimizer = choice
             .resolve(network, choice.default_batch())
             .map_err(|refusal| Error::Usage(refusal.describe(|key| format!("--{key}"))))?;

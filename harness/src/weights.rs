@@ -111,6 +111,16 @@ pub struct Start {
     pub parameters: Vec<f32>,
 }
 
+/// Refuses to freeze all layers that have parameters.
+pub fn something_to_train(network: &Net, frozen_layers: usize) -> Result<(), Error> {
+    if frozen_layers > 0 && network.parameter_count() == 0 {
+        return Err(Error::Usage(format!(
+            "--freeze {frozen_layers}: no layer with parameters would be left to train"
+        )));
+    }
+    Ok(())
+}
+
 /// Reads the weights of `model` from a file that [`safetensors()`] has made, and freezes the first
 /// `frozen_layers` layers of the model with them.
 ///
@@ -136,6 +146,7 @@ pub fn start(path: &Path, frozen_layers: usize, model: &mut Model) -> Result<Sta
         .network
         .try_freeze(frozen_layers, frozen)
         .map_err(|error| Error::Usage(format!("--freeze {frozen_layers}: {error}")))?;
+    something_to_train(&model.network, frozen_layers)?;
     Ok(Start {
         file: path.to_owned(),
         sha256,

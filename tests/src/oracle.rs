@@ -27,69 +27,108 @@ pub const NO_DROPOUT: Masks<'static> = &|_, _| 1.0;
 impl Oracle {
     /// The network's output for one sample, a row-major map.
     pub fn forward(&self, sample: &[f64], masks: Masks<'_>) -> Vec<f64> {
-        assert_eq!(sample.len(), self.input.len(), "length of the sample");
-        let mut shape = self.input;
         let mut x = sample.to_vec();
-        let mut parameters = self.parameters.as_slice();
+        self.walk(|index, layer, shape, own, output| {
+            x = self.layer(index, layer, &x, shape, own, output, masks);
+        });
+        x
+    }
+
+    /// Calls `visit` with the index, the layer, the shape of its input, its parameters and the shape
+    /// of its output, for each layer in order.
+    fn walk(&self, mut visit: impl FnMut(usize, &Layer, Shape, &[f64], Shape)) {
+        let (mut shape, mut parameters) = (self.input, self.parameters.as_slice());
         for (index, layer) in self.layers.iter().enumerate() {
             let (count, output) = describe(layer, shape);
             let (own, rest) = parameters.split_at(count);
-            x = match *layer {
-                Layer::Conv2d(conv) => {
-                    let window = Window::new(conv.kernel, conv.stride);
-                    conv2d(&x, shape, own, output, window, conv.padding)
-                }
-                Layer::Relu => x.iter().map(|x| if *x > 0.0 { *x } else { 0.0 }).collect(),
-                Layer::MaxPool2d(pool) => {
-                    max_pool2d(&x, shape, output, Window::new(pool.size, pool.stride))
-                }
-                Layer::Linear(linear_layer) => linear(&x, own, linear_layer.outputs),
-                Layer::DepthwiseConv2d(conv) => {
-                    let window = Window::new(conv.kernel, conv.stride);
-                    depthwise_conv2d(&x, shape, own, output, window, conv.padding)
-                }
-                Layer::AvgPool2d(pool) => {
-                    avg_pool2d(&x, shape, output, Window::new(pool.size, pool.stride))
-                }
-                Layer::GlobalAvgPool2d => {
-                    let window = Window::new([shape.rows, shape.columns], [1, 1]);
-                    avg_pool2d(&x, shape, output, window)
-                }
-                Layer::LeakyRelu(slope) => {
-                    let slope = f64::from(slope);
-                    x.iter()
-                        .map(|x| if *x > 0.0 { *x } else { slope * x })
-                        .collect()
-                }
-                Layer::Sigmoid => x.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect(),
-                Layer::Tanh => x.iter().map(|x| x.tanh()).collect(),
-                Layer::Dropout(_) => x
-                    .iter()
-                    .enumerate()
-                    .map(|(i, x)| x * masks(index, i))
-                    .collect(),
-                _ => panic!("the oracle does not know {layer:?}"),
-            };
-            assert_eq!(x.len(), output.len(), "length of the output of {layer:?}");
-            shape = output;
-            parameters = rest;
+            visit(index, layer, shape, own, output);
+            (shape, parameters) = (output, rest);
         }
         assert!(
             parameters.is_empty(),
             "more parameters than the layers have"
         );
-        x
     }
 
-    /// An upper bound of what rounding can be relative to: the forward pass with every product and every term made positive.
-    /// A sum whose terms cancel is no more accurate than its largest terms allow.
+    /// One layer's output.
+    fn layer(
+        &self,
+        index: usize,
+        layer: &Layer,
+        x: &[f64],
+        shape: Shape,
+        own: &[f64],
+        output: Shape,
+        masks: Masks<'_>,
+    ) -> Vec<f64> {
+        assert_eq!(x.len(), shape.len(), "length of the input of {layer:?}");
+        match *layer {
+            Layer::Conv2d(conv) => {
+                let window = Window::new(conv.kernel, conv.stride);
+                conv2d(x, shape, own, output, window, conv.padding)
+            }
+            Layer::Relu => x.iter().map(|x| if *x > 0.0 { *x } else { 0.0 }).collect(),
+            Layer::MaxPool2d(pool) => {
+                max_pool2d(x, shape, output, Window::new(pool.size, pool.stride))
+            }
+            Layer::Linear(linear_layer) => linear(x, own, linear_layer.outputs),
+            Layer::DepthwiseConv2d(conv) => {
+                let window = Window::new(conv.kernel, conv.stride);
+                depthwise_conv2d(x, shape, own, output, window, conv.padding)
+            }
+            Layer::AvgPool2d(pool) => {
+                avg_pool2d(x, shape, output, Window::new(pool.size, pool.stride))
+            }
+            Layer::GlobalAvgPool2d => {
+                let window = Window::new([shape.rows, shape.columns], [1, 1]);
+                avg_pool2d(x, shape, output, window)
+            }
+            Layer::LeakyRelu(slope) => {
+                let slope = f64::from(slope);
+                x.iter()
+                    .map(|x| if *x > 0.0 { *x } else { slope * x })
+                    .collect()
+            }
+            Layer::GroupNorm(norm) => group_norm(x, shape, own, norm.groups),
+            Layer::Sigmoid => x.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect(),
+            Layer::Tanh => x.iter().map(|x| x.tanh()).collect(),
+            Layer::Dropout(_) => x
+                .iter()
+                .enumerate()
+                .map(|(i, x)| x * masks(index, i))
+                .collect(),
+            _ => panic!("the oracle does not know {layer:?}"),
+        }
+    }
+
+    /// An upper bound of what rounding can be relative to: the forward pass with every product and
+    /// every term made positive. A sum whose terms cancel is no more accurate than its largest terms
+    /// allow. A normalised value is as uncertain as what it is made of, over the deviation, and the
+    /// more the further it is out.
     pub fn magnitude(&self, sample: &[f64], masks: Masks<'_>) -> Vec<f64> {
         let positive = |values: &[f64]| values.iter().map(|x| x.abs()).collect::<Vec<_>>();
-        let oracle = Oracle {
-            parameters: positive(&self.parameters),
-            ..self.clone()
-        };
-        oracle.forward(&positive(sample), masks)
+        let (mut x, mut size) = (sample.to_vec(), positive(sample));
+        self.walk(|index, layer, shape, own, output| {
+            let own_size = positive(own);
+            size = match layer {
+                Layer::GroupNorm(norm) => {
+                    let ones = [vec![1.0; shape.channels], vec![0.0; shape.channels]].concat();
+                    let h = group_norm(&x, shape, &ones, norm.groups);
+                    let length = x.len() / norm.groups;
+                    let sizes = size.iter().zip(&h).enumerate().map(|(i, (own, h))| {
+                        let group = i / length * length..(i / length + 1) * length;
+                        let mean = size[group.clone()].iter().sum::<f64>() / length as f64;
+                        let channel = i / (shape.rows * shape.columns);
+                        let spread = (own + mean) / deviation(&x[group]) * (1.0 + h.abs());
+                        own_size[channel] * spread + own_size[shape.channels + channel]
+                    });
+                    sizes.collect()
+                }
+                _ => self.layer(index, layer, &size, shape, &own_size, output, masks),
+            };
+            x = self.layer(index, layer, &x, shape, own, output, masks);
+        });
+        size
     }
 
     /// For every parameter the derivatives of all values that `f` returns for this network, by central differences:
@@ -163,6 +202,7 @@ fn describe(layer: &Layer, input: Shape) -> (usize, Shape) {
             linear.outputs * (input.len() + 1),
             Shape::vector(linear.outputs),
         ),
+        Layer::GroupNorm(_) => (2 * input.channels, input),
         _ => (0, input),
     }
 }
@@ -258,6 +298,30 @@ fn avg_pool2d(x: &[f64], input: Shape, output: Shape, window: Window) -> Vec<f64
 fn max_pool2d(x: &[f64], input: Shape, output: Shape, window: Window) -> Vec<f64> {
     places(output)
         .map(|place| window_of(x, input, window, place).fold(f64::NEG_INFINITY, f64::max))
+        .collect()
+}
+
+/// The square root of the variance, and 1e-5.
+fn deviation(x: &[f64]) -> f64 {
+    let mean = x.iter().sum::<f64>() / x.len() as f64;
+    let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / x.len() as f64;
+    (variance + 1e-5).sqrt()
+}
+
+fn group_norm(x: &[f64], shape: Shape, parameters: &[f64], groups: usize) -> Vec<f64> {
+    let (gamma, beta) = parameters.split_at(shape.channels);
+    let (plane, length) = (shape.rows * shape.columns, x.len() / groups);
+    let groups = x.chunks_exact(length).enumerate();
+    groups
+        .flat_map(|(group, x)| {
+            let mean = x.iter().sum::<f64>() / length as f64;
+            let deviation = deviation(x);
+            let value = move |(i, x): (usize, &f64)| {
+                let channel = (group * length + i) / plane;
+                gamma[channel] * (x - mean) / deviation + beta[channel]
+            };
+            x.iter().enumerate().map(value).collect::<Vec<_>>()
+        })
         .collect()
 }
 

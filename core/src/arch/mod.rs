@@ -32,7 +32,7 @@ mod x86;
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
-use single::Windows;
+use single::{Rows, Windows, Winners};
 
 /// An instruction set that kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,12 +229,19 @@ pub trait Simd: Copy {
     /// Scalar `a * b + c` in double precision, rounded once.
     fn fma_f64(self, a: f64, b: f64, c: f64) -> f64;
 
-    /// [`single::load_row`].
+    // The hooks of one sample at a time: whole inner loops, for instruction sets where only assembly makes them fast. True
+    // means done, with the bits of the definition of the same name in the layer's file `definition.rs`. False means that there
+    // is no assembly for that shape, or that a slice is too short: then the targets hold anything that they held before or that
+    // the definition writes there, and the caller runs the definition, which says whether lengths fit.
+
+    /// `x[i] = bytes[i] scale + offset`.
     #[inline(always)]
-    fn load_row(self, bytes: &[u8], scale: f32, offset: f32, x: &mut [f32]) {
-        single::load_row(self, bytes, scale, offset, x);
+    fn load_row(self, bytes: &[u8], scale: f32, offset: f32, x: &mut [f32]) -> bool {
+        let _ = (bytes, scale, offset, x);
+        false
     }
-    /// [`single::conv_row`].
+    /// One output row of up to four channels of a convolution. `x` must reach to the end of the last window, `w` hold the weights of `bias.len()` channels, one
+    /// to four, and `y` four rows.
     #[inline(always)]
     fn conv_row(
         self,
@@ -245,10 +252,56 @@ pub trait Simd: Copy {
         bias: &[f32],
         columns: usize,
         y: &mut [f32],
-    ) -> Option<()> {
-        single::conv_row(self, windows, stride, x, w, bias, columns, y)
+    ) -> bool {
+        let _ = (windows, stride, x, w, bias, columns, y);
+        false
     }
-    /// [`single::conv_weight_gradient`].
+    /// One channel of a depthwise convolution. `x` must reach to the end of the last row's last window, `y` to the end of its last row, and `w`
+    /// hold the kernel.
+    #[inline(always)]
+    fn depthwise(
+        self,
+        windows: Windows,
+        stride: usize,
+        rows: Rows,
+        x: &[f32],
+        w: &[f32],
+        bias: f32,
+        y: &mut [f32],
+    ) -> bool {
+        let _ = (windows, stride, rows, x, w, bias, y);
+        false
+    }
+    /// Adds to one channel's weight gradient; the slices as for [`Simd::depthwise`].
+    #[inline(always)]
+    fn depthwise_weight_gradient(
+        self,
+        windows: Windows,
+        stride: usize,
+        rows: Rows,
+        x: &[f32],
+        dy: &[f32],
+        dw: &mut [f32],
+    ) -> bool {
+        let _ = (windows, stride, rows, x, dy, dw);
+        false
+    }
+    /// Adds one channel's part to the input gradient; the slices as for [`Simd::depthwise`]. No two rows of a window may overlap.
+    #[inline(always)]
+    fn depthwise_input_gradient(
+        self,
+        windows: Windows,
+        stride: usize,
+        rows: Rows,
+        w: &[f32],
+        dy: &[f32],
+        dx: &mut [f32],
+    ) -> bool {
+        let _ = (windows, stride, rows, w, dy, dx);
+        false
+    }
+    /// Adds to one output channel's weight gradient. `x` must hold all windows of the pixels, of which there must be one, and `dw` all
+    /// weights of an output channel.
     #[inline(always)]
     fn conv_weight_gradient(
         self,
@@ -256,10 +309,12 @@ pub trait Simd: Copy {
         pixels: &[f32],
         x: &[f32],
         dw: &mut [f32],
-    ) -> Option<()> {
-        single::conv_weight_gradient(self, windows, pixels, x, dw)
+    ) -> bool {
+        let _ = (windows, pixels, x, dw);
+        false
     }
-    /// [`single::conv_input_gradient`].
+    /// Adds one output channel's part to the input gradient. `dx` must hold all windows of the pixels, of which there must be one, and `w` all
+    /// weights of an output channel. No two channels of the map may overlap.
     #[inline(always)]
     fn conv_input_gradient(
         self,
@@ -267,10 +322,12 @@ pub trait Simd: Copy {
         pixels: &[f32],
         w: &[f32],
         dx: &mut [f32],
-    ) -> Option<()> {
-        single::conv_input_gradient(self, windows, pixels, w, dx)
+    ) -> bool {
+        let _ = (windows, pixels, w, dx);
+        false
     }
-    /// [`single::pool_positive`].
+    /// One output row of max-pooling 2 x 2, then relu. `None` where there is no assembly; `Some(false)` when
+    /// there may have been a NaN, or a slice is too short: then the results hold anything.
     #[inline(always)]
     fn pool_positive(
         self,
@@ -279,18 +336,54 @@ pub trait Simd: Copy {
         y: &mut [f32],
         codes: &mut [f32],
         first: usize,
-    ) -> bool {
-        single::pool_positive(upper, lower, y, codes, first)
+    ) -> Option<bool> {
+        let _ = (upper, lower, y, codes, first);
+        None
     }
-    /// [`single::linear_rows`].
+    /// One output row of max-pooling 1 x 2, then relu. `None` where there is no assembly; `Some(false)` when
+    /// there may have been a NaN, or a slice is too short: then the results hold anything.
     #[inline(always)]
-    fn linear_rows(self, w: &[f32], bias: &[f32], x: &[f32], y: &mut [f32]) {
-        single::linear_rows(self, w, bias, x, y);
+    fn pool_pairs_positive(
+        self,
+        x: &[f32],
+        y: &mut [f32],
+        codes: &mut [f32],
+        first: usize,
+    ) -> Option<bool> {
+        let _ = (x, y, codes, first);
+        None
     }
-    /// [`single::add_scaled`].
+    /// Relu of a row. `None` where there is no assembly; `Some(false)` when
+    /// there may have been a NaN, or a slice is too short: then the results hold anything.
     #[inline(always)]
-    fn add_scaled(self, a: f32, x: &[f32], y: &mut [f32]) {
-        single::add_scaled(self, a, x, y);
+    fn relu_row(self, x: &[f32], y: &mut [f32], codes: &mut [f32], first: usize) -> Option<bool> {
+        let _ = (x, y, codes, first);
+        None
+    }
+    /// The list of a row's pixels that have a gradient. The list must have room for a pixel of each row of each window, even of those that have none; `None`
+    /// stands for false.
+    #[inline(always)]
+    fn pixels(
+        self,
+        winners: Winners,
+        dy: &[f32],
+        codes: &[f32],
+        list: &mut [[f32; 2]],
+    ) -> Option<usize> {
+        let _ = (winners, dy, codes, list);
+        None
+    }
+    /// `y[o] = bias[o] + sum over i of w[o][i] x[i]`. `w` must hold the weights of all outputs.
+    #[inline(always)]
+    fn linear_rows(self, w: &[f32], bias: &[f32], x: &[f32], y: &mut [f32]) -> bool {
+        let _ = (w, bias, x, y);
+        false
+    }
+    /// `y[i] += a x[i]`.
+    #[inline(always)]
+    fn add_scaled(self, a: f32, x: &[f32], y: &mut [f32]) -> bool {
+        let _ = (a, x, y);
+        false
     }
 }
 

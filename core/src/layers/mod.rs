@@ -11,6 +11,7 @@ pub(crate) mod conv2d;
 pub(crate) mod depthwise_conv2d;
 pub(crate) mod draw;
 pub(crate) mod dropout;
+pub(crate) mod group_norm;
 pub(crate) mod linear;
 pub(crate) mod max_pool2d;
 pub(crate) mod memory;
@@ -24,13 +25,14 @@ use activation::Activation;
 use avg_pool2d::AvgPool2d;
 use conv2d::Conv2d;
 use depthwise_conv2d::DepthwiseConv2d;
+use group_norm::GroupNorm;
 use linear::Linear;
 use max_pool2d::MaxPool2d;
 use memory::{Backward, Forward, SingleBackward};
 
 /// One layer. Make it with [`conv2d`], [`conv1d`], [`depthwise_conv2d`], [`linear`], [`relu`],
 /// [`leaky_relu`], [`tanh`], [`sigmoid`], [`max_pool2d`], [`max_pool1d`], [`avg_pool2d`],
-/// [`avg_pool1d`], [`global_avg_pool2d`] or [`dropout`].
+/// [`avg_pool1d`], [`global_avg_pool2d`], [`group_norm`], [`layer_norm`] or [`dropout`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -57,6 +59,8 @@ pub enum Layer {
     Tanh,
     /// Logistic function; see [`sigmoid`].
     Sigmoid,
+    /// Normalisation of groups of channels; see [`group_norm`].
+    GroupNorm(GroupNorm),
 }
 
 /// Two-dimensional convolution (cross-correlation, as every framework calls it), stride 1, no
@@ -177,6 +181,32 @@ pub const fn sigmoid() -> Layer {
     Layer::Sigmoid
 }
 
+/// Group normalisation: in each sample, the values of each of `groups` groups of channels are
+/// normalised to mean 0 and variance 1, then scaled and moved per channel:
+/// `y = gamma_c (x - m) / sqrt(v + 1e-5) + beta_c`, with the group's mean `m` and (biased) variance
+/// `v`. `groups` must divide the channels. Initially `gamma` is 1 and `beta` 0, and so each is
+/// [initialised](crate::network::Network::initialise) whatever the rest is.
+///
+/// Parameters: `gamma` (channels), then `beta` (channels).
+///
+/// ```
+/// use secant::network::{Network, Shape, conv1d, group_norm, linear, relu};
+///
+/// const NET: Network<4> = Network::new(
+///     Shape::signal(3, 50),
+///     [conv1d(8, 5), group_norm(2), relu(), linear(4)],
+/// );
+/// assert_eq!(NET.parameter_ranges(1), (128..136, 136..144));
+/// ```
+pub const fn group_norm(groups: usize) -> Layer {
+    Layer::GroupNorm(GroupNorm { groups })
+}
+
+/// Layer normalisation: a [`group_norm`] over all channels together.
+pub const fn layer_norm() -> Layer {
+    group_norm(1)
+}
+
 impl Layer {
     /// The same layer with that step between output pixels or windows, down and to the right.
     ///
@@ -277,6 +307,7 @@ impl Layer {
             Layer::LeakyRelu(_) => "leaky_relu",
             Layer::Tanh => "tanh",
             Layer::Sigmoid => "sigmoid",
+            Layer::GroupNorm(_) => "group_norm",
         }
     }
 
@@ -295,6 +326,7 @@ impl Layer {
             Layer::AvgPool2d(layer) => layer.output(input),
             Layer::GlobalAvgPool2d => Ok(Shape::vector(input.channels)),
             Layer::LeakyRelu(slope) => same(input, activation::check_slope(*slope)),
+            Layer::GroupNorm(layer) => layer.output(input),
         }
     }
 
@@ -310,6 +342,7 @@ impl Layer {
             Layer::Conv2d(layer) => layer.parameters(input),
             Layer::Linear(layer) => layer.parameters(input),
             Layer::DepthwiseConv2d(layer) => layer.parameters(input),
+            Layer::GroupNorm(layer) => layer.parameters(input),
             _ => Parameters::NONE,
         }
     }
@@ -321,7 +354,9 @@ impl Layer {
             Layer::Conv2d(layer) => (layer.window().cover(live), layer.padding),
             Layer::DepthwiseConv2d(layer) => (layer.window().cover(live), layer.padding),
             Layer::AvgPool2d(layer) => (layer.window().cover(live), [0; 2]),
-            Layer::Linear(_) | Layer::GlobalAvgPool2d => ([input.rows, input.columns], [0; 2]),
+            Layer::Linear(_) | Layer::GlobalAvgPool2d | Layer::GroupNorm(_) => {
+                ([input.rows, input.columns], [0; 2])
+            }
             _ => (live, [0; 2]),
         }
     }
@@ -391,6 +426,9 @@ impl Layer {
             Layer::Conv2d(layer) => conv2d::single::forward(layer, simd, frame, memory),
             Layer::Linear(_) => linear::single::forward(simd, frame, memory),
             Layer::Relu | Layer::MaxPool2d(_) => max_pool2d::single::forward(simd, frame, memory),
+            Layer::DepthwiseConv2d(layer) => {
+                depthwise_conv2d::single::forward(layer, simd, frame, memory)
+            }
             _ => self.forward_either::<S, 1>(simd, frame, memory),
         }
     }
@@ -412,6 +450,7 @@ impl Layer {
             Layer::GlobalAvgPool2d => {
                 avg_pool2d::forward::<L>(AvgPool2d::whole(&frame.input), frame, memory)
             }
+            Layer::GroupNorm(layer) => group_norm::forward::<S, L>(layer, simd, frame, memory),
             _ => activation::forward::<S, L>(self.activation()?, simd, frame, memory),
         }
     }
@@ -441,6 +480,7 @@ impl Layer {
             Layer::GlobalAvgPool2d => {
                 avg_pool2d::backward::<L>(AvgPool2d::whole(&frame.input), frame, memory)?;
             }
+            Layer::GroupNorm(layer) => group_norm::backward::<S, L>(layer, simd, frame, memory)?,
             _ => activation::backward::<S, L>(self.activation()?, simd, frame, memory)?,
         }
         Some(())
@@ -460,19 +500,27 @@ impl Layer {
             Layer::Relu | Layer::MaxPool2d(_) => max_pool2d::single::backward(frame, memory),
             Layer::Dropout(probability) => dropout::backward_single(*probability, frame, memory),
             Layer::DepthwiseConv2d(layer) => {
-                depthwise_conv2d::backward_single(layer, simd, frame, memory)
+                depthwise_conv2d::single::backward(layer, simd, frame, memory)
             }
             Layer::AvgPool2d(pool) => avg_pool2d::backward_single(*pool, frame, memory),
             Layer::GlobalAvgPool2d => {
                 avg_pool2d::backward_single(AvgPool2d::whole(&frame.input), frame, memory)
             }
+            Layer::GroupNorm(layer) => group_norm::backward_single(layer, simd, frame, memory),
             _ => activation::backward_single(self.activation()?, simd, frame, memory),
         }
     }
 
-    /// Rows of inputs per sample that the weights are multiplied with.
+    /// Whether the weights are factors and the biases shifts, which begin at 1 and 0.
+    pub(crate) const fn is_scale_and_shift(&self) -> bool {
+        matches!(self, Layer::GroupNorm(_))
+    }
+
+    /// Rows of inputs per sample that the weights are multiplied with. 0 where they are none that a
+    /// map holds: a normalised value has variance 1 by definition, so there is nothing to learn.
     pub(crate) fn positions(&self, frame: &Frame) -> usize {
         match self {
+            Layer::GroupNorm(_) => 0,
             Layer::Conv2d(_) => frame.rows * frame.columns,
             Layer::DepthwiseConv2d(_) => frame.output.live_len(),
             _ => 1,

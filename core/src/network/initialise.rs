@@ -79,6 +79,11 @@ impl<const N: usize> Network<'_, N> {
                 continue;
             }
             let weights = inputs * biases;
+            if stage.op.is_scale_and_shift() {
+                rest.by_ref().take(weights).for_each(|w| *w = 1.0);
+                rest.by_ref().take(biases).for_each(|b| *b = 0.0);
+                continue;
+            }
             let fan_in = inputs as f32;
             let bound = 1.0 / math::sqrt(fan_in);
             let deviation = match init {

@@ -28,11 +28,13 @@ mod value;
 pub use crate::layers::avg_pool2d::AvgPool2d;
 pub use crate::layers::conv2d::Conv2d;
 pub use crate::layers::depthwise_conv2d::DepthwiseConv2d;
+pub use crate::layers::group_norm::GroupNorm;
 pub use crate::layers::linear::Linear;
 pub use crate::layers::max_pool2d::MaxPool2d;
 pub use crate::layers::{
     Layer, avg_pool1d, avg_pool2d, conv1d, conv2d, depthwise_conv1d, depthwise_conv2d, dropout,
-    global_avg_pool2d, leaky_relu, linear, max_pool1d, max_pool2d, relu, sigmoid, tanh,
+    global_avg_pool2d, group_norm, layer_norm, leaky_relu, linear, max_pool1d, max_pool2d, relu,
+    sigmoid, tanh,
 };
 pub use crate::shape::{LayerError, Shape};
 pub use error::{FreezeError, ShapeError};

@@ -15,6 +15,7 @@ use crate::shape::{LayerError, Shape, product_fits};
 /// The first layers can be [frozen](Network::freeze): then they are no longer parameters, and `'w` is how long their weights
 /// live. In a constant that is `'static`, and need not be written.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Network<'w, const N: usize> {
     input: Shape,
     layers: [Layer; N],

@@ -10,6 +10,7 @@ use crate::plan::workspace::codes_len;
 /// under the kernel at each output pixel (in one channel, if it is depthwise). A row here ends with a 1, the bias's input, so its length is
 /// [`row_len`](LayerInputs::row_len) `n = inputs + 1`.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct LayerInputs<'a> {
     /// Number of the stage.
     pub(crate) index: usize,
@@ -80,7 +81,7 @@ pub(super) fn visit(
         ) else {
             return;
         };
-        if stage.outputs() > 0 {
+        if stage.outputs() > 0 && stage.op.positions(&stage.frame) > 0 {
             let inputs = LayerInputs {
                 index: plan.first_trained + i,
                 before,

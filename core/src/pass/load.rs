@@ -162,7 +162,9 @@ pub(super) fn load_single<S: Simd>(
     };
     match samples.values {
         Values::U8(bytes) => place.rows(bytes, x, |scaling, bytes, x| {
-            simd.load_row(bytes, scaling.scale, scaling.offset, x);
+            if !simd.load_row(bytes, scaling.scale, scaling.offset, x) {
+                elements(simd, scaling, bytes, x);
+            }
         }),
         Values::I8(values) => place.rows(values, x, |scaling, values, x| {
             elements(simd, scaling, values, x);

@@ -6,6 +6,7 @@ use crate::shape::Parameters;
 
 /// An operation, the relu and the max-pool that follow it.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Stage {
     /// The operation. A relu or a pool stands here if it has nothing to follow.
     pub op: Layer,

@@ -4,6 +4,8 @@
 
 #[path = "../../src/golden.rs"]
 pub mod golden;
+#[path = "../../src/motions.rs"]
+pub mod motions;
 pub mod scenario;
 #[cfg(target_arch = "arm")]
 pub mod stack;

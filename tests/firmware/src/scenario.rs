@@ -6,13 +6,13 @@
 use core::fmt::Write;
 
 use secant::checkpoint::{self, State, Store};
-use secant::optim::{
-    Adam, AdamConfig, Curvature, FlatLbfgs, FlatLbfgsConfig, LayerLbfgs, LayerLbfgsConfig, Lbfgs,
-    LbfgsConfig, SecondMoment, Stopping, Freshness,
-};
-use secant::network::presets::MICRO;
 use secant::network::Init;
-use secant::{Batch, ConfigError, Normalisation, Random, Samples, Metrics, objective};
+use secant::network::presets::MICRO;
+use secant::optim::{
+    Adam, AdamConfig, Curvature, FlatLbfgs, FlatLbfgsConfig, Freshness, LayerLbfgs,
+    LayerLbfgsConfig, Lbfgs, LbfgsConfig, SecondMoment, Stopping,
+};
+use secant::{Batch, ConfigError, Metrics, Normalisation, Random, Samples, objective};
 
 /// Number of parameters.
 pub const PARAMETERS: usize = MICRO.parameter_count();
@@ -28,7 +28,8 @@ pub const BATCH: usize = 2;
 pub const IMAGES: usize = 32;
 
 /// The first 32 training images of Fashion-MNIST (Copyright 2017 Zalando SE, MIT licence).
-static PIXELS: [u8; IMAGES * 784] = *include_bytes!("../pixels.bin");
+/// The bytes of the images.
+pub static PIXELS: [u8; IMAGES * 784] = *include_bytes!("../pixels.bin");
 static LABELS: [u8; IMAGES] = *include_bytes!("../labels.bin");
 
 /// The images where they lie in flash.

@@ -8,8 +8,8 @@ use fixture::{Fixture, LANES};
 use secant::arch::Isa;
 use secant::network::{
     Layer, Network, Shape, avg_pool1d, avg_pool2d, conv1d, conv2d, depthwise_conv1d,
-    depthwise_conv2d, dropout, global_avg_pool2d, leaky_relu, linear, max_pool1d, max_pool2d, relu,
-    sigmoid, tanh,
+    depthwise_conv2d, dropout, global_avg_pool2d, group_norm, layer_norm, leaky_relu, linear,
+    max_pool1d, max_pool2d, relu, sigmoid, tanh,
 };
 use secant::{
     Batch, DropoutKey, Loss, Metrics, Normalisation, PassError, Samples, Scaling, Targets, Values,
@@ -19,6 +19,7 @@ use secant_tests::draw::Draw;
 use secant_tests::oracle::Masks;
 use secant_tests::tolerance;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Mutex;
 
 /// The instruction set is one for the whole process: tests that force it take turns.
@@ -268,6 +269,47 @@ fn cases() -> Vec<(Shape, Vec<Layer>)> {
             shape(1, 6, 5),
             vec![conv2d(9, 2), sigmoid(), max_pool2d(2), linear(2)],
         ),
+        // Normalisation: first, last, of each channel, behind and before other layers, of maps that
+        // are padded and of maps whose last row a pool drops.
+        (shape(4, 3, 2), vec![group_norm(2), linear(3)]),
+        (shape(3, 2, 4), vec![linear(6), layer_norm()]),
+        (
+            shape(1, 8, 7),
+            vec![
+                conv2d(6, 3),
+                group_norm(3),
+                relu(),
+                max_pool2d(2),
+                conv2d(4, 2).padding(1),
+                layer_norm(),
+                leaky_relu(0.1),
+                linear(3),
+            ],
+        ),
+        (
+            Shape::signal(2, 19),
+            vec![
+                conv1d(9, 3),
+                group_norm(9),
+                conv1d(4, 3).padding(2),
+                relu(),
+                max_pool1d(2),
+                group_norm(2),
+                linear(2),
+            ],
+        ),
+        (
+            shape(2, 5, 5),
+            vec![
+                group_norm(1),
+                depthwise_conv2d(2).stride(2),
+                dropout(0.3),
+                layer_norm(),
+                relu(),
+                global_avg_pool2d(),
+                linear(2),
+            ],
+        ),
         // Signals.
         (
             Shape::signal(3, 20),
@@ -480,8 +522,13 @@ fn describe(fixture: &Fixture) -> String {
 fn roundings(fixture: &Fixture) -> f64 {
     let layers = fixture.network.layers().iter().enumerate();
     let sums = layers.map(|(i, layer)| {
-        let (weights, biases) = layer.parameters(fixture.network.shape(i));
-        weights.checked_div(biases).map_or(0, |terms| terms + 1)
+        let input = fixture.network.shape(i);
+        let (weights, biases) = layer.parameters(input);
+        match layer {
+            // Two sums over a group, and a few operations with their results.
+            Layer::GroupNorm(norm) => 2 * input.len() / norm.groups + 8,
+            _ => weights.checked_div(biases).map_or(0, |terms| terms + 1),
+        }
     });
     sums.sum::<usize>() as f64 + tolerance::FORWARD_EXTRA_ROUNDINGS
 }
@@ -588,9 +635,19 @@ fn gradient_agrees_with_finite_differences() {
             let (_, found) = fixture.gradient(lanes, &indices);
             for layer in 0..fixture.network.layers().len() {
                 let (weights, biases) = fixture.network.parameter_ranges(layer);
+                let sensitivity = |range: &Range<usize>| {
+                    let of_one = derivatives[range.clone()].iter().map(|d| largest(&d[1..]));
+                    of_one.fold(0.0, f64::max)
+                };
+                // A normalisation takes a bias before it out again: its derivative is zero, but the
+                // terms of the sum are not.
+                let layers = fixture.network.layers();
+                let cancels = layers[layer..]
+                    .iter()
+                    .any(|layer| matches!(layer, Layer::GroupNorm(_)));
+                let common = if cancels { sensitivity(&weights) } else { 0.0 };
                 for range in [weights, biases] {
-                    let sensitivity = derivatives[range.clone()].iter().map(|d| largest(&d[1..]));
-                    let bound = tolerance::GRADIENT * size * sensitivity.fold(0.0, f64::max)
+                    let bound = tolerance::GRADIENT * size * sensitivity(&range).max(common)
                         + tolerance::DIFFERENCES;
                     for i in range {
                         let (found, expected) = (f64::from(found[i]), derivatives[i][0]);

@@ -21,6 +21,7 @@
 //! have; and groups are [`depthwise_conv2d`](crate::network::depthwise_conv2d) and a 1 x 1
 //! convolution, or several networks.
 
+pub(crate) mod definition;
 pub(crate) mod lanes;
 pub(crate) mod single;
 

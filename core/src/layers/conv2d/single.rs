@@ -5,9 +5,10 @@
 //! pixel's window in a plane of the input, as a bit pattern, and the gradient.
 
 use super::Conv2d;
+use super::definition;
 use crate::arch::Simd;
-use crate::arch::single::{Windows, piece, piece_mut};
-use crate::layers::max_pool2d::single::{finish_row, first_code, winner};
+use crate::arch::single::{Windows, Winners, piece, piece_mut};
+use crate::layers::max_pool2d::single::{code_width, finish_row, first_code, winner};
 use crate::layers::memory::{Forward, SingleBackward};
 use crate::map::Frame;
 
@@ -62,7 +63,10 @@ pub(crate) fn forward<S: Simd>(
             for k in 0..pool.size[0] {
                 let rows = piece_mut(rows, k, row)?;
                 let x = x.get((r * pool.stride[0] + k) * layer.stride[0] * windows.row..)?;
-                simd.conv_row(windows, layer.stride[1], x, w, bias, columns, rows)?;
+                let stride = layer.stride[1];
+                if !simd.conv_row(windows, stride, x, w, bias, columns, rows) {
+                    definition::conv_row(simd, windows, stride, x, w, bias, columns, rows)?;
+                }
             }
             for b in 0..bias.len() {
                 let rows = rows.get(b * columns..)?;
@@ -104,19 +108,25 @@ pub(crate) fn backward<S: Simd>(
     };
     for (o, db) in db.iter_mut().enumerate() {
         let dw = piece_mut(dw, o, terms)?;
-        pixels.visit(o, scratch, |pixels| {
+        pixels.visit(simd, o, scratch, |pixels| {
             for pixel in pixels.as_chunks::<2>().0 {
                 *db += pixel[1];
             }
-            simd.conv_weight_gradient(windows, pixels, x, dw)
+            if simd.conv_weight_gradient(windows, pixels, x, dw) {
+                return Some(());
+            }
+            definition::conv_weight_gradient(simd, windows, pixels, x, dw)
         })?;
     }
     if input_gradient {
         x.fill(0.0);
         for o in 0..frame.output.channels {
             let w = piece(w, o, terms)?;
-            pixels.visit(o, scratch, |pixels| {
-                simd.conv_input_gradient(windows, pixels, w, x)
+            pixels.visit(simd, o, scratch, |pixels| {
+                if simd.conv_input_gradient(windows, pixels, w, x) {
+                    return Some(());
+                }
+                definition::conv_input_gradient(simd, windows, pixels, w, x)
             })?;
         }
     }
@@ -135,8 +145,9 @@ impl Pixels<'_> {
     /// Calls `work` with lists of the pixels of a channel, row-major: as many in a list as fit into
     /// `scratch`.
     #[inline(always)]
-    fn visit(
+    fn visit<S: Simd>(
         &self,
+        simd: S,
         channel: usize,
         scratch: &mut [f32],
         mut work: impl FnMut(&[f32]) -> Option<()>,
@@ -154,17 +165,18 @@ impl Pixels<'_> {
         let (line, list) = scratch.split_at_mut_checked(if overlap { frame.columns } else { 0 })?;
         let list = list.as_chunks_mut::<2>().0;
         let mut count = 0;
-        let mut push = |list: &mut [[f32; 2]], row: usize, column: usize, g: f32| -> Option<()> {
-            let place = row * stride[0] * frame.input.columns + column * stride[1];
-            if count == list.len() {
-                work(list.as_flattened())?;
-                count = 0;
-            }
-            *list.get_mut(count)? = [f32::from_bits(place as u32), g];
-            count += 1;
-            Some(())
-        };
         if overlap {
+            let mut push =
+                |list: &mut [[f32; 2]], row: usize, column: usize, g: f32| -> Option<()> {
+                    let place = row * stride[0] * frame.input.columns + column * stride[1];
+                    if count == list.len() {
+                        work(list.as_flattened())?;
+                        count = 0;
+                    }
+                    *list.get_mut(count)? = [f32::from_bits(place as u32), g];
+                    count += 1;
+                    Some(())
+                };
             for row in 0..frame.rows {
                 line.fill(0.0);
                 for r in 0..map.live_rows {
@@ -192,16 +204,27 @@ impl Pixels<'_> {
             for r in 0..map.live_rows {
                 let dy = dy.get(map.at(channel, r, 0)..)?.get(..map.live_columns)?;
                 let first = (channel * map.live_rows + r) * map.live_columns;
-                for k in 0..pool.size[0] {
-                    for (c, g) in dy.iter().enumerate() {
-                        if let Some(v) = winner(frame, codes, k, first + c)
-                            && *g != 0.0
-                        {
-                            let (row, column) = (r * pool.stride[0] + k, c * pool.stride[1] + v);
-                            push(list, row, column, *g)?;
-                        }
-                    }
+                if list.len() - count < pool.size[0] * dy.len() {
+                    work(list.get(..count)?.as_flattened())?;
+                    count = 0;
                 }
+                let line = stride[0] * frame.input.columns;
+                let winners = Winners {
+                    width: code_width(frame),
+                    first,
+                    base: usize::from(frame.relu),
+                    rows: pool.size[0],
+                    columns: pool.size[1],
+                    place: r * pool.stride[0] * line,
+                    row: line,
+                    step: pool.stride[1] * stride[1],
+                    pixel: stride[1],
+                };
+                let free = list.get_mut(count..)?;
+                count += match simd.pixels(winners, dy, codes, free) {
+                    Some(count) => count,
+                    None => definition::pixels(winners, dy, codes, free)?,
+                };
             }
         }
         if count > 0 {

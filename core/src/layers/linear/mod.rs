@@ -10,6 +10,7 @@
 //! sample after the other and begins with what is there, so it does not depend on the number of
 //! lanes.
 
+pub(crate) mod definition;
 pub(crate) mod lanes;
 pub(crate) mod single;
 

@@ -8,6 +8,7 @@
 //! with strides `s` and `t`. Of equal pixels the first in row-major order wins; a NaN counts as
 //! larger than any number. A stage without a pool has windows of one pixel.
 
+pub(crate) mod definition;
 pub(crate) mod lanes;
 pub(crate) mod single;
 

@@ -3,6 +3,7 @@
 //! Beside the value of a window its *code* is kept, of a few bits: which pixel has won, or that no
 //! gradient goes through. So the gradient may take the place of the values.
 
+use super::definition::{self, read_code, write_code};
 use crate::arch::Simd;
 use crate::layers::memory::{Forward, SingleBackward};
 use crate::map::Frame;
@@ -31,30 +32,11 @@ pub(crate) const fn row_codes_len(frame: &Frame) -> usize {
     (frame.output.live_columns * code_width(frame)).div_ceil(32)
 }
 
-/// Stores a code of `width` bits, a power of two; there was 0.
-#[inline(always)]
-pub(crate) fn write_code(codes: &mut [f32], width: usize, index: usize, code: usize) {
-    let bit = index * width;
-    if let Some(word) = codes.get_mut(bit / 32) {
-        *word = f32::from_bits(word.to_bits() | (code as u32) << (bit % 32));
-    }
-}
-
 /// Sets a code to 0 again.
 fn clear_code(codes: &mut [f32], width: usize, index: usize) {
     let bit = index * width;
     if let Some(word) = codes.get_mut(bit / 32) {
         *word = f32::from_bits(word.to_bits() & !(((1 << width) - 1) << (bit % 32)));
-    }
-}
-
-/// Reads a code again.
-#[inline(always)]
-pub(crate) fn read_code(codes: &[f32], width: usize, index: usize) -> usize {
-    let bit = index * width;
-    match codes.get(bit / 32) {
-        Some(word) => (word.to_bits() >> (bit % 32)) as usize & ((1 << width) - 1),
-        None => 0,
     }
 }
 
@@ -121,11 +103,29 @@ pub(crate) fn finish_row<S: Simd>(
     let y = y
         .get_mut(map.at(channel, r, 0)..)?
         .get_mut(..map.live_columns)?;
-    if height == 2 && width == 2 && step == 2 && frame.relu {
-        let lower = rows.get(pitch..)?;
-        if simd.pool_positive(rows, lower, y, codes, first) {
-            return Some(());
+    // Rows of positive values in integer arithmetic: by assembly or as it is defined. False where
+    // there may be a NaN.
+    let done = match (height, width, step) {
+        (2, 2, 2) if frame.relu => {
+            let lower = rows.get(pitch..)?;
+            let done = simd.pool_positive(rows, lower, y, codes, first);
+            Some(done.unwrap_or_else(|| definition::pool_positive(rows, lower, y, codes, first)))
         }
+        (1, 2, 2) if frame.relu => {
+            let done = simd.pool_pairs_positive(rows, y, codes, first);
+            Some(done.unwrap_or_else(|| definition::pool_pairs_positive(rows, y, codes, first)))
+        }
+        (1, 1, 1) if frame.relu => {
+            let rows = rows.get(..y.len())?;
+            let done = simd.relu_row(rows, y, codes, first);
+            Some(done.unwrap_or_else(|| definition::relu_row(rows, y, codes, first)))
+        }
+        _ => None,
+    };
+    if done == Some(true) {
+        return Some(());
+    }
+    if done.is_some() {
         // A NaN: once more, and let it win.
         for c in 0..y.len() {
             clear_code(codes, code_width(frame), first + c);
@@ -167,11 +167,7 @@ pub(crate) fn finish_row<S: Simd>(
 #[inline(always)]
 pub(crate) fn winner(frame: &Frame, codes: &[f32], u: usize, place: usize) -> Option<usize> {
     let bits = code_width(frame);
-    let code = if bits > 0 {
-        read_code(codes, bits, place)
-    } else {
-        0
-    };
+    let code = read_code(codes, bits, place);
     let width = frame.window().size[1];
     let column = code.wrapping_sub(usize::from(frame.relu) + u * width);
     (column < width).then_some(column)

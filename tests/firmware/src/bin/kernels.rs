@@ -6,8 +6,9 @@ use core::fmt::Write;
 
 use cortex_m_rt::entry;
 use secant::Random;
-use secant::arch::single::{self, Windows};
+use secant::arch::single::{Rows, Windows, Winners};
 use secant::arch::{Kernel, Simd, dispatch_lanes};
+use secant::single_kernels as single;
 use secant_firmware::{Console, exit};
 use static_cell::ConstStaticCell;
 
@@ -53,6 +54,35 @@ fn fill(random: &mut Random, special: bool, values: &mut [f32]) {
     }
 }
 
+/// What lies behind, and in front of, each target.
+const CANARY: f32 = -1.234_567e-8;
+/// Floats of it on each side.
+const GUARD: usize = 8;
+
+/// Two equal targets of `length` random floats, each with canaries around.
+fn targets<'a>(
+    random: &mut Random,
+    fast: &'a mut [f32],
+    plain: &'a mut [f32],
+    length: usize,
+) -> (&'a mut [f32], &'a mut [f32]) {
+    let (fast, plain) = (
+        &mut fast[..length + 2 * GUARD],
+        &mut plain[..length + 2 * GUARD],
+    );
+    fill(random, false, fast);
+    fast[..GUARD].fill(CANARY);
+    fast[GUARD + length..].fill(CANARY);
+    plain.copy_from_slice(fast);
+    (fast, plain)
+}
+
+/// Without the canaries.
+fn inner(target: &mut [f32]) -> &mut [f32] {
+    let end = target.len() - GUARD;
+    &mut target[GUARD..end]
+}
+
 /// The same bits; a NaN equals a NaN.
 fn same(fast: &[f32], plain: &[f32]) -> bool {
     fast.len() == plain.len()
@@ -60,6 +90,11 @@ fn same(fast: &[f32], plain: &[f32]) -> bool {
             .iter()
             .zip(plain)
             .all(|(a, b)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()))
+}
+
+/// Kernels of 1 to 7 rows and columns.
+fn kernels() -> impl Iterator<Item = (usize, usize)> {
+    (1..=7).flat_map(|rows| (1..=7).map(move |columns| (rows, columns)))
 }
 
 struct Compare<'a>(&'a mut Memory);
@@ -95,85 +130,184 @@ impl Kernel for Compare<'_> {
         for count in 0..40 {
             let bytes: [u8; 40] = core::array::from_fn(|_| random.next_u32() as u8);
             let (scale, offset) = (random.normal(), random.normal());
-            simd.load_row(&bytes[..count], scale, offset, &mut fast[..count]);
-            single::load_row(simd, &bytes[..count], scale, offset, &mut plain[..count]);
+            ok &= simd.load_row(&bytes[..count], scale, offset, &mut fast[..count]);
+            for (x, byte) in plain[..count].iter_mut().zip(&bytes) {
+                *x = simd.fma_f32(f32::from(*byte), scale, offset);
+            }
             ok &= same(&fast[..count], &plain[..count]);
         }
         check("load_row", ok);
 
         let mut ok = true;
-        for columns in 1..=16 {
-            for (inputs, channels, kernel, stride) in [
-                (1, 4, 3, 1),
-                (3, 4, 3, 1),
-                (2, 3, 3, 1),
-                (2, 1, 3, 1),
-                (2, 4, 3, 2),
-                (2, 4, 2, 1),
-                (1, 2, 5, 1),
-            ] {
-                let row = (columns - 1) * stride + kernel + columns % 3;
-                let windows = Windows {
-                    inputs,
-                    kernel,
-                    plane: row * (kernel + 1),
-                    row,
-                };
-                let needed = windows.reach().unwrap_or(0) + (columns - 1) * stride;
-                let terms = inputs * kernel * kernel * channels;
-                fill(&mut random, false, &mut a[..needed]);
-                fill(&mut random, false, &mut b[..terms]);
-                let mut bias = [0.0; 4];
-                fill(&mut random, false, &mut bias);
-                let bias = &bias[..channels];
-                let y = 4 * columns;
-                let (x, w) = (&a[..needed], &b[..terms]);
-                let f = simd.conv_row(windows, stride, x, w, bias, columns, &mut fast[..y]);
-                let p =
-                    single::conv_row(simd, windows, stride, x, w, bias, columns, &mut plain[..y]);
-                let valid = channels * columns;
-                ok &= f.is_some() && p.is_some() && same(&fast[..valid], &plain[..valid]);
-                // One float too short must be refused, not read.
-                ok &= simd
-                    .conv_row(windows, stride, &x[1..], w, bias, columns, &mut fast[..y])
-                    .is_none();
+        for (rows, columns) in kernels() {
+            for stride in 1..=3 {
+                for outputs in 1..=17 {
+                    let inputs = 1 + random.below(5) as usize;
+                    let channels = 1 + random.below(4) as usize;
+                    let row = (outputs - 1) * stride + columns + outputs % 3;
+                    let windows = Windows {
+                        inputs,
+                        rows,
+                        columns,
+                        plane: row * (rows + outputs % 2),
+                        row,
+                    };
+                    let needed = windows.reach().unwrap_or(0) + (outputs - 1) * stride;
+                    let terms = inputs * rows * columns * channels;
+                    let mut bias = [0.0; 4];
+                    fill(&mut random, false, &mut bias);
+                    fill(&mut random, false, &mut a[..needed]);
+                    fill(&mut random, false, &mut b[..terms]);
+                    let (x, w, bias) = (&a[..needed], &b[..terms], &bias[..channels]);
+                    let (f, p) = targets(&mut random, fast, plain, 4 * outputs);
+                    ok &= simd.conv_row(windows, stride, x, w, bias, outputs, inner(f));
+                    ok &= single::conv_row(simd, windows, stride, x, w, bias, outputs, inner(p))
+                        .is_some();
+                    // Rows of channels that are not there may hold anything.
+                    let valid = GUARD + channels * outputs;
+                    ok &= same(&f[..valid], &p[..valid]);
+                    ok &= same(&f[GUARD + 4 * outputs..], &[CANARY; GUARD]);
+                    // One float too short must be refused, not read or written.
+                    let before = f[GUARD];
+                    f[GUARD] = CANARY;
+                    let y = inner(f);
+                    let (short, few) = (&x[1..], &w[1..]);
+                    ok &= !simd.conv_row(windows, stride, short, w, bias, outputs, y);
+                    ok &= !simd.conv_row(windows, stride, x, few, bias, outputs, y);
+                    ok &= !simd.conv_row(windows, stride, x, w, bias, outputs, &mut y[1..]);
+                    ok &= y[0] == CANARY && before.to_bits() == p[GUARD].to_bits();
+                }
             }
         }
         check("conv_row", ok);
 
         let mut ok = true;
-        for count in 0..30 {
-            for (inputs, kernel) in [(1, 3), (4, 3), (2, 2), (1, 5)] {
-                let (rows, row) = (9, 11);
+        for (rows, columns) in kernels() {
+            for stride in 1..=3 {
+                for outputs in 1..=13 {
+                    let count = 1 + random.below(4) as usize;
+                    let row = (outputs - 1) * stride + columns + outputs % 3;
+                    let windows = Windows {
+                        inputs: 1,
+                        rows,
+                        columns,
+                        plane: 0,
+                        row,
+                    };
+                    let place = Rows {
+                        count,
+                        columns: outputs,
+                        step: row * (1 + random.below(2) as usize),
+                        pitch: outputs + random.below(3) as usize,
+                    };
+                    let map = windows.reach().unwrap_or(0)
+                        + (outputs - 1) * stride
+                        + (count - 1) * place.step;
+                    let (terms, length) = (rows * columns, (count - 1) * place.pitch + outputs);
+                    let bias = value(&mut random, false);
+                    fill(&mut random, false, &mut a[..map]);
+                    fill(&mut random, false, &mut b[..terms + length]);
+                    let (x, (w, dy)) = (&a[..map], b[..terms + length].split_at(terms));
+
+                    let (f, p) = targets(&mut random, fast, plain, length);
+                    ok &= simd.depthwise(windows, stride, place, x, w, bias, inner(f));
+                    ok &= single::depthwise(simd, windows, stride, place, x, w, bias, inner(p))
+                        .is_some();
+                    ok &= same(f, p);
+                    let y = inner(f);
+                    ok &= !simd.depthwise(windows, stride, place, &x[1..], w, bias, y);
+                    ok &= !simd.depthwise(windows, stride, place, x, &w[1..], bias, y);
+                    ok &= !simd.depthwise(windows, stride, place, x, w, bias, &mut y[1..]);
+
+                    let (f, p) = targets(&mut random, fast, plain, terms);
+                    ok &= simd.depthwise_weight_gradient(windows, stride, place, x, dy, inner(f));
+                    let done = single::depthwise_weight_gradient(
+                        simd,
+                        windows,
+                        stride,
+                        place,
+                        x,
+                        dy,
+                        inner(p),
+                    );
+                    ok &= done.is_some() && same(f, p);
+                    let dw = inner(f);
+                    ok &= !simd.depthwise_weight_gradient(windows, stride, place, &x[1..], dy, dw);
+                    ok &= !simd.depthwise_weight_gradient(windows, stride, place, x, &dy[1..], dw);
+                    let dw = &mut dw[1..];
+                    ok &= !simd.depthwise_weight_gradient(windows, stride, place, x, dy, dw);
+
+                    let (f, p) = targets(&mut random, fast, plain, map);
+                    ok &= simd.depthwise_input_gradient(windows, stride, place, w, dy, inner(f));
+                    let done = single::depthwise_input_gradient(
+                        simd,
+                        windows,
+                        stride,
+                        place,
+                        w,
+                        dy,
+                        inner(p),
+                    );
+                    ok &= done.is_some() && same(f, p);
+                    let dx = inner(f);
+                    ok &= !simd.depthwise_input_gradient(windows, stride, place, &w[1..], dy, dx);
+                    ok &= !simd.depthwise_input_gradient(windows, stride, place, w, &dy[1..], dx);
+                    let dx = &mut dx[1..];
+                    ok &= !simd.depthwise_input_gradient(windows, stride, place, w, dy, dx);
+                }
+            }
+        }
+        check("depthwise, both gradients", ok);
+
+        let mut ok = true;
+        for (rows, columns) in kernels() {
+            for count in 0..30 {
+                let inputs = 1 + random.below(10) as usize;
+                let (tall, row) = (8, 9);
                 let windows = Windows {
                     inputs,
-                    kernel,
-                    plane: rows * row,
+                    rows,
+                    columns,
+                    plane: tall * row,
                     row,
                 };
-                let terms = inputs * kernel * kernel;
-                fill(&mut random, false, &mut a[..inputs * rows * row]);
-                fill(&mut random, false, &mut b[..terms]);
+                let terms = inputs * rows * columns;
+                // The last pixel's window may end where the map ends.
+                let (below, right) = ((tall - rows + 1) as u32, (row - columns + 1) as u32);
                 let mut pixels = [0.0; 60];
                 for pixel in pixels[..2 * count].chunks_exact_mut(2) {
-                    let (r, c) = (random.below(5), random.below(7));
+                    let (r, c) = (random.below(below), random.below(right));
                     pixel[0] = f32::from_bits(r * row as u32 + c);
                     pixel[1] = value(&mut random, false);
                 }
                 let pixels = &pixels[..2 * count];
-                fill(&mut random, false, &mut fast[..terms]);
-                plain[..terms].copy_from_slice(&fast[..terms]);
-                let x = &a[..inputs * rows * row];
-                simd.conv_weight_gradient(windows, pixels, x, &mut fast[..terms]);
-                single::conv_weight_gradient(simd, windows, pixels, x, &mut plain[..terms]);
-                ok &= same(&fast[..terms], &plain[..terms]);
+                let last = pixels
+                    .as_chunks::<2>()
+                    .0
+                    .iter()
+                    .map(|pixel| pixel[0].to_bits())
+                    .max();
+                let map = windows.reach().unwrap_or(0) + last.unwrap_or(0) as usize;
+                fill(&mut random, false, &mut a[..map]);
+                fill(&mut random, false, &mut b[..terms]);
+                let (x, w) = (&a[..map], &b[..terms]);
 
-                let map = inputs * rows * row;
-                fill(&mut random, false, &mut fast[..map]);
-                plain[..map].copy_from_slice(&fast[..map]);
-                simd.conv_input_gradient(windows, pixels, &b[..terms], &mut fast[..map]);
-                single::conv_input_gradient(simd, windows, pixels, &b[..terms], &mut plain[..map]);
-                ok &= same(&fast[..map], &plain[..map]);
+                let (f, p) = targets(&mut random, fast, plain, terms);
+                // A list without pixels is none of the assembly's.
+                ok &= simd.conv_weight_gradient(windows, pixels, x, inner(f)) == (count > 0);
+                let done = single::conv_weight_gradient(simd, windows, pixels, x, inner(p));
+                ok &= done.is_some() && same(f, p);
+                let dw = inner(f);
+                ok &= !simd.conv_weight_gradient(windows, pixels, &x[1..], dw);
+                ok &= !simd.conv_weight_gradient(windows, pixels, x, &mut dw[1..]);
+
+                let (f, p) = targets(&mut random, fast, plain, map);
+                ok &= simd.conv_input_gradient(windows, pixels, w, inner(f)) == (count > 0);
+                let done = single::conv_input_gradient(simd, windows, pixels, w, inner(p));
+                ok &= done.is_some() && same(f, p);
+                let dx = inner(f);
+                ok &= !simd.conv_input_gradient(windows, pixels, &w[1..], dx);
+                ok &= !simd.conv_input_gradient(windows, pixels, w, &mut dx[1..]);
             }
         }
         check("conv_weight_gradient, conv_input_gradient", ok);
@@ -193,7 +327,7 @@ impl Kernel for Compare<'_> {
                     &mut fast[..count],
                     &mut f,
                     first,
-                );
+                ) == Some(true);
                 let plainly = single::pool_positive(
                     &a[..2 * count],
                     &b[..2 * count],
@@ -221,22 +355,118 @@ impl Kernel for Compare<'_> {
         }
         check("pool_positive", ok && suspects > 0);
 
+        let (mut ok, mut suspects) = (true, 0);
+        for count in 1..70 {
+            for first in [0, 1, 7, 15, 16, 31, 33, 45] {
+                let special = count % 3 == 0;
+                fill(&mut random, special, &mut a[..2 * count]);
+                for pairs in [false, true] {
+                    let (mut f, mut p) = ([0.0; 9], [0.0; 9]);
+                    let width = if pairs { 2 } else { 1 };
+                    single::write_code(&mut f, width, first, 1);
+                    f[first * width / 32] = f32::from_bits((1 << (first * width % 32)) - 1);
+                    p.copy_from_slice(&f);
+                    let x = &a[..width * count];
+                    let (y, z) = targets(&mut random, fast, plain, count);
+                    let (seen, plainly) = if pairs {
+                        (
+                            simd.pool_pairs_positive(x, inner(y), &mut f, first) == Some(true),
+                            single::pool_pairs_positive(x, inner(z), &mut p, first),
+                        )
+                    } else {
+                        (
+                            simd.relu_row(x, inner(y), &mut f, first) == Some(true),
+                            single::relu_row(x, inner(z), &mut p, first),
+                        )
+                    };
+                    // Either may refuse what is no NaN, but no NaN that it does not see may remain.
+                    if seen && plainly {
+                        ok &= same(y, z) && f.map(f32::to_bits) == p.map(f32::to_bits);
+                    } else {
+                        suspects += 1;
+                        ok &= special;
+                    }
+                    let missed = |v: &f32| v.is_nan() && (!pairs || v.is_sign_negative());
+                    ok &= !(seen && x.iter().any(missed));
+                    ok &= same(&y[..GUARD], &[CANARY; GUARD]);
+                    ok &= same(&y[GUARD + count..], &[CANARY; GUARD]);
+                }
+            }
+        }
+        check("pool_pairs_positive, relu_row", ok && suspects > 0);
+
+        let mut ok = true;
+        for count in 1..70 {
+            for first in [0_usize, 1, 7, 8, 31, 33, 45] {
+                for (width, rows, columns, base) in [
+                    (1_usize, 1, 1, 1),
+                    (2, 1, 2, 1),
+                    (2, 1, 2, 0),
+                    (4, 2, 2, 1),
+                    (2, 2, 2, 0),
+                ] {
+                    // Codes up to the last that a window has, in the fewest words.
+                    let words: usize = ((first + count) * width).div_ceil(32_usize);
+                    for code in &mut b[..words] {
+                        *code = 0.0;
+                    }
+                    for c in 0..first + count {
+                        let code = random.below(1 << width) as usize;
+                        single::write_code(&mut b[..words], width, c, code);
+                    }
+                    fill(&mut random, false, &mut a[..count]);
+                    let winners = Winners {
+                        width,
+                        first,
+                        base,
+                        rows,
+                        columns,
+                        row: random.below(100) as usize,
+                        place: random.below(1000) as usize,
+                        step: 1 + random.below(6) as usize,
+                        pixel: 1 + random.below(3) as usize,
+                    };
+                    let (dy, codes) = (&a[..count], &b[..words]);
+                    let (f, p) = targets(&mut random, fast, plain, 2 * rows * count);
+                    let list = inner(f).as_chunks_mut::<2>().0;
+                    let seen = simd.pixels(winners, dy, codes, list);
+                    let plainly =
+                        single::pixels(winners, dy, codes, inner(p).as_chunks_mut::<2>().0);
+                    ok &= seen.is_some() && seen == plainly;
+                    let end = GUARD + 2 * seen.unwrap_or(0);
+                    ok &= f[..end]
+                        .iter()
+                        .zip(&p[..end])
+                        .all(|(f, p)| f.to_bits() == p.to_bits());
+                    ok &= same(&f[GUARD + 2 * rows * count..], &[CANARY; GUARD]);
+                    let list = inner(f).as_chunks_mut::<2>().0;
+                    ok &= simd.pixels(winners, dy, &codes[1..], list).is_none();
+                    ok &= simd.pixels(winners, dy, codes, &mut list[1..]).is_none();
+                }
+            }
+        }
+        check("pixels", ok);
+
         let mut ok = true;
         for inputs in 0..40 {
-            for outputs in 1..6 {
+            for outputs in 0..6 {
                 fill(&mut random, false, &mut a[..inputs * outputs]);
                 fill(&mut random, false, &mut b[..inputs + outputs]);
                 let (x, bias) = b[..inputs + outputs].split_at(inputs);
-                simd.linear_rows(&a[..inputs * outputs], bias, x, &mut fast[..outputs]);
-                single::linear_rows(simd, &a[..inputs * outputs], bias, x, &mut plain[..outputs]);
-                ok &= same(&fast[..outputs], &plain[..outputs]);
+                let w = &a[..inputs * outputs];
+                let (f, p) = targets(&mut random, fast, plain, outputs);
+                ok &= simd.linear_rows(w, bias, x, inner(f));
+                single::linear_rows(simd, w, bias, x, inner(p));
+                ok &= same(f, p);
+                if !w.is_empty() {
+                    ok &= !simd.linear_rows(&w[1..], bias, x, inner(f));
+                }
             }
-            fill(&mut random, false, &mut fast[..inputs]);
-            plain[..inputs].copy_from_slice(&fast[..inputs]);
+            let (f, p) = targets(&mut random, fast, plain, inputs);
             let scale = random.normal();
-            simd.add_scaled(scale, &b[..inputs], &mut fast[..inputs]);
-            single::add_scaled(simd, scale, &b[..inputs], &mut plain[..inputs]);
-            ok &= same(&fast[..inputs], &plain[..inputs]);
+            ok &= simd.add_scaled(scale, &b[..inputs], inner(f));
+            single::add_scaled(simd, scale, &b[..inputs], inner(p));
+            ok &= same(f, p);
         }
         check("linear_rows, add_scaled", ok);
         good

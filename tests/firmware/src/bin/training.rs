@@ -4,9 +4,9 @@
 #![no_main]
 
 use cortex_m_rt::entry;
-use secant::optim::{Adam, AdamConfig};
-use secant::network::presets::MICRO;
 use secant::network::Init;
+use secant::network::presets::MICRO;
+use secant::optim::{Adam, AdamConfig};
 use secant::{Batch, Random};
 use secant_firmware::log;
 use secant_firmware::scenario::{PARAMETERS, SAMPLES};

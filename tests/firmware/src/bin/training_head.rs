@@ -4,9 +4,9 @@
 #![no_main]
 
 use cortex_m_rt::entry;
-use secant::optim::{LayerLbfgs, LayerLbfgsConfig, SecondMoment};
 use secant::network::presets::MICRO;
 use secant::network::{Init, Network, weights_from_bytes};
+use secant::optim::{LayerLbfgs, LayerLbfgsConfig, SecondMoment};
 use secant::{Batch, Normalisation, Random, Samples, Scaling};
 use secant_firmware::scenario::{IMAGES, SAMPLES};
 use static_cell::ConstStaticCell;
@@ -81,8 +81,8 @@ fn train() -> Option<()> {
     for _ in 0..8 {
         for indices in ORDER.chunks_exact(4) {
             lbfgs
-.train_step::<1, _>(&HEAD, 1.0, weights, batch(indices), gradient, workspace)
-.ok()?;
+                .train_step::<1, _>(&HEAD, 1.0, weights, batch(indices), gradient, workspace)
+                .ok()?;
         }
     }
     // A new head starts at one right answer in ten.

@@ -4,17 +4,18 @@
 #![no_main]
 
 use cortex_m_rt::entry;
-use secant::optim::{LayerLbfgs, LayerLbfgsConfig, SecondMoment};
-use secant::network::presets::MICRO;
 use secant::network::Init;
+use secant::network::presets::MICRO;
+use secant::optim::{LayerLbfgs, LayerLbfgsConfig, SecondMoment};
 use secant::{Batch, Random};
 use secant_firmware::scenario::{LAYER_HISTORY, PARAMETERS, SAMPLES};
 use static_cell::ConstStaticCell;
 
 static PARAMETER: ConstStaticCell<[f32; PARAMETERS]> = ConstStaticCell::new([0.0; PARAMETERS]);
 static GRADIENT: ConstStaticCell<[f32; PARAMETERS]> = ConstStaticCell::new([0.0; PARAMETERS]);
-static MEMORY: ConstStaticCell<[f32; LayerLbfgs::<LAYER_HISTORY>::memory_len(&MICRO, SecondMoment::Row)]> =
-    ConstStaticCell::new([0.0; LayerLbfgs::<LAYER_HISTORY>::memory_len(&MICRO, SecondMoment::Row)]);
+static MEMORY: ConstStaticCell<
+    [f32; LayerLbfgs::<LAYER_HISTORY>::memory_len(&MICRO, SecondMoment::Row)],
+> = ConstStaticCell::new([0.0; LayerLbfgs::<LAYER_HISTORY>::memory_len(&MICRO, SecondMoment::Row)]);
 static WORKSPACE: ConstStaticCell<[f32; MICRO.workspace_len(1)]> =
     ConstStaticCell::new([0.0; MICRO.workspace_len(1)]);
 
@@ -55,8 +56,8 @@ fn train() -> Option<()> {
     let batch = Batch::new(SAMPLES, &indices).weight(0.25);
     for _ in 0..10 {
         lbfgs
-.train_step::<1, _>(&MICRO, 1.0, parameters, batch, gradient, workspace)
-.ok()?;
+            .train_step::<1, _>(&MICRO, 1.0, parameters, batch, gradient, workspace)
+            .ok()?;
     }
     let tally = MICRO.evaluate::<1>(parameters, batch, workspace).ok()?;
     (tally.count == 4).then_some(())

@@ -3,10 +3,10 @@
 #![no_main]
 
 use cortex_m_rt::entry;
-use secant::optim::{Adam, AdamConfig, Lbfgs, LbfgsConfig};
-use secant::network::presets::MICRO;
 use secant::network::Init;
-use secant::{Batch, Random, Metrics, objective};
+use secant::network::presets::MICRO;
+use secant::optim::{Adam, AdamConfig, Lbfgs, LbfgsConfig};
+use secant::{Batch, Metrics, Random, objective};
 use secant_firmware::scenario::{HISTORY, PARAMETERS, SAMPLES};
 use static_cell::ConstStaticCell;
 

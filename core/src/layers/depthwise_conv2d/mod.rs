@@ -12,7 +12,10 @@
 //! apart per lane and added by halving at the end; lane 0's begins with the gradient that is there
 //! already.
 
-use super::memory::{Backward, Forward, SingleBackward};
+pub(crate) mod definition;
+pub(crate) mod single;
+
+use super::memory::{Backward, Forward};
 use super::register_block::add_parts;
 use crate::arch::Simd;
 use crate::map::{Frame, Map};
@@ -231,25 +234,6 @@ pub(crate) fn backward<S: Simd, const L: usize>(
     }
     if memory.input_gradient {
         input_gradient::<S, L>(layer, simd, from, to, w, dy, dx)?;
-    }
-    Some(())
-}
-
-/// The backward pass of one sample. `None` where lengths do not fit.
-#[inline(always)]
-pub(crate) fn backward_single<S: Simd>(
-    layer: &DepthwiseConv2d,
-    simd: S,
-    frame: &Frame,
-    memory: SingleBackward<'_>,
-) -> Option<()> {
-    let SingleBackward {
-        w, dw, db, x, dy, ..
-    } = memory;
-    let (from, to) = (frame.output, frame.input);
-    weight_gradient::<S, 1>(layer, simd, &to, from, x, dy, dw, db)?;
-    if memory.input_gradient {
-        input_gradient::<S, 1>(layer, simd, from, to, w, dy, x)?;
     }
     Some(())
 }
