@@ -7,7 +7,7 @@ use cortex_m_rt::entry;
 use secant::network::presets::MICRO;
 use secant::network::{Init, Network, weights_from_bytes};
 use secant::optim::{Form, LayerLbfgs, LayerLbfgsConfig};
-use secant::{Batch, LayerInputs, Normalisation, Random, Samples};
+use secant::{Batch, LayerInputs, Normalisation, Random, Samples, Scaling};
 use secant_firmware::scenario::{IMAGES, SAMPLES};
 use static_cell::ConstStaticCell;
 
@@ -32,10 +32,10 @@ const PLANNED: usize = 2 * N + MEMORY + HEAD.workspace_len(1);
 
 /// The images as the convolutions know them: mean 0 and variance 1 over the set that they were trained on.
 const IMAGES_AS_TRAINED: Samples = Samples {
-    normalisation: Normalisation {
+    normalisation: Normalisation::Same(Scaling {
         scale: 0.011_108_496,
         offset: -0.810_257_7,
-    },
+    }),
     ..SAMPLES
 };
 
