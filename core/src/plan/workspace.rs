@@ -38,8 +38,10 @@ pub(crate) const fn codes_len(stage: &Stage, lanes: usize, kept: bool) -> usize 
 const fn first_len(plan: &Plan<'_>) -> usize {
     if plan.first_kept < plan.stages.len() {
         plan.stages[plan.first_kept].frame.input.len()
+    } else if let Some(last) = plan.stages.last() {
+        last.frame.output.len()
     } else {
-        plan.stages[plan.stages.len() - 1].frame.output.len()
+        0
     }
 }
 
