@@ -18,12 +18,12 @@ use secant::{
 use serde::Serialize;
 
 use crate::args::{Cli, Command, OptimizerName};
+use crate::data::synthetic;
 use crate::dataset::{Images, normalisation_of};
 use crate::engine::{Engine, LANES};
 use crate::error::{EXIT_OK, Error};
 use crate::model::{MAX_LAYERS, Model};
 use crate::optimizers::{BatchLoss, Optimizer, TwoLoops};
-use crate::synthetic;
 
 /// Options of `secant bench`.
 #[derive(Debug, Args)]
@@ -259,6 +259,7 @@ struct Bench {
 impl Bench {
     fn new(model: &Model) -> Bench {
         let (images, _) = synthetic::generate(IMAGES, 0, 0);
+        let images = Images::from(images);
         let network = model.network;
         let mut parameters = vec![0.0; network.parameter_count()];
         network.initialise(Init::He, &mut Random::new(0, 0), &mut parameters);

@@ -1,14 +1,16 @@
-//! Finds and loads the images: ten classes of 28 x 28 grey pixels, for training and for testing.
+//! The data set as the present engine takes it: images of 28 x 28 bytes in ten classes.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 pub use secant::Normalisation;
-use sha2::{Digest, Sha256};
 
-use crate::idx::{self, IdxError};
-use crate::synthetic;
+pub use crate::data::dataset::hex;
+use crate::data::dataset::{Dataset as Any, Elements, Part, Targets, dimensions};
+use crate::data::error::DataError;
+pub use crate::data::open::{Location, STANDARD_FOLDERS, SYNTHETIC};
+use crate::data::{open, scaling, synthetic};
 
 /// Rows of an image.
 pub const ROWS: usize = 28;
@@ -18,30 +20,6 @@ pub const COLUMNS: usize = 28;
 pub const PIXELS: usize = ROWS * COLUMNS;
 /// Number of classes; labels are 0 to 9.
 pub const CLASSES: usize = 10;
-/// Names of the classes of Fashion-MNIST, by label; the built-in set draws the same ones.
-pub const CLASS_NAMES: [&str; CLASSES] = [
-    "T-shirt/top",
-    "trouser",
-    "pullover",
-    "dress",
-    "coat",
-    "sandal",
-    "shirt",
-    "sneaker",
-    "bag",
-    "ankle boot",
-];
-
-/// Folders that are searched when neither `--data` nor `SECANT_DATA` names one: where `data/fetch.sh` puts the files
-/// (seen from the repository), and where Debian's package `dataset-fashion-mnist` puts them.
-pub const STANDARD_FOLDERS: [&str; 2] = ["data/fashion-mnist", "/usr/share/datasets/fashion-mnist"];
-
-/// The word that chooses the built-in set in place of a folder.
-pub const SYNTHETIC: &str = "synthetic";
-
-/// SHA-256 of the 10,000 test labels of Fashion-MNIST (bytes after the header): tells it from other sets of its shape.
-const FASHION_MNIST_TEST_LABELS: &str =
-    "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9";
 
 /// Images with their labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,12 +40,19 @@ impl Images {
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
+}
 
-    /// Keeps the first `count` images, if there are more.
-    pub fn truncate(&mut self, count: usize) {
-        self.labels.truncate(count);
-        self.pixels.truncate(count.saturating_mul(PIXELS));
-        self.pixels.shrink_to_fit();
+impl From<Part> for Images {
+    fn from(part: Part) -> Images {
+        let pixels = match part.elements {
+            Elements::U8(pixels) => pixels,
+            _ => Vec::new(),
+        };
+        let labels = match part.targets {
+            Targets::Classes(labels) => labels.into_iter().map(|label| label as u8).collect(),
+            Targets::Values { .. } => Vec::new(),
+        };
+        Images { pixels, labels }
     }
 }
 
@@ -88,239 +73,44 @@ pub struct Dataset {
     pub normalisation: Normalisation,
 }
 
-/// The map from bytes to numbers of mean 0 and variance 1 over `pixels`. The sums are of integers, so the result has the
-/// same bits everywhere. Pixels that are all equal map to zero.
+/// The map from bytes to numbers of mean 0 and variance 1 over `pixels`.
 pub fn normalisation_of(pixels: &[u8]) -> Normalisation {
-    let mut histogram = [0u64; 256];
-    for &pixel in pixels {
-        histogram[usize::from(pixel)] += 1;
-    }
-    let moment = |power: u32| -> u64 {
-        (0u64..)
-            .zip(&histogram)
-            .map(|(value, count)| count * value.pow(power))
-            .sum()
-    };
-    let count = pixels.len().max(1) as f64;
-    let mean = moment(1) as f64 / count;
-    let variance = moment(2) as f64 / count - mean * mean;
-    let deviation = if variance > 0.0 {
-        variance.sqrt()
-    } else {
-        255.0
-    };
-    Normalisation {
-        scale: (1.0 / deviation) as f32,
-        offset: (-mean / deviation) as f32,
-    }
+    let shape = secant::Shape::new(1, 1, 1);
+    scaling::per_channel(&Elements::U8(pixels.to_vec()), shape)[0]
 }
 
-/// Where images come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Location {
-    /// The four IDX files in this folder.
-    Folder(PathBuf),
-    /// The set that the program draws itself.
-    Synthetic {
-        /// True when nothing else was found.
-        fallback: bool,
-    },
-}
-
-/// A data set that cannot be used, as one line.
-#[derive(Debug, thiserror::Error)]
-pub enum DatasetError {
-    /// A file cannot be read or is not what its header says.
-    #[error("{0}; data/fetch.sh gets good files")]
-    Idx(#[from] IdxError),
-    /// There is no such folder.
-    #[error("{}: expected a folder with the files of Fashion-MNIST, found no folder; data/fetch.sh gets them, and \
-        --data {SYNTHETIC} does without", .0.display())]
-    NoFolder(PathBuf),
-    /// A file is missing.
-    #[error("{}: expected a file {name} or {name}.gz, found neither; data/fetch.sh gets it", folder.display())]
-    Missing {
-        /// The folder.
-        folder: PathBuf,
-        /// The file's name without `.gz`.
-        name: &'static str,
-    },
-    /// The images have another size.
-    #[error("{}: expected images of {ROWS} x {COLUMNS} pixels, found {rows} x {columns}", path.display())]
-    ImageSize {
-        /// The file.
-        path: PathBuf,
-        /// Rows found.
-        rows: usize,
-        /// Columns found.
-        columns: usize,
-    },
-    /// There is no image.
-    #[error("{}: expected at least one image, found none", .0.display())]
-    Empty(PathBuf),
-    /// Images and labels are not equally many.
-    #[error("{}: expected {images} labels, one for each image beside it, found {labels}", path.display())]
-    Count {
-        /// The file of labels.
-        path: PathBuf,
-        /// Number of images.
-        images: usize,
-        /// Number of labels.
-        labels: usize,
-    },
-    /// A label is out of range.
-    #[error("{}: expected labels from 0 to {}, found {found} at position {position}", path.display(), CLASSES - 1)]
-    Label {
-        /// The file of labels.
-        path: PathBuf,
-        /// Index of the image.
-        position: usize,
-        /// Its label.
-        found: u8,
-    },
-}
-
-/// Decides where the images come from: `chosen` (`--data`), else `environment` (`SECANT_DATA`), else the first of
-/// `folders` that holds any of the files, else the built-in set. What a person named is never passed over in silence:
-/// a named folder without the files is an error later.
+/// As [`open::locate`].
 pub fn locate(chosen: Option<&Path>, environment: Option<OsString>, folders: &[&Path]) -> Location {
-    let environment = environment
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from);
-    match chosen.map(Path::to_owned).or(environment) {
-        Some(named) if named == Path::new(SYNTHETIC) => Location::Synthetic { fallback: false },
-        Some(named) => Location::Folder(named),
-        None => match folders.iter().find(|folder| holds_any(folder)) {
-            Some(folder) => Location::Folder(folder.to_path_buf()),
-            None => Location::Synthetic { fallback: true },
-        },
-    }
+    open::locate(chosen, environment, folders)
 }
 
-/// Loads the data set at `location`, its training images cut to the first `limit`; test images are never cut, so
-/// that test accuracies can be compared.
+/// As [`open::load`], for images of 28 x 28 bytes in ten classes.
 ///
 /// # Errors
-/// [`DatasetError`] when a file is missing, or is not what it should be.
-pub fn load(location: &Location, limit: Option<usize>) -> Result<Dataset, DatasetError> {
-    match location {
-        Location::Synthetic { fallback } => {
-            let count = limit.unwrap_or(usize::MAX).min(synthetic::TRAIN_IMAGES);
-            let (train, test) = synthetic::generate(count, synthetic::TEST_IMAGES, synthetic::SEED);
-            Ok(Dataset {
-                name: SYNTHETIC.to_owned(),
-                source: "built-in".to_owned(),
-                fallback: *fallback,
-                normalisation: normalisation_of(&train.pixels),
-                train: Arc::new(train),
-                test: Arc::new(test),
-            })
-        }
-        Location::Folder(folder) => {
-            if !folder.is_dir() {
-                return Err(DatasetError::NoFolder(folder.clone()));
-            }
-            let mut train =
-                load_pair(folder, "train-images-idx3-ubyte", "train-labels-idx1-ubyte")?;
-            let test = load_pair(folder, "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")?;
-            train.truncate(limit.unwrap_or(usize::MAX));
-            Ok(Dataset {
-                name: name_of(folder, &test.labels),
-                source: folder.display().to_string(),
-                fallback: false,
-                normalisation: normalisation_of(&train.pixels),
-                train: Arc::new(train),
-                test: Arc::new(test),
-            })
-        }
+/// [`DataError`] when a file is missing, or is not what it should be.
+pub fn load(location: &Location, limit: Option<usize>) -> Result<Dataset, DataError> {
+    let set: Any = open::load(location, limit)?;
+    let refuse = |expected: String| Err(DataError::new(set.source.as_ref(), expected));
+    if set.shape != synthetic::SHAPE || !matches!(set.train.elements, Elements::U8(_)) {
+        return refuse(format!(
+            "expected images of 1 x {ROWS} x {COLUMNS} bytes, found {} of {}",
+            dimensions(set.shape),
+            set.train.elements.kind()
+        ));
     }
-}
-
-fn name_of(folder: &Path, test_labels: &[u8]) -> String {
-    if hex(&Sha256::digest(test_labels)) == FASHION_MNIST_TEST_LABELS {
-        return "fashion-mnist".to_owned();
+    if set.names.is_empty() || set.names.len() > CLASSES {
+        return refuse(format!(
+            "expected at most {CLASSES} classes, found {}",
+            set.names.len()
+        ));
     }
-    let name = folder
-        .canonicalize()
-        .ok()
-        .and_then(|f| f.file_name().map(|n| n.to_string_lossy().into_owned()));
-    name.unwrap_or_else(|| "custom".to_owned())
-}
-
-/// Lower-case hexadecimal digits of `bytes`.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn holds_any(folder: &Path) -> bool {
-    FILES.iter().any(|name| find(folder, name).is_ok())
-}
-
-/// The four files, without the `.gz` that each may end in.
-pub const FILES: [&str; 4] = [
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-];
-
-/// The file `name` in `folder`, or else `name.gz`.
-fn find(folder: &Path, name: &'static str) -> Result<PathBuf, DatasetError> {
-    let plain = folder.join(name);
-    let zipped = folder.join(format!("{name}.gz"));
-    [plain, zipped]
-        .into_iter()
-        .find(|path| path.exists())
-        .ok_or_else(|| DatasetError::Missing {
-            folder: folder.to_owned(),
-            name,
-        })
-}
-
-fn load_pair(
-    folder: &Path,
-    images: &'static str,
-    labels: &'static str,
-) -> Result<Images, DatasetError> {
-    let images = find(folder, images)?;
-    let path = find(folder, labels)?;
-    let pixels = idx::read(&images, 3)?;
-    let (count, rows, columns) = (
-        pixels.dimensions[0],
-        pixels.dimensions[1],
-        pixels.dimensions[2],
-    );
-    if (rows, columns) != (ROWS, COLUMNS) {
-        return Err(DatasetError::ImageSize {
-            path: images,
-            rows,
-            columns,
-        });
-    }
-    if count == 0 {
-        return Err(DatasetError::Empty(images));
-    }
-    let labels = idx::read(&path, 1)?.elements;
-    if labels.len() != count {
-        return Err(DatasetError::Count {
-            path,
-            images: count,
-            labels: labels.len(),
-        });
-    }
-    if let Some((position, &found)) = labels
-        .iter()
-        .enumerate()
-        .find(|(_, label)| usize::from(**label) >= CLASSES)
-    {
-        return Err(DatasetError::Label {
-            path,
-            position,
-            found,
-        });
-    }
-    Ok(Images {
-        pixels: pixels.elements,
-        labels,
+    let own = |part: Arc<Part>| Arc::try_unwrap(part).unwrap_or_else(|part| (*part).clone());
+    Ok(Dataset {
+        normalisation: set.scalings[0],
+        name: set.name,
+        source: set.source,
+        fallback: *location == Location::Synthetic { fallback: true },
+        train: Arc::new(own(set.train).into()),
+        test: Arc::new(own(set.test).into()),
     })
 }

@@ -6,7 +6,7 @@ use secant::Init;
 
 use super::*;
 use crate::args::Cli;
-use crate::dataset::{Location, load};
+use crate::dataset::{Images, Location, load};
 
 /// The configuration that these words of a command line stand for.
 fn config(words: &str) -> RunConfig {
@@ -22,7 +22,8 @@ fn config(words: &str) -> RunConfig {
 
 /// 200 training and 100 test images.
 fn dataset() -> Dataset {
-    let (train, test) = crate::synthetic::generate(200, 100, 1);
+    let (train, test) = crate::data::synthetic::generate(200, 100, 1);
+    let (train, test) = (Images::from(train), Images::from(test));
     Dataset {
         name: "tiny".to_owned(),
         source: "drawn".to_owned(),
