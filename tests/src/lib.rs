@@ -5,6 +5,7 @@ pub mod draw;
 pub mod golden;
 pub mod oracle;
 pub mod problems;
+pub mod small_set;
 pub mod snapshot;
 pub mod softmax_regression;
 pub mod tolerance;
