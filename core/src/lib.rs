@@ -7,9 +7,9 @@
 //! from the caller, as slices whose lengths are `const fn`s of that value, so on a microcontroller they are statics:
 //!
 //! ```
-//! use secant::network::{Network, Shape, conv2d, linear, max_pool2d, relu};
+//! use secant::network::{Init, Network, Shape, conv2d, linear, max_pool2d, relu};
 //! use secant::optim::{Adam, AdamConfig};
-//! use secant::{Batch, Init, Normalisation, Random, Samples};
+//! use secant::{Batch, Normalisation, Random, Samples};
 //!
 //! const NET: Network<4> = Network::new(Shape::new(1, 6, 6), [conv2d(4, 3), relu(), max_pool2d(2), linear(2)]);
 //! const N: usize = NET.parameter_count();
@@ -22,8 +22,8 @@
 //! // Two images of 6 x 6 bytes, one dark and one light, and their classes.
 //! let (mut pixels, labels) = ([0; 72], [0, 1]);
 //! pixels[36..].fill(255);
-//! let samples = Samples { pixels: &pixels, labels: &labels, normalisation: Normalisation::UNIT };
-//! let batch = Batch { samples, indices: &[0, 1], weight: 0.5, dropout: None };
+//! let samples = Samples::bytes(&pixels, &labels, Normalisation::UNIT);
+//! let batch = Batch::new(samples, &[0, 1]).weight(0.5);
 //!
 //! NET.initialise(Init::He, &mut Random::new(1, 0), &mut parameters);
 //! let mut adam = Adam::new(AdamConfig { learning_rate: 0.02, ..AdamConfig::default() });
@@ -55,34 +55,37 @@
 #![deny(unsafe_code, missing_docs)]
 
 pub mod arch;
+mod batch;
 pub mod checkpoint;
-mod initialise;
-mod inputs;
 mod layers;
 pub mod line_search;
 mod loss;
-mod math;
+mod map;
+#[doc(hidden)]
+pub mod math;
+mod message;
 pub mod network;
 pub mod objective;
 pub mod optim;
+mod outputs;
+mod pass;
 mod plan;
-pub mod presets;
-mod propagation;
 pub mod random;
 mod real;
 mod samples;
-mod single;
+mod shape;
 pub mod vector;
 
-pub use initialise::{Init, weights_from_bytes};
-pub use inputs::LayerInputs;
-pub use layers::dropout::DropoutKey;
+#[cfg(test)]
+extern crate std;
+
+pub use batch::{Batch, Metrics, PassError};
+pub use layers::draw::DropoutKey;
 pub use loss::Loss;
-pub use network::{Layer, Network, Shape};
-pub use propagation::{Batch, PassError, Tally};
+pub use outputs::{argmax, softmax};
+pub use pass::{LayerInputs, SteppedGradient};
 #[doc(hidden)]
-pub use propagation::{StageInfo, StagePass};
+pub use pass::{StageInfo, StagePass};
 pub use random::Random;
 pub use real::Real;
-pub use samples::{Normalisation, Samples};
-pub use single::Progress;
+pub use samples::{Normalisation, Samples, Scaling, Targets, Values};

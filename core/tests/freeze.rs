@@ -2,10 +2,10 @@
 //! everything else that a pass shows.
 
 use secant::arch::Isa;
+use secant::network::presets::MICRO;
 use secant::network::{FreezeError, Network};
 use secant::optim::{Form, LayerLbfgs};
-use secant::presets::MICRO;
-use secant::{Batch, DropoutKey, Normalisation, PassError, Progress, Samples, Tally};
+use secant::{Batch, DropoutKey, Metrics, Normalisation, PassError, Samples, SteppedGradient};
 
 mod common;
 use common::{CAPACITY, Case, bits, case, networks};
@@ -13,25 +13,20 @@ use common::{CAPACITY, Case, bits, case, networks};
 const ORDER: [u32; 5] = [2, 0, 4, 1, 3];
 
 fn batch<'a>(case: &'a Case, dropout: Option<DropoutKey>) -> Batch<'a> {
-    let samples = Samples {
-        pixels: &case.pixels,
-        labels: &case.labels,
-        normalisation: Normalisation::standard(0.3, 0.2),
-    };
-    Batch {
-        samples,
-        indices: &ORDER,
-        weight: 0.2,
-        dropout,
-    }
+    let samples = Samples::bytes(
+        &case.pixels,
+        &case.labels,
+        Normalisation::standard(0.3, 0.2),
+    );
+    Batch::new(samples, &ORDER).weight(0.2).dropout(dropout)
 }
 
 /// All that a pass shows.
 #[derive(Debug, PartialEq)]
 struct Shown {
     gradient: Vec<u32>,
-    tally: Tally,
-    evaluation: Tally,
+    tally: Metrics,
+    evaluation: Metrics,
     logits: Vec<u32>,
     /// Layer, samples and rows of each layer's inputs.
     inputs: Vec<(usize, usize, Vec<u32>)>,
@@ -95,15 +90,15 @@ fn pieces(
     network: &Network<'_, CAPACITY>,
     parameters: &[f32],
     batch: Batch<'_>,
-) -> (Vec<u32>, Tally, usize) {
+) -> (Vec<u32>, Metrics, usize) {
     let mut gradient = vec![0.25; parameters.len()];
     let mut workspace = vec![f32::NAN; network.workspace_len(1)];
-    let (mut progress, mut count) = (Progress::new(), 0);
+    let (mut progress, mut count) = (SteppedGradient::new(), 0);
     loop {
         count += 1;
         let done = progress.advance(network, parameters, batch, &mut gradient, &mut workspace);
         if let Some(tally) = done.unwrap() {
-            assert_eq!(progress, Progress::new());
+            assert_eq!(progress, SteppedGradient::new());
             return (bits(&gradient), tally, count);
         }
     }
@@ -113,16 +108,11 @@ fn compare<const LANES: usize>(name: &str, case: &Case, key: Option<DropoutKey>)
     let (batch, layers) = (batch(case, key), case.network.layers().len());
     let whole = pass::<LANES>(&case.network, &case.parameters, batch);
     let mut frozen_before = 0;
-    for k in 0..layers {
+    // To the last: a network that is frozen as a whole has outputs and nothing to train.
+    for k in 0..=layers {
         let count = case.network.parameter_offset(k);
         let (frozen, trained) = case.parameters.split_at(count);
-        let head = match case.network.try_freeze(k, frozen) {
-            Err(FreezeError::NothingToTrain) => {
-                assert!(trained.is_empty(), "{name}, {k} frozen");
-                continue;
-            }
-            head => head.unwrap(),
-        };
+        let head = case.network.try_freeze(k, frozen).unwrap();
         assert_eq!(head.parameter_count(), trained.len());
         assert_eq!(head.output_len(), case.network.output_len());
         let shown = pass::<LANES>(&head, trained, batch);
@@ -207,26 +197,21 @@ fn what_cannot_be_frozen_is_an_error() {
         found: 79,
     };
     assert_eq!(error, expected);
-    for k in [7, 8, usize::MAX] {
-        let error = MICRO.try_freeze(k, &[0.0; 5258]).unwrap_err();
-        assert_eq!(error, FreezeError::NothingToTrain, "{k} layers");
+    for frozen in [8, usize::MAX] {
+        let error = MICRO.try_freeze(frozen, &[0.0; 5258]).unwrap_err();
+        assert_eq!(error, FreezeError::Layers { frozen, layers: 7 });
     }
     // What is frozen already can be frozen anew.
     let once = MICRO.try_freeze(6, &[0.0; 1248]).unwrap();
     let again = once.try_freeze(3, &weights).unwrap();
     assert_eq!(again.parameter_count(), 5258 - 80);
     // The parameters of frozen layers do not belong to the slice.
-    let batch = Batch {
-        samples: Samples {
-            pixels: &[],
-            labels: &[],
-            normalisation: Normalisation::UNIT,
-        },
-        indices: &[],
-        weight: 1.0,
-        dropout: None,
-    };
+    let batch = Batch::new(Samples::bytes(&[], &[], Normalisation::UNIT), &[]).weight(1.0);
     let mut workspace = vec![0.0; once.workspace_len(1)];
     let done = once.evaluate::<1>(&[0.0; 5258], batch, &mut workspace);
-    assert_eq!(done, Err(PassError::Parameters));
+    let error = PassError::Parameters {
+        expected: 4010,
+        found: 5258,
+    };
+    assert_eq!(done, Err(error));
 }

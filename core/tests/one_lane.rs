@@ -2,7 +2,9 @@
 //! the same order, so every bit of loss, gradient and logits must be the same.
 
 use secant::arch::Isa;
-use secant::{Batch, DropoutKey, Loss, Normalisation, PassError, Progress, Samples, Tally};
+use secant::{
+    Batch, DropoutKey, Loss, Metrics, Normalisation, PassError, Samples, SteppedGradient,
+};
 
 mod common;
 use common::{bits, case, networks};
@@ -16,22 +18,17 @@ fn singles_have_the_bits_of_lane_blocks() {
     for ((name, input, layers), loss) in cases {
         let mut case = case(input, &layers);
         case.network = case.network.with_loss(loss);
-        let samples = Samples {
-            pixels: &case.pixels,
-            labels: &case.labels,
-            normalisation: Normalisation::standard(0.3, 0.2),
-        };
+        let samples = Samples::bytes(
+            &case.pixels,
+            &case.labels,
+            Normalisation::standard(0.3, 0.2),
+        );
         let key = Some(DropoutKey { seed: 7, step: 3 });
         let order = [2u32, 0, 4, 1, 3];
-        let batch = |indices| Batch {
-            samples,
-            indices,
-            weight: 0.2,
-            dropout: key,
-        };
+        let batch = |indices| Batch::new(samples, indices).weight(0.2).dropout(key);
         let n = case.network.parameter_count();
 
-        let (mut blocks, mut tally) = (vec![0.0; n], Tally::default());
+        let (mut blocks, mut tally) = (vec![0.0; n], Metrics::default());
         let mut workspace = vec![f32::NAN; case.network.workspace_len(2)];
         let mut logits = vec![0.0; order.len() * case.network.output_len()];
         let outputs = logits.chunks_mut(case.network.output_len());
@@ -68,7 +65,7 @@ fn singles_have_the_bits_of_lane_blocks() {
                 assert_eq!(bits(&output), bits(&logits), "{name}: logits");
 
                 let mut pieces = vec![0.0; n];
-                let mut progress = Progress::new();
+                let mut progress = SteppedGradient::new();
                 let mut count = 0;
                 let done = loop {
                     count += 1;
@@ -82,7 +79,7 @@ fn singles_have_the_bits_of_lane_blocks() {
                 assert!(count >= 2 * order.len(), "{name}: {count} pieces");
                 assert_eq!(done, tally, "{name}: pieces");
                 assert_eq!(bits(&pieces), bits(&blocks), "{name}: gradient by pieces");
-                assert_eq!(progress, Progress::new());
+                assert_eq!(progress, SteppedGradient::new());
             }
         }
         Isa::force(Isa::detect()).unwrap();
@@ -93,25 +90,19 @@ fn singles_have_the_bits_of_lane_blocks() {
 fn a_workspace_that_is_too_short_is_an_error() {
     for (name, input, layers) in networks() {
         let case = case(input, &layers);
-        let samples = Samples {
-            pixels: &case.pixels,
-            labels: &case.labels,
-            normalisation: Normalisation::UNIT,
-        };
-        let batch = Batch {
-            samples,
-            indices: &[0],
-            weight: 1.0,
-            dropout: None,
-        };
+        let samples = Samples::bytes(&case.pixels, &case.labels, Normalisation::UNIT);
+        let batch = Batch::new(samples, &[0]).weight(1.0);
         let mut gradient = vec![0.0; case.parameters.len()];
-        let mut workspace = vec![0.0; case.network.workspace_len(1) - 1];
+        let expected = case.network.workspace_len(1);
+        let found = expected - 1;
+        let mut workspace = vec![0.0; found];
         let done = case.network.accumulate_gradient::<1>(
             &case.parameters,
             batch,
             &mut gradient,
             &mut workspace,
         );
-        assert_eq!(done, Err(PassError::Workspace), "{name}");
+        let error = PassError::Workspace { expected, found };
+        assert_eq!(done, Err(error), "{name}");
     }
 }

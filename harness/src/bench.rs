@@ -1,51 +1,33 @@
-//! `secant bench`: how fast this machine is, and how much of that the kernels use.
+//! How fast this machine is, and how much of that the kernels use.
 //!
-//! Everything is timed in short windows of which the fastest counts, so that other work on the machine disturbs little.
+//! Everything is timed in short windows of which the fastest counts, so that other work on the
+//! machine disturbs little.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::hint::black_box;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 
-use clap::{Args, Parser, ValueEnum};
 use secant::arch::{self, Isa, Kernel, Simd};
+use secant::network::Init;
 use secant::optim::two_loop::{Initial, Pair, two_loop};
-use secant::{
-    Batch, DropoutKey, Init, Network, Normalisation, PassError, Random, Samples, StagePass,
-};
+use secant::{DropoutKey, PassError, Random, Scaling, StagePass};
 use serde::Serialize;
 
-use crate::args::{Cli, Command, OptimizerName};
-use crate::data::synthetic;
-use crate::dataset::{Images, normalisation_of};
+use crate::batch::Batch;
+use crate::data::dataset::{Dataset, Part};
 use crate::engine::{Engine, LANES};
-use crate::error::{EXIT_OK, Error};
-use crate::model::{MAX_LAYERS, Model};
-use crate::optimizers::{BatchLoss, Optimizer, TwoLoops};
-
-/// Options of `secant bench`.
-#[derive(Debug, Args)]
-pub struct BenchArgs {
-    /// Network: micro, lenet, seed, 2c2d, or layers such as 'conv8k3 relu pool2 linear10'
-    #[arg(long, value_name = "MODEL", default_value = "micro")]
-    pub model: Model,
-
-    /// Most threads to try [default: as many as there are processors]
-    #[arg(long, value_name = "T")]
-    pub threads: Option<NonZeroUsize>,
-
-    /// Print one JSON object instead of tables
-    #[arg(long)]
-    pub json: bool,
-}
+use crate::model::{Model, Net};
+use crate::optimizers::settings::TwoLoops;
+use crate::optimizers::step::BatchLoss;
+use crate::optimizers::{self, Choice, Optimizer};
 
 /// Samples a step.
 const BATCH: usize = 64;
 
-/// Images to work on, drawn by the program: the speed does not depend on what they show.
-const IMAGES: usize = 512;
+/// Most samples to work on.
+pub const SAMPLES: usize = 512;
 
 /// Samples of an epoch, as in Fashion-MNIST.
 const EPOCH: f64 = 60_000.0;
@@ -57,9 +39,11 @@ pub struct Report {
     pub model: String,
     /// The instruction set that the kernels ran on.
     pub isa: &'static str,
-    /// Fused multiply-adds of independent vectors, 2 operations each, in billions a second, on one thread.
+    /// Fused multiply-adds of independent vectors, 2 operations each, in billions a second, on one
+    /// thread.
     pub peak_gflops_per_thread: f64,
-    /// Useful operations of a block's passes over its whole gradient, loss and data included, on one thread.
+    /// Useful operations of a block's passes over its whole gradient, loss and data included, on
+    /// one thread.
     pub gflops: f64,
     /// The same as a share of the peak.
     pub share_of_peak: f64,
@@ -67,7 +51,8 @@ pub struct Report {
     pub layers: Vec<LayerReport>,
     /// A step of each optimiser.
     pub step: Vec<StepReport>,
-    /// Seconds that one pass over 60,000 samples takes with Adam and batches of 64, for each number of threads.
+    /// Seconds that one pass over 60,000 samples takes with Adam and batches of 64, for each number
+    /// of threads.
     pub epoch_seconds: BTreeMap<usize, f64>,
 }
 
@@ -91,14 +76,16 @@ pub struct StepReport {
     pub optimizer: &'static str,
     /// A step on average.
     pub seconds: f64,
-    /// Gradients of the batch in a step on average: more than one where a line search or a pair needs it.
+    /// Gradients of the batch in a step on average: more than one where a line search or a pair
+    /// needs it.
     pub evaluations: f64,
     /// Share of it that computes gradients.
     pub gradient_share: f64,
-    /// Share of it that the two-loop recursions take, timed by themselves on vectors of the same sizes. What is left is
-    /// moments, weights, new pairs and the line search's own work.
+    /// Share of it that the two-loop recursions take, timed by themselves on vectors of the same
+    /// sizes. What is left is moments, weights, new pairs and the line search's own work.
     pub two_loop_share: f64,
-    /// A step that evaluates one gradient and renews no pair, as most do; none where every step evaluates more.
+    /// A step that evaluates one gradient and renews no pair, as most do; none where every step
+    /// evaluates more.
     pub plain_seconds: Option<f64>,
 }
 
@@ -141,7 +128,8 @@ struct Peak {
     rounds: usize,
 }
 
-/// Sums that wait for each other nowhere: more than latency times instructions a cycle, few enough for 16 registers.
+/// Sums that wait for each other nowhere: more than latency times instructions a cycle, few enough
+/// for 16 registers.
 const SUMS: usize = 12;
 
 impl Kernel for Peak {
@@ -187,39 +175,26 @@ pub fn peak_gflops() -> f64 {
     (2 * rounds * SUMS * arch::dispatch(Width)) as f64 / taken / 1e9
 }
 
-/// Runs `secant bench`.
-///
-/// # Errors
-/// [`Error::Run`] when an optimiser cannot be started.
-pub fn main(args: &BenchArgs) -> Result<u8, Error> {
-    let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let threads = args.threads.unwrap_or(processors).get();
-    let report = run(&args.model, threads).map_err(|error| Error::Run(error.to_string()))?;
-    let text = if args.json {
-        serde_json::to_string(&report).map_err(|error| Error::Run(error.to_string()))?
-    } else {
-        report.table()
-    };
-    crate::report::say(false, &text);
-    Ok(EXIT_OK)
-}
-
-/// Measures a network.
+/// Measures a network on the first [`SAMPLES`] training samples of `dataset`, which belongs to it.
 ///
 /// # Errors
 /// What an optimiser says when it cannot be started.
-pub fn run(model: &Model, threads: usize) -> Result<Report, Box<dyn std::error::Error>> {
-    let bench = Bench::new(model);
+pub fn run(
+    model: &Model,
+    dataset: &Dataset,
+    threads: usize,
+) -> Result<Report, Box<dyn std::error::Error>> {
+    let bench = Bench::new(model, dataset);
     let peak = peak_gflops();
     let gflops = bench.useful_operations() / seconds(bench.block())? / 1e9;
     let layers = bench.layers(peak)?;
     let mut step = Vec::new();
     let mut epoch_seconds = BTreeMap::new();
-    for name in OptimizerName::value_variants() {
-        let optimizer = default_optimizer(*name)?;
+    for entry in optimizers::named().filter(|entry| entry.benched) {
+        let optimizer = bench.optimizer(entry.name)?;
         step.push(bench.step(&optimizer, threads)?);
     }
-    let adam = default_optimizer(OptimizerName::Adam)?;
+    let adam = bench.optimizer("adam")?;
     for threads in 1..=threads {
         let step = bench.step(&adam, threads)?.seconds;
         epoch_seconds.insert(threads, step * EPOCH / BATCH as f64);
@@ -236,57 +211,47 @@ pub fn run(model: &Model, threads: usize) -> Result<Report, Box<dyn std::error::
     })
 }
 
-/// The optimiser as `secant train` would use it on mini-batches.
-fn default_optimizer(name: OptimizerName) -> Result<Optimizer, Box<dyn std::error::Error>> {
-    let value = name.to_possible_value();
-    let value = value.as_ref().map_or("adam", |value| value.get_name());
-    let cli = Cli::try_parse_from(["secant", "train", "--optimizer", value])?;
-    match cli.command {
-        Command::Train(args) => Ok(args.resolve()?.optimizer),
-        _ => Err("'train' is another command".into()),
-    }
-}
-
 /// A network, its initial parameters and something to compute on.
 struct Bench {
-    network: Network<'static, MAX_LAYERS>,
-    images: Arc<Images>,
-    normalisation: Normalisation,
+    network: Net,
+    samples: Arc<Part>,
+    scalings: Vec<Scaling>,
     parameters: Vec<f32>,
     indices: Vec<u32>,
 }
 
 impl Bench {
-    fn new(model: &Model) -> Bench {
-        let (images, _) = synthetic::generate(IMAGES, 0, 0);
-        let images = Images::from(images);
+    fn new(model: &Model, dataset: &Dataset) -> Bench {
+        let count = dataset.train.len() as u32;
         let network = model.network;
         let mut parameters = vec![0.0; network.parameter_count()];
         network.initialise(Init::He, &mut Random::new(0, 0), &mut parameters);
-        let mut indices: Vec<u32> = (0..IMAGES as u32).collect();
+        // A set smaller than a batch takes part several times.
+        let mut indices: Vec<u32> = (0..SAMPLES as u32).map(|i| i % count).collect();
         Random::new(0, 1).shuffle(&mut indices);
         indices.truncate(BATCH);
         Bench {
             network,
-            normalisation: normalisation_of(&images.pixels),
-            images: Arc::new(images),
+            samples: Arc::clone(&dataset.train),
+            scalings: dataset.scalings.clone(),
             parameters,
             indices,
         }
     }
 
+    /// The optimiser with its default settings.
+    fn optimizer(&self, name: &str) -> Result<Optimizer, String> {
+        let batch = NonZeroUsize::new(BATCH).map_or(Batch::Full, Batch::Size);
+        let choice: Choice = name.parse()?;
+        let optimizer = choice.resolve(&self.network, batch);
+        optimizer.map_err(|refusal| refusal.describe(str::to_owned))
+    }
+
     /// One block of lanes.
-    fn batch(&self) -> Batch<'_> {
-        Batch {
-            samples: Samples {
-                pixels: &self.images.pixels,
-                labels: &self.images.labels,
-                normalisation: self.normalisation,
-            },
-            indices: &self.indices[..LANES],
-            weight: 1.0 / BATCH as f32,
-            dropout: DROPOUT,
-        }
+    fn batch(&self) -> secant::Batch<'_> {
+        secant::Batch::new(self.samples.samples(&self.scalings), &self.indices[..LANES])
+            .weight(1.0 / BATCH as f32)
+            .dropout(DROPOUT)
     }
 
     /// Two operations for each multiply-accumulate of a block's passes that a result needs.
@@ -369,7 +334,8 @@ impl Bench {
         Ok(reports)
     }
 
-    /// Time of a step of `optimizer` on one batch: the fastest of each kind of step, weighted by how often it occurs.
+    /// Time of a step of `optimizer` on one batch: the fastest of each kind of step, weighted by
+    /// how often it occurs.
     fn step(
         &self,
         optimizer: &Optimizer,
@@ -377,19 +343,21 @@ impl Bench {
     ) -> Result<StepReport, Box<dyn std::error::Error>> {
         /// Steps that fill the history.
         const WARM_UP: u32 = 40;
-        /// Steps that contain the rare ones several times, and time after which more make the fastest more certain.
+        /// Steps that contain the rare ones several times, and time after which more make the
+        /// fastest more certain.
         const FEWEST: u32 = 80;
         const LONG_ENOUGH: f64 = 0.4;
         /// Time after which fewer must do.
         const TOO_LONG: f64 = 8.0;
         let mut parameters = self.parameters.clone();
         let n = parameters.len();
-        let mut memory = vec![0.0; optimizer.memory_len(&self.network)];
-        let mut stepper = optimizer.start(&self.network, false, &mut memory)?;
+        let settings = optimizer.settings();
+        let mut memory = vec![0.0; settings.memory_len(&self.network)];
+        let mut stepper = settings.start(&self.network, false, &mut memory)?;
         let mut engine = Engine::new(
             self.network,
-            Arc::clone(&self.images),
-            self.normalisation,
+            Arc::clone(&self.samples),
+            self.scalings.clone(),
             threads,
         );
         let mut kinds = BTreeMap::new();
@@ -433,13 +401,14 @@ impl Bench {
             seconds,
             evaluations: mean(&|evaluations, _| evaluations as f64),
             gradient_share: mean(&|_, kind| kind.gradient_seconds) / seconds,
-            two_loop_share: two_loop_seconds(&optimizer.two_loops(&self.network)) / seconds,
+            two_loop_share: two_loop_seconds(&settings.two_loops(&self.network)) / seconds,
             plain_seconds: kinds.get(&(1, false)).map(|kind| kind.seconds),
         })
     }
 }
 
-/// Seconds that these recursions take. All rows of a layer share its pairs, as in the layer-wise method.
+/// Seconds that these recursions take. All rows of a layer share its pairs, as in the layer-wise
+/// method.
 fn two_loop_seconds(work: &[TwoLoops]) -> f64 {
     let mut total = 0.0;
     for TwoLoops {
@@ -468,63 +437,3 @@ fn two_loop_seconds(work: &[TwoLoops]) -> f64 {
 
 /// The random choice of dropout layers.
 const DROPOUT: Option<DropoutKey> = Some(DropoutKey { seed: 0, step: 0 });
-
-impl Report {
-    /// For a person.
-    fn table(&self) -> String {
-        let mut text = format!(
-            "{} on {}, {:.1} GFLOP/s peak of fused multiply-adds a thread; a block's gradient reaches {:.1}, {:.0} %\n\n\
-             {:<14}{:<18}{:>9}{:>8}\n",
-            self.model,
-            self.isa,
-            self.peak_gflops_per_thread,
-            self.gflops,
-            100.0 * self.share_of_peak,
-            "layer",
-            "pass",
-            "GFLOP/s",
-            "% peak"
-        );
-        // Writing to a string never fails.
-        for layer in &self.layers {
-            let share = 100.0 * layer.share_of_peak;
-            let _ = writeln!(
-                text,
-                "{:<14}{:<18}{:>9.1}{share:>8.0}",
-                layer.name, layer.pass, layer.gflops
-            );
-        }
-        let _ = writeln!(
-            text,
-            "\n{:<14}{:>18}{:>12}{:>12}{:>12}{:>10}{:>18}",
-            "optimiser",
-            "us a step of 64",
-            "gradients",
-            "% in them",
-            "% two-loop",
-            "% other",
-            "us with one only"
-        );
-        for step in &self.step {
-            let (gradient, two_loop) = (step.gradient_share, step.two_loop_share);
-            let plain = step
-                .plain_seconds
-                .map_or("-".into(), |seconds| format!("{:.0}", 1e6 * seconds));
-            let _ = writeln!(
-                text,
-                "{:<14}{:>18.0}{:>12.2}{:>12.1}{:>12.1}{:>10.1}{plain:>18}",
-                step.optimizer,
-                1e6 * step.seconds,
-                step.evaluations,
-                100.0 * gradient,
-                100.0 * two_loop,
-                100.0 * (1.0 - gradient - two_loop),
-            );
-        }
-        let _ = writeln!(text, "\nseconds an epoch of 60,000 with Adam");
-        for (threads, seconds) in &self.epoch_seconds {
-            let _ = writeln!(text, "{threads:>4} thread(s) {seconds:>8.3}");
-        }
-        text
-    }
-}

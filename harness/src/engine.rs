@@ -1,18 +1,21 @@
-//! Gradients and evaluations of a whole batch, on several threads, with the same bits for any number of them.
+//! Gradients and evaluations of a whole batch, on several threads, with the same bits for any
+//! number of them.
 //!
-//! A batch is cut into at most [`CHUNKS`] chunks of whole lane blocks; how depends on its length alone. Each chunk's
-//! gradient is summed on its own, and the chunks are added in order. Threads only decide who works on which chunk.
+//! A batch is cut into at most [`CHUNKS`] chunks of whole lane blocks; how depends on its length
+//! alone. Each chunk's gradient is summed on its own, and the chunks are added in order. Threads
+//! only decide who works on which chunk.
 //!
-//! The workers stay for the engine's life. Between steps they spin for a short while, since the next step is usually
-//! microseconds away, and then sleep.
+//! The workers stay for the engine's life. Between steps they spin for a short while, since the
+//! next step is usually microseconds away, and then sleep.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
-use secant::{Batch, DropoutKey, LayerInputs, Network, Samples, Tally};
+use secant::network::Network;
+use secant::{Batch, DropoutKey, LayerInputs, Metrics, Scaling};
 
-use crate::dataset::{Images, Normalisation};
+use crate::data::dataset::Part;
 use crate::model::MAX_LAYERS;
 
 /// Samples that go through a kernel side by side: part of what the bits depend on.
@@ -30,7 +33,7 @@ pub type Observe<'o> = &'o mut dyn FnMut(LayerInputs<'_>, &mut [f32]);
 /// Floats of the gradient that are added up at a time: 8 KiB.
 const PIECE: usize = 2048;
 
-/// Computes on one network and one set of images.
+/// Computes on one network and one set of samples.
 pub struct Engine {
     shared: Arc<Shared>,
     workspace: Vec<f32>,
@@ -40,8 +43,8 @@ pub struct Engine {
 /// What the threads share.
 struct Shared {
     network: Network<'static, MAX_LAYERS>,
-    images: Arc<Images>,
-    normalisation: Normalisation,
+    samples: Arc<Part>,
+    scalings: Vec<Scaling>,
     job: RwLock<Job>,
     chunks: Vec<Mutex<Chunk>>,
     /// Number of the job; changes when there is a new one.
@@ -74,7 +77,7 @@ enum Kind {
 #[derive(Default)]
 struct Chunk {
     gradient: Vec<f32>,
-    tally: Tally,
+    tally: Metrics,
 }
 
 /// The chunks of a batch of `count` samples: whole lane blocks, as equal as they can be.
@@ -90,17 +93,18 @@ fn chunk_range(count: usize, chunk: usize) -> std::ops::Range<usize> {
 }
 
 impl Engine {
-    /// An engine on `threads` threads, the caller's among them.
+    /// An engine on `threads` threads, the caller's among them. `scalings` is one for all channels,
+    /// or one for each.
     pub fn new(
         network: Network<'static, MAX_LAYERS>,
-        images: Arc<Images>,
-        normalisation: Normalisation,
+        samples: Arc<Part>,
+        scalings: Vec<Scaling>,
         threads: usize,
     ) -> Engine {
         let shared = Arc::new(Shared {
             network,
-            images,
-            normalisation,
+            samples,
+            scalings,
             job: RwLock::default(),
             chunks: (0..CHUNKS).map(|_| Mutex::default()).collect(),
             generation: AtomicU64::new(0),
@@ -108,7 +112,8 @@ impl Engine {
             done: AtomicUsize::new(0),
             failed: AtomicBool::new(false),
         });
-        // A thread that starts late on a busy machine would allocate its workspace in the midst of training.
+        // A thread that starts late on a busy machine would allocate its workspace in the midst of
+        // training.
         let others = threads.clamp(1, CHUNKS) - 1;
         let ready = Arc::new(Barrier::new(others + 1));
         let workers = (0..others)
@@ -128,20 +133,22 @@ impl Engine {
     /// Overwrites `gradient` with the gradient of the mean loss of the samples `indices`.
     ///
     /// # Panics
-    /// When `indices` is empty or names a sample that is not there, or a slice has not the network's parameter count.
+    /// When `indices` is empty or names a sample that is not there, or a slice has not the
+    /// network's parameter count.
     pub fn gradient(
         &mut self,
         parameters: &[f32],
         indices: &[u32],
         dropout: Option<DropoutKey>,
         gradient: &mut [f32],
-    ) -> Tally {
+    ) -> Metrics {
         self.run(Kind::Gradient(dropout), parameters, indices, None);
         self.collect(indices, gradient)
     }
 
-    /// [`gradient`](Engine::gradient), with the same bits, that shows the inputs of the layers, from the batch's first
-    /// [`LANES`] images, to `observe`. The workspace has at least `workspace_len` floats.
+    /// [`gradient`](Engine::gradient), with the same bits, that shows the inputs of the layers,
+    /// from the batch's first [`LANES`] images, to `observe`. The workspace has at least
+    /// `workspace_len` floats.
     ///
     /// # Panics
     /// As [`gradient`](Engine::gradient).
@@ -153,7 +160,7 @@ impl Engine {
         gradient: &mut [f32],
         workspace_len: usize,
         observe: Observe<'_>,
-    ) -> Tally {
+    ) -> Metrics {
         if self.workspace.len() < workspace_len {
             self.workspace.resize(workspace_len, 0.0);
         }
@@ -162,10 +169,11 @@ impl Engine {
     }
 
     /// Overwrites `gradient` with the sum of the chunks' gradients.
-    fn collect(&self, indices: &[u32], gradient: &mut [f32]) -> Tally {
+    fn collect(&self, indices: &[u32], gradient: &mut [f32]) -> Metrics {
         let chunks = chunk_count(indices.len());
-        let mut total = Tally::default();
-        // A piece that stays in the cache at a time: each chunk is read once, `gradient` written once.
+        let mut total = Metrics::default();
+        // A piece that stays in the cache at a time: each chunk is read once, `gradient` written
+        // once.
         for (p, sums) in gradient.chunks_mut(PIECE).enumerate() {
             let piece = p * PIECE..p * PIECE + sums.len();
             for c in 0..chunks {
@@ -189,10 +197,11 @@ impl Engine {
     /// Losses and right answers of the samples `indices`, without dropout.
     ///
     /// # Panics
-    /// When `indices` names a sample that is not there, or `parameters` has not the network's parameter count.
-    pub fn evaluate(&mut self, parameters: &[f32], indices: &[u32]) -> Tally {
+    /// When `indices` names a sample that is not there, or `parameters` has not the network's
+    /// parameter count.
+    pub fn evaluate(&mut self, parameters: &[f32], indices: &[u32]) -> Metrics {
         self.run(Kind::Evaluation, parameters, indices, None);
-        let mut total = Tally::default();
+        let mut total = Metrics::default();
         for c in 0..chunk_count(indices.len()) {
             total += self.shared.chunk(c).tally;
         }
@@ -237,7 +246,8 @@ impl Engine {
                 spins += 1;
                 std::hint::spin_loop();
             } else {
-                // On a busy machine the missing chunk may belong to a thread that waits for this processor.
+                // On a busy machine the missing chunk may belong to a thread that waits for this
+                // processor.
                 thread::yield_now();
             }
         }
@@ -333,18 +343,9 @@ impl Shared {
         observe: Option<Observe<'_>>,
     ) {
         let mut chunk = self.chunk(c);
-        let samples = Samples {
-            pixels: &self.images.pixels,
-            labels: &self.images.labels,
-            normalisation: self.normalisation,
-        };
+        let samples = self.samples.samples(&self.scalings);
         let weight = 1.0 / indices.len() as f32;
-        let mut batch = Batch {
-            samples,
-            indices: &indices[chunk_range(indices.len(), c)],
-            weight,
-            dropout: None,
-        };
+        let mut batch = Batch::new(samples, &indices[chunk_range(indices.len(), c)]).weight(weight);
         let network = &self.network;
         let tally = match kind {
             Kind::Gradient(dropout) => {
@@ -362,9 +363,8 @@ impl Shared {
                 }
             }
             Kind::Evaluation => network.evaluate::<LANES>(parameters, batch, workspace),
-            Kind::Stop => Ok(Tally::default()),
+            Kind::Stop => Ok(Metrics::default()),
         };
-        chunk.tally =
-            tally.expect("the parameters, the images and the labels belong to the network");
+        chunk.tally = tally.expect("the parameters and the samples belong to the network");
     }
 }

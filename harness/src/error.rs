@@ -1,4 +1,5 @@
-//! Every way in which the program can fail, each with one line for a person and an exit status for a script.
+//! Every way in which the program can fail, each with one line for a person and an exit status for
+//! a script.
 
 use std::io;
 use std::path::PathBuf;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use jiff::ZonedDateTime;
-use secant::Normalisation;
+use secant::Scaling;
 use serde::Serialize;
 
 use crate::config::RunConfig;
@@ -36,8 +36,8 @@ impl RunFolder {
     /// Makes the folder `out`, or else `runs/<time>-<model>-<optimizer>-s<seed>`.
     ///
     /// # Errors
-    /// [`Error::Usage`] when `out` already holds a run, unless `force` allows to replace it; [`Error::Output`] when the
-    /// folder cannot be made.
+    /// [`Error::Usage`] when `out` already holds a run, unless `force` allows to replace it;
+    /// [`Error::Output`] when the folder cannot be made.
     pub fn create(out: Option<&Path>, force: bool, config: &RunConfig) -> Result<Self, Error> {
         match out {
             Some(folder) => {
@@ -118,11 +118,11 @@ impl RunFolder {
     pub fn write_model(
         &self,
         model: &Model,
-        normalisation: Normalisation,
+        scalings: &[Scaling],
         parameters: &[f32],
     ) -> Result<(), Error> {
         let path = self.0.join(MODEL);
-        let bytes = weights::safetensors(model, normalisation, parameters);
+        let bytes = weights::safetensors(model, scalings, parameters);
         write_whole(&path, &bytes.map_err(|error| output(&path, error))?)?;
         write_whole(&self.0.join(WEIGHTS), &weights::bare(parameters))
     }
@@ -135,8 +135,8 @@ fn output(path: impl AsRef<Path>, source: io::Error) -> Error {
     }
 }
 
-/// Writes a file under another name, brings it to the disk and then gives it its name, so that after a crash the file is
-/// either as it was or as it should be.
+/// Writes a file under another name, brings it to the disk and then gives it its name, so that
+/// after a crash the file is either as it was or as it should be.
 ///
 /// # Errors
 /// [`Error::Output`] when the file cannot be written; no half of it is left.
@@ -149,7 +149,8 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), Error> {
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
-        // The new name is safe once the folder is; not every system can bring a folder to the disk, or needs to.
+        // The new name is safe once the folder is; not every system can bring a folder to the disk,
+        // or needs to.
         if let Some(folder) = path.parent()
             && let Ok(folder) = File::open(folder)
         {

@@ -1,12 +1,12 @@
 //! Drives the `secant` library on a desktop: data, training runs, reports, files.
 
-pub mod args;
+pub mod batch;
 pub mod bench;
 pub mod cli;
 pub mod compare;
 pub mod config;
 pub mod data;
-pub mod dataset;
+pub mod digest;
 pub mod engine;
 pub mod error;
 pub mod export;

@@ -7,18 +7,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use secant::Metrics;
 use secant::arch::Isa;
-use secant::{Init, Tally};
+use secant::network::Init;
 use serde::Serialize;
 
-use crate::config::{Batch, RunConfig, init_name};
-use crate::dataset::Dataset;
+use crate::batch::Batch;
+use crate::config::{RunConfig, init_name};
+use crate::data::dataset::Dataset;
+use crate::data::split::Split;
 use crate::error::Error;
 use crate::optimizers::Optimizer;
-use crate::train::{Observer, Outcome, Progress, Record, Split, StopReason};
+use crate::train::{Observer, Outcome, Record, RunStatus, StopReason};
 
-/// Writes a line to standard output, or to standard error if `json` keeps standard output for the JSON object. A reader
-/// that went away, as `head` does, is no error: the run's result is its files.
+/// Writes a line to standard output, or to standard error if `json` keeps standard output for the
+/// JSON object. A reader that went away, as `head` does, is no error: the run's result is its
+/// files.
 pub fn say(json: bool, line: &str) {
     let _ = if json {
         writeln!(io::stderr().lock(), "{line}")
@@ -95,16 +99,13 @@ impl Display {
 }
 
 impl Observer for Display {
-    fn iteration(&mut self, progress: &Progress) -> ControlFlow<()> {
+    fn iteration(&mut self, status: &RunStatus) -> ControlFlow<()> {
         if let Some(bar) = &self.bar
             && self.drawn.elapsed() > Duration::from_millis(50)
         {
             self.drawn = Instant::now();
-            bar.set_position(u64::from(progress.iteration));
-            bar.set_message(format!(
-                "epoch {}  loss {:.4}",
-                progress.epoch, progress.loss
-            ));
+            bar.set_position(u64::from(status.iteration));
+            bar.set_message(format!("epoch {}  loss {:.4}", status.epoch, status.loss));
         }
         if self.signal.load(Ordering::Relaxed) == 0 {
             ControlFlow::Continue(())
@@ -146,7 +147,7 @@ pub fn plural(count: u32, what: &str) -> String {
 
 /// The table at the end of a run.
 pub fn table(config: &RunConfig, outcome: &Outcome, split: &Split) -> String {
-    let row = |name: &str, tally: &Tally, images: usize| {
+    let row = |name: &str, tally: &Metrics, images: usize| {
         format!(
             "{name:<10}  {:>8.4}  {:>8}  {images:>6}\n",
             tally.mean_loss(),
@@ -197,6 +198,11 @@ pub struct ConfigFile<'a> {
 pub struct DatasetRecord<'a> {
     name: &'a str,
     source: &'a str,
+    /// Channels, rows and columns of a sample.
+    shape: [usize; 3],
+    classes: usize,
+    /// SHA-256 of shape, samples and labels.
+    sha256: &'a str,
     train: usize,
     validation: usize,
     test: usize,
@@ -208,6 +214,13 @@ impl<'a> DatasetRecord<'a> {
         Self {
             name: &dataset.name,
             source: &dataset.source,
+            shape: [
+                dataset.shape.channels,
+                dataset.shape.rows,
+                dataset.shape.columns,
+            ],
+            classes: dataset.names.len(),
+            sha256: &dataset.digest,
             train: split.train.len(),
             validation: split.validation.len(),
             test: dataset.test.len(),
@@ -215,7 +228,8 @@ impl<'a> DatasetRecord<'a> {
     }
 }
 
-/// A run as one JSON object: what `--json` prints. A number that is not finite is written as `null`.
+/// A run as one JSON object: what `--json` prints. A number that is not finite is written as
+/// `null`.
 #[derive(Debug, Serialize)]
 pub struct RunRecord<'a> {
     /// The data: name, folder, and how many images train, validate and test.
@@ -236,15 +250,18 @@ pub struct RunRecord<'a> {
     epochs: u32,
     /// Steps of the optimiser.
     iterations: u32,
-    /// Gradients of single images over the number of training images, every one counted, line searches too.
+    /// Gradients of single images over the number of training images, every one counted, line
+    /// searches too.
     gradient_epochs: f64,
     /// Seconds in all: start-up, steps, evaluations.
     seconds: f64,
-    /// `epochs`, `max_iterations`, `tolerance`, `converged`, `line_search_failed`, `interrupted` or `diverged`.
+    /// `epochs`, `max_iterations`, `tolerance`, `converged`, `line_search_failed`, `interrupted` or
+    /// `diverged`.
     stop_reason: StopReason,
     /// Mean loss of all training images with the last weights, without dropout.
     train_loss: f64,
-    /// Share of the validation images that came out right with the last weights; `null` without such images.
+    /// Share of the validation images that came out right with the last weights; `null` without
+    /// such images.
     validation_accuracy: Option<f64>,
     /// Mean loss of the test images with the last weights.
     test_loss: f64,

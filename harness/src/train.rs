@@ -1,36 +1,43 @@
 //! One training run: split, steps, epochs, and when to stop.
 //!
-//! The protocol is that of the experiment behind this project: a random split of the training images into training and
-//! validation, decided by the seed; batches in a new random order each epoch; an end when the mean training loss of two
-//! epochs in a row differs by less than a tolerance, or at the maximum.
+//! The protocol is that of the experiment behind this project: a random split of the training
+//! images into training and validation, decided by the seed; batches in a new random order each
+//! epoch; an end when the mean training loss of two epochs in a row differs by less than a
+//! tolerance, or at the maximum.
 //!
 //! ```text
-//! shuffle 0 .. n by the seed; the first n_train images train, the others validate
+//! choose the validation images by the seed, from each class in proportion; the others train
 //! draw the initial weights, or take those that were given
 //! for each epoch:
 //!     shuffle the training images
 //!     for each batch:  one step of the optimiser                     (counted in train_seconds)
 //!     evaluate on the validation images
-//!     stop if |L - L of the epoch before| < tolerance                (L: mean loss of the batches, each before its step)
+//!     stop if |L - L of the epoch before| < tolerance
+//!                                     (L: mean loss of the batches, each before its step)
 //! evaluate on the training and test images
 //! ```
 //!
-//! A run is a value without global state: nothing is printed and no file is touched here. Runs with the same seed share
-//! split, initial weights and order of images, whatever their optimiser, so that they can be compared in pairs.
+//! A run is a value without global state: nothing is printed and no file is touched here. Runs with
+//! the same seed share split, initial weights and order of images, whatever their optimiser, so
+//! that they can be compared in pairs.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use secant::network::Layer;
 use secant::optim::{Misuse, Termination};
-use secant::{DropoutKey, Layer, Random, Tally};
+use secant::{DropoutKey, Metrics, Random};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
-use crate::config::{Batch, RunConfig};
-use crate::dataset::{Dataset, hex};
+use crate::batch::Batch;
+use crate::config::RunConfig;
+use crate::data::dataset::Dataset;
+use crate::data::split::Split;
+use crate::digest::sha256;
 use crate::engine::Engine;
-use crate::optimizers::{BatchLoss, Net, Stepper};
+use crate::model::Net;
+use crate::optimizers::step::{BatchLoss, Stepper};
 
 /// Streams of random numbers under one seed. The order of epoch `e` is stream `ORDER + e`.
 mod stream {
@@ -46,7 +53,8 @@ pub struct Record {
     pub epoch: u32,
     /// Steps so far.
     pub iteration: u32,
-    /// Gradients of single images so far, over the number of training images; line searches count in full.
+    /// Gradients of single images so far, over the number of training images; line searches count
+    /// in full.
     pub gradient_epochs: f64,
     /// Seconds in steps so far.
     pub train_seconds: f64,
@@ -100,7 +108,7 @@ impl StopReason {
 
 /// Where a run stands, after a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Progress {
+pub struct RunStatus {
     /// The epoch at work, from 1.
     pub epoch: u32,
     /// Steps so far.
@@ -114,8 +122,8 @@ pub struct Progress {
 /// What is told about a run while it goes on.
 pub trait Observer {
     /// After each step. [`ControlFlow::Break`] stops the run there; it can be continued.
-    fn iteration(&mut self, progress: &Progress) -> ControlFlow<()> {
-        let _ = progress;
+    fn iteration(&mut self, status: &RunStatus) -> ControlFlow<()> {
+        let _ = status;
         ControlFlow::Continue(())
     }
 
@@ -127,34 +135,6 @@ pub trait Observer {
 
 /// Watches nothing.
 impl Observer for () {}
-
-/// How the training images are divided.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Split {
-    /// Indices of the images to train on, rising.
-    pub train: Vec<u32>,
-    /// Indices of the images to validate with, rising.
-    pub validation: Vec<u32>,
-}
-
-impl Split {
-    /// Sets a random `share` of `count` images aside, rounded to the nearest number; at least one image trains, and one
-    /// validates unless `share` is 0.
-    pub fn random(count: usize, share: f64, seed: u64) -> Self {
-        let mut indices: Vec<u32> = (0..count as u32).collect();
-        Random::new(seed, stream::SPLIT).shuffle(&mut indices);
-        let wanted = (count as f64 * share).round() as usize;
-        let least = usize::from(share > 0.0);
-        let mut validation =
-            indices.split_off(count - wanted.max(least).min(count.saturating_sub(1)));
-        indices.sort_unstable();
-        validation.sort_unstable();
-        Self {
-            train: indices,
-            validation,
-        }
-    }
-}
 
 /// How a run went.
 #[derive(Debug, Clone)]
@@ -172,11 +152,11 @@ pub struct Outcome {
     /// Seconds in all, the last evaluations included.
     pub seconds: f64,
     /// Losses and accuracy on the training images, with the last weights and without dropout.
-    pub train: Tally,
+    pub train: Metrics,
     /// The same on the validation images, if there are any.
-    pub validation: Option<Tally>,
+    pub validation: Option<Metrics>,
     /// The same on the test images.
-    pub test: Tally,
+    pub test: Metrics,
     /// A line for each epoch.
     pub history: Vec<Record>,
     /// The last weights, those of frozen layers too. Not to be used when [`Outcome::diverged`].
@@ -195,8 +175,9 @@ impl Outcome {
         self.stop == StopReason::Diverged || !self.train.mean_loss().is_finite()
     }
 
-    /// Whether training went wrong without a doubt: the loss is not finite, or the validation accuracy ended under 50 %
-    /// or more than ten points under its own best. Without validation images the test accuracy stands in.
+    /// Whether training went wrong without a doubt: the loss is not finite, or the validation
+    /// accuracy ended under 50 % or more than ten points under its own best. Without validation
+    /// images the test accuracy stands in.
     pub fn collapsed(&self) -> bool {
         let last = self.validation.unwrap_or(self.test).accuracy();
         let best = self
@@ -211,7 +192,8 @@ impl Outcome {
 /// Trains from start to end. Equal to a [`Trainer`] that runs once.
 ///
 /// # Errors
-/// [`Misuse`] when a setting of the optimiser is out of range. A run that diverges is no error but an outcome.
+/// [`Misuse`] when a setting of the optimiser is out of range. A run that diverges is no error but
+/// an outcome.
 pub fn train(
     config: &RunConfig,
     dataset: &Dataset,
@@ -249,8 +231,8 @@ pub struct Trainer<'a> {
     previous_loss: Option<f64>,
     started: Instant,
     stepping: Duration,
-    validation: Option<Tally>,
-    watched: Option<Tally>,
+    validation: Option<Metrics>,
+    watched: Option<Metrics>,
     history: Vec<Record>,
     stop: Option<StopReason>,
 }
@@ -258,7 +240,13 @@ pub struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     /// Memory for the optimiser of this run.
     pub fn memory(config: &RunConfig) -> Vec<f32> {
-        vec![0.0; config.optimizer.memory_len(&config.model.network)]
+        vec![
+            0.0;
+            config
+                .optimizer
+                .settings()
+                .memory_len(&config.model.network)
+        ]
     }
 
     /// A run before its first step; `memory` comes from [`Trainer::memory`].
@@ -284,15 +272,23 @@ impl<'a> Trainer<'a> {
         let has_dropout = network
             .layers()
             .iter()
-            .any(|layer| matches!(layer, Layer::Dropout { .. }));
+            .any(|layer| matches!(layer, Layer::Dropout(_)));
         let same_objective = config.batch == Batch::Full && !has_dropout;
-        let images = Arc::clone(&dataset.train);
         Ok(Self {
             config,
             dataset,
-            engine: Engine::new(network, images, dataset.normalisation, config.threads.get()),
-            stepper: config.optimizer.start(&network, same_objective, memory)?,
-            split: Split::random(dataset.train.len(), config.validation, config.seed),
+            engine: Engine::new(
+                network,
+                Arc::clone(&dataset.train),
+                dataset.scalings.clone(),
+                config.threads.get(),
+            ),
+            stepper: (config.optimizer.settings()).start(&network, same_objective, memory)?,
+            split: Split::stratified(
+                &dataset.train.targets,
+                config.validation,
+                &mut Random::new(config.seed, stream::SPLIT),
+            ),
             initial_sha256: sha256(&all_weights(&network, &parameters)),
             parameters,
             has_dropout,
@@ -358,13 +354,13 @@ impl<'a> Trainer<'a> {
             let ended = self.step(planned)?;
             let count = self.split.train.len();
             let mean = self.loss / self.position as f64;
-            let progress = Progress {
+            let status = RunStatus {
                 epoch: self.epochs + 1,
                 iteration: self.iterations,
                 iterations: planned,
                 loss: mean,
             };
-            let interrupted = observer.iteration(&progress).is_break();
+            let interrupted = observer.iteration(&status).is_break();
             let whole = self.position == count;
             self.stop = match ended {
                 Some(stop) => Some(stop),
@@ -445,11 +441,11 @@ impl<'a> Trainer<'a> {
     }
 
     /// Evaluates on the test images.
-    fn test(&self) -> Tally {
+    fn test(&self) -> Metrics {
         let images = Arc::clone(&self.dataset.test);
         let all: Vec<u32> = (0..images.len() as u32).collect();
         let (network, threads) = (self.config.model.network, self.config.threads.get());
-        Engine::new(network, images, self.dataset.normalisation, threads)
+        Engine::new(network, images, self.dataset.scalings.clone(), threads)
             .evaluate(&self.parameters, &all)
     }
 
@@ -498,15 +494,6 @@ impl<'a> Trainer<'a> {
 /// The weights of frozen and trained layers.
 fn all_weights(network: &Net, parameters: &[f32]) -> Vec<f32> {
     [network.frozen_weights(), parameters].concat()
-}
-
-/// SHA-256 of numbers as little-endian bytes, in hexadecimal digits.
-pub fn sha256(numbers: &[f32]) -> String {
-    let mut hash = Sha256::new();
-    for number in numbers {
-        hash.update(number.to_le_bytes());
-    }
-    hex(&hash.finalize())
 }
 
 #[cfg(test)]

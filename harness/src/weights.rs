@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
-use secant::{Layer, Normalisation};
+use secant::Scaling;
+use secant::network::Layer;
 use serde::{Deserialize, Serialize};
 
+use crate::digest::sha256;
 use crate::error::Error;
-use crate::model::Model;
-use crate::optimizers::Net;
-use crate::train::sha256;
+use crate::model::{Model, Net};
 
 /// Name, shape and place in the flat slice of each tensor of a network.
 fn names(network: &Net) -> Vec<(String, Vec<usize>, Range<usize>)> {
@@ -24,11 +24,13 @@ fn names(network: &Net) -> Vec<(String, Vec<usize>, Range<usize>)> {
         let (weights, _) = layer.parameters(input);
         let shape = match *layer {
             _ if weights == 0 => continue,
-            Layer::Conv2d {
-                outputs, kernel, ..
-            } => vec![outputs, input.channels, kernel, kernel],
-            Layer::DepthwiseConv2d { kernel, .. } => vec![input.channels, 1, kernel, kernel],
-            Layer::Linear { outputs } => vec![outputs, input.len()],
+            Layer::Conv2d(conv) => {
+                vec![conv.outputs, input.channels, conv.kernel[0], conv.kernel[1]]
+            }
+            Layer::DepthwiseConv2d(conv) => {
+                vec![input.channels, 1, conv.kernel[0], conv.kernel[1]]
+            }
+            Layer::Linear(linear) => vec![linear.outputs, input.len()],
             // A layer that is not known here keeps its weights as they lie.
             _ => vec![weights],
         };
@@ -43,28 +45,58 @@ fn names(network: &Net) -> Vec<(String, Vec<usize>, Range<usize>)> {
 /// The metadata `secant` of a file of weights.
 #[derive(Debug, Serialize, Deserialize)]
 struct About {
-    input: Input,
+    input: Inputs,
     model: String,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+/// The normalisation: one for all channels, or a list with one for each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Inputs {
+    Same(Input),
+    PerChannel(Vec<Input>),
+}
+
+impl Inputs {
+    fn new(scalings: &[Scaling]) -> Inputs {
+        let input = |scaling: &Scaling| Input {
+            offset: scaling.offset,
+            scale: scaling.scale,
+        };
+        match scalings {
+            [scaling] => Inputs::Same(input(scaling)),
+            scalings => Inputs::PerChannel(scalings.iter().map(input).collect()),
+        }
+    }
+
+    fn scalings(&self) -> Vec<Scaling> {
+        let scaling = |input: &Input| Scaling {
+            scale: input.scale,
+            offset: input.offset,
+        };
+        match self {
+            Inputs::Same(input) => vec![scaling(input)],
+            Inputs::PerChannel(inputs) => inputs.iter().map(scaling).collect(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Input {
     offset: f32,
     scale: f32,
 }
 
-/// The weights as a safetensors file: for layer `i` of the model, counted from 0, a tensor `i.weight` and a tensor
-/// `i.bias` of 32-bit floats, shaped as PyTorch has them (`conv2d`: outputs, inputs, rows, columns; `depthwise_conv2d`:
-/// channels, 1, rows, columns; `linear`: outputs, inputs). The metadata `secant` is a JSON object with the model's description and the normalisation of its inputs. The
-/// same weights always give the same bytes.
+/// The weights as a safetensors file: for layer `i` of the model, counted from 0, a tensor
+/// `i.weight` and a tensor `i.bias` of 32-bit floats, shaped as PyTorch has them (`conv2d`:
+/// outputs, inputs, rows, columns; `depthwise_conv2d`: channels, 1, rows, columns; `linear`:
+/// outputs, inputs). The metadata `secant` is a JSON object with the model's description and the
+/// normalisation of its inputs: `{"offset", "scale"}`, or a list of these with one for each channel.
+/// The same weights always give the same bytes.
 ///
 /// # Errors
 /// An [`io::Error`] when the library refuses the tensors.
-pub fn safetensors(
-    model: &Model,
-    normalisation: Normalisation,
-    parameters: &[f32],
-) -> io::Result<Vec<u8>> {
+pub fn safetensors(model: &Model, scalings: &[Scaling], parameters: &[f32]) -> io::Result<Vec<u8>> {
     let network = &model.network;
     let bytes = bare(parameters);
     let mut tensors = Vec::new();
@@ -74,10 +106,7 @@ pub fn safetensors(
         tensors.push((name, view));
     }
     let about = About {
-        input: Input {
-            offset: normalisation.offset,
-            scale: normalisation.scale,
-        },
+        input: Inputs::new(scalings),
         model: model.spec.clone(),
     };
     // One entry only: the format keeps several in no fixed order.
@@ -85,7 +114,8 @@ pub fn safetensors(
     safetensors::serialize(tensors, Some(metadata)).map_err(io::Error::other)
 }
 
-/// The weights as bare little-endian floats, in the order of the flat slice: what [`secant::weights_from_bytes`] reads.
+/// The weights as bare little-endian floats, in the order of the flat slice: what
+/// [`secant::network::weights_from_bytes`] reads.
 pub fn bare(parameters: &[f32]) -> Vec<u8> {
     parameters.iter().flat_map(|w| w.to_le_bytes()).collect()
 }
@@ -101,17 +131,18 @@ pub struct Start {
     pub frozen_layers: usize,
     /// How the network that they belong to wants its inputs.
     #[serde(skip)]
-    pub normalisation: Normalisation,
+    pub scalings: Vec<Scaling>,
     /// Those of the layers that are trained.
     #[serde(skip)]
     pub parameters: Vec<f32>,
 }
 
-/// Reads the weights of `model` from a file that [`safetensors()`] has made, and freezes the first `frozen_layers` layers of
-/// the model with them.
+/// Reads the weights of `model` from a file that [`safetensors()`] has made, and freezes the first
+/// `frozen_layers` layers of the model with them.
 ///
 /// # Errors
-/// [`Error::Usage`] when the file cannot be read or holds something else, or nothing would be left to train.
+/// [`Error::Usage`] when the file cannot be read or holds something else, or nothing would be left
+/// to train.
 pub fn start(path: &Path, frozen_layers: usize, model: &mut Model) -> Result<Start, Error> {
     let wrong = |what: String| Error::Usage(format!("--weights {}: {what}", path.display()));
     let bytes = fs::read(path).map_err(|error| wrong(format!("cannot read it: {error}")))?;
@@ -124,7 +155,8 @@ pub fn start(path: &Path, frozen_layers: usize, model: &mut Model) -> Result<Sta
     })?;
     let sha256 = sha256(&weights);
     let parameters = weights.split_off(model.network.parameter_offset(frozen_layers));
-    // They stay for as long as the program runs: the network that reads them is copied to every thread.
+    // They stay for as long as the program runs: the network that reads them is copied to every
+    // thread.
     let frozen: &'static [f32] = Box::leak(weights.into_boxed_slice());
     model.network = model
         .network
@@ -134,16 +166,13 @@ pub fn start(path: &Path, frozen_layers: usize, model: &mut Model) -> Result<Sta
         file: path.to_owned(),
         sha256,
         frozen_layers,
-        normalisation: Normalisation {
-            scale: about.input.scale,
-            offset: about.input.offset,
-        },
+        scalings: about.input.scalings(),
         parameters,
     })
 }
 
-/// The weights of a network; the description of the network whose they are, if that is another one; `None` for another kind of
-/// file.
+/// The weights of a network; the description of the network whose they are, if that is another one;
+/// `None` for another kind of file.
 fn read(bytes: &[u8], network: &Net) -> Result<(About, Vec<f32>), Option<String>> {
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|_| None)?;
     let about = metadata.metadata().as_ref().and_then(|m| m.get("secant"));
@@ -180,7 +209,7 @@ mod tests {
         let parameters: Vec<f32> = (0..model.network.parameter_count())
             .map(|i| i as f32)
             .collect();
-        let file = || safetensors(&model, Normalisation::UNIT, &parameters).unwrap();
+        let file = || safetensors(&model, &[Scaling::NONE], &parameters).unwrap();
         let bytes = file();
         assert!((0..20).all(|_| file() == bytes));
         // Every weight is in its place.
@@ -214,14 +243,20 @@ mod tests {
         let weights: Vec<f32> = (0..model.network.parameter_count())
             .map(|i| 0.5 * i as f32)
             .collect();
-        let bytes = safetensors(&model, Normalisation::standard(0.3, 0.2), &weights).unwrap();
+        let bytes = safetensors(&model, &[Scaling::standard(0.3, 0.2)], &weights).unwrap();
         let (about, found) = read(&bytes, &model.network).unwrap();
         assert_eq!(found, weights);
         assert_eq!(about.model, model.spec);
-        assert_eq!(
-            (about.input.scale, about.input.offset),
-            (1.0 / 0.2, -0.3 / 0.2)
-        );
+        assert_eq!(about.input.scalings(), [Scaling::standard(0.3, 0.2)]);
+        // One for each channel.
+        let scalings = [
+            Scaling::standard(0.3, 0.2),
+            Scaling::UNIT,
+            Scaling::standard(-1.0, 3.0),
+        ];
+        let bytes = safetensors(&model, &scalings, &weights).unwrap();
+        let (about, _) = read(&bytes, &model.network).unwrap();
+        assert_eq!(about.input.scalings(), scalings);
         // Another network, and another kind of file.
         let other: Model = "conv3k3,relu,depthwise3,pool2,linear10".parse().unwrap();
         assert_eq!(read(&bytes, &other.network).unwrap_err(), Some(model.spec));

@@ -16,9 +16,10 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use secant::arch::Isa;
+use secant::network::presets::MICRO;
+use secant::network::{Init, Network};
 use secant::optim::{Adam, AdamConfig, LayerLbfgs, LayerLbfgsConfig};
-use secant::presets::MICRO;
-use secant::{Batch, DropoutKey, Init, Network, Normalisation, Random, Samples};
+use secant::{Batch, DropoutKey, Normalisation, Random, Samples};
 
 /// Share of the table's count by which a step may grow.
 const TOLERANCE: f64 = 0.02;
@@ -126,19 +127,15 @@ fn train<const N: usize>(network: &Network<N>, case: &Case, steps: usize) -> Res
     let mut memory = vec![0.0; length];
     let mut workspace = vec![0.0; LayerLbfgs::<PAIRS>::workspace_len(network, LANES)];
     for step in 0..steps {
-        let batch = Batch {
-            samples: Samples {
-                pixels: &pixels,
-                labels: &labels,
-                normalisation: Normalisation::standard(0.5, 0.3),
-            },
-            indices: &indices,
-            weight: 1.0 / LANES as f32,
-            dropout: Some(DropoutKey {
-                seed: 3,
-                step: step as u32,
-            }),
-        };
+        let batch = Batch::new(
+            Samples::bytes(&pixels, &labels, Normalisation::standard(0.5, 0.3)),
+            &indices,
+        )
+        .weight(1.0 / LANES as f32)
+        .dropout(Some(DropoutKey {
+            seed: 3,
+            step: step as u32,
+        }));
         gradient.fill(0.0);
         let tally = if case.method == Method::LayerLbfgs && layers.wants_inputs() {
             network.accumulate_gradient_observed::<LANES>(

@@ -13,8 +13,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use secant::presets::{LENET, MICRO, SEED, TWO_C_TWO_D};
-use secant::{Batch, DropoutKey, Init, Network, Normalisation, Random, Samples, StagePass};
+use secant::network::presets::{LENET, MICRO, SEED, TWO_C_TWO_D};
+use secant::network::{Init, Network};
+use secant::{Batch, DropoutKey, Normalisation, Random, Samples, StagePass};
 use secant_harness::cli::choose_isa;
 
 /// Samples side by side.
@@ -44,16 +45,12 @@ fn passes<const N: usize>(name: &str, network: &Network<N>, criterion: &mut Crit
     pixels.fill_with(|| random.below(256) as u8);
     let labels: Vec<u8> = (0..LANES).map(|i| (i % 10) as u8).collect();
     let indices: Vec<u32> = (0..LANES as u32).collect();
-    let batch = Batch {
-        samples: Samples {
-            pixels: &pixels,
-            labels: &labels,
-            normalisation: Normalisation::standard(0.5, 0.3),
-        },
-        indices: &indices,
-        weight: 1.0 / LANES as f32,
-        dropout: Some(DropoutKey { seed: 3, step: 0 }),
-    };
+    let batch = Batch::new(
+        Samples::bytes(&pixels, &labels, Normalisation::standard(0.5, 0.3)),
+        &indices,
+    )
+    .weight(1.0 / LANES as f32)
+    .dropout(Some(DropoutKey { seed: 3, step: 0 }));
     let mut parameters = vec![0.0; network.parameter_count()];
     network.initialise(Init::PyTorch, &mut random, &mut parameters);
     let mut gradient = vec![0.0; parameters.len()];

@@ -15,10 +15,11 @@
 use std::error::Error;
 
 use clap::Parser;
+use secant::network::{Init, Network};
 use secant::objective::{HessianProduct, Objective};
 use secant::optim::{Adam, AdamConfig, Lbfgs, LbfgsConfig, NewtonCg, NewtonCgConfig, Stopping};
-use secant::{Batch, Init, Network, Random, Samples};
-use secant_harness::args::{Cli, Command};
+use secant::{Batch, Normalisation, Random, Samples};
+use secant_harness::cli::{Cli, Command};
 use secant_harness::dataset::{self, Dataset, Location, STANDARD_FOLDERS};
 use secant_harness::model::MAX_LAYERS;
 use secant_harness::train::train;
@@ -198,12 +199,7 @@ struct Whole<'a> {
 
 impl Whole<'_> {
     fn batch(&self) -> Batch<'_> {
-        Batch {
-            samples: self.samples,
-            indices: self.indices,
-            weight: 1.0 / self.indices.len() as f32,
-            dropout: None,
-        }
+        Batch::new(self.samples, self.indices)
     }
 }
 
@@ -246,11 +242,11 @@ impl HessianProduct<f64> for Whole<'_> {
 
 /// Images and labels as the network reads them.
 fn samples(dataset: &Dataset) -> Samples<'_> {
-    Samples {
-        pixels: &dataset.train.pixels,
-        labels: &dataset.train.labels,
-        normalisation: dataset.normalisation,
-    }
+    Samples::bytes(
+        &dataset.train.pixels,
+        &dataset.train.labels,
+        Normalisation::Same(dataset.normalisation),
+    )
 }
 
 /// What the last layer gets to see of the images.
@@ -262,12 +258,7 @@ fn features(
 ) -> Result<Vec<f32>, Box<dyn Error>> {
     let mut features = vec![0.0; indices.len() * body.output_len()];
     let mut workspace = vec![0.0; body.workspace_len(LANES)];
-    let batch = Batch {
-        samples: samples(dataset),
-        indices,
-        weight: 1.0,
-        dropout: None,
-    };
+    let batch = Batch::new(samples(dataset), indices).weight(1.0);
     body.predict::<LANES>(
         &parameters[..body.parameter_count()],
         batch,
@@ -402,12 +393,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let start: Vec<f64> = initial.iter().map(|w| f64::from(*w)).collect();
     let accuracy = |w: &[f64]| {
         let w: Vec<f32> = w.iter().map(|w| *w as f32).collect();
-        let batch = Batch {
-            samples: samples(&dataset),
-            indices: validation,
-            weight: 1.0,
-            dropout: None,
-        };
+        let batch = Batch::new(samples(&dataset), validation).weight(1.0);
         let mut workspace = vec![0.0; network.workspace_len(LANES)];
         network
             .evaluate::<LANES>(&w, batch, &mut workspace)

@@ -5,11 +5,11 @@
 
 use core::fmt::{self, Write};
 
+use secant::network::{Init, Network, presets};
 use secant::objective;
 use secant::optim::{Adam, AdamConfig, Decay, Lbfgs, LbfgsConfig};
-use secant::presets;
 use secant::random::philox4x32;
-use secant::{Batch, DropoutKey, Init, Network, Normalisation, Random, Samples};
+use secant::{Batch, DropoutKey, Normalisation, Random, Samples, Scaling};
 use sha2::{Digest, Sha256};
 
 /// What the table begins with.
@@ -46,15 +46,11 @@ pub fn images(pixels: &mut [u8; IMAGES * PIXELS], labels: &mut [u8; IMAGES]) {
 
 /// The golden data set, of mean near 0 and variance near 1.
 pub fn samples<'a>(pixels: &'a [u8; IMAGES * PIXELS], labels: &'a [u8; IMAGES]) -> Samples<'a> {
-    let normalisation = Normalisation {
+    let normalisation = Normalisation::Same(Scaling {
         scale: 1.0 / 64.0,
         offset: -1.75,
-    };
-    Samples {
-        pixels,
-        labels,
-        normalisation,
-    }
+    });
+    Samples::bytes(pixels, labels, normalisation)
 }
 
 /// The images of a step: the next [`BATCH`], from the start again at the end.
@@ -97,15 +93,12 @@ pub fn adam<const LANES: usize, const N: usize>(
     memory.memory.fill(0.0);
     for step in 0..STEPS {
         let indices = indices(step);
-        let batch = Batch {
-            samples,
-            indices: &indices,
-            weight: 1.0 / BATCH as f32,
-            dropout: Some(DropoutKey {
+        let batch = Batch::new(samples, &indices)
+            .weight(1.0 / BATCH as f32)
+            .dropout(Some(DropoutKey {
                 seed: SEED,
                 step: step as u32,
-            }),
-        };
+            }));
         memory.gradient.fill(0.0);
         let tally = network
             .accumulate_gradient::<LANES>(
@@ -150,12 +143,9 @@ pub fn lbfgs<const LANES: usize, const N: usize>(
                 seed: SEED,
                 step: step as u32,
             });
-            let batch = Batch {
-                samples,
-                indices: &indices,
-                weight: 1.0 / BATCH as f32,
-                dropout,
-            };
+            let batch = Batch::new(samples, &indices)
+                .weight(1.0 / BATCH as f32)
+                .dropout(dropout);
             gradient.fill(0.0);
             let tally = network
                 .accumulate_gradient::<LANES>(x, batch, gradient, workspace)
@@ -342,12 +332,7 @@ impl<const L: usize> Table<L> {
         );
 
         let indices: [u32; IMAGES] = core::array::from_fn(|i| i as u32);
-        let batch = Batch {
-            samples,
-            indices: &indices,
-            weight: 1.0,
-            dropout: None,
-        };
+        let batch = Batch::new(samples, &indices).weight(1.0);
         network
             .predict::<LANES>(parameters, batch, logits, workspace)
             .expect("lengths, indices and labels fit");

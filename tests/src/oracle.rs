@@ -4,7 +4,8 @@
 //!
 //! Gradients come from central finite differences, so that they rest on the forward pass alone.
 
-use secant::{Layer, Shape};
+use secant::Loss;
+use secant::network::{Layer, Shape};
 
 /// A network and its parameters in double precision.
 #[derive(Debug, Clone)]
@@ -34,34 +35,35 @@ impl Oracle {
             let (count, output) = describe(layer, shape);
             let (own, rest) = parameters.split_at(count);
             x = match *layer {
-                Layer::Conv2d {
-                    kernel,
-                    stride,
-                    padding,
-                    ..
-                } => conv2d(&x, shape, own, output, kernel, stride, padding),
+                Layer::Conv2d(conv) => {
+                    let window = Window::new(conv.kernel, conv.stride);
+                    conv2d(&x, shape, own, output, window, conv.padding)
+                }
                 Layer::Relu => x.iter().map(|x| if *x > 0.0 { *x } else { 0.0 }).collect(),
-                Layer::MaxPool2d { size, stride } => max_pool2d(&x, shape, output, size, stride),
-                Layer::Linear { outputs } => linear(&x, own, outputs),
-                Layer::DepthwiseConv2d {
-                    kernel,
-                    stride,
-                    padding,
-                } => depthwise_conv2d(&x, shape, own, output, kernel, stride, padding),
-                Layer::AvgPool2d { size, stride } => {
-                    avg_pool2d(&x, shape, output, size, size, stride)
+                Layer::MaxPool2d(pool) => {
+                    max_pool2d(&x, shape, output, Window::new(pool.size, pool.stride))
+                }
+                Layer::Linear(linear_layer) => linear(&x, own, linear_layer.outputs),
+                Layer::DepthwiseConv2d(conv) => {
+                    let window = Window::new(conv.kernel, conv.stride);
+                    depthwise_conv2d(&x, shape, own, output, window, conv.padding)
+                }
+                Layer::AvgPool2d(pool) => {
+                    avg_pool2d(&x, shape, output, Window::new(pool.size, pool.stride))
                 }
                 Layer::GlobalAvgPool2d => {
-                    avg_pool2d(&x, shape, output, shape.rows, shape.columns, 1)
+                    let window = Window::new([shape.rows, shape.columns], [1, 1]);
+                    avg_pool2d(&x, shape, output, window)
                 }
-                Layer::LeakyRelu { slope } => {
+                Layer::LeakyRelu(slope) => {
                     let slope = f64::from(slope);
                     x.iter()
                         .map(|x| if *x > 0.0 { *x } else { slope * x })
                         .collect()
                 }
+                Layer::Sigmoid => x.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect(),
                 Layer::Tanh => x.iter().map(|x| x.tanh()).collect(),
-                Layer::Dropout { .. } => x
+                Layer::Dropout(_) => x
                     .iter()
                     .enumerate()
                     .map(|(i, x)| x * masks(index, i))
@@ -90,11 +92,6 @@ impl Oracle {
         oracle.forward(&positive(sample), masks)
     }
 
-    /// Softmax cross-entropy of one sample.
-    pub fn loss(&self, sample: &[f64], label: usize, masks: Masks<'_>) -> f64 {
-        softmax_cross_entropy(&self.forward(sample, masks), label)
-    }
-
     /// For every parameter the derivatives of all values that `f` returns for this network, by central differences:
     /// `(f(w + h) - f(w - h)) / 2h`. Their error is about `h^2` from the curvature plus `1e-16 / h` from rounding, together
     /// about 1e-10 with `h = 1e-5`.
@@ -121,46 +118,51 @@ impl Oracle {
     }
 }
 
+/// Windows: rows and columns of one, and the steps down and to the right.
+#[derive(Clone, Copy)]
+struct Window {
+    size: [usize; 2],
+    stride: [usize; 2],
+}
+
+impl Window {
+    fn new(size: [usize; 2], stride: [usize; 2]) -> Window {
+        Window { size, stride }
+    }
+
+    /// So many channels of windows in an image with `padding` on each side.
+    fn output(self, channels: usize, input: Shape, padding: [usize; 2]) -> Shape {
+        let count = |length: usize, axis: usize| {
+            (length + 2 * padding[axis] - self.size[axis]) / self.stride[axis] + 1
+        };
+        Shape::new(channels, count(input.rows, 0), count(input.columns, 1))
+    }
+}
+
 /// Number of parameters and shape of the output of a layer, from its definition.
 fn describe(layer: &Layer, input: Shape) -> (usize, Shape) {
-    // Windows of `size` that fit into `length`, `stride` apart.
-    let windows = |length: usize, size: usize, stride: usize| (length - size) / stride + 1;
     match *layer {
-        Layer::Conv2d {
-            outputs,
-            kernel,
-            stride,
-            padding,
-        } => (
-            outputs * (input.channels * kernel * kernel + 1),
-            Shape::new(
-                outputs,
-                windows(input.rows + 2 * padding, kernel, stride),
-                windows(input.columns + 2 * padding, kernel, stride),
-            ),
+        Layer::Conv2d(conv) => (
+            conv.outputs * (input.channels * conv.kernel[0] * conv.kernel[1] + 1),
+            Window::new(conv.kernel, conv.stride).output(conv.outputs, input, conv.padding),
         ),
-        Layer::DepthwiseConv2d {
-            kernel,
-            stride,
-            padding,
-        } => (
-            input.channels * (kernel * kernel + 1),
-            Shape::new(
-                input.channels,
-                windows(input.rows + 2 * padding, kernel, stride),
-                windows(input.columns + 2 * padding, kernel, stride),
-            ),
+        Layer::DepthwiseConv2d(conv) => (
+            input.channels * (conv.kernel[0] * conv.kernel[1] + 1),
+            Window::new(conv.kernel, conv.stride).output(input.channels, input, conv.padding),
         ),
         Layer::GlobalAvgPool2d => (0, Shape::vector(input.channels)),
-        Layer::MaxPool2d { size, stride } | Layer::AvgPool2d { size, stride } => (
-            0,
-            Shape::new(
-                input.channels,
-                windows(input.rows, size, stride),
-                windows(input.columns, size, stride),
-            ),
+        Layer::MaxPool2d(pool) => {
+            let window = Window::new(pool.size, pool.stride);
+            (0, window.output(input.channels, input, [0, 0]))
+        }
+        Layer::AvgPool2d(pool) => {
+            let window = Window::new(pool.size, pool.stride);
+            (0, window.output(input.channels, input, [0, 0]))
+        }
+        Layer::Linear(linear) => (
+            linear.outputs * (input.len() + 1),
+            Shape::vector(linear.outputs),
         ),
-        Layer::Linear { outputs } => (outputs * (input.len() + 1), Shape::vector(outputs)),
         _ => (0, input),
     }
 }
@@ -191,11 +193,10 @@ fn conv2d(
     input: Shape,
     parameters: &[f64],
     output: Shape,
-    kernel: usize,
-    stride: usize,
-    padding: usize,
+    window: Window,
+    padding: [usize; 2],
 ) -> Vec<f64> {
-    let taps = Shape::new(input.channels, kernel, kernel);
+    let taps = Shape::new(input.channels, window.size[0], window.size[1]);
     let (weights, biases) = parameters.split_at(output.channels * taps.len());
     places(output)
         .map(|(o, r, c)| {
@@ -203,8 +204,8 @@ fn conv2d(
             let sum: f64 = places(taps)
                 .zip(w)
                 .map(|((i, u, v), w)| {
-                    let row = (r * stride + u) as isize - padding as isize;
-                    let column = (c * stride + v) as isize - padding as isize;
+                    let row = (r * window.stride[0] + u) as isize - padding[0] as isize;
+                    let column = (c * window.stride[1] + v) as isize - padding[1] as isize;
                     w * at(x, input, i, row, column)
                 })
                 .sum();
@@ -219,55 +220,44 @@ fn depthwise_conv2d(
     input: Shape,
     parameters: &[f64],
     output: Shape,
-    kernel: usize,
-    stride: usize,
-    padding: usize,
+    window: Window,
+    padding: [usize; 2],
 ) -> Vec<f64> {
-    let (weights, biases) = parameters.split_at(input.channels * kernel * kernel);
+    let taps = window.size[0] * window.size[1];
+    let (weights, biases) = parameters.split_at(input.channels * taps);
     let one = |shape: Shape| Shape::new(1, shape.rows, shape.columns);
     x.chunks_exact(one(input).len())
-        .zip(weights.chunks_exact(kernel * kernel).zip(biases))
+        .zip(weights.chunks_exact(taps).zip(biases))
         .flat_map(|(x, (w, b))| {
             let own = [w, &[*b]].concat();
-            conv2d(x, one(input), &own, one(output), kernel, stride, padding)
+            conv2d(x, one(input), &own, one(output), window, padding)
         })
         .collect()
 }
 
-fn avg_pool2d(
+/// The values of the window behind output pixel (channel, row, column).
+fn window_of(
     x: &[f64],
     input: Shape,
-    output: Shape,
-    rows: usize,
-    columns: usize,
-    stride: usize,
-) -> Vec<f64> {
+    window: Window,
+    (channel, r, c): (usize, usize, usize),
+) -> impl Iterator<Item = f64> {
+    places(Shape::new(1, window.size[0], window.size[1])).map(move |(_, u, v)| {
+        let (row, column) = (r * window.stride[0] + u, c * window.stride[1] + v);
+        at(x, input, channel, row as isize, column as isize)
+    })
+}
+
+fn avg_pool2d(x: &[f64], input: Shape, output: Shape, window: Window) -> Vec<f64> {
+    let count = (window.size[0] * window.size[1]) as f64;
     places(output)
-        .map(|(channel, r, c)| {
-            let window = places(Shape::new(1, rows, columns)).map(|(_, u, v)| {
-                let (row, column) = (r * stride + u, c * stride + v);
-                at(x, input, channel, row as isize, column as isize)
-            });
-            window.sum::<f64>() / (rows * columns) as f64
-        })
+        .map(|place| window_of(x, input, window, place).sum::<f64>() / count)
         .collect()
 }
 
-fn max_pool2d(x: &[f64], input: Shape, output: Shape, size: usize, stride: usize) -> Vec<f64> {
+fn max_pool2d(x: &[f64], input: Shape, output: Shape, window: Window) -> Vec<f64> {
     places(output)
-        .map(|(channel, r, c)| {
-            places(Shape::new(1, size, size))
-                .map(|(_, u, v)| {
-                    at(
-                        x,
-                        input,
-                        channel,
-                        (r * stride + u) as isize,
-                        (c * stride + v) as isize,
-                    )
-                })
-                .fold(f64::NEG_INFINITY, f64::max)
-        })
+        .map(|place| window_of(x, input, window, place).fold(f64::NEG_INFINITY, f64::max))
         .collect()
 }
 
@@ -280,16 +270,37 @@ fn linear(x: &[f64], parameters: &[f64], outputs: usize) -> Vec<f64> {
         .collect()
 }
 
-/// `-ln softmax(z)_label`.
-pub fn softmax_cross_entropy(z: &[f64], label: usize) -> f64 {
-    let largest = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = z.iter().map(|z| (z - largest).exp()).sum();
-    sum.ln() - (z[label] - largest)
-}
-
-/// `1/C sum (z - unit vector of the label)^2` over the C outputs.
-pub fn mean_squared_error(z: &[f64], label: usize) -> f64 {
-    let target = |c| f64::from(u8::from(c == label));
-    let squares = z.iter().enumerate().map(|(c, z)| (z - target(c)).powi(2));
-    squares.sum::<f64>() / z.len() as f64
+/// A sample's loss for outputs `z` and a value for each of them (for classes: 1 for the label's, else
+/// 0), from the definitions of [`Loss`].
+pub fn loss(loss: Loss, z: &[f64], target: &[f64]) -> f64 {
+    let mean = |term: &dyn Fn(f64, f64) -> f64| {
+        let terms = z.iter().zip(target).map(|(z, t)| term(*z, *t));
+        terms.sum::<f64>() / z.len() as f64
+    };
+    let cross_entropy = |smoothing: f64| {
+        let largest = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = z.iter().map(|z| (z - largest).exp()).sum();
+        let of_class = |z: f64| sum.ln() - (z - largest);
+        let smooth = |t: f64| (1.0 - smoothing) * t + smoothing / z.len() as f64;
+        let terms = z.iter().zip(target).map(|(z, t)| smooth(*t) * of_class(*z));
+        terms.sum()
+    };
+    match loss {
+        Loss::SoftmaxCrossEntropy => cross_entropy(0.0),
+        Loss::SmoothedCrossEntropy(smoothing) => cross_entropy(f64::from(smoothing)),
+        Loss::MeanSquaredError => mean(&|z, t| (z - t).powi(2)),
+        Loss::Huber(delta) => mean(&|z, t| {
+            let (delta, e) = (f64::from(delta), (z - t).abs());
+            if e <= delta {
+                e * e / 2.0
+            } else {
+                delta * (e - delta / 2.0)
+            }
+        }),
+        // -t ln s - (1 - t) ln (1 - s) with s = 1 / (1 + e^-z).
+        Loss::BinaryCrossEntropy => {
+            mean(&|z, t| t * (-z).exp().ln_1p() + (1.0 - t) * z.exp().ln_1p())
+        }
+        other => panic!("the oracle does not know {other:?}"),
+    }
 }

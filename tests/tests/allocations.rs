@@ -7,9 +7,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use clap::Parser;
-use secant_harness::args::{Cli, Command};
+use secant_harness::cli::{Cli, Command};
 use secant_harness::dataset::{Dataset, normalisation_of};
-use secant_harness::train::{Observer, Progress, Trainer};
+use secant_harness::train::{Observer, RunStatus, Trainer};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]
@@ -29,13 +29,13 @@ struct Count {
 }
 
 impl Observer for Count {
-    fn iteration(&mut self, progress: &Progress) -> ControlFlow<()> {
+    fn iteration(&mut self, status: &RunStatus) -> ControlFlow<()> {
         let now = allocations();
         // The first epoch warms up.
-        if progress.epoch > 1 && progress.epoch == self.epoch && now != self.before {
-            self.found.push((progress.iteration, now - self.before));
+        if status.epoch > 1 && status.epoch == self.epoch && now != self.before {
+            self.found.push((status.iteration, now - self.before));
         }
-        self.epoch = progress.epoch;
+        self.epoch = status.epoch;
         self.before = allocations();
         ControlFlow::Continue(())
     }

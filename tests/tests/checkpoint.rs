@@ -11,13 +11,13 @@ use embedded_storage_async::nor_flash::{
     ErrorType, MultiwriteNorFlash, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
 use secant::checkpoint::{self, CheckpointError, PIECE_LEN, State, Store};
-use secant::network::{Network, Shape, linear, relu};
+use secant::network::{Init, Network, Shape, linear, relu};
 use secant::optim::guard::{Guard, GuardConfig};
 use secant::optim::{
     Adam, AdamConfig, FlatLbfgs, FlatLbfgsConfig, Form, LayerLbfgs, LayerLbfgsConfig, Lbfgs,
     LbfgsConfig, Misuse,
 };
-use secant::{Batch, Init, LayerInputs, Normalisation, Random, Samples, objective};
+use secant::{Batch, LayerInputs, Normalisation, Random, Samples, objective};
 use sequential_storage::cache::{Cache, Uncached};
 use sequential_storage::map::{MapConfig, MapStorage};
 
@@ -238,16 +238,10 @@ fn pass(x: &[f32], indices: &[u32], gradient: &mut [f32], observe: Option<Observ
     let mut random = Random::new(9, 9);
     let pixels: Vec<u8> = (0..SAMPLES * 12).map(|_| random.next_u32() as u8).collect();
     let labels: Vec<u8> = (0..SAMPLES).map(|_| random.below(4) as u8).collect();
-    let batch = Batch {
-        samples: Samples {
-            pixels: &pixels,
-            labels: &labels,
-            normalisation: Normalisation::UNIT,
-        },
+    let batch = Batch::new(
+        Samples::bytes(&pixels, &labels, Normalisation::UNIT),
         indices,
-        weight: 1.0 / indices.len() as f32,
-        dropout: None,
-    };
+    );
     let mut workspace = vec![0.0; LayerLbfgs::<HISTORY>::workspace_len(&NET, 1)];
     gradient.fill(0.0);
     let tally = match observe {

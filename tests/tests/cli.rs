@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use safetensors::SafeTensors;
-use secant_harness::train::sha256;
+use secant_harness::digest::sha256;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -115,15 +115,16 @@ fn help_teaches_and_typos_get_a_hint() {
             "expected a number of images, at least 1, or 'full'",
         ),
         (
-            "train --history 33 --optimizer lbfgs",
-            "expected a number from 0 to 32",
+            "train --history x --optimizer lbfgs",
+            "--history x: expected a whole number from 0 to 16",
         ),
         ("train --threads 0", "expected a number from 1 to 256"),
         ("train --epochs 0", "0 is not in 1.."),
         ("train --limit 0", "invalid value '0'"),
         (
             "train --history 5",
-            "--history is an option of every lbfgs but lbfgs-flat, not of adam",
+            "--history is an option of lbfgs, lbfgs-row, lbfgs-factored, lbfgs-armijo, \
+             lbfgs with --batch full and lbfgs-seed, not of adam",
         ),
         (
             "train --no-guard",
@@ -135,7 +136,7 @@ fn help_teaches_and_typos_get_a_hint() {
         ),
         (
             "train --optimizer lbfgs --scaling scalar",
-            "an option of lbfgs-armijo, and of lbfgs with --batch full, not of lbfgs",
+            "an option of lbfgs-armijo and lbfgs with --batch full, not of lbfgs",
         ),
         (
             "train --optimizer lbfgs-seed --line-search armijo",
@@ -162,6 +163,18 @@ fn help_teaches_and_typos_get_a_hint() {
             "--nesterov is an option of adam",
         ),
         ("train --decoupled", "--decoupled needs --weight-decay"),
+        (
+            "train --optimizer lbfgs:speed=3",
+            "lbfgs has no setting 'speed'; it has learning-rate",
+        ),
+        (
+            "train --optimizer lbfgs:speed",
+            "expected KEY=VALUE after 'lbfgs:', found 'speed'",
+        ),
+        (
+            "train --optimizer adam:batch=0",
+            "--batch 0: expected a number of images, at least 1, or 'full'",
+        ),
         ("train --force", "--out"),
     ] {
         assert!(
@@ -269,7 +282,7 @@ fn a_run_leaves_four_whole_files() {
         (&config["seed"], &config["limit"], &config["init"]),
         (&7.into(), &300.into(), &"pytorch".into())
     );
-    assert_eq!(config["optimizer"]["name"], "adam");
+    assert_eq!(config["optimizer"]["name"], "adam-classic");
     assert!(config["isa"].is_string() && config["threads"].is_u64() && config["batch"].is_u64());
 
     let metrics = fs::read_to_string(out.join("metrics.csv")).unwrap();
@@ -606,7 +619,7 @@ fn runs_get_folders_of_their_own() {
     assert_eq!(
         names
             .iter()
-            .filter(|name| name.contains("-custom-adam-s12"))
+            .filter(|name| name.contains("-custom-adam-classic-s12"))
             .count(),
         3,
         "{names:?}"
@@ -614,7 +627,7 @@ fn runs_get_folders_of_their_own() {
     assert_eq!(
         names
             .iter()
-            .filter(|name| name.ends_with("-micro-adam-s12"))
+            .filter(|name| name.ends_with("-micro-adam-classic-s12"))
             .count(),
         1,
         "{names:?}"

@@ -7,8 +7,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 fn compare(folder: &TempDir, words: &str) -> Output {
+    secant(folder, "compare", words)
+}
+
+fn secant(folder: &TempDir, command: &str, words: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_secant-under-test"))
-        .arg("compare")
+        .arg(command)
         .args(words.split(' ').filter(|word| !word.is_empty()))
         .current_dir(folder)
         .env_remove("SECANT_DATA")
@@ -149,20 +153,69 @@ fn tuning_gives_each_the_same_budget() {
 }
 
 #[test]
+fn a_name_means_the_same_as_in_train() {
+    let folder = TempDir::new().unwrap();
+    let names = "adam adam-classic adam-plain lbfgs lbfgs:history=3:guard=no lbfgs-row lbfgs-factored \
+                 lbfgs-armijo lbfgs-flat lbfgs-seed";
+    let names: Vec<&str> = names.split_whitespace().collect();
+    let optimizers = names.join(",");
+    let output = compare(
+        &folder,
+        &format!("{QUICK} --optimizers {optimizers} --seeds 1 --json"),
+    );
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let common = QUICK.replace(
+        "--evaluations 3 --out c",
+        "--validation 0.1 --tolerance 0 --json",
+    );
+    for (name, compared) in names.iter().zip(result["runs"].as_array().unwrap()) {
+        let output = secant(&folder, "train", &format!("{common} --optimizer {name}"));
+        let trained: Value = serde_json::from_slice(&output.stdout).unwrap();
+        for key in ["optimizer", "sha256", "iterations", "test_loss"] {
+            assert_eq!(trained[key], compared[key], "{name}: {key}");
+        }
+    }
+}
+
+#[test]
 fn what_is_wrong_is_told_in_one_line() {
     let folder = TempDir::new().unwrap();
     for (words, said) in [
-        ("--optimizers sgd", "expected adam, adam-plain, lbfgs"),
+        (
+            "--optimizers sgd",
+            "expected adam, adam-classic, adam-plain, lbfgs",
+        ),
         ("--optimizers lbfgs:speed=3", "has no setting 'speed'"),
         (
             "--optimizers lbfgs:history=x",
-            "history: expected a whole number",
+            "history x: expected a whole number from 0 to 16",
+        ),
+        // As 'secant train' refuses them.
+        (
+            "--optimizers lbfgs:history=99",
+            "--optimizers: 'lbfgs:history=99': history 99: lbfgs keeps 0 to 16 pairs",
+        ),
+        (
+            "--optimizers adam:history=5",
+            "history is an option of lbfgs, lbfgs-row",
+        ),
+        (
+            "--optimizers adam:learning-rate=0",
+            "learning-rate 0: expected a number above 0",
+        ),
+        (
+            "--optimizers adam:decoupled=yes",
+            "decoupled needs weight-decay",
+        ),
+        (
+            "--optimizers lbfgs:refresh=0",
+            "refresh 0: expected a whole number, at least 1",
         ),
         ("--targets 2", "expected a number above 0, at most 1"),
         ("--epochs 0", "expected a number above 0"),
         (
             "--optimizers lbfgs:init=zero",
-            "init: expected one of he, lecun",
+            "init zero: expected one of he, lecun",
         ),
         (
             "--protocol deepobs --tune 2",

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use secant::arch::Isa;
-use secant::{DropoutKey, Init, Random};
+use secant::network::Init;
+use secant::{DropoutKey, Random};
 use secant_harness::dataset::normalisation_of;
 use secant_harness::engine::Engine;
 use secant_harness::model::Model;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use byteorder::{BigEndian, WriteBytesExt};
 use flate2::{Compression, write::GzEncoder};
-use secant::Normalisation;
+use secant::Scaling;
 use secant_harness::dataset::{self, Location, normalisation_of};
 use secant_harness::idx::{self, Problem};
 use tempfile::TempDir;
@@ -342,7 +342,7 @@ fn the_order_of_places_is_the_documented_one() {
 #[test]
 fn normalised_pixels_have_mean_zero_and_variance_one() {
     let pixels: Vec<u8> = (0..10_000u32).map(|i| (i * i % 251) as u8).collect();
-    let Normalisation { scale, offset } = normalisation_of(&pixels);
+    let Scaling { scale, offset } = normalisation_of(&pixels);
     let values = pixels
         .iter()
         .map(|&p| f64::from(p) * f64::from(scale) + f64::from(offset));
@@ -372,7 +372,7 @@ fn the_real_images_load_where_they_are_installed() {
         ("fashion-mnist", 60_000, 10_000)
     );
     // Mean .2860406 and deviation .3530242 of pixels over 255, as the data set's users know them.
-    let Normalisation { scale, offset } = set.normalisation;
+    let Scaling { scale, offset } = set.normalisation;
     assert!(
         (255.0 / f64::from(scale) / 255.0 / 255.0 - 0.353_024_2).abs() < 1e-6,
         "{scale}"

@@ -12,8 +12,10 @@ use super::Simd;
 pub struct Windows {
     /// Input channels.
     pub inputs: usize,
-    /// Rows and columns of the kernel.
-    pub kernel: usize,
+    /// Rows of the kernel.
+    pub rows: usize,
+    /// Columns of the kernel.
+    pub columns: usize,
     /// From a channel of the map to the next.
     pub plane: usize,
     /// From a row of the map to the next.
@@ -24,8 +26,8 @@ impl Windows {
     /// Weights of one output channel; `None` when there are none.
     pub fn terms(&self) -> Option<usize> {
         let terms = self
-            .kernel
-            .checked_mul(self.kernel)?
+            .rows
+            .checked_mul(self.columns)?
             .checked_mul(self.inputs)?;
         (terms > 0).then_some(terms)
     }
@@ -33,11 +35,11 @@ impl Windows {
     /// Floats of the map from the first pixel of a window to its last, both included; `None` when there are none.
     pub fn reach(&self) -> Option<usize> {
         let planes = self.inputs.checked_sub(1)?.checked_mul(self.plane)?;
-        let rows = self
-            .kernel
-            .checked_sub(1)?
-            .checked_mul(self.row.checked_add(1)?)?;
-        planes.checked_add(rows)?.checked_add(1)
+        let rows = self.rows.checked_sub(1)?.checked_mul(self.row)?;
+        planes
+            .checked_add(rows)?
+            .checked_add(self.columns.checked_sub(1)?)?
+            .checked_add(1)
     }
 }
 
@@ -76,17 +78,17 @@ pub fn conv_row<S: Simd>(
     columns: usize,
     y: &mut [f32],
 ) -> Option<()> {
-    let (terms, kernel) = (windows.terms()?, windows.kernel);
+    let (terms, kernel) = (windows.terms()?, windows.columns);
     for (b, bias) in bias.iter().enumerate() {
         let w = piece(w, b, terms)?;
         for (c, y) in piece_mut(y, b, columns)?.iter_mut().enumerate() {
             let mut sum = *bias;
             for i in 0..windows.inputs {
-                for u in 0..kernel {
+                for u in 0..windows.rows {
                     let x = x
                         .get(i * windows.plane + u * windows.row + c * stride..)?
                         .get(..kernel)?;
-                    for (x, w) in x.iter().zip(piece(w, i * kernel + u, kernel)?) {
+                    for (x, w) in x.iter().zip(piece(w, i * windows.rows + u, kernel)?) {
                         sum = simd.fma_f32(*x, *w, sum);
                     }
                 }
@@ -108,10 +110,10 @@ pub fn conv_weight_gradient<S: Simd>(
 ) -> Option<()> {
     for pixel in pixels.as_chunks::<2>().0 {
         for i in 0..windows.inputs {
-            for u in 0..windows.kernel {
+            for u in 0..windows.rows {
                 let from = pixel[0].to_bits() as usize + i * windows.plane + u * windows.row;
-                let x = x.get(from..from + windows.kernel)?;
-                let dw = piece_mut(dw, i * windows.kernel + u, windows.kernel)?;
+                let x = x.get(from..from + windows.columns)?;
+                let dw = piece_mut(dw, i * windows.rows + u, windows.columns)?;
                 for (dw, x) in dw.iter_mut().zip(x) {
                     *dw = simd.fma_f32(pixel[1], *x, *dw);
                 }
@@ -132,10 +134,10 @@ pub fn conv_input_gradient<S: Simd>(
 ) -> Option<()> {
     for pixel in pixels.as_chunks::<2>().0 {
         for i in 0..windows.inputs {
-            for u in 0..windows.kernel {
+            for u in 0..windows.rows {
                 let from = pixel[0].to_bits() as usize + i * windows.plane + u * windows.row;
-                let dx = dx.get_mut(from..from + windows.kernel)?;
-                let w = piece(w, i * windows.kernel + u, windows.kernel)?;
+                let dx = dx.get_mut(from..from + windows.columns)?;
+                let w = piece(w, i * windows.rows + u, windows.columns)?;
                 for (dx, w) in dx.iter_mut().zip(w) {
                     *dx = simd.fma_f32(pixel[1], *w, *dx);
                 }

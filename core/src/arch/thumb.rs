@@ -283,7 +283,10 @@ fn inside3(windows: Windows, pixels: &[f32], map: usize) -> Option<()> {
         .iter()
         .map(|pixel| pixel[0].to_bits())
         .max()?;
-    (windows.kernel == 3 && windows.reach()?.checked_add(last as usize)? <= map).then_some(())
+    (windows.rows == 3
+        && windows.columns == 3
+        && windows.reach()?.checked_add(last as usize)? <= map)
+        .then_some(())
 }
 
 /// [`single::pool_positive`] for `count` windows, at least 1; returns how many values were negative infinity or a negative NaN.
@@ -497,7 +500,7 @@ impl Simd for Thumb {
         y: &mut [f32],
     ) -> Option<()> {
         let count = bias.len().min(4);
-        if windows.kernel != 3 || stride != 1 || count == 0 || columns == 0 {
+        if windows.rows != 3 || windows.columns != 3 || stride != 1 || count == 0 || columns == 0 {
             return single::conv_row(self, windows, stride, x, w, bias, columns, y);
         }
         let terms = windows.terms()?;

@@ -1,66 +1,106 @@
-//! Activations that are computed apart: leaky relu and the hyperbolic tangent. (A relu belongs to the stage before it.)
+//! Activations that are computed apart: leaky relu, the hyperbolic tangent, the logistic function.
+//! (A relu belongs to the stage before it.)
 //!
 //! ```text
 //! leaky relu   y = slope x where x < 0, else x    dx = dy where x > 0, else slope dy
 //! tanh         y = tanh x                         dx = (1 - y^2) dy
+//! sigmoid      y = 1 / (1 + e^-x)                 dx = (y - y^2) dy
 //! ```
-//! `1 - y^2` is rounded once.
+//! `1 - y^2` and `y - y^2` are rounded once. A block of lanes has kept `y`; one sample, whose
+//! gradient takes the place of `y`, computes it from `x` anew, with the same bits.
 
+use super::memory::{Backward, Forward, SingleBackward};
 use crate::arch::Simd;
+use crate::map::Frame;
 use crate::math;
-use crate::plan::Map;
+use crate::shape::LayerError;
 
 /// Which activation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Activation {
     /// A small slope for negative values.
-    LeakyRelu { slope: f32 },
+    LeakyRelu(f32),
     /// The hyperbolic tangent.
     Tanh,
+    /// The logistic function.
+    Sigmoid,
+}
+
+/// Whether a leaky relu can have that slope.
+pub(crate) const fn check_slope(slope: f32) -> Result<(), LayerError> {
+    if slope >= 0.0 && slope <= 1.0 {
+        Ok(())
+    } else {
+        Err(LayerError::Slope)
+    }
 }
 
 impl Activation {
     /// `y` of `x`.
     #[inline(always)]
-    pub(crate) fn value(self, x: f32) -> f32 {
+    fn value<S: Simd>(self, simd: S, x: f32) -> f32 {
         match self {
-            Activation::LeakyRelu { slope } if x < 0.0 => slope * x,
-            Activation::LeakyRelu { .. } => x,
-            Activation::Tanh => math::tanh(x),
+            Activation::LeakyRelu(slope) => {
+                if x < 0.0 {
+                    slope * x
+                } else {
+                    x
+                }
+            }
+            Activation::Tanh => math::tanh(simd, x),
+            Activation::Sigmoid => math::sigmoid(simd, x),
         }
     }
 
-    /// `dx` of `x` and `dy`.
+    /// `dx` of `x`, `y` and `dy`.
     #[inline(always)]
-    pub(crate) fn gradient<S: Simd>(self, simd: S, x: f32, dy: f32) -> f32 {
+    fn gradient<S: Simd>(self, simd: S, x: f32, y: f32, dy: f32) -> f32 {
         match self {
-            Activation::LeakyRelu { .. } if x > 0.0 => dy,
-            Activation::LeakyRelu { slope } => slope * dy,
-            Activation::Tanh => {
-                let y = math::tanh(x);
-                simd.fma_f32(-y, y, 1.0) * dy
+            Activation::LeakyRelu(slope) => {
+                if x > 0.0 {
+                    dy
+                } else {
+                    slope * dy
+                }
             }
+            Activation::Tanh => simd.fma_f32(-y, y, 1.0) * dy,
+            Activation::Sigmoid => simd.fma_f32(-y, y, y) * dy,
         }
     }
 }
 
-/// `y` of `x`, laid out as `output` and `input` say. `None` where lengths do not fit.
+/// The forward pass. `None` where lengths do not fit.
 #[inline(always)]
-pub(crate) fn forward<const L: usize>(
+pub(crate) fn forward<S: Simd, const L: usize>(
     activation: Activation,
-    input: Map,
-    output: Map,
-    x: &[f32],
-    y: &mut [f32],
+    simd: S,
+    frame: &Frame,
+    memory: Forward<'_>,
 ) -> Option<()> {
-    let (x, y) = (x.as_chunks::<L>().0, y.as_chunks_mut::<L>().0);
+    // The choice outside, so that the loops inside become vectors.
+    match activation {
+        Activation::LeakyRelu(_) => values::<S, L>(activation, simd, frame, memory),
+        Activation::Tanh => values::<S, L>(Activation::Tanh, simd, frame, memory),
+        Activation::Sigmoid => values::<S, L>(Activation::Sigmoid, simd, frame, memory),
+    }
+}
+
+#[inline(always)]
+fn values<S: Simd, const L: usize>(
+    activation: Activation,
+    simd: S,
+    frame: &Frame,
+    memory: Forward<'_>,
+) -> Option<()> {
+    let (input, output) = (&frame.input, &frame.output);
+    let (x, y) = (memory.x.as_chunks::<L>().0, memory.y.as_chunks_mut::<L>().0);
     for channel in 0..output.channels {
-        for r in 0..output.alive_rows {
+        for r in 0..output.live_rows {
             let x = x.get(input.at(channel, r, 0)..)?;
             let y = y.get_mut(output.at(channel, r, 0)..)?;
-            for (x, y) in x.iter().zip(y).take(output.alive_columns) {
+            for (x, y) in x.iter().zip(y).take(output.live_columns) {
                 for lane in 0..L {
-                    y[lane] = activation.value(x[lane]);
+                    y[lane] = activation.value(simd, x[lane]);
                 }
             }
         }
@@ -68,26 +108,76 @@ pub(crate) fn forward<const L: usize>(
     Some(())
 }
 
-/// Overwrites `dx` (alive pixels only) from `x` and `dy` (alive pixels only).
+/// The backward pass over a block of lanes. `None` where lengths do not fit.
 #[inline(always)]
 pub(crate) fn backward<S: Simd, const L: usize>(
-    simd: S,
     activation: Activation,
-    input: Map,
-    x: &[f32],
-    dy: &[f32],
-    dx: &mut [f32],
+    simd: S,
+    frame: &Frame,
+    memory: Backward<'_>,
 ) -> Option<()> {
-    let (x, dy) = (x.as_chunks::<L>().0, dy.as_chunks::<L>().0);
-    let mut gradients = dy.iter().zip(dx.as_chunks_mut::<L>().0);
+    if !memory.input_gradient {
+        return Some(());
+    }
+    match activation {
+        Activation::LeakyRelu(_) => gradients::<S, L>(activation, simd, frame, memory),
+        Activation::Tanh => gradients::<S, L>(Activation::Tanh, simd, frame, memory),
+        Activation::Sigmoid => gradients::<S, L>(Activation::Sigmoid, simd, frame, memory),
+    }
+}
+
+#[inline(always)]
+fn gradients<S: Simd, const L: usize>(
+    activation: Activation,
+    simd: S,
+    frame: &Frame,
+    memory: Backward<'_>,
+) -> Option<()> {
+    let (input, output) = (&frame.input, &frame.output);
+    let (x, y) = (memory.x.as_chunks::<L>().0, memory.y.as_chunks::<L>().0);
+    let (dy, dx) = (
+        memory.dy.as_chunks::<L>().0,
+        memory.dx.as_chunks_mut::<L>().0,
+    );
+    let mut gradients = dy.iter().zip(dx);
     for channel in 0..input.channels {
-        for r in 0..input.alive_rows {
+        for r in 0..input.live_rows {
             let x = x.get(input.at(channel, r, 0)..)?;
-            for x in x.iter().take(input.alive_columns) {
+            let y = y.get(output.at(channel, r, 0)..)?;
+            for (x, y) in x.iter().zip(y).take(input.live_columns) {
                 let (dy, dx) = gradients.next()?;
                 for lane in 0..L {
-                    dx[lane] = activation.gradient(simd, x[lane], dy[lane]);
+                    dx[lane] = activation.gradient(simd, x[lane], y[lane], dy[lane]);
                 }
+            }
+        }
+    }
+    Some(())
+}
+
+/// The backward pass of one sample. `None` where lengths do not fit.
+#[inline(always)]
+pub(crate) fn backward_single<S: Simd>(
+    activation: Activation,
+    simd: S,
+    frame: &Frame,
+    memory: SingleBackward<'_>,
+) -> Option<()> {
+    if !memory.input_gradient {
+        return Some(());
+    }
+    let (from, to) = (&frame.output, &frame.input);
+    for channel in 0..to.channels {
+        for r in 0..to.live_rows {
+            let dy = memory.dy.get(from.at(channel, r, 0)..)?;
+            let x = memory.x.get_mut(to.at(channel, r, 0)..)?;
+            for (x, dy) in x.iter_mut().zip(dy).take(to.live_columns) {
+                let y = match activation {
+                    // Its gradient does not depend on `y`.
+                    Activation::LeakyRelu(_) => 0.0,
+                    other => other.value(simd, *x),
+                };
+                *x = activation.gradient(simd, *x, y, *dy);
             }
         }
     }

@@ -1,58 +1,84 @@
-//! Dropout: which values become zero is a function of the seed, the step, the sample and the value's place, so it depends on
-//! neither lanes nor threads, and the backward pass asks again instead of remembering.
+//! Dropout: which values become zero is a function of the seed, the step, the sample and the
+//! value's place, so it depends on neither lanes nor threads, and the backward pass asks again
+//! instead of remembering.
 
-use crate::plan::Stage;
+use super::draw::{Draw, DropoutKey};
+use super::memory::{Backward, Forward, SingleBackward};
+use crate::map::{Frame, Map};
 use crate::random::philox4x32;
+use crate::shape::LayerError;
 
-/// What dropout's random choice depends on beside the sample: the same key gives the same zeros.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct DropoutKey {
-    /// The run's seed.
-    pub seed: u64,
-    /// The optimisation step, counted from 0.
-    pub step: u32,
+/// Whether that probability can be had.
+pub(crate) const fn check(probability: f32) -> Result<(), LayerError> {
+    if probability >= 0.0 && probability < 1.0 {
+        Ok(())
+    } else {
+        Err(LayerError::Probability)
+    }
 }
 
-/// `y = x / (1 - probability)` or 0; a copy without a key.
+/// Copies the live values of `x` to `y`, laid out as the maps say, and drops some if there is a
+/// key.
 #[inline(always)]
-pub(crate) fn forward<const L: usize>(
-    key: Option<DropoutKey>,
-    stage: &Stage,
+fn apply<const L: usize>(
     probability: f32,
-    samples: &[u32],
+    draw: Draw<'_>,
+    from: Map,
+    to: Map,
     x: &[f32],
     y: &mut [f32],
-) {
-    let (input, output) = (stage.input, stage.output);
+) -> Option<()> {
     let (x, y) = (x.as_chunks::<L>().0, y.as_chunks_mut::<L>().0);
-    let mut choice = Choice::<L>::new(key, stage.layer, probability, samples);
-    for channel in 0..output.channels {
-        for r in 0..output.alive_rows {
-            let x = &x[input.at(channel, r, 0)..][..output.alive_columns];
-            let y = &mut y[output.at(channel, r, 0)..][..output.alive_columns];
-            for (x, y) in x.iter().zip(y) {
+    let mut choice = Choice::<L>::new(draw, probability);
+    for channel in 0..to.channels {
+        for r in 0..to.live_rows {
+            let x = x.get(from.at(channel, r, 0)..)?;
+            let y = y.get_mut(to.at(channel, r, 0)..)?;
+            for (x, y) in x.iter().zip(y).take(to.live_columns) {
                 choice.apply(x, y);
             }
         }
     }
+    Some(())
 }
 
-/// `dx` of `dy`, both alive pixels only.
+/// The forward pass. `None` where lengths do not fit.
+#[inline(always)]
+pub(crate) fn forward<const L: usize>(
+    probability: f32,
+    frame: &Frame,
+    memory: Forward<'_>,
+) -> Option<()> {
+    let Forward { x, y, draw, .. } = memory;
+    apply::<L>(probability, draw, frame.input, frame.output, x, y)
+}
+
+/// The backward pass over a block of lanes. `None` where lengths do not fit.
 #[inline(always)]
 pub(crate) fn backward<const L: usize>(
-    key: Option<DropoutKey>,
-    stage: &Stage,
     probability: f32,
-    samples: &[u32],
-    dy: &[f32],
-    dx: &mut [f32],
-) {
-    let (dy, dx) = (dy.as_chunks::<L>().0, dx.as_chunks_mut::<L>().0);
-    let mut choice = Choice::<L>::new(key, stage.layer, probability, samples);
-    for (dy, dx) in dy.iter().zip(dx).take(stage.output.alive_len()) {
-        choice.apply(dy, dx);
+    frame: &Frame,
+    memory: Backward<'_>,
+) -> Option<()> {
+    if !memory.input_gradient {
+        return Some(());
     }
+    let (from, to) = (frame.output.dense(), frame.input.dense());
+    apply::<L>(probability, memory.draw, from, to, memory.dy, memory.dx)
+}
+
+/// The backward pass of one sample. `None` where lengths do not fit.
+#[inline(always)]
+pub(crate) fn backward_single(
+    probability: f32,
+    frame: &Frame,
+    memory: SingleBackward<'_>,
+) -> Option<()> {
+    if !memory.input_gradient {
+        return Some(());
+    }
+    let (from, to) = (frame.output, frame.input);
+    apply::<1>(probability, memory.draw, from, to, memory.dy, memory.x)
 }
 
 /// The random choice for one value after the other, all lanes of a value at a time.
@@ -71,12 +97,14 @@ struct Choice<const L: usize> {
 
 impl<const L: usize> Choice<L> {
     #[inline(always)]
-    fn new(key: Option<DropoutKey>, layer: usize, probability: f32, indices: &[u32]) -> Self {
+    fn new(draw: Draw<'_>, probability: f32) -> Self {
         let mut samples = [0; L];
-        samples[..indices.len()].copy_from_slice(indices);
+        for (sample, index) in samples.iter_mut().zip(draw.samples) {
+            *sample = *index;
+        }
         Choice {
-            key,
-            layer: layer as u32,
+            key: draw.key,
+            layer: draw.layer as u32,
             samples,
             keep: keep(probability),
             threshold: threshold(probability),
@@ -124,32 +152,4 @@ fn threshold(probability: f32) -> u32 {
 
 fn halves(seed: u64) -> [u32; 2] {
     [seed as u32, (seed >> 32) as u32]
-}
-
-/// Multiplies values number `first`, `first + 1`, ... of each sample by their factor, 0 or `1 / (1 - probability)`.
-#[inline(always)]
-pub(crate) fn scale(
-    key: DropoutKey,
-    layer: usize,
-    probability: f32,
-    lanes: usize,
-    samples: &[u32],
-    first: usize,
-    values: &mut [f32],
-) {
-    let (keep, threshold, seed) = (keep(probability), threshold(probability), halves(key.seed));
-    for (lane, sample) in samples.iter().enumerate() {
-        let mut random = [0; 4];
-        for (i, value) in values.iter_mut().skip(lane).step_by(lanes).enumerate() {
-            let place = first + i;
-            if i == 0 || place.is_multiple_of(4) {
-                random = philox4x32([*sample, key.step, layer as u32, (place / 4) as u32], seed);
-            }
-            *value = if random[place % 4] < threshold {
-                0.0
-            } else {
-                *value * keep
-            };
-        }
-    }
 }

@@ -1,10 +1,10 @@
 //! Networks that between them have every kind of stage.
 
+use secant::Random;
 use secant::network::{
-    Layer, Network, Shape, avg_pool2d, conv2d, depthwise_conv2d, dropout, global_avg_pool2d,
+    Init, Layer, Network, Shape, avg_pool2d, conv2d, depthwise_conv2d, dropout, global_avg_pool2d,
     leaky_relu, linear, max_pool2d, relu, tanh,
 };
-use secant::{Init, Random};
 
 /// Room for layers.
 pub const CAPACITY: usize = 12;

@@ -1,17 +1,12 @@
 //! One side of a comparison: an optimiser, its settings, and how a text names them.
 
-use std::num::NonZeroUsize;
+use secant::network::Init;
 
-use secant::Init;
-use secant::optim::Form;
-
-use super::args::CompareArgs;
-use super::protocol::Protocol;
-use crate::config::{Batch, ScheduleName};
-use crate::optimizers::{
-    AdamSettings, FlatLbfgsSettings, LayerLbfgsSettings, LbfgsSeedSettings, Net, Optimizer,
-    default_rate,
-};
+use super::plan::Plan;
+use crate::batch::Batch;
+use crate::optimizers::tuning::Tunable;
+use crate::optimizers::values::yes;
+use crate::optimizers::{Choice, Optimizer, Refusal};
 
 /// An optimiser with its settings.
 #[derive(Debug, Clone)]
@@ -21,205 +16,149 @@ pub struct Arm {
     /// Its settings.
     pub optimizer: Optimizer,
     /// Images a step.
-    pub batch: usize,
+    pub batch: Batch,
     /// How the initial weights are drawn.
     pub init: Init,
     /// Passes over the training images.
     pub epochs: f64,
     /// Whether tuning may change the settings.
     pub tuned: bool,
-    /// Whether the rate follows the batch until it is set.
-    auto_rate: bool,
-}
-
-/// Adam as a strong baseline. Tuned on `micro` (rate 0.012, beta2 0.99, warm-up 0.1 for an epoch at batch 32); the rate of
-/// larger networks falls faster than the layer-wise method's, as tuning on `seed` showed (0.0015 at batch 16).
-fn strong_adam(network: &Net) -> AdamSettings {
-    let size = default_rate(network, 32) / 0.0101;
-    AdamSettings {
-        learning_rate: 0.012 * size * size.sqrt(),
-        schedule: ScheduleName::Linear,
-        warm_up: 0.1,
-        beta1: 0.9,
-        beta2: 0.99,
-        epsilon: 1e-8,
-        weight_decay: 0.0,
-        decoupled: false,
-        nesterov: true,
-    }
+    /// What the settings come from.
+    choice: Choice,
 }
 
 impl Arm {
     /// Reads `NAME[:KEY=VALUE]...`, for runs of `epochs` passes.
-    pub fn parse(text: &str, epochs: f64, args: &CompareArgs) -> Result<Arm, String> {
-        let network = &args.model.network;
-        let mut parts = text.split(':');
-        let name = parts.next().unwrap_or_default();
-        let layer = |form| Optimizer::LayerLbfgs(LayerLbfgsSettings::defaults(form, network, 32));
-        let (optimizer, batch) = match name {
-            "adam" => (Optimizer::Adam(strong_adam(network)), 32),
-            "adam-plain" if args.protocol == Some(Protocol::DeepObs) => (
-                Optimizer::Adam(AdamSettings {
-                    learning_rate: Protocol::DEEPOBS_ADAM_RATE,
-                    schedule: ScheduleName::Constant,
-                    warm_up: 0.0,
-                    beta2: 0.999,
-                    nesterov: false,
-                    ..strong_adam(network)
-                }),
-                128,
-            ),
-            "adam-plain" => (
-                Optimizer::Adam(AdamSettings {
-                    learning_rate: 1e-3,
-                    schedule: ScheduleName::Constant,
-                    warm_up: 0.0,
-                    beta2: 0.999,
-                    weight_decay: 2.5e-3,
-                    nesterov: false,
-                    ..strong_adam(network)
-                }),
-                64,
-            ),
-            "lbfgs" => (layer(Form::Element), 32),
-            "lbfgs-row" => (layer(Form::Row), 32),
-            "lbfgs-factored" => (layer(Form::Factored), 32),
-            "lbfgs-flat" => (
-                Optimizer::FlatLbfgs(FlatLbfgsSettings::defaults(network)),
-                32,
-            ),
-            "lbfgs-seed" => (Optimizer::LbfgsSeed(LbfgsSeedSettings::default()), 64),
-            _ => {
-                return Err(format!(
-                    "--optimizers: expected adam, adam-plain, lbfgs, lbfgs-row, lbfgs-factored, lbfgs-flat or lbfgs-seed, found '{name}'"
-                ));
-            }
+    ///
+    /// # Errors
+    /// One line that says what is wrong.
+    pub fn parse(text: &str, epochs: f64, plan: &Plan) -> Result<Arm, String> {
+        let mut choice: Choice = text.parse().map_err(|why| format!("--optimizers: {why}"))?;
+        let refused = |refusal: Refusal| {
+            let what = refusal.describe(str::to_owned);
+            format!("--optimizers: '{text}': {what}")
         };
-        let mut arm = Arm {
+        let wrong = |key: &str, value: String, why: String| {
+            refused(Refusal::Wrong {
+                key: key.to_owned(),
+                value,
+                why,
+            })
+        };
+        let init = match choice.take("init") {
+            None => plan.init,
+            Some(value) => Init::from_name(&value).ok_or_else(|| {
+                let names = Init::ALL.map(Init::name).join(", ");
+                wrong("init", value, format!("expected one of {names}"))
+            })?,
+        };
+        let tune = match choice.take("tune") {
+            None => true,
+            Some(value) => yes(&value).map_err(|why| wrong("tune", value, why))?,
+        };
+        let batch = choice.take_batch().map_err(refused)?.or(plan.batch);
+        let batch = batch.unwrap_or(choice.default_batch());
+        let given = plan.given.iter();
+        let given = given.filter(|(name, ..)| *name == choice.name());
+        let given = given.map(|(_, key, value)| ((*key).to_owned(), (*value).to_owned()));
+        choice.settings.splice(0..0, given.collect::<Vec<_>>());
+        let optimizer = choice
+            .resolve(&plan.model.network, batch)
+            .map_err(refused)?;
+        Ok(Arm {
             name: text.to_owned(),
             optimizer,
             batch,
-            init: args.init.into(),
+            init,
             epochs,
-            tuned: args.tune > 0,
-            auto_rate: true,
-        };
-        if let Some(Batch::Size(size)) = args.batch {
-            arm.set_batch(size.get(), network);
-        }
-        for part in parts {
-            let found = part.split_once('=').ok_or_else(|| {
-                format!("--optimizers: expected KEY=VALUE after '{name}:', found '{part}'")
-            })?;
-            arm.set(found.0, found.1, network)
-                .map_err(|error| format!("--optimizers: '{text}': {error}"))?;
-        }
-        Ok(arm)
+            tuned: tune && plan.tune > 0,
+            choice,
+        })
     }
 
-    /// The batch as a configuration has it.
-    pub fn batch(&self) -> Batch {
-        Batch::Size(NonZeroUsize::new(self.batch).unwrap_or(NonZeroUsize::MIN))
+    /// What of the arm's settings can be tuned.
+    pub fn tunables(&self) -> &'static [Tunable] {
+        self.choice.entry(self.batch).tuning
     }
 
-    /// Another batch; the layer-wise method's rate follows it, unless it has been set.
-    pub fn set_batch(&mut self, batch: usize, network: &Net) {
-        self.batch = batch.max(1);
-        if let (true, Optimizer::LayerLbfgs(settings)) = (self.auto_rate, &mut self.optimizer) {
-            settings.learning_rate = default_rate(network, self.batch);
+    /// The arm with other settings. Those that follow the batch still follow the old one.
+    ///
+    /// # Errors
+    /// One line that says which setting is wrong.
+    pub fn with(
+        &self,
+        settings: impl IntoIterator<Item = (String, String)>,
+        batch: Batch,
+        plan: &Plan,
+    ) -> Result<Arm, String> {
+        let mut choice = self.choice.clone();
+        choice.settings.extend(settings);
+        let optimizer = choice.resolve(&plan.model.network, self.batch);
+        Ok(Arm {
+            optimizer: optimizer.map_err(|refusal| refusal.describe(str::to_owned))?,
+            batch,
+            choice,
+            ..self.clone()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::num::NonZeroUsize;
+
+    fn plan() -> Plan {
+        Plan {
+            optimizers: vec![],
+            seeds: vec![0],
+            tune: 0,
+            model: "micro".parse().unwrap(),
+            init: Init::PyTorch,
+            epochs: vec![1.0],
+            targets: vec![],
+            evaluations: 1,
+            validation: 0.1,
+            batch: None,
+            watch_test: false,
+            given: &[],
+            threads: NonZeroUsize::MIN,
+            reference: None,
+            out: None,
+            json: false,
         }
     }
 
-    /// The learning rate.
-    pub fn rate(&mut self) -> Option<&mut f32> {
-        match &mut self.optimizer {
-            Optimizer::Adam(settings) => Some(&mut settings.learning_rate),
-            Optimizer::LayerLbfgs(settings) => Some(&mut settings.learning_rate),
-            Optimizer::FlatLbfgs(settings) => Some(&mut settings.learning_rate),
-            Optimizer::LbfgsSeed(settings) => Some(&mut settings.learning_rate),
-            Optimizer::Lbfgs(_) => None,
-        }
+    #[test]
+    fn the_rate_follows_the_batch_wherever_it_stands() {
+        let rate = |text| {
+            let arm = Arm::parse(text, 1.0, &plan()).unwrap();
+            arm.optimizer.settings().rate()
+        };
+        assert!(rate("lbfgs:batch=128") > rate("lbfgs"));
+        assert_eq!(
+            rate("lbfgs:batch=128:rate-factor=2"),
+            rate("lbfgs:rate-factor=2:batch=128")
+        );
+        assert_eq!(rate("lbfgs:learning-rate=0.5:batch=128"), 0.5);
     }
 
-    fn set(&mut self, key: &str, value: &str, network: &Net) -> Result<(), String> {
-        let number = || match value.parse::<f32>() {
-            Ok(x) if x.is_finite() && x >= 0.0 => Ok(x),
-            _ => Err(format!(
-                "{key}: expected a number, at least 0, found '{value}'"
-            )),
+    #[test]
+    fn a_protocol_gives_settings_that_the_user_may_change() {
+        let plan = Plan {
+            given: &[
+                ("adam-plain", "learning-rate", "0.25"),
+                ("adam", "beta1", "0"),
+            ],
+            ..plan()
         };
-        let whole = || {
-            value
-                .parse::<u32>()
-                .map_err(|_| format!("{key}: expected a whole number, found '{value}'"))
+        let rate = |text| {
+            let arm = Arm::parse(text, 1.0, &plan).unwrap();
+            arm.optimizer.settings().rate()
         };
-        let yes = || match value {
-            "yes" | "on" | "true" => Ok(true),
-            "no" | "off" | "false" => Ok(false),
-            _ => Err(format!("{key}: expected yes or no, found '{value}'")),
-        };
-        let below_one = || match number()? {
-            x if x < 1.0 => Ok(x),
-            x => Err(format!("{key}: expected a number below 1, found {x}")),
-        };
-        match (key, &mut self.optimizer) {
-            ("init", _) => {
-                self.init = Init::from_name(value).ok_or_else(|| {
-                    let names = Init::ALL.map(Init::name).join(", ");
-                    format!("{key}: expected one of {names}, found '{value}'")
-                })?;
-            }
-            ("tune", _) => self.tuned &= yes()?,
-            ("batch", _) => self.set_batch(whole()?.max(1) as usize, network),
-            ("rate-factor", _) => {
-                let factor = number()?;
-                if let Some(rate) = self.rate() {
-                    *rate *= factor;
-                }
-            }
-            ("learning-rate", _) => {
-                let value = number()?;
-                self.auto_rate = false;
-                if let Some(rate) = self.rate() {
-                    *rate = value;
-                }
-            }
-            ("warm-up", Optimizer::Adam(s)) => s.warm_up = below_one()?,
-            ("warm-up", Optimizer::LayerLbfgs(s)) => s.warm_up = below_one()?,
-            ("beta1", Optimizer::Adam(s)) => s.beta1 = below_one()?,
-            ("beta1", Optimizer::LayerLbfgs(s)) => s.beta1 = below_one()?,
-            ("beta2", Optimizer::Adam(s)) => s.beta2 = below_one()?,
-            ("beta2", Optimizer::LayerLbfgs(s)) => s.beta2 = below_one()?,
-            ("weight-decay", Optimizer::Adam(s)) => s.weight_decay = number()?,
-            ("weight-decay", Optimizer::LayerLbfgs(s)) => s.weight_decay = number()?,
-            ("nesterov", Optimizer::Adam(s)) => s.nesterov = yes()?,
-            ("schedule", Optimizer::Adam(AdamSettings { schedule, .. }))
-            | ("schedule", Optimizer::LayerLbfgs(LayerLbfgsSettings { schedule, .. })) => {
-                *schedule = match value {
-                    "constant" => ScheduleName::Constant,
-                    "linear" => ScheduleName::Linear,
-                    "cosine" => ScheduleName::Cosine,
-                    _ => {
-                        return Err(format!(
-                            "{key}: expected constant, linear or cosine, found '{value}'"
-                        ));
-                    }
-                }
-            }
-            ("history", Optimizer::LayerLbfgs(s)) => s.history = whole()?.min(16) as usize,
-            ("damping", Optimizer::LayerLbfgs(s)) => s.damping = number()?,
-            ("keep", Optimizer::LayerLbfgs(s)) => s.keep = below_one()?,
-            ("refresh", Optimizer::LayerLbfgs(s)) => s.refresh_every = whole()?.max(1),
-            ("guard", Optimizer::LayerLbfgs(s)) => s.guard = yes()?,
-            ("pair-every", Optimizer::FlatLbfgs(s)) => s.pair_every = whole()?.max(1),
-            ("share", Optimizer::FlatLbfgs(s)) => s.share = below_one()?,
-            ("history", Optimizer::LbfgsSeed(s)) => s.history = whole()?.clamp(1, 100) as usize,
-            ("inner", Optimizer::LbfgsSeed(s)) => s.inner = whole()?.max(1),
-            ("accumulate", Optimizer::LbfgsSeed(s)) => s.accumulate = yes()?,
-            ("across-batches", Optimizer::LbfgsSeed(s)) => s.across_batches = yes()?,
-            ("line-search", Optimizer::LbfgsSeed(s)) => s.line_search = yes()?,
-            _ => return Err(format!("has no setting '{key}'")),
-        }
-        Ok(())
+        assert_eq!(rate("adam-plain"), 0.25);
+        assert_eq!(rate("adam-plain:rate-factor=2"), 0.5);
+        assert_eq!(rate("adam-plain:learning-rate=0.1"), 0.1);
+        assert_ne!(rate("adam"), 0.25);
     }
 }

@@ -4,8 +4,8 @@ use std::error::Error;
 
 use plotters::prelude::*;
 
-use super::args::CompareArgs;
 use super::arm::Arm;
+use super::plan::Plan;
 use super::runs::{Point, Run};
 use super::table::Row;
 use super::tune::Tuning;
@@ -29,7 +29,7 @@ struct Band {
 
 /// All figures: file name and SVG.
 pub fn all(
-    args: &CompareArgs,
+    plan: &Plan,
     arms: &[Arm],
     runs: &[Run],
     tuning: &[Tuning],
@@ -39,11 +39,12 @@ pub fn all(
     let loss = |point: &Point| point.train_loss;
     let epochs = |point: &Point| point.gradient_epochs;
     let seconds = |point: &Point| point.train_seconds;
-    let title = &args.model.name;
+    let title = &plan.model.name;
     let (e, s) = ("gradient epochs", "training seconds");
-    let v = match args.protocol {
-        None => "validation accuracy (%)",
-        Some(_) => "test accuracy (%)",
+    let v = if plan.watch_test {
+        "test accuracy (%)"
+    } else {
+        "validation accuracy (%)"
     };
     let l = "training loss";
     let mut figures = vec![
@@ -54,7 +55,7 @@ pub fn all(
                 e,
                 v,
                 false,
-                &bands(args, arms, runs, epochs, accuracy),
+                &bands(plan, arms, runs, epochs, accuracy),
             )?,
         ),
         (
@@ -64,21 +65,21 @@ pub fn all(
                 s,
                 v,
                 false,
-                &bands(args, arms, runs, seconds, accuracy),
+                &bands(plan, arms, runs, seconds, accuracy),
             )?,
         ),
         (
             "loss-epochs.svg",
-            draw(title, e, l, false, &bands(args, arms, runs, epochs, loss))?,
+            draw(title, e, l, false, &bands(plan, arms, runs, epochs, loss))?,
         ),
         (
             "loss-seconds.svg",
-            draw(title, s, l, false, &bands(args, arms, runs, seconds, loss))?,
+            draw(title, s, l, false, &bands(plan, arms, runs, seconds, loss))?,
         ),
     ];
-    if args.epochs.len() > 1 {
+    if plan.epochs.len() > 1 {
         let (x, y) = ("epochs of the whole run", "test accuracy (%)");
-        let bands = by_length(args, table);
+        let bands = by_length(plan, table);
         figures.push(("accuracy-lengths.svg", draw(title, x, y, true, &bands)?));
     }
     if !tuning.is_empty() {
@@ -95,7 +96,7 @@ pub fn all(
                 .collect();
             points.sort_by(|a, b| a[0].total_cmp(&b[0]));
             Band {
-                name: label(&tuning.name, tuning.epochs, args),
+                name: label(&tuning.name, tuning.epochs, plan),
                 points,
             }
         });
@@ -106,7 +107,7 @@ pub fn all(
                 point(1.0 + i as f64, best)
             });
             Band {
-                name: label(&tuning.name, tuning.epochs, args),
+                name: label(&tuning.name, tuning.epochs, plan),
                 points: points.collect(),
             }
         });
@@ -121,15 +122,15 @@ pub fn all(
 }
 
 /// An optimiser's name, with the length of its runs where there are several.
-fn label(name: &str, epochs: f64, args: &CompareArgs) -> String {
-    match args.epochs.len() {
+fn label(name: &str, epochs: f64, plan: &Plan) -> String {
+    match plan.epochs.len() {
         1 => name.to_owned(),
         _ => format!("{name}, {epochs}"),
     }
 }
 
 /// Test accuracy over the length of the runs: median, lowest and highest.
-fn by_length(args: &CompareArgs, table: &[Row]) -> Vec<Band> {
+fn by_length(plan: &Plan, table: &[Row]) -> Vec<Band> {
     let band = |name: &String| {
         let rows = table.iter().filter(|row| row.name == *name);
         let mut points: Vec<[f64; 4]> = rows
@@ -144,7 +145,7 @@ fn by_length(args: &CompareArgs, table: &[Row]) -> Vec<Band> {
             points,
         }
     };
-    args.optimizers.iter().map(band).collect()
+    plan.optimizers.iter().map(band).collect()
 }
 
 fn point(x: f64, y: f64) -> [f64; 4] {
@@ -153,7 +154,7 @@ fn point(x: f64, y: f64) -> [f64; 4] {
 
 /// Median x, and median, lowest and highest y, of the k-th record of all runs of an arm.
 fn bands(
-    args: &CompareArgs,
+    plan: &Plan,
     arms: &[Arm],
     runs: &[Run],
     x: impl Fn(&Point) -> f64,
@@ -185,7 +186,7 @@ fn bands(
                 Some([mx, my, ys[0], ys[ys.len() - 1]])
             });
             Band {
-                name: label(&arm.name, arm.epochs, args),
+                name: label(&arm.name, arm.epochs, plan),
                 points: points.collect(),
             }
         })

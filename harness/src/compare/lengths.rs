@@ -1,16 +1,17 @@
 //! How short a run reaches an accuracy.
 //!
-//! Within one run whose learning rate falls to zero, accuracy rises most at the end, wherever that is, so the moment at which a
-//! run passes a target says more about its schedule than about its optimiser. Runs of several lengths, each with its own
-//! schedule, answer what a user asks: how much training do I have to pay for?
+//! Within one run whose learning rate falls to zero, accuracy rises most at the end, wherever that
+//! is, so the moment at which a run passes a target says more about its schedule than about its
+//! optimiser. Runs of several lengths, each with its own schedule, answer what a user asks: how
+//! much training do I have to pay for?
 //!
 //! ```text
 //! a(L)    mean test accuracy of the runs of length L
 //! L(t)    where a crosses the target t, a being linear in log L between the lengths that were run
 //! ```
 //!
-//! Lengths count every gradient. The interval of a ratio is that of 10,000 bootstrap samples of seeds, the same seeds for both
-//! optimisers.
+//! Lengths count every gradient. The interval of a ratio is that of 10,000 bootstrap samples of
+//! seeds, the same seeds for both optimisers.
 
 use std::fmt::Write;
 
@@ -123,8 +124,8 @@ pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64]) -> Vec<Length> {
     rows
 }
 
-/// The bootstrap interval of the ratio of lengths. A sample in which the first optimiser misses the target counts as
-/// infinite, one in which only the other misses it as 0.
+/// The bootstrap interval of the ratio of lengths. A sample in which the first optimiser misses the
+/// target counts as infinite, one in which only the other misses it as 0.
 fn interval(first: &Grid, own: &Grid, target: f64) -> [f64; 2] {
     let n = first[0].len();
     let mut random = Random::new(95, 1);

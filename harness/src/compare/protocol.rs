@@ -3,19 +3,20 @@
 use std::num::NonZeroUsize;
 
 use clap::ValueEnum;
-use secant::Normalisation;
+use secant::Scaling;
+use secant::network::Init;
 
-use super::args::CompareArgs;
-use crate::args::InitName;
-use crate::config::Batch;
-use crate::dataset::Dataset;
-use crate::model::Model;
+use super::plan::Plan;
+use crate::batch::Batch;
+use crate::data::dataset::{Dataset, Task};
+use crate::error::Error;
+use crate::model::Description;
 
 /// Names for `--protocol`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Protocol {
-    /// DeepOBS's fmnist_2c2d: the network 2c2d, batches of 128, pixels from 0 to 1, weights from a truncated normal, all 60,000
-    /// images for training, test accuracy after each epoch
+    /// DeepOBS's fmnist_2c2d: the network 2c2d, batches of 128, pixels from 0 to 1, weights from a
+    /// truncated normal, all 60,000 images for training, test accuracy after each epoch
     #[value(name = "deepobs")]
     DeepObs,
 }
@@ -23,31 +24,41 @@ pub enum Protocol {
 /// Test accuracies of DeepOBS's table: its "convergence performance" is the last.
 const DEEPOBS_TARGETS: [f64; 3] = [0.9, 0.91, 0.9198];
 
-impl Protocol {
-    /// The learning rate of Adam that DeepOBS's grid search chose, constant over the run.
-    pub const DEEPOBS_ADAM_RATE: f32 = 2.5e-4;
+/// The benchmark's own Adam: the rate that its grid search chose, constant over the run.
+const DEEPOBS_GIVEN: &[(&str, &str, &str)] = &[
+    ("adam-plain", "learning-rate", "2.5e-4"),
+    ("adam-plain", "weight-decay", "0"),
+];
 
+impl Protocol {
     /// What the protocol settles. Targets can still be chosen.
-    pub fn settle(self, args: &mut CompareArgs) {
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when its network does not fit the data.
+    pub fn settle(self, plan: &mut Plan, task: Task) -> Result<(), Error> {
         let Protocol::DeepObs = self;
-        if let Ok(model) = "2c2d".parse::<Model>() {
-            args.model = model;
-        }
-        args.init = InitName::Deepobs;
-        args.batch = NonZeroUsize::new(128).map(Batch::Size);
-        args.validation = 0.0;
+        plan.model = "2c2d"
+            .parse::<Description>()
+            .and_then(|model| model.fit(task))
+            .map_err(|why| Error::Usage(format!("--protocol deepobs: {why}")))?;
+        plan.init = Init::DeepObs;
+        plan.batch = NonZeroUsize::new(128).map(Batch::Size);
+        plan.validation = 0.0;
         // Beside the one after each epoch.
-        args.evaluations = 1;
-        if args.targets == CompareArgs::TARGETS {
-            args.targets = DEEPOBS_TARGETS.to_vec();
+        plan.evaluations = 1;
+        plan.watch_test = true;
+        plan.given = DEEPOBS_GIVEN;
+        if plan.targets == Plan::TARGETS {
+            plan.targets = DEEPOBS_TARGETS.to_vec();
         }
+        Ok(())
     }
 
     /// The data as the protocol has it: pixels from 0 to 1.
     pub fn inputs(self, dataset: &Dataset) -> Dataset {
         let Protocol::DeepObs = self;
         Dataset {
-            normalisation: Normalisation::UNIT,
+            scalings: vec![Scaling::UNIT],
             ..dataset.clone()
         }
     }

@@ -10,18 +10,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use secant::Random;
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::args::CompareArgs;
 use super::arm::Arm;
+use super::plan::Plan;
 use crate::config::RunConfig;
-use crate::dataset::{Dataset, hex};
+use crate::data::dataset::{Dataset, hex};
+use crate::data::split::Split;
 use crate::error::Error;
 use crate::export::write_whole;
 use crate::report::{RunRecord, say};
-use crate::train::{Observer, StopReason, Trainer};
+use crate::train::{Observer, RunStatus, StopReason, Trainer};
 
 /// A finished run.
 #[derive(Debug, Clone)]
@@ -83,8 +85,8 @@ impl Point {
 
 /// Makes runs.
 pub struct Runner<'a> {
-    /// The options.
-    pub args: &'a CompareArgs,
+    /// What is compared.
+    pub plan: &'a Plan,
     /// The data.
     pub dataset: &'a Dataset,
     /// Folder of finished runs.
@@ -92,46 +94,47 @@ pub struct Runner<'a> {
     /// Other than 0 when the user wants to stop.
     pub signal: &'a Arc<AtomicUsize>,
     /// The bar.
-    pub progress: Progress,
+    pub display: ComparisonDisplay,
 }
 
 impl Runner<'_> {
-    /// Training images.
-    fn images(args: &CompareArgs, dataset: &Dataset) -> usize {
-        let count = dataset.train.len();
-        count - (count as f64 * args.validation).round() as usize
+    /// Training images: as many for every seed.
+    fn images(plan: &Plan, dataset: &Dataset) -> usize {
+        let targets = &dataset.train.targets;
+        let split = Split::stratified(targets, plan.validation, &mut Random::new(0, 0));
+        split.train.len()
     }
 
     /// Steps of one run.
-    pub fn iterations(args: &CompareArgs, dataset: &Dataset, arm: &Arm) -> u64 {
-        let all = Runner::images(args, dataset).div_ceil(arm.batch) as f64;
+    pub fn iterations(plan: &Plan, dataset: &Dataset, arm: &Arm) -> u64 {
+        let images = Runner::images(plan, dataset);
+        let all = images.div_ceil(arm.batch.size(images)) as f64;
         (all * arm.epochs).ceil().max(1.0) as u64
     }
 
     /// The run of an arm and a seed; `None` when the user stopped it. `index` is the arm's.
     pub fn run(&mut self, index: usize, arm: &Arm, seed: u64) -> Result<Option<Run>, Error> {
-        let args = self.args;
-        let iterations = Runner::iterations(args, self.dataset, arm) as u32;
-        let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let plan = self.plan;
+        let iterations = Runner::iterations(plan, self.dataset, arm) as u32;
         let config = RunConfig {
-            model: args.model.clone(),
+            model: plan.model.clone(),
             start: None,
             init: arm.init,
             optimizer: arm.optimizer.clone(),
-            batch: arm.batch(),
+            batch: arm.batch,
             epochs: arm.epochs.ceil().max(1.0) as u32,
             max_iterations: Some(iterations),
             tolerance: 0.0,
-            validation: args.validation,
-            watch_test: args.protocol.is_some(),
+            validation: plan.validation,
+            watch_test: plan.watch_test,
             seed,
-            threads: args.threads.unwrap_or(processors),
+            threads: plan.threads,
         };
         let path = self.cache.join(self.file_name(arm, &config)?);
         let kept = fs::read_to_string(&path).ok();
         let text = match kept.filter(|text| serde_json::from_str::<Value>(text).is_ok()) {
             Some(text) => {
-                self.progress.skip(u64::from(iterations));
+                self.display.skip(u64::from(iterations));
                 text
             }
             None => match self.train(arm, &config, iterations)? {
@@ -167,11 +170,11 @@ impl Runner<'_> {
         let mut hash = Sha256::new();
         hash.update(text);
         hash.update(format!(
-            "{} {:?} {} {} {}",
+            "{} {} {:?} {} {}",
             self.dataset.name,
-            self.dataset.normalisation,
-            self.dataset.train.len(),
-            self.args.evaluations,
+            self.dataset.digest,
+            self.dataset.scalings,
+            self.plan.evaluations,
             env!("CARGO_PKG_VERSION")
         ));
         let hash = hex(&hash.finalize());
@@ -201,13 +204,13 @@ impl Runner<'_> {
         let mut memory = Trainer::memory(config);
         let mut trainer = Trainer::new(config, self.dataset, &mut memory).map_err(misuse)?;
         let split = trainer.split().clone();
-        let every = (iterations / self.args.evaluations).max(1);
-        self.progress.start(arm, config.seed);
+        let every = (iterations / self.plan.evaluations).max(1);
+        self.display.start(arm, config.seed);
         loop {
             let mut watch = Watch {
                 every,
                 signal: self.signal,
-                bar: &self.progress,
+                display: &self.display,
             };
             let stop = trainer.run(&mut watch).map_err(misuse)?;
             if self.signal.load(Ordering::Relaxed) != 0 {
@@ -218,7 +221,7 @@ impl Runner<'_> {
             }
         }
         let outcome = trainer.finish();
-        self.progress
+        self.display
             .done(arm, config.seed, iterations, outcome.test.accuracy());
         let record = RunRecord::new(config, self.dataset, &split, &outcome);
         let text = serde_json::to_string(&record).map_err(|error| Error::Run(error.to_string()))?;
@@ -230,16 +233,16 @@ impl Runner<'_> {
 struct Watch<'a> {
     every: u32,
     signal: &'a AtomicUsize,
-    bar: &'a Progress,
+    display: &'a ComparisonDisplay,
 }
 
 impl Observer for Watch<'_> {
-    fn iteration(&mut self, progress: &crate::train::Progress) -> ControlFlow<()> {
-        if let Some(bar) = &self.bar.bar {
-            bar.set_position(self.bar.before + u64::from(progress.iteration));
+    fn iteration(&mut self, status: &RunStatus) -> ControlFlow<()> {
+        if let Some(bar) = &self.display.bar {
+            bar.set_position(self.display.before + u64::from(status.iteration));
         }
-        let pause = progress.iteration.is_multiple_of(self.every)
-            && progress.iteration < progress.iterations;
+        let pause =
+            status.iteration.is_multiple_of(self.every) && status.iteration < status.iterations;
         if pause || self.signal.load(Ordering::Relaxed) != 0 {
             ControlFlow::Break(())
         } else {
@@ -248,8 +251,8 @@ impl Observer for Watch<'_> {
     }
 }
 
-/// Progress over all runs: a bar on a terminal, a line for each run elsewhere.
-pub struct Progress {
+/// Shows how far all runs are: a bar on a terminal, a line for each run elsewhere.
+pub struct ComparisonDisplay {
     json: bool,
     bar: Option<ProgressBar>,
     total: u64,
@@ -258,9 +261,9 @@ pub struct Progress {
     started: Instant,
 }
 
-impl Progress {
-    /// Progress over `total` steps.
-    pub fn new(json: bool, total: u64) -> Progress {
+impl ComparisonDisplay {
+    /// A display of `total` steps.
+    pub fn new(json: bool, total: u64) -> ComparisonDisplay {
         let bar = io::stderr().is_terminal().then(|| {
             let bar =
                 ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(5));
@@ -271,7 +274,7 @@ impl Progress {
             }
             bar
         });
-        Progress {
+        ComparisonDisplay {
             json,
             bar,
             total,

@@ -27,7 +27,8 @@ pub struct Row {
     pub accuracies: Vec<f64>,
     /// To each target.
     pub targets: Vec<Reach>,
-    /// Mean paired difference of test accuracy to the first optimiser, in percentage points, with its interval.
+    /// Mean paired difference of test accuracy to the first optimiser, in percentage points, with
+    /// its interval.
     pub difference: Option<Difference>,
 }
 
@@ -38,7 +39,8 @@ pub struct Reach {
     pub target: f64,
     /// Runs that reached it.
     pub reached: usize,
-    /// Median gradient epochs; none when less than half of the runs got there (a run that did not counts as infinite).
+    /// Median gradient epochs; none when less than half of the runs got there (a run that did not
+    /// counts as infinite).
     pub gradient_epochs: Option<f64>,
     /// Median seconds, likewise.
     pub seconds: Option<f64>,
@@ -53,7 +55,8 @@ pub struct Reach {
 pub struct Difference {
     /// Mean over the seeds, in percentage points.
     pub mean: f64,
-    /// 95 % bootstrap interval: percentiles of the means of 10,000 samples of seeds, drawn with replacement.
+    /// 95 % bootstrap interval: percentiles of the means of 10,000 samples of seeds, drawn with
+    /// replacement.
     pub interval: [f64; 2],
     /// Seeds.
     pub seeds: usize,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use secant::Shape;
+use secant::network::Shape;
 
 use super::dataset::Elements;
 use super::error::DataError;

@@ -22,7 +22,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use secant::Shape;
+use secant::network::Shape;
 
 use super::dataset::Elements;
 use super::error::{DataError, listed, quoted};

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use secant::Shape;
+use secant::network::Shape;
+use secant::{Normalisation, Samples, Scaling, Values};
 use sha2::{Digest, Sha256};
 
-use super::scaling::{self, Scaling};
+use super::scaling;
 
 /// The numbers of all samples of a part, as they lie in the file: sample by sample, each channel by
 /// channel, row by row.
@@ -160,6 +161,26 @@ impl Part {
         self.targets.is_empty()
     }
 
+    /// As the library takes them, normalised by one scaling for all channels, or one for each.
+    pub fn samples<'a>(&'a self, scalings: &'a [Scaling]) -> Samples<'a> {
+        Samples {
+            values: match &self.elements {
+                Elements::U8(values) => Values::U8(values),
+                Elements::I8(values) => Values::I8(values),
+                Elements::I16(values) => Values::I16(values),
+                Elements::F32(values) => Values::F32(values),
+            },
+            targets: match &self.targets {
+                Targets::Classes(labels) => secant::Targets::U16(labels),
+                Targets::Values { values, .. } => secant::Targets::F32(values),
+            },
+            normalisation: match scalings {
+                [scaling] => Normalisation::Same(*scaling),
+                scalings => Normalisation::PerChannel(scalings),
+            },
+        }
+    }
+
     /// The samples `indices`, in that order; a sample has `length` elements.
     ///
     /// # Panics
@@ -170,6 +191,23 @@ impl Part {
             targets: self.targets.select(indices),
         }
     }
+}
+
+/// What a network for a data set takes and gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Task {
+    /// Shape of a sample.
+    pub input: Shape,
+    /// Values of the network's output: classes, or numbers to predict.
+    pub outputs: usize,
+}
+
+impl Task {
+    /// That of Fashion-MNIST: grey images of 28 x 28, ten classes.
+    pub const FASHION_MNIST: Task = Task {
+        input: Shape::new(1, 28, 28),
+        outputs: 10,
+    };
 }
 
 /// A data set in memory.
@@ -229,11 +267,14 @@ impl Dataset {
         }
     }
 
-    /// Number of values that a network's last layer has: classes, or numbers to predict.
-    pub fn outputs(&self) -> usize {
-        match &self.train.targets {
-            Targets::Classes(_) => self.names.len(),
-            Targets::Values { width, .. } => *width,
+    /// What a network for this data set takes and gives.
+    pub fn task(&self) -> Task {
+        Task {
+            input: self.shape,
+            outputs: match &self.train.targets {
+                Targets::Classes(_) => self.names.len(),
+                Targets::Values { width, .. } => *width,
+            },
         }
     }
 

@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use secant::{Random, Shape};
+use secant::Random;
+use secant::network::Shape;
 
 use super::dataset::{self, Dataset, Elements, Part, Targets};
 use super::error::DataError;

@@ -8,7 +8,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use png::{BitDepth, ColorType, Decoder, Transformations};
-use secant::Shape;
+use secant::network::Shape;
 
 use super::array::MAX_ELEMENTS;
 use super::dataset::{self, Elements};

@@ -1,7 +1,7 @@
 //! From elements to numbers of mean 0 and variance 1, per channel.
 
-pub use secant::Normalisation as Scaling;
-use secant::Shape;
+use secant::Scaling;
+use secant::network::Shape;
 
 use super::dataset::{self, Elements};
 

@@ -16,7 +16,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use secant::Shape;
+use secant::network::Shape;
 
 use super::dataset::Elements;
 use super::error::{DataError, quoted};

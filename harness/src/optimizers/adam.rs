@@ -1,14 +1,51 @@
-//! Adam, with a learning-rate schedule.
+//! Adam, with a learning-rate schedule and three sets of defaults: a strong baseline for short
+//! runs, the usual settings for long ones, and those of the original experiment.
 
-use secant::optim::{Adam, AdamConfig, Decay, Misuse};
+use secant::optim::{Adam, AdamConfig, Decay, Misuse, Schedule};
 use serde::Serialize;
 
-use super::{BatchLoss, Stepped, Stepper};
-use crate::config::ScheduleName;
+use super::layer_lbfgs::default_rate;
+use super::schedule::ScheduleName;
+use super::settings::{Context, DeviceMemory, Entry, Keys, Serves, Settings, names, set};
+use super::step::{BatchLoss, Stepped, Stepper};
+use super::tuning::{BETA2, RATE, WARM_UP};
+use super::values::{name, not_negative, positive, share, yes};
+use crate::model::Net;
+
+/// Adam as a strong baseline of short runs.
+pub const ADAM: Entry = Entry {
+    name: "adam",
+    about: "Adaptive moments, Nesterov's momentum and warm-up: strong in short runs",
+    serves: Serves::Any,
+    batch: 32,
+    benched: true,
+    keys: || names(KEYS),
+    tuning: &[RATE, BETA2, WARM_UP],
+    defaults: |context| Box::new(AdamSettings::strong(context.network)),
+};
+
+/// Adam for runs of many epochs.
+pub const ADAM_CLASSIC: Entry = Entry {
+    name: "adam-classic",
+    about: "Adam with its usual settings, batch 64 and a falling rate: for runs of many epochs",
+    batch: 64,
+    benched: false,
+    defaults: |context| Box::new(AdamSettings::classic(context)),
+    ..ADAM
+};
+
+/// Adam as the original experiment ran it.
+pub const ADAM_PLAIN: Entry = Entry {
+    name: "adam-plain",
+    about: "Adam as the experiment behind this project ran it: one rate, weight decay, batch 64",
+    batch: 64,
+    benched: false,
+    defaults: |context| Box::new(AdamSettings::plain(context)),
+    ..ADAM
+};
 
 /// Settings of Adam; see [`AdamConfig`] for their meaning.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "documented where the library defines them")]
 pub struct AdamSettings {
     pub learning_rate: f32,
     pub schedule: ScheduleName,
@@ -21,14 +58,91 @@ pub struct AdamSettings {
     pub nesterov: bool,
 }
 
+const KEYS: Keys<AdamSettings> = &[
+    ("learning-rate", |s, text| {
+        positive(text).map(|x| s.learning_rate = x)
+    }),
+    ("rate-factor", |s, text| {
+        positive(text).map(|x| s.learning_rate *= x)
+    }),
+    ("schedule", |s, text| name(text).map(|x| s.schedule = x)),
+    ("warm-up", |s, text| share(text).map(|x| s.warm_up = x)),
+    ("beta1", |s, text| share(text).map(|x| s.beta1 = x)),
+    ("beta2", |s, text| share(text).map(|x| s.beta2 = x)),
+    ("epsilon", |s, text| positive(text).map(|x| s.epsilon = x)),
+    ("weight-decay", |s, text| {
+        not_negative(text).map(|x| s.weight_decay = x)
+    }),
+    ("decoupled", |s, text| yes(text).map(|x| s.decoupled = x)),
+    ("nesterov", |s, text| yes(text).map(|x| s.nesterov = x)),
+];
+
 impl AdamSettings {
-    /// Moments, and the gradient.
-    pub(super) fn memory_len(&self, n: usize) -> usize {
-        Adam::memory_len(n) + n
+    /// Tuned on `micro` (rate 0.012, beta2 0.99, warm-up 0.1 for an epoch at batch 32); the rate of
+    /// larger networks falls faster than the layer-wise method's, as tuning on `seed` showed
+    /// (0.0015 at batch 16).
+    fn strong(network: &Net) -> AdamSettings {
+        let size = default_rate(network, 32) / 0.0101;
+        AdamSettings {
+            learning_rate: 0.012 * size * size.sqrt(),
+            schedule: ScheduleName::Linear,
+            warm_up: 0.1,
+            beta1: 0.9,
+            beta2: 0.99,
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+            decoupled: false,
+            nesterov: true,
+        }
     }
 
-    pub(super) fn start<'m>(&self, n: usize, memory: &'m mut [f32]) -> Box<dyn Stepper + 'm> {
-        let (gradient, moments) = memory.split_at_mut(n);
+    fn classic(context: &Context<'_>) -> AdamSettings {
+        AdamSettings {
+            learning_rate: 0.005,
+            warm_up: 0.0,
+            beta2: 0.999,
+            nesterov: false,
+            ..AdamSettings::strong(context.network)
+        }
+    }
+
+    fn plain(context: &Context<'_>) -> AdamSettings {
+        AdamSettings {
+            learning_rate: 1e-3,
+            schedule: ScheduleName::Constant,
+            weight_decay: 2.5e-3,
+            ..AdamSettings::classic(context)
+        }
+    }
+}
+
+impl Settings for AdamSettings {
+    fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        set(KEYS, self, key, value)
+    }
+
+    fn missing(&self) -> Option<[&'static str; 2]> {
+        let idle = self.decoupled && self.weight_decay == 0.0;
+        idle.then_some(["decoupled", "weight-decay"])
+    }
+
+    fn rate(&self) -> f32 {
+        self.learning_rate
+    }
+
+    /// The gradient, and the moments.
+    fn memory_len(&self, network: &Net) -> usize {
+        let n = network.parameter_count();
+        n + Adam::memory_len(n)
+    }
+
+    fn start<'m>(
+        &self,
+        network: &Net,
+        _same_objective: bool,
+        memory: &'m mut [f32],
+    ) -> Result<Box<dyn Stepper + 'm>, Misuse> {
+        let (gradient, moments) = memory.split_at_mut(network.parameter_count());
         let config = AdamConfig {
             learning_rate: self.learning_rate,
             beta1: self.beta1,
@@ -42,19 +156,27 @@ impl AdamSettings {
             },
             nesterov: self.nesterov,
         };
-        let schedule = self.schedule.with_warm_up(self.warm_up);
-        Box::new(Running {
+        Ok(Box::new(Running {
             adam: Adam::new(config),
-            schedule,
+            schedule: self.schedule.with_warm_up(self.warm_up),
             gradient,
             moments,
+        }))
+    }
+
+    fn device(&self, network: &Net, lanes: usize) -> Option<DeviceMemory> {
+        let n = network.parameter_count();
+        Some(DeviceMemory {
+            gradient: n,
+            optimizer: Adam::memory_len(n),
+            workspace: network.workspace_len(lanes),
         })
     }
 }
 
 struct Running<'m> {
     adam: Adam,
-    schedule: secant::optim::Schedule,
+    schedule: Schedule,
     gradient: &'m mut [f32],
     moments: &'m mut [f32],
 }

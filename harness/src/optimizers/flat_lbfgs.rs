@@ -3,15 +3,31 @@
 use secant::optim::{AdamConfig, FlatLbfgs, FlatLbfgsConfig, Misuse, Schedule};
 use serde::Serialize;
 
-use super::{BatchLoss, Stepped, Stepper};
-use crate::config::ScheduleName;
+use super::layer_lbfgs::default_rate;
+use super::schedule::ScheduleName;
+use super::settings::{DeviceMemory, Entry, Keys, Serves, Settings, TwoLoops, names, set};
+use super::step::{BatchLoss, Stepped, Stepper};
+use super::tuning::RATE;
+use super::values::{count, name, positive, share};
+use crate::model::Net;
+
+/// Over all parameters at once.
+pub const LBFGS_FLAT: Entry = Entry {
+    name: "lbfgs-flat",
+    about: "Stochastic L-BFGS over all parameters at once, on Adam's diagonal",
+    serves: Serves::Any,
+    batch: 32,
+    benched: true,
+    keys: || names(KEYS),
+    tuning: &[RATE],
+    defaults: |context| Box::new(FlatLbfgsSettings::new(context.network)),
+};
 
 /// Pairs kept.
 const PAIRS: usize = 8;
 
 /// Settings of the flat L-BFGS; see [`FlatLbfgsConfig`] for their meaning.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "documented where the library defines them")]
 pub struct FlatLbfgsSettings {
     pub learning_rate: f32,
     pub schedule: ScheduleName,
@@ -21,17 +37,66 @@ pub struct FlatLbfgsSettings {
     pub share: f32,
 }
 
+const KEYS: Keys<FlatLbfgsSettings> = &[
+    ("learning-rate", |s, text| {
+        positive(text).map(|x| s.learning_rate = x)
+    }),
+    ("rate-factor", |s, text| {
+        positive(text).map(|x| s.learning_rate *= x)
+    }),
+    ("schedule", |s, text| name(text).map(|x| s.schedule = x)),
+    ("warm-up", |s, text| share(text).map(|x| s.warm_up = x)),
+    ("beta2", |s, text| share(text).map(|x| s.beta2 = x)),
+    ("pair-every", |s, text| {
+        count(text).map(|k| s.pair_every = k)
+    }),
+    ("share", |s, text| share(text).map(|x| s.share = x)),
+];
+
 impl FlatLbfgsSettings {
-    pub(super) fn pairs(&self) -> usize {
-        PAIRS
+    /// Those of a strong Adam, and a pair every 16 steps.
+    fn new(network: &Net) -> FlatLbfgsSettings {
+        FlatLbfgsSettings {
+            learning_rate: 0.75 * default_rate(network, 32),
+            schedule: ScheduleName::Linear,
+            warm_up: 0.05,
+            beta2: 0.98,
+            pair_every: 16,
+            share: 0.5,
+        }
+    }
+}
+
+impl Settings for FlatLbfgsSettings {
+    fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        set(KEYS, self, key, value)
+    }
+
+    fn rate(&self) -> f32 {
+        self.learning_rate
     }
 
     /// The gradient, the one at the anchor, and the optimiser's own.
-    pub(super) fn memory_len(&self, n: usize) -> usize {
+    fn memory_len(&self, network: &Net) -> usize {
+        let n = network.parameter_count();
         2 * n + FlatLbfgs::<PAIRS>::memory_len(n)
     }
 
-    pub(super) fn start<'m>(&self, n: usize, memory: &'m mut [f32]) -> Box<dyn Stepper + 'm> {
+    fn two_loops(&self, network: &Net) -> Vec<TwoLoops> {
+        vec![TwoLoops {
+            count: 1,
+            pairs: PAIRS,
+            length: network.parameter_count(),
+        }]
+    }
+
+    fn start<'m>(
+        &self,
+        network: &Net,
+        _same_objective: bool,
+        memory: &'m mut [f32],
+    ) -> Result<Box<dyn Stepper + 'm>, Misuse> {
+        let n = network.parameter_count();
         let (gradient, memory) = memory.split_at_mut(n);
         let (other, memory) = memory.split_at_mut(n);
         let adam = AdamConfig {
@@ -45,12 +110,21 @@ impl FlatLbfgsSettings {
             pair_every: self.pair_every,
             share: self.share,
         };
-        Box::new(Running {
+        Ok(Box::new(Running {
             flat: FlatLbfgs::new(config),
             schedule: self.schedule.with_warm_up(self.warm_up),
             gradient,
             other,
             memory,
+        }))
+    }
+
+    fn device(&self, network: &Net, lanes: usize) -> Option<DeviceMemory> {
+        let n = network.parameter_count();
+        Some(DeviceMemory {
+            gradient: 2 * n,
+            optimizer: FlatLbfgs::<PAIRS>::memory_len(n),
+            workspace: network.workspace_len(lanes),
         })
     }
 }

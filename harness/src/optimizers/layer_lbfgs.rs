@@ -5,16 +5,53 @@ use secant::optim::{
 };
 use serde::{Serialize, Serializer};
 
-use super::{BatchLoss, Net, Stepped, Stepper, TwoLoops};
-use crate::config::ScheduleName;
+use super::schedule::ScheduleName;
+use super::settings::{Context, DeviceMemory, Entry, Keys, Serves, Settings, TwoLoops, names, set};
+use super::step::{BatchLoss, Stepped, Stepper};
+use super::tuning::{BETA2, RATE, WARM_UP};
+use super::values::{count, name, not_negative, pairs, positive, share, yes};
+use crate::batch::Batch;
 use crate::engine::LANES;
+use crate::model::Net;
+
+/// A second moment for each element.
+pub const LBFGS: Entry = Entry {
+    name: "lbfgs",
+    about: "Stochastic L-BFGS, layer by layer; with --batch full the deterministic one",
+    serves: Serves::MiniBatches,
+    batch: 32,
+    benched: true,
+    keys: || names(KEYS),
+    tuning: &[RATE, BETA2, WARM_UP],
+    defaults: |context| Box::new(LayerLbfgsSettings::new(Form::Element, context)),
+};
+
+/// A second moment for each row.
+pub const LBFGS_ROW: Entry = Entry {
+    name: "lbfgs-row",
+    about: "The same with one second moment a row: less memory than adam",
+    serves: Serves::Any,
+    defaults: |context| Box::new(LayerLbfgsSettings::new(Form::Row, context)),
+    ..LBFGS
+};
+
+/// A second moment for each row and each column.
+pub const LBFGS_FACTORED: Entry = Entry {
+    name: "lbfgs-factored",
+    about: "The same with second moments of rows and columns",
+    serves: Serves::Any,
+    defaults: |context| Box::new(LayerLbfgsSettings::new(Form::Factored, context)),
+    ..LBFGS
+};
 
 /// Most pairs a layer that can be chosen.
-pub const LARGEST_PAIRS: usize = 16;
+const LARGEST_PAIRS: usize = 16;
+
+/// Images that a full batch counts as, for the rate.
+const FULL: usize = 1024;
 
 /// Settings of the layer-wise L-BFGS; see [`LayerLbfgsConfig`] for their meaning.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "documented where the library defines them")]
 pub struct LayerLbfgsSettings {
     #[serde(serialize_with = "form_name")]
     pub form: Form,
@@ -52,21 +89,100 @@ macro_rules! with_pairs {
     };
 }
 
-/// The learning rate that suits `network` at `batch` images a step; see [`LayerLbfgs::learning_rate`].
-pub fn default_rate(network: &Net, batch: usize) -> f32 {
+/// The learning rate that suits `network` at `batch` images a step; see
+/// [`LayerLbfgs::learning_rate`].
+pub(super) fn default_rate(network: &Net, batch: usize) -> f32 {
     LayerLbfgs::<8>::learning_rate(network, batch)
 }
 
+const KEYS: Keys<LayerLbfgsSettings> = &[
+    ("learning-rate", |s, text| {
+        positive(text).map(|x| s.learning_rate = x)
+    }),
+    ("rate-factor", |s, text| {
+        positive(text).map(|x| s.learning_rate *= x)
+    }),
+    ("schedule", |s, text| name(text).map(|x| s.schedule = x)),
+    ("warm-up", |s, text| share(text).map(|x| s.warm_up = x)),
+    ("beta1", |s, text| share(text).map(|x| s.beta1 = x)),
+    ("beta2", |s, text| share(text).map(|x| s.beta2 = x)),
+    ("epsilon", |s, text| positive(text).map(|x| s.epsilon = x)),
+    ("weight-decay", |s, text| {
+        not_negative(text).map(|x| s.weight_decay = x)
+    }),
+    ("decoupled", |s, text| yes(text).map(|x| s.decoupled = x)),
+    ("history", |s, text| {
+        pairs(text, s.name(), 0..=LARGEST_PAIRS).map(|m| s.history = m)
+    }),
+    ("damping", |s, text| {
+        not_negative(text).map(|x| s.damping = x)
+    }),
+    ("keep", |s, text| share(text).map(|x| s.keep = x)),
+    ("refresh", |s, text| {
+        count(text).map(|k| s.refresh_every = k)
+    }),
+    ("guard", |s, text| yes(text).map(|x| s.guard = x)),
+];
+
 impl LayerLbfgsSettings {
+    fn new(form: Form, context: &Context<'_>) -> LayerLbfgsSettings {
+        let batch = match context.batch {
+            Batch::Size(size) => size.get(),
+            Batch::Full => FULL,
+        };
+        LayerLbfgsSettings {
+            form,
+            history: 8,
+            learning_rate: default_rate(context.network, batch),
+            schedule: ScheduleName::Linear,
+            warm_up: 0.1,
+            beta1: 0.9,
+            beta2: 0.98,
+            epsilon: 1e-8,
+            damping: 0.3,
+            keep: 0.9,
+            refresh_every: 20,
+            weight_decay: 0.0,
+            decoupled: false,
+            guard: true,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self.form {
+            Form::Element => LBFGS.name,
+            Form::Row => LBFGS_ROW.name,
+            Form::Factored => LBFGS_FACTORED.name,
+        }
+    }
+
+    fn own_memory_len(&self, network: &Net) -> usize {
+        with_pairs!(self.history, M => LayerLbfgs::<M>::memory_len(network, self.form))
+    }
+}
+
+impl Settings for LayerLbfgsSettings {
+    fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        set(KEYS, self, key, value)
+    }
+
+    fn missing(&self) -> Option<[&'static str; 2]> {
+        let idle = self.decoupled && self.weight_decay == 0.0;
+        idle.then_some(["decoupled", "weight-decay"])
+    }
+
+    fn rate(&self) -> f32 {
+        self.learning_rate
+    }
+
     /// The gradient, the guard's copy, and the optimiser's own.
-    pub(super) fn memory_len(&self, network: &Net) -> usize {
+    fn memory_len(&self, network: &Net) -> usize {
         let n = network.parameter_count();
-        let own = with_pairs!(self.history, M => LayerLbfgs::<M>::memory_len(network, self.form));
-        n + Guard::memory_len(n) + own
+        n + Guard::memory_len(n) + self.own_memory_len(network)
     }
 
     /// Two for each row of each layer's weights, the bias with them.
-    pub(super) fn two_loops(&self, network: &Net) -> Vec<TwoLoops> {
+    fn two_loops(&self, network: &Net) -> Vec<TwoLoops> {
         let layers = (0..network.layers().len()).map(|i| network.parameter_ranges(i));
         let layers = layers.filter(|(_, biases)| !biases.is_empty());
         layers
@@ -81,9 +197,10 @@ impl LayerLbfgsSettings {
             .collect()
     }
 
-    pub(super) fn start<'m>(
+    fn start<'m>(
         &self,
         network: &Net,
+        _same_objective: bool,
         memory: &'m mut [f32],
     ) -> Result<Box<dyn Stepper + 'm>, Misuse> {
         let n = network.parameter_count();
@@ -115,6 +232,20 @@ impl LayerLbfgsSettings {
             saved,
             memory,
         })))
+    }
+
+    /// With one lane the gradient's memory serves as scratch: `Network::observe_inputs`.
+    fn device(&self, network: &Net, lanes: usize) -> Option<DeviceMemory> {
+        let n = network.parameter_count();
+        let passes = network.workspace_len(lanes);
+        let needed = with_pairs!(self.history, M => LayerLbfgs::<M>::workspace_len(network, lanes));
+        let scratch = needed - passes;
+        let own = if lanes == 1 { n } else { 0 };
+        Some(DeviceMemory {
+            gradient: n,
+            optimizer: self.own_memory_len(network),
+            workspace: passes + scratch.saturating_sub(own),
+        })
     }
 }
 
@@ -159,7 +290,8 @@ impl<const M: usize> Stepper for Running<'_, M> {
             if let Watch::RolledBack(_) = guard.watch(stepped.loss, parameters, self.saved)? {
                 self.lbfgs.restart(self.memory);
                 if !stepped.loss.is_finite() {
-                    // The parameters are good again; what the batch's loss would be there is not known.
+                    // The parameters are good again; what the batch's loss would be there is not
+                    // known.
                     stepped.loss = f64::from(f32::MAX);
                 }
                 return Ok(stepped);

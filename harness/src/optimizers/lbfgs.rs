@@ -1,8 +1,9 @@
 //! L-BFGS, on mini-batches or on all images at once.
 //!
-//! On mini-batches each step evaluates its batch where it stands, searches along the quasi-Newton direction until Armijo's
-//! condition holds on the *same* batch, and makes its pair of the two gradients there: differences between batches never
-//! pass for curvature. The pairs of earlier batches stay.
+//! On mini-batches each step evaluates its batch where it stands, searches along the quasi-Newton
+//! direction until Armijo's condition holds on the *same* batch, and makes its pair of the two
+//! gradients there: differences between batches never pass for curvature. The pairs of earlier
+//! batches stay.
 
 use secant::line_search::{Backtracking, LineSearch, MoreThuente};
 use secant::optim::{
@@ -10,14 +11,43 @@ use secant::optim::{
 };
 use serde::Serialize;
 
-use super::{BatchLoss, Stepped, Stepper};
+use super::settings::{DeviceMemory, Entry, Keys, Serves, Settings, TwoLoops, names, set};
+use super::step::{BatchLoss, Stepped, Stepper};
+use super::tuning::RATE;
+use super::values::{name, pairs, positive};
+use crate::batch::Batch;
+use crate::model::Net;
+
+/// With a line search on each batch.
+pub const LBFGS_ARMIJO: Entry = Entry {
+    name: "lbfgs-armijo",
+    about: "Limited-memory BFGS with a line search on each mini-batch",
+    serves: Serves::Any,
+    batch: 512,
+    benched: true,
+    keys: || names(KEYS),
+    tuning: &[RATE],
+    defaults: |context| Box::new(LbfgsSettings::new(LBFGS_ARMIJO.name, context.batch)),
+};
+
+/// The deterministic method: what `lbfgs` is on all images at once.
+pub const LBFGS_FULL: Entry = Entry {
+    name: "lbfgs",
+    about: "Limited-memory BFGS on all images at once",
+    serves: Serves::FullBatches,
+    defaults: |context| Box::new(LbfgsSettings::new(LBFGS_FULL.name, context.batch)),
+    ..LBFGS_ARMIJO
+};
 
 /// Most pairs that can be chosen.
-pub const LARGEST_HISTORY: usize = 32;
+const LARGEST_HISTORY: usize = 32;
 
 /// Settings of L-BFGS.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LbfgsSettings {
+    /// The name that it was chosen by.
+    #[serde(skip)]
+    pub name: &'static str,
     /// Pairs kept, 1 to [`LARGEST_HISTORY`].
     pub history: usize,
     /// What ends a line search.
@@ -63,7 +93,9 @@ pub enum ScalingName {
 /// Calls `$body` with the constant `$m` equal to the run-time number `$history`, which is 1 to 32.
 macro_rules! with_history {
     ($history:expr, $m:ident => $body:expr) => {
-        with_history!(@ $history, $m => $body; 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31)
+        with_history!(@ $history, $m => $body;
+            1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16
+            17 18 19 20 21 22 23 24 25 26 27 28 29 30 31)
     };
     (@ $history:expr, $m:ident => $body:expr; $($number:literal)*) => {
         match $history {
@@ -73,22 +105,72 @@ macro_rules! with_history {
     };
 }
 
+const KEYS: Keys<LbfgsSettings> = &[
+    ("learning-rate", |s, text| {
+        positive(text).map(|x| s.first_step = x)
+    }),
+    ("rate-factor", |s, text| {
+        positive(text).map(|x| s.first_step *= x)
+    }),
+    ("history", |s, text| {
+        pairs(text, s.name, 1..=LARGEST_HISTORY).map(|m| s.history = m)
+    }),
+    ("line-search", |s, text| {
+        name(text).map(|x| s.line_search = x)
+    }),
+    ("curvature", |s, text| name(text).map(|x| s.curvature = x)),
+    ("scaling", |s, text| name(text).map(|x| s.scaling = x)),
+];
+
 impl LbfgsSettings {
-    /// The name: the search tells mini-batches from full ones.
-    pub(super) fn name(&self) -> &'static str {
-        match self.line_search {
-            LineSearchName::Armijo => "lbfgs-armijo",
-            LineSearchName::Wolfe => "lbfgs",
+    fn new(name: &'static str, batch: Batch) -> LbfgsSettings {
+        let (line_search, curvature, scaling) = match batch {
+            Batch::Full => (
+                LineSearchName::Wolfe,
+                CurvatureName::Skip,
+                ScalingName::Diagonal,
+            ),
+            Batch::Size(_) => (
+                LineSearchName::Armijo,
+                CurvatureName::Damp,
+                ScalingName::Scalar,
+            ),
+        };
+        LbfgsSettings {
+            name,
+            history: 10,
+            line_search,
+            curvature,
+            scaling,
+            first_step: 0.1,
         }
     }
+}
 
-    pub(super) fn memory_len(&self, n: usize) -> usize {
-        with_history!(self.history, M => Lbfgs::<M>::memory_len(n))
+impl Settings for LbfgsSettings {
+    fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        set(KEYS, self, key, value)
     }
 
-    pub(super) fn start<'m>(
+    fn rate(&self) -> f32 {
+        self.first_step
+    }
+
+    fn memory_len(&self, network: &Net) -> usize {
+        with_history!(self.history, M => Lbfgs::<M>::memory_len(network.parameter_count()))
+    }
+
+    fn two_loops(&self, network: &Net) -> Vec<TwoLoops> {
+        vec![TwoLoops {
+            count: 1,
+            pairs: self.history,
+            length: network.parameter_count(),
+        }]
+    }
+
+    fn start<'m>(
         &self,
-        n: usize,
+        network: &Net,
         same_objective: bool,
         memory: &'m mut [f32],
     ) -> Result<Box<dyn Stepper + 'm>, Misuse> {
@@ -110,10 +192,19 @@ impl LbfgsSettings {
             ..LbfgsConfig::classic()
         };
         Ok(with_history!(self.history, M => Box::new(Running {
-            lbfgs: Lbfgs::<M>::new(config, n, memory)?,
+            lbfgs: Lbfgs::<M>::new(config, network.parameter_count(), memory)?,
             same_objective,
             value: None,
         })))
+    }
+
+    /// Its memory holds the gradients as well.
+    fn device(&self, network: &Net, lanes: usize) -> Option<DeviceMemory> {
+        Some(DeviceMemory {
+            gradient: 0,
+            optimizer: self.memory_len(network),
+            workspace: network.workspace_len(lanes),
+        })
     }
 }
 

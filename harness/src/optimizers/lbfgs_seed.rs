@@ -1,14 +1,16 @@
-//! The L-BFGS of the experiment behind this project, as wrong as it was, for comparison; each slip can be repaired.
+//! The L-BFGS of the experiment behind this project, as wrong as it was, for comparison; each slip
+//! can be repaired.
 //!
-//! For each mini-batch it made ten iterations of L-BFGS: a two-loop direction, a step of a fixed length along it, a gradient at
-//! the new point, a pair. The history went on from batch to batch, so the first pair of a batch took the difference of two
-//! batches for curvature; and the gradient was never cleared between the evaluations of a batch, so it was the sum of all
-//! gradients so far in the batch.
+//! For each mini-batch it made ten iterations of L-BFGS: a two-loop direction, a step of a fixed
+//! length along it, a gradient at the new point, a pair. The history went on from batch to batch,
+//! so the first pair of a batch took the difference of two batches for curvature; and the gradient
+//! was never cleared between the evaluations of a batch, so it was the sum of all gradients so far
+//! in the batch.
 //!
 //! ```text
 //! for i in 0 .. inner:
 //!     g = gradient of the batch at w           (not cleared: plus all earlier ones of the batch)
-//!     y = g - g_before;  s = t d;  keep the pair if y.s > 1e-10         (g_before may be of another batch)
+//!     y = g - g_before;  s = t d;  keep the pair if y.s > 1e-10   (g_before may be of another batch)
 //!     d = -two_loop(g),  H0 = s.y / y.y
 //!     t = rate  (at the very first iteration of all: rate * min(1, 1/|g|_1));   w += t d
 //! ```
@@ -20,7 +22,39 @@ use secant::optim::two_loop::{Initial, Pair, two_loop};
 use secant::vector;
 use serde::Serialize;
 
-use super::{BatchLoss, Stepped, Stepper};
+use super::settings::{DeviceMemory, Entry, Keys, Serves, Settings, TwoLoops, names, set};
+use super::step::{BatchLoss, Stepped, Stepper};
+use super::tuning::RATE;
+use super::values::{count, name, pairs, positive, yes};
+use crate::model::Net;
+
+/// The original experiment's.
+pub const LBFGS_SEED: Entry = Entry {
+    name: "lbfgs-seed",
+    about: "L-BFGS as the experiment behind this project ran it, slips included",
+    serves: Serves::Any,
+    batch: 64,
+    benched: true,
+    keys: || names(KEYS),
+    tuning: &[RATE],
+    defaults: |_| Box::new(LbfgsSeedSettings::default()),
+};
+
+/// Most pairs that can be chosen.
+const LARGEST_HISTORY: usize = 100;
+
+/// Slips by name, each with its repair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Slip {
+    /// Ten iterations a batch: make one
+    Inner,
+    /// Gradients that add up over a batch's iterations: clear them
+    Accumulate,
+    /// Pairs that span two batches: make none
+    AcrossBatches,
+    /// A fixed step: search along the line (Armijo)
+    LineSearch,
+}
 
 /// Settings, each of the last four a slip that can be repaired.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -33,7 +67,8 @@ pub struct LbfgsSeedSettings {
     pub inner: u32,
     /// Gradients of a batch add up over its iterations; yes. No is the repair.
     pub accumulate: bool,
-    /// Pairs may span two batches; yes. The repair forgets the last gradient when the batch changes.
+    /// Pairs may span two batches; yes. The repair forgets the last gradient when the batch
+    /// changes.
     pub across_batches: bool,
     /// Armijo's line search from step 1 instead of a fixed step; no. Yes is the repair.
     pub line_search: bool,
@@ -52,9 +87,69 @@ impl Default for LbfgsSeedSettings {
     }
 }
 
+const KEYS: Keys<LbfgsSeedSettings> = &[
+    ("learning-rate", |s, text| {
+        positive(text).map(|x| s.learning_rate = x)
+    }),
+    ("rate-factor", |s, text| {
+        positive(text).map(|x| s.learning_rate *= x)
+    }),
+    ("history", |s, text| {
+        pairs(text, LBFGS_SEED.name, 1..=LARGEST_HISTORY).map(|m| s.history = m)
+    }),
+    ("inner", |s, text| count(text).map(|k| s.inner = k)),
+    ("accumulate", |s, text| yes(text).map(|x| s.accumulate = x)),
+    ("across-batches", |s, text| {
+        yes(text).map(|x| s.across_batches = x)
+    }),
+    ("repair", |s, text| name(text).map(|slip| s.repair(slip))),
+];
+
 impl LbfgsSeedSettings {
-    pub(super) fn start<'m>(&self, n: usize) -> Box<dyn Stepper + 'm> {
-        Box::new(Running {
+    fn repair(&mut self, slip: Slip) {
+        match slip {
+            Slip::Inner => self.inner = 1,
+            Slip::Accumulate => self.accumulate = false,
+            Slip::AcrossBatches => self.across_batches = false,
+            Slip::LineSearch => self.line_search = true,
+        }
+    }
+}
+
+impl Settings for LbfgsSeedSettings {
+    fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        set(KEYS, self, key, value)
+    }
+
+    fn rate(&self) -> f32 {
+        self.learning_rate
+    }
+
+    /// It is no part of the library, and takes from the heap what it needs.
+    fn memory_len(&self, _network: &Net) -> usize {
+        0
+    }
+
+    fn two_loops(&self, network: &Net) -> Vec<TwoLoops> {
+        vec![TwoLoops {
+            count: self.inner as usize,
+            pairs: self.history,
+            length: network.parameter_count(),
+        }]
+    }
+
+    fn device(&self, _network: &Net, _lanes: usize) -> Option<DeviceMemory> {
+        None
+    }
+
+    fn start<'m>(
+        &self,
+        network: &Net,
+        _same_objective: bool,
+        _memory: &'m mut [f32],
+    ) -> Result<Box<dyn Stepper + 'm>, Misuse> {
+        let n = network.parameter_count();
+        Ok(Box::new(Running {
             settings: self.clone(),
             pairs: VecDeque::new(),
             scale: 1.0,
@@ -63,7 +158,7 @@ impl LbfgsSeedSettings {
             direction: vec![0.0; n],
             fresh: vec![0.0; n],
             length: 0.0,
-        })
+        }))
     }
 }
 

@@ -1,269 +1,274 @@
-//! The optimisers by name: one variant of [`Optimizer`] and one file each.
+//! The optimisers by name, the same for every command: one file each, one line each in
+//! [`REGISTRY`].
 
 mod adam;
-mod defaults;
 mod flat_lbfgs;
 mod layer_lbfgs;
 mod lbfgs;
 mod lbfgs_seed;
+mod refusal;
+pub mod schedule;
+pub mod settings;
+pub mod step;
+pub mod tuning;
+pub mod values;
 
-pub use adam::AdamSettings;
-pub use flat_lbfgs::FlatLbfgsSettings;
-pub use layer_lbfgs::{LARGEST_PAIRS, LayerLbfgsSettings, default_rate};
-pub use lbfgs::{CurvatureName, LARGEST_HISTORY, LbfgsSettings, LineSearchName, ScalingName};
-pub use lbfgs_seed::LbfgsSeedSettings;
+pub use lbfgs::{CurvatureName, LineSearchName, ScalingName};
+pub use lbfgs_seed::Slip;
+pub use refusal::Refusal;
 
-use std::time::{Duration, Instant};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 
-use secant::objective::Objective;
-use secant::optim::{Form, Misuse, Termination};
-use secant::{DropoutKey, Network, Tally};
 use serde::{Serialize, Serializer};
 
-use crate::engine::{Engine, Observe};
-use crate::model::MAX_LAYERS;
+use crate::batch::Batch;
+use crate::model::Net;
+use settings::{Context, Entry, Serves, Settings};
+use values::listed;
 
-/// A network of the harness.
-pub type Net = Network<'static, MAX_LAYERS>;
+/// Every optimiser.
+pub static REGISTRY: &[&Entry] = &[
+    &adam::ADAM,
+    &adam::ADAM_CLASSIC,
+    &adam::ADAM_PLAIN,
+    &layer_lbfgs::LBFGS,
+    &layer_lbfgs::LBFGS_ROW,
+    &layer_lbfgs::LBFGS_FACTORED,
+    &lbfgs::LBFGS_ARMIJO,
+    &lbfgs::LBFGS_FULL,
+    &flat_lbfgs::LBFGS_FLAT,
+    &lbfgs_seed::LBFGS_SEED,
+];
 
-/// An optimiser and its settings, as the records show them.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Optimizer {
-    /// Adaptive moments.
-    Adam(AdamSettings),
-    /// Layer-wise stochastic L-BFGS.
-    LayerLbfgs(LayerLbfgsSettings),
-    /// Limited-memory BFGS with Armijo's line search.
-    Lbfgs(LbfgsSettings),
-    /// Stochastic L-BFGS over all parameters at once.
-    FlatLbfgs(FlatLbfgsSettings),
-    /// The method of the experiment behind this project.
-    LbfgsSeed(LbfgsSeedSettings),
+/// Names with a line on each, no name twice.
+pub fn named() -> impl Iterator<Item = &'static Entry> {
+    let all = REGISTRY.iter().copied();
+    all.filter(|entry| entry.serves != Serves::FullBatches)
+}
+
+/// An optimiser and its settings.
+#[derive(Debug, Clone)]
+pub struct Optimizer {
+    name: &'static str,
+    settings: Arc<dyn Settings>,
+}
+
+impl Optimizer {
+    /// The name on the command line and in records.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &dyn Settings {
+        &*self.settings
+    }
 }
 
 /// `{name, settings...}`.
 impl Serialize for Optimizer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
-        struct Named<'a, T> {
+        struct Named<'a> {
             name: &'static str,
             #[serde(flatten)]
-            settings: &'a T,
+            settings: Erased<'a>,
         }
-        let name = self.name();
-        match self {
-            Optimizer::Adam(settings) => Named { name, settings }.serialize(serializer),
-            Optimizer::LayerLbfgs(settings) => Named { name, settings }.serialize(serializer),
-            Optimizer::Lbfgs(settings) => Named { name, settings }.serialize(serializer),
-            Optimizer::FlatLbfgs(settings) => Named { name, settings }.serialize(serializer),
-            Optimizer::LbfgsSeed(settings) => Named { name, settings }.serialize(serializer),
+        struct Erased<'a>(&'a dyn Settings);
+        impl Serialize for Erased<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                erased_serde::serialize(self.0, serializer)
+            }
         }
+        Named {
+            name: self.name,
+            settings: Erased(self.settings()),
+        }
+        .serialize(serializer)
     }
 }
 
-impl Optimizer {
-    /// The name on the command line and in records.
+/// An optimiser as a text names it: `NAME[:KEY=VALUE]...`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// The name, which is in the registry.
+    name: &'static str,
+    /// Settings, in the order in which they take effect.
+    pub settings: Vec<(String, String)>,
+}
+
+impl std::str::FromStr for Choice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Choice, String> {
+        let mut parts = text.split(':');
+        let name = parts.next().unwrap_or_default();
+        let entry = named().find(|entry| entry.name == name).ok_or_else(|| {
+            let names: Vec<&str> = named().map(|entry| entry.name).collect();
+            format!("expected {}, found '{name}'", listed(&names, "or"))
+        })?;
+        let settings = parts.map(|part| match part.split_once('=') {
+            Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+            None => Err(format!(
+                "expected KEY=VALUE after '{name}:', found '{part}'"
+            )),
+        });
+        Ok(Choice {
+            name: entry.name,
+            settings: settings.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl Choice {
+    /// The name.
     pub fn name(&self) -> &'static str {
-        match self {
-            Optimizer::Adam(_) => "adam",
-            Optimizer::LayerLbfgs(settings) => match settings.form {
-                Form::Element => "lbfgs",
-                Form::Row => "lbfgs-row",
-                Form::Factored => "lbfgs-factored",
-            },
-            Optimizer::Lbfgs(settings) => settings.name(),
-            Optimizer::FlatLbfgs(_) => "lbfgs-flat",
-            Optimizer::LbfgsSeed(_) => "lbfgs-seed",
-        }
+        self.name
     }
 
-    /// Floats of memory for `network`.
-    pub fn memory_len(&self, network: &Net) -> usize {
-        match self {
-            Optimizer::Adam(settings) => settings.memory_len(network.parameter_count()),
-            Optimizer::LayerLbfgs(settings) => settings.memory_len(network),
-            Optimizer::Lbfgs(settings) => settings.memory_len(network.parameter_count()),
-            Optimizer::FlatLbfgs(settings) => settings.memory_len(network.parameter_count()),
-            Optimizer::LbfgsSeed(_) => 0,
-        }
+    /// Takes out the last value of a setting that belongs to the run, not to the optimiser.
+    pub fn take(&mut self, key: &str) -> Option<String> {
+        let last = self.settings.iter().rfind(|(name, _)| name == key);
+        let last = last.map(|(_, value)| value.clone());
+        self.settings.retain(|(name, _)| name != key);
+        last
     }
 
-    /// The two-loop recursions of a step: how many, each on how many pairs of which length.
-    pub fn two_loops(&self, network: &Net) -> Vec<TwoLoops> {
-        let all = |count, pairs| {
-            let length = network.parameter_count();
-            vec![TwoLoops {
-                count,
-                pairs,
-                length,
-            }]
+    /// Takes out `batch`, the images a step, which belongs to the run.
+    ///
+    /// # Errors
+    /// [`Refusal::Wrong`] when it is no number of images.
+    pub fn take_batch(&mut self) -> Result<Option<Batch>, Refusal> {
+        let Some(value) = self.take("batch") else {
+            return Ok(None);
         };
-        match self {
-            Optimizer::Adam(_) => Vec::new(),
-            Optimizer::LayerLbfgs(settings) => settings.two_loops(network),
-            Optimizer::Lbfgs(settings) => all(1, settings.history),
-            Optimizer::FlatLbfgs(settings) => all(1, settings.pairs()),
-            Optimizer::LbfgsSeed(settings) => all(settings.inner as usize, settings.history),
+        match value.parse() {
+            Ok(batch) => Ok(Some(batch)),
+            Err(why) => Err(Refusal::Wrong {
+                key: "batch".to_owned(),
+                value,
+                why,
+            }),
         }
     }
 
-    /// The optimiser before its first step. `memory` has [`Optimizer::memory_len`] zeros; `same_objective` says that every
-    /// step will minimise the very same function, as with full batches and no dropout.
+    /// Images a step, unless told otherwise.
+    pub fn default_batch(&self) -> Batch {
+        let entry = named().find(|entry| entry.name == self.name);
+        let size = entry.and_then(|entry| NonZeroUsize::new(entry.batch));
+        Batch::Size(size.unwrap_or(NonZeroUsize::MIN))
+    }
+
+    /// What serves batches of this kind under the name.
+    pub fn entry(&self, batch: Batch) -> &'static Entry {
+        let all = REGISTRY.iter().copied();
+        let mut own = all.filter(|entry| entry.name == self.name);
+        let fits = |entry: &&Entry| match entry.serves {
+            Serves::Any => true,
+            Serves::MiniBatches => batch != Batch::Full,
+            Serves::FullBatches => batch == Batch::Full,
+        };
+        own.find(fits).unwrap_or(REGISTRY[0])
+    }
+
+    /// The optimiser with its default settings and those of the choice.
     ///
     /// # Errors
-    /// [`Misuse`] when a setting is out of range.
-    pub fn start<'m>(
-        &self,
-        network: &Net,
-        same_objective: bool,
-        memory: &'m mut [f32],
-    ) -> Result<Box<dyn Stepper + 'm>, Misuse> {
-        let n = network.parameter_count();
-        match self {
-            Optimizer::Adam(settings) => Ok(settings.start(n, memory)),
-            Optimizer::LayerLbfgs(settings) => settings.start(network, memory),
-            Optimizer::Lbfgs(settings) => settings.start(n, same_objective, memory),
-            Optimizer::FlatLbfgs(settings) => Ok(settings.start(n, memory)),
-            Optimizer::LbfgsSeed(settings) => Ok(settings.start(n)),
+    /// [`Refusal`] when it has no such setting, or not with such a value.
+    pub fn resolve(&self, network: &Net, batch: Batch) -> Result<Optimizer, Refusal> {
+        let entry = self.entry(batch);
+        let mut settings = (entry.defaults)(&Context { network, batch });
+        for (key, value) in &self.settings {
+            if !(entry.keys)().contains(&key.as_str()) {
+                return Err(foreign(entry, key));
+            }
+            settings.set(key, value).map_err(|why| Refusal::Wrong {
+                key: key.clone(),
+                value: value.clone(),
+                why,
+            })?;
+        }
+        match settings.missing() {
+            Some([key, other]) => Err(Refusal::Missing { key, other }),
+            None => Ok(Optimizer {
+                name: entry.name,
+                settings: Arc::from(settings),
+            }),
         }
     }
 }
 
-/// Two-loop recursions of one size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TwoLoops {
-    /// How many a step.
-    pub count: usize,
-    /// Pairs of each.
-    pub pairs: usize,
-    /// Length of a pair's vectors.
-    pub length: usize,
-}
-
-/// An optimiser at work.
-pub trait Stepper {
-    /// One step on one batch: moves `parameters`. `progress` is the number of this step, from 0, and of all steps.
-    ///
-    /// # Errors
-    /// [`Misuse`] when lengths do not fit.
-    fn step(
-        &mut self,
-        loss: &mut BatchLoss<'_>,
-        progress: (u32, u32),
-        parameters: &mut [f32],
-    ) -> Result<Stepped, Misuse>;
-
-    /// Times that the guard took the run back to an earlier point.
-    fn rollbacks(&self) -> u32 {
-        0
+/// The refusal of a setting that `chosen` does not have.
+fn foreign(chosen: &Entry, key: &str) -> Refusal {
+    let label = |entry: &Entry| match entry.serves {
+        Serves::FullBatches => format!("{} with --batch full", entry.name),
+        _ => entry.name.to_owned(),
+    };
+    let owners = REGISTRY.iter();
+    let owners = owners.filter(|entry| (entry.keys)().contains(&key));
+    Refusal::Foreign {
+        key: key.to_owned(),
+        owners: owners.map(|entry| label(entry)).collect(),
+        chosen: label(chosen),
+        known: (chosen.keys)(),
     }
 }
 
-/// What a step found.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Stepped {
-    /// The batch's mean loss before the step.
-    pub loss: f64,
-    /// Why no further step is of use, if so.
-    pub ended: Option<Termination>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Model;
 
-/// The mean loss of one batch as a function of the parameters.
-pub struct BatchLoss<'e> {
-    engine: &'e mut Engine,
-    indices: &'e [u32],
-    dropout: Option<DropoutKey>,
-    dimension: usize,
-    evaluations: u64,
-    observed: bool,
-    gradient_time: Duration,
-    first_loss: Option<f64>,
-}
+    /// Every entry, on a batch that it serves.
+    fn entries() -> impl Iterator<Item = (&'static Entry, Batch)> {
+        let all = REGISTRY.iter().copied();
+        all.map(|entry| match entry.serves {
+            Serves::FullBatches => (entry, Batch::Full),
+            _ => (entry, Batch::Size(NonZeroUsize::new(entry.batch).unwrap())),
+        })
+    }
 
-impl<'e> BatchLoss<'e> {
-    /// The loss of the images `indices`, `dimension` being the number of parameters.
-    pub fn new(
-        engine: &'e mut Engine,
-        indices: &'e [u32],
-        dropout: Option<DropoutKey>,
-        dimension: usize,
-    ) -> Self {
-        Self {
-            engine,
-            indices,
-            dropout,
-            dimension,
-            evaluations: 0,
-            observed: false,
-            gradient_time: Duration::ZERO,
-            first_loss: None,
+    #[test]
+    fn every_entry_is_found_and_tuned_by_settings_that_it_has() {
+        let network = "micro".parse::<Model>().unwrap().network;
+        for (entry, batch) in entries() {
+            let mut choice: Choice = entry.name.parse().unwrap();
+            assert!(std::ptr::eq(choice.entry(batch), entry), "{}", entry.name);
+            assert!(choice.resolve(&network, batch).is_ok());
+            let keys = (entry.keys)();
+            for tunable in entry.tuning {
+                let value = (tunable.draw)(&mut secant::Random::new(0, 0));
+                let pair = (tunable.key.to_owned(), value.to_string());
+                choice.settings.push(pair);
+            }
+            assert!(choice.resolve(&network, batch).is_ok(), "{}", entry.name);
+            for (k, key) in keys.iter().enumerate() {
+                assert!(!keys[..k].contains(key), "{}: {key} twice", entry.name);
+                choice.settings = vec![((*key).to_owned(), "?".to_owned())];
+                let refused = choice.resolve(&network, batch).unwrap_err();
+                assert!(matches!(refused, Refusal::Wrong { .. }), "{refused:?}");
+            }
         }
     }
 
-    /// Overwrites `gradient` with the gradient of the mean loss.
-    pub fn gradient(&mut self, parameters: &[f32], gradient: &mut [f32]) -> Tally {
-        self.evaluations += 1;
-        let start = Instant::now();
-        let tally = self
-            .engine
-            .gradient(parameters, self.indices, self.dropout, gradient);
-        self.gradient_time += start.elapsed();
-        self.first_loss.get_or_insert(tally.mean_loss());
-        tally
-    }
-
-    /// [`gradient`](BatchLoss::gradient) that shows the layers' inputs to `observe`, with at least `workspace_len` floats of
-    /// workspace.
-    pub fn gradient_observed(
-        &mut self,
-        parameters: &[f32],
-        gradient: &mut [f32],
-        workspace_len: usize,
-        observe: Observe<'_>,
-    ) -> Tally {
-        self.evaluations += 1;
-        self.observed = true;
-        let start = Instant::now();
-        let tally = self.engine.gradient_observed(
-            parameters,
-            self.indices,
-            self.dropout,
-            gradient,
-            workspace_len,
-            observe,
+    #[test]
+    fn a_text_sets_what_it_names() {
+        let network = "micro".parse::<Model>().unwrap().network;
+        let mut choice: Choice = "adam:learning-rate=0.5:rate-factor=2:batch=7"
+            .parse()
+            .unwrap();
+        let seven = NonZeroUsize::new(7).map(Batch::Size);
+        assert_eq!(choice.take_batch(), Ok(seven));
+        let optimizer = choice.resolve(&network, choice.default_batch()).unwrap();
+        assert_eq!(
+            (optimizer.name(), optimizer.settings().rate()),
+            ("adam", 1.0)
         );
-        self.gradient_time += start.elapsed();
-        self.first_loss.get_or_insert(tally.mean_loss());
-        tally
-    }
-
-    /// The mean loss of the first evaluation.
-    pub fn first_loss(&self) -> Option<f64> {
-        self.first_loss
-    }
-
-    /// Gradients of the batch that were computed so far, and whether the inputs of the layers were shown.
-    pub fn evaluations(&self) -> (u64, bool) {
-        (self.evaluations, self.observed)
-    }
-
-    /// The time that this took, on the caller's clock.
-    pub fn gradient_time(&self) -> Duration {
-        self.gradient_time
-    }
-
-    /// Gradients of single images that were computed so far.
-    pub fn sample_gradients(&self) -> u64 {
-        self.evaluations * self.indices.len() as u64
-    }
-}
-
-impl Objective<f32> for BatchLoss<'_> {
-    fn dimension(&self) -> usize {
-        self.dimension
-    }
-
-    fn value_and_gradient(&mut self, x: &[f32], gradient: &mut [f32]) -> f32 {
-        self.gradient(x, gradient).mean_loss() as f32
+        let record = serde_json::to_string(&optimizer).unwrap();
+        assert!(
+            record.starts_with("{\"name\":\"adam\",\"learning_rate\":1.0,\"schedule\":\"linear\""),
+            "{record}"
+        );
     }
 }

@@ -10,8 +10,9 @@ use secant::optim::{
     Adam, AdamConfig, Curvature, FlatLbfgs, FlatLbfgsConfig, Form, LayerLbfgs, LayerLbfgsConfig,
     Lbfgs, LbfgsConfig, Misuse, Stopping,
 };
-use secant::presets::MICRO;
-use secant::{Batch, Init, LayerInputs, Normalisation, Random, Samples, Tally, objective};
+use secant::network::presets::MICRO;
+use secant::network::Init;
+use secant::{Batch, LayerInputs, Normalisation, Random, Samples, Metrics, objective};
 
 /// Number of parameters.
 pub const PARAMETERS: usize = MICRO.parameter_count();
@@ -31,11 +32,7 @@ static PIXELS: [u8; IMAGES * 784] = *include_bytes!("../pixels.bin");
 static LABELS: [u8; IMAGES] = *include_bytes!("../labels.bin");
 
 /// The images where they lie in flash.
-pub const SAMPLES: Samples<'static> = Samples {
-    pixels: &PIXELS,
-    labels: &LABELS,
-    normalisation: Normalisation::UNIT,
-};
+pub const SAMPLES: Samples<'static> = Samples::bytes(&PIXELS, &LABELS, Normalisation::UNIT);
 
 /// Floats of the largest optimiser.
 const MOST: usize = {
@@ -126,12 +123,7 @@ impl Sampler {
         let indices = &self.order[self.next..][..BATCH];
         self.next += BATCH;
         self.step += 1;
-        Batch {
-            samples: SAMPLES,
-            indices,
-            weight: 1.0 / BATCH as f32,
-            dropout: None,
-        }
+        Batch::new(SAMPLES, indices).weight(1.0 / BATCH as f32)
     }
 }
 
@@ -329,7 +321,7 @@ pub fn lbfgs<S: Store>(
             gradient.fill(0.0);
             MICRO
                 .accumulate_gradient::<1>(x, batch, gradient, workspace)
-                .map_or(f32::NAN, |tally: Tally| tally.mean_loss() as f32)
+                .map_or(f32::NAN, |tally: Metrics| tally.mean_loss() as f32)
         });
         lbfgs.objective_changed();
         let value = lbfgs.step(&mut loss, parameters)?.value;
@@ -436,12 +428,8 @@ fn finish(out: &mut dyn Write, name: &str, memory: &mut Memory, state: usize) {
     let mut hash = 0;
     for image in 0..IMAGES as u32 {
         let mut logits = [0.0; MICRO.output_len()];
-        let batch = Batch {
-            samples: SAMPLES,
-            indices: &[image],
-            weight: 1.0,
-            dropout: None,
-        };
+        let indices = [image];
+        let batch = Batch::new(SAMPLES, &indices);
         let done = MICRO.predict::<1>(
             &memory.parameters,
             batch,

@@ -1,9 +1,10 @@
 //! A network with parameters and data, for the library and for the oracle.
 
+use secant::network::{Layer, Network, Shape};
 use secant::random::philox4x32;
-use secant::{Batch, DropoutKey, Layer, Loss, Network, Normalisation, Samples, Shape, Tally};
+use secant::{Batch, DropoutKey, Metrics, Normalisation, Samples, Scaling, Targets, Values};
 use secant_tests::draw::Draw;
-use secant_tests::oracle::{Masks, Oracle, mean_squared_error, softmax_cross_entropy};
+use secant_tests::oracle::{self, Masks, Oracle};
 
 /// Most layers of a tested network.
 pub const CAPACITY: usize = 20;
@@ -34,8 +35,12 @@ pub struct Fixture {
     pub pixels: Vec<u8>,
     /// Their classes.
     pub labels: Vec<u8>,
+    /// A vector for each sample instead of its class, if not empty.
+    pub vectors: Vec<f32>,
+    /// A factor for each class, if not empty.
+    pub class_weights: Vec<f32>,
     /// From bytes to values.
-    pub normalisation: Normalisation,
+    pub normalisation: Scaling,
     /// Dropout's choice, if it is on.
     pub dropout: Option<DropoutKey>,
 }
@@ -63,8 +68,10 @@ impl Fixture {
             labels: (0..count)
                 .map(|_| draw.below(network.output_len().min(256)) as u8)
                 .collect(),
+            vectors: Vec::new(),
+            class_weights: Vec::new(),
             // Exact in both precisions.
-            normalisation: Normalisation {
+            normalisation: Scaling {
                 scale: 1.0 / 64.0,
                 offset: -2.0,
             },
@@ -74,10 +81,15 @@ impl Fixture {
 
     /// The samples as the library takes them.
     pub fn samples(&self) -> Samples<'_> {
+        let targets = if self.vectors.is_empty() {
+            Targets::U8(&self.labels)
+        } else {
+            Targets::F32(&self.vectors)
+        };
         Samples {
-            pixels: &self.pixels,
-            labels: &self.labels,
-            normalisation: self.normalisation,
+            values: Values::U8(&self.pixels),
+            targets,
+            normalisation: Normalisation::Same(self.normalisation),
         }
     }
 
@@ -87,12 +99,9 @@ impl Fixture {
     }
 
     fn batch<'a>(&'a self, indices: &'a [u32]) -> Batch<'a> {
-        Batch {
-            samples: self.samples(),
-            indices,
-            weight: 1.0 / indices.len() as f32,
-            dropout: self.dropout,
-        }
+        Batch::new(self.samples(), indices)
+            .dropout(self.dropout)
+            .class_weights(&self.class_weights)
     }
 
     /// A workspace full of what must not be read.
@@ -119,7 +128,7 @@ impl Fixture {
     }
 
     /// The library's gradient of the mean loss of these samples, and its tally.
-    pub fn gradient(&self, lanes: usize, indices: &[u32]) -> (Tally, Vec<f32>) {
+    pub fn gradient(&self, lanes: usize, indices: &[u32]) -> (Metrics, Vec<f32>) {
         let network = &self.network;
         let mut gradient = vec![0.0; self.parameters.len()];
         let mut workspace = self.workspace(lanes);
@@ -133,7 +142,7 @@ impl Fixture {
     }
 
     /// The library's tally of these samples from a forward pass alone.
-    pub fn evaluate(&self, lanes: usize, indices: &[u32]) -> Tally {
+    pub fn evaluate(&self, lanes: usize, indices: &[u32]) -> Metrics {
         let network = &self.network;
         let mut workspace = self.workspace(lanes);
         with_lanes!(
@@ -170,7 +179,7 @@ impl Fixture {
     pub fn mask(&self, index: u32) -> impl Fn(usize, usize) -> f64 + use<> {
         let (dropout, layers) = (self.dropout, self.network.layers().to_vec());
         move |layer, place| {
-            let (Some(key), Layer::Dropout { probability }) = (dropout, layers[layer]) else {
+            let (Some(key), Layer::Dropout(probability)) = (dropout, layers[layer]) else {
                 return 1.0;
             };
             let counter = [index, key.step, layer as u32, place as u32 / 4];
@@ -193,13 +202,19 @@ impl Fixture {
     /// The mean loss of these samples, given their logits.
     pub fn mean_loss(&self, logits: &[f64], indices: &[u32]) -> f64 {
         let classes = logits.len() / indices.len();
-        let loss = match self.network.loss() {
-            Loss::SoftmaxCrossEntropy => softmax_cross_entropy,
-            Loss::MeanSquaredError => mean_squared_error,
-            other => panic!("the oracle does not know {other:?}"),
-        };
         let samples = indices.iter().zip(logits.chunks_exact(classes));
-        let losses = samples.map(|(i, z)| loss(z, self.labels[*i as usize].into()));
+        let losses = samples.map(|(i, z)| {
+            let label = usize::from(self.labels[*i as usize]);
+            let (mut target, mut factor) = (vec![0.0; classes], 1.0);
+            if self.vectors.is_empty() {
+                target[label] = 1.0;
+                factor = self.class_weights.get(label).map_or(1.0, |f| f64::from(*f));
+            } else {
+                let vector = &self.vectors[*i as usize * classes..][..classes];
+                target = vector.iter().map(|t| f64::from(*t)).collect();
+            }
+            factor * oracle::loss(self.network.loss(), z, &target)
+        });
         losses.sum::<f64>() / indices.len() as f64
     }
 }

@@ -1,15 +1,19 @@
 //! Every layer against the oracle: forward at awkward sizes, gradients against finite differences, the same bits from every
 //! instruction set, and who wins a tie.
 
+#[macro_use]
 mod fixture;
 
 use fixture::{Fixture, LANES};
 use secant::arch::Isa;
 use secant::network::{
-    Layer, Shape, avg_pool2d, conv2d, depthwise_conv2d, dropout, global_avg_pool2d, leaky_relu,
-    linear, max_pool2d, relu, tanh,
+    Layer, Network, Shape, avg_pool1d, avg_pool2d, conv1d, conv2d, depthwise_conv1d,
+    depthwise_conv2d, dropout, global_avg_pool2d, leaky_relu, linear, max_pool1d, max_pool2d, relu,
+    sigmoid, tanh,
 };
-use secant::{Batch, DropoutKey, Loss, Normalisation, PassError, Samples, Tally};
+use secant::{
+    Batch, DropoutKey, Loss, Metrics, Normalisation, PassError, Samples, Scaling, Targets, Values,
+};
 use secant_tests::contract_bits;
 use secant_tests::draw::Draw;
 use secant_tests::oracle::Masks;
@@ -258,7 +262,115 @@ fn cases() -> Vec<(Shape, Vec<Layer>)> {
                 linear(3),
             ],
         ),
+        // The logistic function, first and behind a convolution.
+        (shape(2, 1, 3), vec![sigmoid(), linear(4), sigmoid()]),
+        (
+            shape(1, 6, 5),
+            vec![conv2d(9, 2), sigmoid(), max_pool2d(2), linear(2)],
+        ),
+        // Signals.
+        (
+            Shape::signal(3, 20),
+            vec![
+                conv1d(9, 5),
+                relu(),
+                max_pool1d(2),
+                conv1d(4, 3).padding(1),
+                relu(),
+                global_avg_pool2d(),
+                linear(3),
+            ],
+        ),
+        (
+            Shape::signal(2, 23),
+            vec![
+                conv1d(5, 7).stride(2).padding(3),
+                avg_pool1d(3),
+                depthwise_conv1d(2),
+                conv1d(3, 1),
+                linear(2),
+            ],
+        ),
+        (
+            Shape::signal(1, 9),
+            vec![max_pool1d(3).strides(1, 2), conv1d(2, 3), relu(), linear(2)],
+        ),
+        // Rectangles: kernels, steps, padding and windows of their own along each axis.
+        (
+            shape(2, 7, 5),
+            vec![
+                conv2d(10, 1).kernel(3, 5).paddings(1, 2),
+                relu(),
+                max_pool2d(2).kernel(3, 1),
+                linear(4),
+            ],
+        ),
+        (
+            shape(1, 9, 8),
+            vec![
+                conv2d(3, 1).kernel(4, 3).strides(2, 1).paddings(0, 2),
+                relu(),
+                max_pool2d(1).kernel(2, 3).strides(1, 2),
+                conv2d(2, 1).kernel(1, 2).strides(1, 2).paddings(0, 1),
+                linear(3),
+            ],
+        ),
+        (
+            shape(3, 6, 6),
+            vec![
+                depthwise_conv2d(1)
+                    .kernel(3, 2)
+                    .strides(1, 2)
+                    .paddings(2, 0),
+                avg_pool2d(1).kernel(1, 3).strides(2, 1),
+                linear(2),
+            ],
+        ),
+        (
+            shape(1, 12, 3),
+            vec![
+                conv2d(2, 1).kernel(12, 3).padding(2),
+                relu(),
+                max_pool2d(1).kernel(1, 2),
+                linear(2),
+            ],
+        ),
     ]
+}
+
+/// A network of rectangular kernels drawn at random, small enough for finite differences.
+fn random_rectangles(draw: &mut Draw) -> (Shape, Vec<Layer>) {
+    loop {
+        let input = Shape::new(1 + draw.below(3), 1 + draw.below(8), 1 + draw.below(12));
+        let mut layers: Vec<Layer> = Vec::new();
+        for _ in 0..1 + draw.below(5) {
+            let (rows, columns) = (1 + draw.below(5), 1 + draw.below(6));
+            let steps = (1 + draw.below(3), 1 + draw.below(3));
+            let paddings = (draw.below(rows), draw.below(columns));
+            layers.push(match draw.below(8) {
+                0..3 => conv2d(1 + draw.below(10), 1)
+                    .kernel(rows, columns)
+                    .strides(steps.0, steps.1)
+                    .paddings(paddings.0, paddings.1),
+                3 => depthwise_conv2d(1)
+                    .kernel(rows, columns)
+                    .strides(steps.0, steps.1)
+                    .paddings(paddings.0, paddings.1),
+                4 => relu(),
+                5 | 6 => max_pool2d(1)
+                    .kernel(rows, columns)
+                    .strides(steps.0, steps.1),
+                _ => avg_pool2d(1)
+                    .kernel(rows, columns)
+                    .strides(steps.0, steps.1),
+            });
+        }
+        layers.push(linear(1 + draw.below(5)));
+        let network = Network::<8>::try_from_slice(input, &layers);
+        if network.is_ok_and(|n| (1..300).contains(&n.parameter_count())) {
+            return (input, layers);
+        }
+    }
 }
 
 /// A network drawn at random, small enough for finite differences.
@@ -285,27 +397,59 @@ fn random_case(draw: &mut Draw) -> (Shape, Vec<Layer>) {
                 ]);
             }
         }
-        let network = secant::Network::<8>::try_from_slice(input, &layers);
+        let network = secant::network::Network::<8>::try_from_slice(input, &layers);
         if network.is_ok_and(|n| (1..400).contains(&n.parameter_count()) && n.output_len() < 100) {
             return (input, layers);
         }
     }
 }
 
-/// The table's networks and 150 random ones, each with and without dropout where it has any. The losses take turns.
+/// The losses that take turns.
+const LOSSES: [Loss; 5] = [
+    Loss::SoftmaxCrossEntropy,
+    Loss::MeanSquaredError,
+    Loss::SmoothedCrossEntropy(0.125),
+    Loss::Huber(0.5),
+    Loss::BinaryCrossEntropy,
+];
+
+/// The table's networks and 300 random ones, each with and without dropout where it has any. Losses
+/// and kinds of target take turns.
 fn fixtures(count: usize) -> Vec<Fixture> {
     let mut draw = Draw::new(0x001a_7e25);
     // Seeds of their own, so that a new case in the table changes no random one.
-    let random = (0..150).map(|_| random_case(&mut draw)).zip(47..);
+    let random = (0..150).map(|_| random_case(&mut draw)).zip(1000..);
+    let mut rectangles = Draw::new(0x4ec7);
+    let random_rectangles = (0..150).map(|_| random_rectangles(&mut rectangles));
+    let all = cases().into_iter().zip(0u64..).chain(random);
     let mut fixtures = Vec::new();
-    for ((input, layers), seed) in cases().into_iter().zip(0u64..).chain(random) {
+    for ((input, layers), seed) in all.chain(random_rectangles.zip(2000..)) {
         let mut fixture = Fixture::new(input, &layers, count, seed);
-        if seed % 2 == 1 {
-            fixture.network = fixture.network.with_loss(Loss::MeanSquaredError);
+        fixture.network = fixture
+            .network
+            .with_loss(LOSSES[seed as usize % LOSSES.len()]);
+        let outputs = fixture.network.output_len();
+        // Of the losses that take them, every second one gets vectors; some classes get factors.
+        let mut values = Draw::new(seed ^ 0x7a26);
+        match fixture.network.loss() {
+            Loss::BinaryCrossEntropy if seed / 5 % 2 == 0 => {
+                fixture.vectors = (0..count * outputs)
+                    .map(|_| values.below(5) as f32 / 4.0)
+                    .collect();
+            }
+            Loss::MeanSquaredError | Loss::Huber(_) if seed / 5 % 2 == 0 => {
+                fixture.vectors = (0..count * outputs).map(|_| values.symmetric()).collect();
+            }
+            _ if seed % 3 == 0 => {
+                fixture.class_weights = (0..outputs)
+                    .map(|_| 0.25 + values.below(8) as f32 / 4.0)
+                    .collect();
+            }
+            _ => {}
         }
         if layers
             .iter()
-            .any(|layer| matches!(layer, Layer::Dropout { .. }))
+            .any(|layer| matches!(layer, Layer::Dropout(_)))
         {
             let dropout = Some(DropoutKey {
                 seed: seed << 33 | 7,
@@ -344,17 +488,17 @@ fn roundings(fixture: &Fixture) -> f64 {
 
 #[test]
 fn every_kind_of_layer_has_a_case() {
-    let source = include_str!("../../../core/src/network.rs");
+    let source = include_str!("../../../core/src/layers/mod.rs");
     let body = source
         .split("pub enum Layer {")
         .nth(1)
         .and_then(|rest| rest.split("\n}").next());
     let declared: BTreeSet<&str> = body
-        .expect("the enum Layer stands in core/src/network.rs")
+        .expect("the enum Layer stands in core/src/layers/mod.rs")
         .lines()
         .filter_map(|line| line.strip_prefix("    "))
         .filter(|line| line.starts_with(char::is_uppercase))
-        .map(|line| line.trim_end_matches([' ', '{', ',']))
+        .filter_map(|line| line.split(['(', ',']).next())
         .collect();
     let debug: Vec<String> = cases()
         .iter()
@@ -363,7 +507,7 @@ fn every_kind_of_layer_has_a_case() {
         .collect();
     let tested: BTreeSet<&str> = debug
         .iter()
-        .filter_map(|name| name.split(' ').next())
+        .filter_map(|name| name.split(['(', ' ']).next())
         .collect();
     assert!(
         declared.len() >= 5,
@@ -433,9 +577,13 @@ fn gradient_agrees_with_finite_differences() {
         let largest = |values: &[f64]| values.iter().fold(0.0, |a, b| f64::max(a, b.abs()));
         // Of the difference between output and target, in softmax's terms or in the output's own.
         let size = match fixture.network.loss() {
-            Loss::MeanSquaredError => 1.0 + largest(&fixture.logits(&fixture.oracle(), &indices)),
+            Loss::MeanSquaredError | Loss::Huber(_) => {
+                1.0 + largest(&fixture.logits(&fixture.oracle(), &indices))
+            }
             _ => 1.0,
         };
+        let factors = fixture.class_weights.iter();
+        let size = size * factors.fold(1.0, |a, b| f64::max(a, f64::from(*b)));
         for lanes in LANES {
             let (_, found) = fixture.gradient(lanes, &indices);
             for layer in 0..fixture.network.layers().len() {
@@ -534,12 +682,9 @@ fn a_pass_adds_to_the_gradient_and_reads_nothing_stale() {
         let (indices, network) = (fixture.indices(), &fixture.network);
         let mut workspace = fixture.workspace(4);
         let run = |weight: f32, gradient: &mut [f32], workspace: &mut [f32]| {
-            let batch = secant::Batch {
-                samples: fixture.samples(),
-                indices: &indices,
-                weight,
-                dropout: fixture.dropout,
-            };
+            let batch = secant::Batch::new(fixture.samples(), &indices)
+                .weight(weight)
+                .dropout(fixture.dropout);
             network
                 .accumulate_gradient::<4>(&fixture.parameters, batch, gradient, workspace)
                 .expect("it fits")
@@ -584,7 +729,7 @@ fn by_hand(
         parameters: parameters.to_vec(),
         pixels: pixels.to_vec(),
         labels: vec![label; count],
-        normalisation: Normalisation {
+        normalisation: Scaling {
             scale: 1.0,
             offset: -1.0,
         },
@@ -719,45 +864,108 @@ fn arguments_that_do_not_fit_are_errors_and_nothing_is_written() {
     let network = &fixture.network;
     let count = fixture.parameters.len();
     let samples = fixture.samples();
-    let batch = |samples, indices| Batch {
-        samples,
-        indices,
-        weight: 1.0,
-        dropout: None,
-    };
+    let batch = |samples, indices| Batch::new(samples, indices).weight(1.0);
     let fewer_pixels = Samples {
-        pixels: &samples.pixels[1..],
+        values: Values::U8(&fixture.pixels[1..]),
         ..samples
     };
     let wrong_class = Samples {
-        labels: &[0, 1, 3, 2],
+        targets: Targets::U8(&[0, 1, 3, 2]),
         ..samples
     };
+    let unlabelled = Samples {
+        targets: Targets::None,
+        ..samples
+    };
+    let vectors = Samples {
+        targets: Targets::F32(&[0.0; 12]),
+        ..samples
+    };
+    let fewer_labels = Samples {
+        targets: Targets::U8(&[0, 1, 2]),
+        ..samples
+    };
+    let scalings = [Scaling::NONE; 2];
+    let two_channels = Samples {
+        normalisation: Normalisation::PerChannel(&scalings),
+        ..samples
+    };
+    let needed = network.workspace_len(4);
     for (error, batch, parameters, gradient, workspace) in [
         (
-            PassError::Parameters,
+            PassError::Parameters {
+                expected: count,
+                found: count - 1,
+            },
             batch(samples, &[0, 1]),
             count - 1,
             count - 1,
             0,
         ),
         (
-            PassError::Parameters,
+            PassError::Gradient {
+                expected: count,
+                found: count + 1,
+            },
             batch(samples, &[0, 1]),
             count,
             count + 1,
             0,
         ),
         (
-            PassError::Workspace,
+            PassError::Workspace {
+                expected: needed,
+                found: needed - 1,
+            },
             batch(samples, &[0, 1]),
             count,
             count,
             1,
         ),
         (
-            PassError::Samples,
+            PassError::Values {
+                sample: 9,
+                found: 35,
+            },
             batch(fewer_pixels, &[0, 1]),
+            count,
+            count,
+            0,
+        ),
+        (
+            PassError::Values {
+                sample: 9,
+                found: 36,
+            },
+            batch(fewer_labels, &[0, 1]),
+            count,
+            count,
+            0,
+        ),
+        (
+            PassError::Channels {
+                expected: 1,
+                found: 2,
+            },
+            batch(two_channels, &[0, 1]),
+            count,
+            count,
+            0,
+        ),
+        (
+            PassError::Targets,
+            batch(unlabelled, &[0, 1]),
+            count,
+            count,
+            0,
+        ),
+        (PassError::Targets, batch(vectors, &[0, 1]), count, count, 0),
+        (
+            PassError::ClassWeights {
+                expected: 3,
+                found: 2,
+            },
+            batch(samples, &[0, 1]).class_weights(&[1.0; 2]),
             count,
             count,
             0,
@@ -770,7 +978,10 @@ fn arguments_that_do_not_fit_are_errors_and_nothing_is_written() {
             0,
         ),
         (
-            PassError::Label(3),
+            PassError::Label {
+                label: 3,
+                classes: 3,
+            },
             batch(wrong_class, &[0, 2]),
             count,
             count,
@@ -787,22 +998,36 @@ fn arguments_that_do_not_fit_are_errors_and_nothing_is_written() {
             gradient.iter().chain(&memory).all(|x| *x == 1.0),
             "{error:?}: something was written"
         );
-        if gradient.len() == parameters.len() {
-            assert_eq!(
-                network.evaluate::<4>(&parameters, batch, &mut memory),
-                Err(error)
-            );
-            let mut logits = vec![1.0; 6];
-            assert_eq!(
-                network.predict::<4>(&parameters, batch, &mut logits, &mut memory),
-                Err(error)
-            );
-            assert!(
-                logits.iter().all(|x| *x == 1.0),
-                "{error:?}: logits were written"
-            );
+        // A forward pass needs less memory.
+        let evaluated = network.evaluate::<4>(&parameters, batch, &mut memory);
+        match error {
+            PassError::Gradient { .. } | PassError::Workspace { .. } => {
+                assert!(evaluated.is_ok(), "{error:?}");
+            }
+            _ => assert_eq!(evaluated, Err(error)),
+        }
+        let mut outputs = vec![1.0; 6];
+        let predicted = network.predict::<4>(&parameters, batch, &mut outputs, &mut memory);
+        match error {
+            PassError::Parameters { .. }
+            | PassError::Values { found: 35, .. }
+            | PassError::Channels { .. }
+            | PassError::Index(_) => {
+                assert_eq!(predicted, Err(error));
+                assert!(outputs.iter().all(|x| *x == 1.0), "{error:?}: outputs");
+            }
+            // What targets there are, nobody asks.
+            _ => assert!(predicted.is_ok(), "{error:?}"),
         }
     }
+    let expected = network.inference_workspace_len(4);
+    let found = expected - 1;
+    assert!(expected < network.workspace_len(4));
+    let mut memory = vec![0.0; found];
+    assert_eq!(
+        network.evaluate::<4>(&fixture.parameters, batch(samples, &[0]), &mut memory),
+        Err(PassError::Workspace { expected, found })
+    );
     let mut memory = fixture.workspace(4);
     let result = network.predict::<4>(
         &fixture.parameters,
@@ -810,7 +1035,13 @@ fn arguments_that_do_not_fit_are_errors_and_nothing_is_written() {
         &mut [0.0; 5],
         &mut memory,
     );
-    assert_eq!(result, Err(PassError::Logits));
+    assert_eq!(
+        result,
+        Err(PassError::Outputs {
+            expected: 6,
+            found: 5
+        })
+    );
     // No samples: nothing to do, and no error.
     let mut gradient = vec![1.0; count];
     let tally = network.accumulate_gradient::<4>(
@@ -819,6 +1050,105 @@ fn arguments_that_do_not_fit_are_errors_and_nothing_is_written() {
         &mut gradient,
         &mut memory,
     );
-    assert_eq!(tally, Ok(Tally::default()));
+    assert_eq!(tally, Ok(Metrics::default()));
     assert!(gradient.iter().all(|x| *x == 1.0));
+}
+
+/// The same numbers as bytes, signed bytes, 16-bit integers and floats, and as classes of 8 and of 16
+/// bits: the same bits.
+#[test]
+fn elements_of_every_type_give_the_same_bits() {
+    for (input, layers) in cases() {
+        let fixture = Fixture::new(input, &layers, 20, 5);
+        let network = &fixture.network;
+        let bytes = &fixture.pixels;
+        let signed: Vec<i8> = bytes.iter().map(|b| (*b ^ 0x80) as i8).collect();
+        let words: Vec<i16> = bytes.iter().map(|b| i16::from(*b)).collect();
+        let floats: Vec<f32> = bytes.iter().map(|b| f32::from(*b)).collect();
+        let labels: Vec<u16> = fixture.labels.iter().map(|l| u16::from(*l)).collect();
+        let Scaling { scale, offset } = fixture.normalisation;
+        // A signed byte is the byte less 128; all of this is exact.
+        let moved = Scaling {
+            scale,
+            offset: offset + 128.0 * scale,
+        };
+        let per_channel = vec![fixture.normalisation; input.channels];
+        let same = Normalisation::Same(fixture.normalisation);
+        let variants = [
+            (Values::U8(bytes), Normalisation::PerChannel(&per_channel)),
+            (Values::I8(&signed), Normalisation::Same(moved)),
+            (Values::I16(&words), same),
+            (Values::F32(&floats), same),
+        ];
+        let indices = fixture.indices();
+        for lanes in LANES {
+            let (metrics, gradient) = fixture.gradient(lanes, &indices);
+            for (values, normalisation) in variants {
+                let samples = Samples {
+                    values,
+                    targets: Targets::U16(&labels),
+                    normalisation,
+                };
+                let batch = Batch::new(samples, &indices);
+                let (parameters, mut found) = (&fixture.parameters, vec![0.0; gradient.len()]);
+                let mut workspace = fixture.workspace(lanes);
+                let pass = with_lanes!(
+                    lanes,
+                    network.accumulate_gradient(parameters, batch, &mut found, &mut workspace)
+                );
+                assert_eq!(pass, Ok(metrics), "{}", describe(&fixture));
+                assert_eq!(
+                    contract_bits_of(&found),
+                    contract_bits_of(&gradient),
+                    "{}: {lanes} lanes",
+                    describe(&fixture)
+                );
+            }
+        }
+    }
+}
+
+/// Each channel with its own scale against a network whose input was scaled beforehand.
+#[test]
+fn channels_are_scaled_each_in_its_own_way() {
+    let input = Shape::signal(3, 8);
+    let fixture = Fixture::new(input, &[conv1d(4, 3), relu(), linear(2)], 5, 9);
+    let scalings = [
+        Scaling::standard(100.0, 64.0),
+        Scaling::NONE,
+        Scaling {
+            scale: -0.5,
+            offset: 3.0,
+        },
+    ];
+    let scaled = fixture.pixels.iter().enumerate().map(|(i, byte)| {
+        let Scaling { scale, offset } = scalings[i / 8 % 3];
+        // Exact: powers of two, and small integers.
+        f32::from(*byte) * scale + offset
+    });
+    let scaled: Vec<f32> = scaled.collect();
+    let indices = fixture.indices();
+    for lanes in LANES {
+        let outputs = |values, normalisation| {
+            let samples = Samples::unlabelled(values, normalisation);
+            let batch = Batch::new(samples, &indices);
+            let network = &fixture.network;
+            let mut outputs = vec![0.0; indices.len() * 2];
+            let mut workspace = vec![f32::NAN; network.inference_workspace_len(lanes)];
+            let parameters = &fixture.parameters;
+            with_lanes!(
+                lanes,
+                network.predict(parameters, batch, &mut outputs, &mut workspace)
+            )
+            .unwrap();
+            contract_bits_of(&outputs)
+        };
+        let beforehand = outputs(Values::F32(&scaled), Normalisation::NONE);
+        let scaled = Normalisation::PerChannel(&scalings);
+        assert_eq!(outputs(Values::U8(&fixture.pixels), scaled), beforehand);
+    }
+}
+
+fn contract_bits_of(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|x| contract_bits(*x)).collect()
 }

@@ -1,7 +1,8 @@
 //! Where the state of each layer lies in the caller's memory.
 
 use super::Form;
-use crate::plan::{Plan, Stage};
+use crate::plan::Plan;
+use crate::plan::stage::Stage;
 
 /// Rows of at most this length keep the whole eigenbasis of their second moment.
 pub(super) const SMALL: usize = 16;

@@ -65,10 +65,10 @@ use super::adam::{Adam, AdamConfig, AdamStep, Decay};
 use super::termination::Misuse;
 use super::two_loop::{two_loop, two_loops};
 use crate::checkpoint;
-use crate::inputs::LayerInputs;
 use crate::math;
 use crate::network::Network;
-use crate::plan::Stage;
+use crate::pass::LayerInputs;
+use crate::plan::stage::Stage;
 use crate::random::Random;
 use crate::vector;
 use layout::{Block, State};
@@ -178,9 +178,9 @@ pub enum Refresh {
 /// memory to every call.
 ///
 /// ```
-/// use secant::network::{Network, Shape, linear, relu};
+/// use secant::network::{Init, Network, Shape, linear, relu};
 /// use secant::optim::{LayerLbfgs, LayerLbfgsConfig};
-/// use secant::{Batch, Init, Normalisation, Random, Samples};
+/// use secant::{Batch, Normalisation, Random, Samples};
 ///
 /// const NET: Network<3> = Network::new(Shape::vector(2), [linear(4), relu(), linear(2)]);
 /// const CONFIG: LayerLbfgsConfig = LayerLbfgsConfig { learning_rate: 0.1, ..LayerLbfgsConfig::DEFAULT };
@@ -190,8 +190,8 @@ pub enum Refresh {
 /// NET.initialise(Init::He, &mut Random::new(1, 0), &mut w);
 ///
 /// // Four points of the exclusive or.
-/// let samples = Samples { pixels: &[0, 0, 0, 255, 255, 0, 255, 255], labels: &[0, 1, 1, 0], normalisation: Normalisation::UNIT };
-/// let batch = Batch { samples, indices: &[0, 1, 2, 3], weight: 0.25, dropout: None };
+/// let samples = Samples::bytes(&[0, 0, 0, 255, 255, 0, 255, 255], &[0, 1, 1, 0], Normalisation::UNIT);
+/// let batch = Batch::new(samples, &[0, 1, 2, 3]).weight(0.25);
 /// let mut lbfgs = LayerLbfgs::<4>::new(CONFIG);
 /// for _ in 0..100 {
 ///     g.fill(0.0);

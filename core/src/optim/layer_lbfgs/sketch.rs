@@ -6,8 +6,8 @@ use super::layout::State;
 use super::metric::Metric;
 use crate::arch::single::{piece, piece_mut};
 use crate::arch::{Kernel, Simd, dispatch};
-use crate::inputs::LayerInputs;
 use crate::math;
+use crate::pass::LayerInputs;
 use crate::random::Random;
 use crate::vector::{self, Axpy, Dot};
 

@@ -1,9 +1,9 @@
 //! The optimiser on small networks: against Adam, against the second moment itself, and on data that are not numbers.
 
 use super::*;
-use crate::network::{Layer, Shape, conv2d, linear, max_pool2d, relu};
+use crate::Batch;
+use crate::network::{Init, Layer, Shape, conv2d, linear, max_pool2d, relu};
 use crate::samples::{Normalisation, Samples};
-use crate::{Batch, Init};
 
 const SMALL: Network<5> = Network::new(
     Shape::new(1, 8, 8),
@@ -24,18 +24,9 @@ fn images(pixels: &mut [u8; 32 * 64], labels: &mut [u8; 32]) {
 
 fn batch<'a>(pixels: &'a [u8], labels: &'a [u8], indices: &'a [u32]) -> Batch<'a> {
     let normalisation = Normalisation::UNIT;
-    let samples = Samples {
-        pixels,
-        labels,
-        normalisation,
-    };
+    let samples = Samples::bytes(pixels, labels, normalisation);
     let weight = 1.0 / indices.len() as f32;
-    Batch {
-        samples,
-        indices,
-        weight,
-        dropout: None,
-    }
+    Batch::new(samples, indices).weight(weight)
 }
 
 #[test]
@@ -227,21 +218,9 @@ fn every_form_and_number_of_pairs_learns() {
 fn inputs_that_are_not_finite_leave_the_pairs_alone() {
     let layers: [Layer; 1] = [linear(2)];
     let network: Network<1> = Network::new(Shape::vector(3), layers);
-    let normalisation = Normalisation {
-        scale: f32::INFINITY,
-        offset: 0.0,
-    };
-    let samples = Samples {
-        pixels: &[1, 2, 3],
-        labels: &[0],
-        normalisation,
-    };
-    let batch = Batch {
-        samples,
-        indices: &[0],
-        weight: 1.0,
-        dropout: None,
-    };
+    let normalisation = Normalisation::standard(0.0, 0.0);
+    let samples = Samples::bytes(&[1, 2, 3], &[0], normalisation);
+    let batch = Batch::new(samples, &[0]).weight(1.0);
     let (mut memory, mut workspace, mut g) = ([0.0; 100], [0.0; 200], [0.0; 8]);
     let mut lbfgs = LayerLbfgs::<2>::new(LayerLbfgsConfig::DEFAULT);
     let mut verdict = Refresh::Updated;

@@ -8,7 +8,7 @@
 mod canvas;
 mod garments;
 
-use secant::Shape;
+use secant::network::Shape;
 
 use self::canvas::{COLUMNS, Dice, PIXELS, ROWS};
 use super::dataset::{Dataset, Elements, Part, Targets};

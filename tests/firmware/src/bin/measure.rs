@@ -10,8 +10,9 @@ use core::fmt::Write;
 
 use cortex_m_rt::entry;
 use secant::optim::{Adam, AdamConfig};
-use secant::presets::MICRO;
-use secant::{Batch, Init, Progress, Random};
+use secant::network::presets::MICRO;
+use secant::network::Init;
+use secant::{Batch, SteppedGradient, Random};
 use secant_firmware::scenario::{IMAGES, PARAMETERS, SAMPLES};
 use secant_firmware::{Console, exit, stack, timer};
 use static_cell::ConstStaticCell;
@@ -39,12 +40,7 @@ fn main() -> ! {
 
     // Some training first: an untrained network has denser gradients than one in use.
     let order: [u32; IMAGES] = core::array::from_fn(|i| i as u32);
-    let batch = |indices| Batch {
-        samples: SAMPLES,
-        indices,
-        weight: 1.0 / 16.0,
-        dropout: None,
-    };
+    let batch = |indices| Batch::new(SAMPLES, indices).weight(1.0 / 16.0);
     let (mut forward, mut passes, mut updates, mut pieces) = (0, 0, 0, [0u32; 6]);
     for indices in order.chunks_exact(16) {
         gradient.fill(0.0);
@@ -69,7 +65,7 @@ fn main() -> ! {
         if done.is_err() {
             exit(false);
         }
-        let mut progress = Progress::new();
+        let mut progress = SteppedGradient::new();
         for i in 0.. {
             let from = timer::instructions();
             let done = progress.advance(&MICRO, parameters, batch(indices), gradient, workspace);

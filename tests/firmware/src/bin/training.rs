@@ -5,8 +5,9 @@
 
 use cortex_m_rt::entry;
 use secant::optim::{Adam, AdamConfig};
-use secant::presets::MICRO;
-use secant::{Batch, Init, Random};
+use secant::network::presets::MICRO;
+use secant::network::Init;
+use secant::{Batch, Random};
 use secant_firmware::log;
 use secant_firmware::scenario::{PARAMETERS, SAMPLES};
 use static_cell::ConstStaticCell;
@@ -46,12 +47,7 @@ fn train() -> Option<()> {
     MICRO.initialise(Init::He, &mut Random::new(0, 0), parameters);
     let mut adam = Adam::new(AdamConfig::default());
     let indices = [0, 1, 2, 3];
-    let batch = Batch {
-        samples: SAMPLES,
-        indices: &indices,
-        weight: 0.25,
-        dropout: None,
-    };
+    let batch = Batch::new(SAMPLES, &indices).weight(0.25);
     for _ in 0..10 {
         gradient.fill(0.0);
         let tally = MICRO

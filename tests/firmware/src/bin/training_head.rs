@@ -5,10 +5,9 @@
 
 use cortex_m_rt::entry;
 use secant::optim::{Form, LayerLbfgs, LayerLbfgsConfig};
-use secant::presets::MICRO;
-use secant::{
-    Batch, Init, LayerInputs, Network, Normalisation, Random, Samples, weights_from_bytes,
-};
+use secant::network::presets::MICRO;
+use secant::network::{Init, Network, weights_from_bytes};
+use secant::{Batch, LayerInputs, Normalisation, Random, Samples};
 use secant_firmware::scenario::{IMAGES, SAMPLES};
 use static_cell::ConstStaticCell;
 
@@ -77,12 +76,7 @@ fn train() -> Option<()> {
         form: Form::Row,
         ..LayerLbfgsConfig::DEFAULT
     });
-    let batch = |indices| Batch {
-        samples: IMAGES_AS_TRAINED,
-        indices,
-        weight: 0.25,
-        dropout: None,
-    };
+    let batch = |indices| Batch::new(IMAGES_AS_TRAINED, indices).weight(0.25);
     for _ in 0..8 {
         for indices in ORDER.chunks_exact(4) {
             if lbfgs.wants_inputs() {

@@ -5,8 +5,9 @@
 
 use cortex_m_rt::entry;
 use secant::optim::{Form, LayerLbfgs, LayerLbfgsConfig};
-use secant::presets::MICRO;
-use secant::{Batch, Init, LayerInputs, Random};
+use secant::network::presets::MICRO;
+use secant::network::Init;
+use secant::{Batch, LayerInputs, Random};
 use secant_firmware::scenario::{LAYER_HISTORY, PARAMETERS, SAMPLES};
 use static_cell::ConstStaticCell;
 
@@ -50,12 +51,7 @@ fn train() -> Option<()> {
         ..LayerLbfgsConfig::DEFAULT
     });
     let indices = [0, 1, 2, 3];
-    let batch = Batch {
-        samples: SAMPLES,
-        indices: &indices,
-        weight: 0.25,
-        dropout: None,
-    };
+    let batch = Batch::new(SAMPLES, &indices).weight(0.25);
     for _ in 0..10 {
         if lbfgs.wants_inputs() {
             let mut observe = |inputs: LayerInputs<'_>, scratch: &mut [f32]| {

@@ -4,8 +4,9 @@
 
 use cortex_m_rt::entry;
 use secant::optim::{Adam, AdamConfig, Lbfgs, LbfgsConfig};
-use secant::presets::MICRO;
-use secant::{Batch, Init, Random, Tally, objective};
+use secant::network::presets::MICRO;
+use secant::network::Init;
+use secant::{Batch, Random, Metrics, objective};
 use secant_firmware::scenario::{HISTORY, PARAMETERS, SAMPLES};
 use static_cell::ConstStaticCell;
 
@@ -44,12 +45,7 @@ fn train() -> Option<()> {
     MICRO.initialise(Init::He, &mut Random::new(0, 0), parameters);
     let mut adam = Adam::new(AdamConfig::default());
     let indices = [0, 1, 2, 3];
-    let batch = Batch {
-        samples: SAMPLES,
-        indices: &indices,
-        weight: 0.25,
-        dropout: None,
-    };
+    let batch = Batch::new(SAMPLES, &indices).weight(0.25);
     for _ in 0..10 {
         gradient.fill(0.0);
         MICRO
@@ -63,7 +59,7 @@ fn train() -> Option<()> {
             gradient.fill(0.0);
             MICRO
                 .accumulate_gradient::<1>(x, batch, gradient, workspace)
-                .map_or(f32::NAN, |tally: Tally| tally.mean_loss() as f32)
+                .map_or(f32::NAN, |tally: Metrics| tally.mean_loss() as f32)
         });
         lbfgs.objective_changed();
         lbfgs.step(&mut loss, parameters).ok()?;

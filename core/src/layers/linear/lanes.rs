@@ -1,0 +1,350 @@
+//! Fully connected layer over blocks of lanes.
+//!
+//! Each pass is a matrix product `C = C0 + A X` whose rows of `C` lie in blocks of `B` rows x `T`
+//! vectors of columns in registers; the passes differ in where `A` lies. The input gradient reads
+//! the weights down their columns: it takes [`DEPTH`] rows at a time, so that a line of weights
+//! that was fetched for some inputs is still there for the next.
+
+use crate::arch::Simd;
+use crate::layers::memory::{Backward, Forward};
+use crate::layers::register_block::block;
+use crate::layers::relu::{relu_gradient, relu_in_place};
+use crate::map::Frame;
+
+/// Floats of scratch for the forward pass and for the backward pass.
+pub(crate) const fn scratch_len(frame: &Frame, lanes: usize) -> (usize, usize) {
+    (0, frame.input.len() * lanes)
+}
+
+/// The forward pass with the relu that follows.
+#[inline(always)]
+pub(crate) fn forward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: Forward<'_>) {
+    let Forward { w, bias, x, y, .. } = memory;
+    let map = frame.output;
+    let outputs = &mut y[..map.channels * L];
+    outputs_of(simd, L, w, bias, x, outputs);
+    if frame.relu {
+        relu_in_place(simd, outputs);
+    }
+    if map.has_zeros() {
+        // Makes room for the zeros around each value, from the last one on: no value moves down.
+        for o in (0..map.channels).rev() {
+            let from = o * L..(o + 1) * L;
+            y.copy_within(from.clone(), map.at(o, 0, 0) * L);
+            if map.at(o, 0, 0) != o {
+                y[from].fill(0.0);
+            }
+        }
+    }
+}
+
+/// The backward pass.
+#[inline(always)]
+pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: Backward<'_>) {
+    let Backward {
+        w,
+        dw,
+        db,
+        x,
+        y,
+        dy,
+        dx,
+        weight_gradient,
+        input_gradient,
+        scratch,
+        ..
+    } = memory;
+    let map = frame.output;
+    let dy = &mut dy[..map.channels * L];
+    if frame.relu {
+        for (o, dy) in dy.chunks_exact_mut(L).enumerate() {
+            relu_gradient(simd, &y[map.at(o, 0, 0) * L..][..L], dy);
+        }
+    }
+    if weight_gradient {
+        weights_of(simd, L, x, dy, dw, db, &mut scratch[..x.len()]);
+    }
+    if input_gradient {
+        inputs_of(simd, L, w, dy, &mut dx[..x.len()]);
+    }
+}
+
+/// Rows of weights that the input gradient takes at a time: they, their gradients and a block's sums fit the first cache.
+const DEPTH: usize = 32;
+
+/// `sums[b][t] += a_k[b] x_k[t]` for ascending k: `x_k` is row k of `x`, from column `at` on, and `a_k` is `a(k)`.
+#[inline(always)]
+fn accumulate<S: Simd, const B: usize, const T: usize>(
+    simd: S,
+    x: &[f32],
+    row: usize,
+    at: usize,
+    a: impl Fn(usize) -> [f32; B],
+    sums: &mut [[S::V; T]; B],
+) {
+    for (k, x) in x.chunks_exact(row).enumerate() {
+        let x = &x[at..][..T * S::WIDTH];
+        let mut vectors = [simd.splat(0.0); T];
+        for t in 0..T {
+            vectors[t] = simd.load(x, t * S::WIDTH);
+        }
+        let a = a(k);
+        for b in 0..B {
+            let a = simd.splat(a[b]);
+            for t in 0..T {
+                sums[b][t] = simd.fma(vectors[t], a, sums[b][t]);
+            }
+        }
+    }
+}
+
+/// Stores a block's sums from column `at` of `target` on, whose rows are `row` long.
+#[inline(always)]
+fn store<S: Simd, const B: usize, const T: usize>(
+    simd: S,
+    sums: [[S::V; T]; B],
+    row: usize,
+    at: usize,
+    target: &mut [f32],
+) {
+    for b in 0..B {
+        for t in 0..T {
+            simd.store(target, b * row + at + t * S::WIDTH, sums[b][t]);
+        }
+    }
+}
+
+/// The sums that [`store`] left there.
+#[inline(always)]
+fn load<S: Simd, const B: usize, const T: usize>(
+    simd: S,
+    row: usize,
+    at: usize,
+    source: &[f32],
+) -> [[S::V; T]; B] {
+    let mut sums = [[simd.splat(0.0); T]; B];
+    for b in 0..B {
+        for t in 0..T {
+            sums[b][t] = simd.load(source, b * row + at + t * S::WIDTH);
+        }
+    }
+    sums
+}
+
+/// Calls `$tile` with `B` = the number of rows `$size` in a block.
+macro_rules! with_block {
+    ($size:expr, $tile:ident :: <$S:ident> $arguments:tt) => {
+        match $size {
+            8 => $tile::<$S, 8> $arguments,
+            4 => $tile::<$S, 4> $arguments,
+            2 => $tile::<$S, 2> $arguments,
+            _ => $tile::<$S, 1> $arguments,
+        }
+    };
+}
+
+/// `y` (outputs x lanes) of `x` (inputs x lanes).
+#[inline(always)]
+fn outputs_of<S: Simd>(simd: S, lanes: usize, w: &[f32], bias: &[f32], x: &[f32], y: &mut [f32]) {
+    let inputs = x.len() / lanes;
+    let mut done = 0;
+    while done < bias.len() {
+        let size = block::<S>(bias.len() - done);
+        let (w, bias, y) = (&w[done * inputs..], &bias[done..], &mut y[done * lanes..]);
+        with_block!(size, forward_block::<S>(simd, lanes, w, bias, x, y));
+        done += size;
+    }
+}
+
+#[inline(always)]
+fn forward_block<S: Simd, const B: usize>(
+    simd: S,
+    lanes: usize,
+    w: &[f32],
+    bias: &[f32],
+    x: &[f32],
+    y: &mut [f32],
+) {
+    let mut at = 0;
+    while at + 2 * S::WIDTH <= lanes {
+        forward_tile::<S, B, 2>(simd, lanes, at, w, bias, x, y);
+        at += 2 * S::WIDTH;
+    }
+    if at < lanes {
+        forward_tile::<S, B, 1>(simd, lanes, at, w, bias, x, y);
+    }
+}
+
+/// `B` outputs x `T` vectors of lanes from lane `at` on.
+#[inline(always)]
+fn forward_tile<S: Simd, const B: usize, const T: usize>(
+    simd: S,
+    lanes: usize,
+    at: usize,
+    w: &[f32],
+    bias: &[f32],
+    x: &[f32],
+    y: &mut [f32],
+) {
+    let inputs = x.len() / lanes;
+    let mut sums = [[simd.splat(0.0); T]; B];
+    let mut rows = [w; B];
+    for b in 0..B {
+        sums[b] = [simd.splat(bias[b]); T];
+        rows[b] = &w[b * inputs..][..inputs];
+    }
+    let weights = |i| rows.map(|row| row[i]);
+    accumulate(simd, x, lanes, at, weights, &mut sums);
+    store(simd, sums, lanes, at, y);
+}
+
+/// `dx` (inputs x lanes) of `dy` (outputs x lanes); overwrites.
+#[inline(always)]
+fn inputs_of<S: Simd>(simd: S, lanes: usize, w: &[f32], dy: &[f32], dx: &mut [f32]) {
+    let inputs = dx.len() / lanes;
+    let rows = w.chunks(DEPTH * inputs).zip(dy.chunks(DEPTH * lanes));
+    for (part, (w, dy)) in rows.enumerate() {
+        let mut done = 0;
+        while done < inputs {
+            let size = block::<S>(inputs - done);
+            let (w, dx) = (&w[done..], &mut dx[done * lanes..]);
+            let first = part == 0;
+            with_block!(
+                size,
+                input_gradient_block::<S>(simd, lanes, inputs, first, w, dy, dx)
+            );
+            done += size;
+        }
+    }
+}
+
+#[inline(always)]
+fn input_gradient_block<S: Simd, const B: usize>(
+    simd: S,
+    lanes: usize,
+    inputs: usize,
+    first: bool,
+    w: &[f32],
+    dy: &[f32],
+    dx: &mut [f32],
+) {
+    let mut at = 0;
+    while at + 2 * S::WIDTH <= lanes {
+        input_gradient_tile::<S, B, 2>(simd, lanes, at, inputs, first, w, dy, dx);
+        at += 2 * S::WIDTH;
+    }
+    if at < lanes {
+        input_gradient_tile::<S, B, 1>(simd, lanes, at, inputs, first, w, dy, dx);
+    }
+}
+
+/// `B` inputs x `T` vectors of lanes from lane `at` on. The sums begin with zero or go on.
+#[inline(always)]
+fn input_gradient_tile<S: Simd, const B: usize, const T: usize>(
+    simd: S,
+    lanes: usize,
+    at: usize,
+    inputs: usize,
+    first: bool,
+    w: &[f32],
+    dy: &[f32],
+    dx: &mut [f32],
+) {
+    let mut sums = if first {
+        [[simd.splat(0.0); T]; B]
+    } else {
+        load(simd, lanes, at, dx)
+    };
+    let weights = |o| {
+        let mut weights = [0.0; B];
+        weights.copy_from_slice(&w[o * inputs..][..B]);
+        weights
+    };
+    accumulate(simd, dy, lanes, at, weights, &mut sums);
+    store(simd, sums, lanes, at, dx);
+}
+
+/// Adds to `dw` (outputs x inputs) and `db` (outputs). `turned` is scratch as long as `x`.
+#[inline(always)]
+fn weights_of<S: Simd>(
+    simd: S,
+    lanes: usize,
+    x: &[f32],
+    dy: &[f32],
+    dw: &mut [f32],
+    db: &mut [f32],
+    turned: &mut [f32],
+) {
+    let inputs = x.len() / lanes;
+    for (i, x) in x.chunks_exact(lanes).enumerate() {
+        for (lane, x) in x.iter().enumerate() {
+            turned[lane * inputs + i] = *x;
+        }
+    }
+    for (db, dy) in db.iter_mut().zip(dy.chunks_exact(lanes)) {
+        for dy in dy {
+            *db += dy;
+        }
+    }
+    let outputs = db.len();
+    let mut done = 0;
+    while done < outputs {
+        let size = block::<S>(outputs - done);
+        let (dy, dw) = (&dy[done * lanes..], &mut dw[done * inputs..]);
+        with_block!(
+            size,
+            weight_gradient_block::<S>(simd, lanes, inputs, turned, dy, dw)
+        );
+        done += size;
+    }
+}
+
+#[inline(always)]
+fn weight_gradient_block<S: Simd, const B: usize>(
+    simd: S,
+    lanes: usize,
+    inputs: usize,
+    turned: &[f32],
+    dy: &[f32],
+    dw: &mut [f32],
+) {
+    let mut at = 0;
+    while at + 2 * S::WIDTH <= inputs {
+        weight_gradient_tile::<S, B, 2>(simd, lanes, inputs, at, turned, dy, dw);
+        at += 2 * S::WIDTH;
+    }
+    while at + S::WIDTH <= inputs {
+        weight_gradient_tile::<S, B, 1>(simd, lanes, inputs, at, turned, dy, dw);
+        at += S::WIDTH;
+    }
+    for b in 0..B {
+        for i in at..inputs {
+            let mut sum = dw[b * inputs + i];
+            for lane in 0..lanes {
+                sum = simd.fma_f32(dy[b * lanes + lane], turned[lane * inputs + i], sum);
+            }
+            dw[b * inputs + i] = sum;
+        }
+    }
+}
+
+/// `B` outputs x `T` vectors of inputs from input `at` on.
+#[inline(always)]
+fn weight_gradient_tile<S: Simd, const B: usize, const T: usize>(
+    simd: S,
+    lanes: usize,
+    inputs: usize,
+    at: usize,
+    turned: &[f32],
+    dy: &[f32],
+    dw: &mut [f32],
+) {
+    let mut sums = load(simd, inputs, at, dw);
+    let mut rows = [dy; B];
+    for b in 0..B {
+        rows[b] = &dy[b * lanes..][..lanes];
+    }
+    let gradients = |lane| rows.map(|row: &[f32]| row[lane]);
+    accumulate::<S, B, T>(simd, turned, inputs, at, gradients, &mut sums);
+    store(simd, sums, inputs, at, dw);
+}

@@ -1,0 +1,60 @@
+//! What the kernels of a stage are given: parameters, maps and scratch.
+
+use super::draw::Draw;
+
+/// The memory of a stage's forward pass.
+pub(crate) struct Forward<'a> {
+    /// Weights.
+    pub w: &'a [f32],
+    /// Biases.
+    pub bias: &'a [f32],
+    /// What the stage reads.
+    pub x: &'a [f32],
+    /// What it writes; zero where the output map holds no value.
+    pub y: &'a mut [f32],
+    /// The winners of the pool's windows; zero before.
+    pub codes: &'a mut [f32],
+    /// Whether `codes` has room for all rows. With one lane it has room for one row where no
+    /// backward pass follows.
+    pub keep_codes: bool,
+    pub scratch: &'a mut [f32],
+    /// Dropout's choice.
+    pub draw: Draw<'a>,
+}
+
+/// The memory of a stage's backward pass over a block of lanes. Gradients `dy` and `dx` hold the
+/// live pixels alone.
+pub(crate) struct Backward<'a> {
+    pub w: &'a [f32],
+    /// Gradients of weights and biases, which grow if `weight_gradient`.
+    pub dw: &'a mut [f32],
+    pub db: &'a mut [f32],
+    /// What the stage has read, and what it has written.
+    pub x: &'a [f32],
+    pub y: &'a [f32],
+    pub codes: &'a [f32],
+    /// Gradient of the output; may be overwritten.
+    pub dy: &'a mut [f32],
+    /// Gradient of the input, overwritten if `input_gradient`.
+    pub dx: &'a mut [f32],
+    pub weight_gradient: bool,
+    pub input_gradient: bool,
+    pub scratch: &'a mut [f32],
+    pub draw: Draw<'a>,
+}
+
+/// The memory of a stage's backward pass of one sample. Gradients are laid out as the maps are.
+pub(crate) struct SingleBackward<'a> {
+    pub w: &'a [f32],
+    /// Gradients of weights and biases, which grow.
+    pub dw: &'a mut [f32],
+    pub db: &'a mut [f32],
+    /// What the stage has read; afterwards, if `input_gradient`, the gradient of that.
+    pub x: &'a mut [f32],
+    pub codes: &'a mut [f32],
+    /// Gradient of the output; may be overwritten.
+    pub dy: &'a mut [f32],
+    pub input_gradient: bool,
+    pub scratch: &'a mut [f32],
+    pub draw: Draw<'a>,
+}

@@ -1,0 +1,35 @@
+//! What several layers' register blocks share.
+
+use crate::arch::Simd;
+
+/// Output channels in the next register block, of `left`: the largest of 8, 4, 2, 1 that fits and
+/// that the registers hold.
+pub(crate) fn block<S: Simd>(left: usize) -> usize {
+    let mut size = S::BLOCK;
+    while size > left {
+        size /= 2;
+    }
+    size
+}
+
+/// The first steps of a sum over the lanes of one pixel: lane i is added to lane i + h for
+/// h = L/2, L/4, ... down to one vector, which [`Simd::sum`] goes on with in the same way.
+#[inline(always)]
+pub(crate) fn add_parts<S: Simd, const L: usize>(simd: S, lanes: &[f32; L]) -> S::V {
+    match L / S::WIDTH {
+        1 => simd.load(lanes, 0),
+        2 => simd.add(simd.load(lanes, 0), simd.load(lanes, S::WIDTH)),
+        _ => {
+            let mut lanes = *lanes;
+            let mut half = L / 2;
+            while half >= S::WIDTH {
+                for at in (0..half).step_by(S::WIDTH) {
+                    let v = simd.add(simd.load(&lanes, at), simd.load(&lanes, at + half));
+                    simd.store(&mut lanes, at, v);
+                }
+                half /= 2;
+            }
+            simd.load(&lanes, 0)
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The passes of a network: samples through its stages and back.
+
+mod check;
+mod inputs;
+mod lanes;
+mod load;
+mod network;
+mod single;
+mod stages;
+mod target;
+
+pub use inputs::LayerInputs;
+pub use single::SteppedGradient;
+#[doc(hidden)]
+pub use stages::{StageInfo, StagePass};

@@ -1,0 +1,381 @@
+//! One sample at a time (`LANES` = 1), in as little memory as possible: what a microcontroller runs.
+//!
+//! The same sums in the same order as in blocks of lanes, so the same bits; but
+//!
+//! * only pixels whose gradient is not zero take part in the backward pass: after a max-pool and a
+//!   relu those are few;
+//! * the gradient of a map takes the place of the map, once its values have been used. What the
+//!   backward pass needs to know of a stage's own output (which pixel won its window, and whether
+//!   the activation let it through) was written down as a code of a few bits;
+//! * the scratch memory of a stage is that of the stages behind it, which hold nothing yet, or
+//!   nothing any more;
+//! * nothing can panic: every length is checked, and one that does not fit ends the pass with
+//!   `None`.
+//!
+//! The work comes in pieces, one stage forward or backward, so that other duties can be done in
+//! between: [`SteppedGradient`].
+
+use super::load::load_single;
+use super::target::sample_loss;
+use crate::arch::{Kernel, Simd, dispatch_lanes};
+use crate::batch::{Batch, Metrics, PassError};
+use crate::layers::draw::Draw;
+use crate::layers::memory::{Forward, SingleBackward};
+use crate::loss::Loss;
+use crate::network::Network;
+use crate::plan::Plan;
+use crate::plan::stage::Stage;
+use crate::plan::workspace::Parts;
+
+/// How far a pass over a batch has come. A piece is one stage of one sample, forward or backward.
+///
+/// ```
+/// use secant::network::presets::MICRO;
+/// use secant::{Batch, Normalisation, SteppedGradient, Samples};
+///
+/// let samples = Samples::bytes(&[0; 2 * 784], &[3, 1], Normalisation::UNIT);
+/// let batch = Batch::new(samples, &[0, 1]).weight(0.5);
+/// let parameters = [0.1; MICRO.parameter_count()];
+/// let mut gradient = [0.0; MICRO.parameter_count()];
+/// let mut workspace = [0.0; MICRO.workspace_len(1)];
+///
+/// let mut steps = SteppedGradient::new();
+/// let metrics = loop {
+///     // A control loop's duties come here: a piece of MICRO is at most 115,200 multiply-accumulates.
+///     if let Some(metrics) = steps.advance(&MICRO, &parameters, batch, &mut gradient, &mut workspace)? {
+///         break metrics;
+///     }
+/// };
+/// assert_eq!(metrics.count, 2);
+/// # Ok::<(), secant::PassError>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct SteppedGradient {
+    sample: usize,
+    piece: usize,
+    metrics: Metrics,
+}
+
+impl SteppedGradient {
+    /// Before the first piece.
+    pub const fn new() -> SteppedGradient {
+        SteppedGradient {
+            sample: 0,
+            piece: 0,
+            metrics: Metrics::NONE,
+        }
+    }
+
+    /// Does one piece of [`Network::accumulate_gradient`] with one lane: the same bits. Returns the sums over the batch when
+    /// it was the last, and then starts over. Between two calls all arguments must stay as they are.
+    ///
+    /// # Errors
+    /// [`PassError`] when lengths, an index or a label do not fit.
+    pub fn advance<const N: usize>(
+        &mut self,
+        network: &Network<'_, N>,
+        parameters: &[f32],
+        batch: Batch<'_>,
+        gradient: &mut [f32],
+        workspace: &mut [f32],
+    ) -> Result<Option<Metrics>, PassError> {
+        let needed = (network.workspace_len(1), workspace.len());
+        if self.sample == 0 && self.piece == 0 {
+            network.check::<1>(parameters, &batch, needed)?;
+            network.check_gradient(gradient)?;
+        }
+        self.piece(network, parameters, &batch, gradient, workspace)
+            .ok_or(PassError::Workspace {
+                expected: needed.0,
+                found: needed.1,
+            })
+    }
+
+    fn piece<const N: usize>(
+        &mut self,
+        network: &Network<'_, N>,
+        parameters: &[f32],
+        batch: &Batch<'_>,
+        gradient: &mut [f32],
+        workspace: &mut [f32],
+    ) -> Option<Option<Metrics>> {
+        let Some(index) = batch.indices.get(self.sample) else {
+            let metrics = self.metrics;
+            *self = SteppedGradient::new();
+            return Some(Some(metrics));
+        };
+        let plan = network.plan();
+        let (count, first) = (plan.stages.len(), plan.first_kept);
+        let sample = Sample {
+            plan,
+            loss: network.loss(),
+            parameters,
+            batch,
+            index: *index,
+        };
+        if self.piece < count {
+            sample.forward(self.piece, workspace)?;
+            self.piece += 1;
+            if self.piece == count {
+                self.metrics += sample.finish(workspace, Some(batch.weight))?;
+            }
+        } else {
+            sample.backward(
+                (2 * count).checked_sub(self.piece + 1)?,
+                gradient,
+                workspace,
+            )?;
+            self.piece += 1;
+        }
+        if self.piece == 2 * count - first {
+            (self.piece, self.sample) = (0, self.sample + 1);
+        }
+        if self.sample == batch.indices.len() {
+            let metrics = self.metrics;
+            *self = SteppedGradient::new();
+            return Some(Some(metrics));
+        }
+        Some(None)
+    }
+}
+
+impl<const N: usize> Network<'_, N> {
+    /// [`Network::accumulate_gradient`] with one lane; the arguments have been checked.
+    pub(super) fn gradient_of_singles(
+        &self,
+        parameters: &[f32],
+        batch: &Batch<'_>,
+        gradient: &mut [f32],
+        workspace: &mut [f32],
+    ) -> Option<Metrics> {
+        let mut steps = SteppedGradient::new();
+        loop {
+            if let Some(metrics) = steps.piece(self, parameters, batch, gradient, workspace)? {
+                return Some(metrics);
+            }
+        }
+    }
+
+    /// Forward pass of one sample, without what a backward pass would need; returns the network's
+    /// output. The arguments have been checked.
+    pub(super) fn forward_single<'w>(
+        &self,
+        parameters: &[f32],
+        batch: &Batch<'_>,
+        index: u32,
+        workspace: &'w mut [f32],
+    ) -> Option<&'w mut [f32]> {
+        let plan = self.plan().without_backward();
+        self.forward_of(plan, parameters, batch, index, workspace)
+    }
+
+    /// The same, with all maps kept.
+    pub(super) fn kept_single<'w>(
+        &self,
+        parameters: &[f32],
+        batch: &Batch<'_>,
+        index: u32,
+        workspace: &'w mut [f32],
+    ) -> Option<&'w mut [f32]> {
+        self.forward_of(self.plan(), parameters, batch, index, workspace)
+    }
+
+    fn forward_of<'w>(
+        &self,
+        plan: Plan<'_>,
+        parameters: &[f32],
+        batch: &Batch<'_>,
+        index: u32,
+        workspace: &'w mut [f32],
+    ) -> Option<&'w mut [f32]> {
+        let sample = Sample {
+            plan,
+            loss: self.loss(),
+            parameters,
+            batch,
+            index,
+        };
+        for s in 0..sample.plan.stages.len() {
+            sample.forward(s, workspace)?;
+        }
+        sample.output(workspace)
+    }
+
+    /// [`Network::evaluate`] with one lane; the arguments have been checked.
+    pub(super) fn evaluate_singles(
+        &self,
+        parameters: &[f32],
+        batch: &Batch<'_>,
+        workspace: &mut [f32],
+    ) -> Option<Metrics> {
+        let mut metrics = Metrics::default();
+        for index in batch.indices {
+            let logits = self.forward_single(parameters, batch, *index, workspace)?;
+            metrics += sample_loss(self.loss(), batch, *index, logits, 1, 0, None)?;
+        }
+        Some(metrics)
+    }
+}
+
+/// One sample on its way.
+struct Sample<'a> {
+    plan: Plan<'a>,
+    loss: Loss,
+    parameters: &'a [f32],
+    batch: &'a Batch<'a>,
+    index: u32,
+}
+
+impl Sample<'_> {
+    /// Stage `s` and its memory.
+    fn parts<'w>(&self, s: usize, workspace: &'w mut [f32]) -> Option<(&Stage, Parts<'w>)> {
+        let stage = self.plan.stages.get(s)?;
+        Some((stage, Parts::of(&self.plan, s, 1, workspace)?))
+    }
+
+    /// The network's output.
+    fn output<'w>(&self, workspace: &'w mut [f32]) -> Option<&'w mut [f32]> {
+        let (_, parts) = self.parts(self.plan.stages.len().checked_sub(1)?, workspace)?;
+        Some(parts.y)
+    }
+
+    /// Stage `s` forward; the first one loads the sample.
+    fn forward(&self, s: usize, workspace: &mut [f32]) -> Option<()> {
+        let (stage, parts) = self.parts(s, workspace)?;
+        dispatch_lanes::<1, _>(StageForward {
+            sample: self,
+            stage,
+            parameters: self.plan.parameters(s, self.parameters),
+            load: s == 0,
+            keep_codes: s >= self.plan.first_kept,
+            parts,
+        })
+    }
+
+    /// The metrics; the logits become their gradient if there is a weight.
+    fn finish(&self, workspace: &mut [f32], weight: Option<f32>) -> Option<Metrics> {
+        sample_loss(
+            self.loss,
+            self.batch,
+            self.index,
+            self.output(workspace)?,
+            1,
+            0,
+            weight,
+        )
+    }
+
+    /// Stage `s` backward.
+    fn backward(&self, s: usize, gradient: &mut [f32], workspace: &mut [f32]) -> Option<()> {
+        let (stage, parts) = self.parts(s, workspace)?;
+        dispatch_lanes::<1, _>(StageBackward {
+            sample: self,
+            stage,
+            input_gradient: s > self.plan.first_kept,
+            gradient,
+            parts,
+        })
+    }
+
+    /// What dropout's choice in a stage depends on.
+    fn draw<'a>(&'a self, stage: &Stage) -> Draw<'a> {
+        Draw {
+            key: self.batch.dropout,
+            layer: stage.layer,
+            samples: core::slice::from_ref(&self.index),
+        }
+    }
+}
+
+/// A stage's forward pass.
+struct StageForward<'a> {
+    sample: &'a Sample<'a>,
+    stage: &'a Stage,
+    parameters: &'a [f32],
+    load: bool,
+    /// Whether there is room for the codes of all rows, or of one.
+    keep_codes: bool,
+    parts: Parts<'a>,
+}
+
+impl Kernel for StageForward<'_> {
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Option<()> {
+        let StageForward {
+            sample,
+            stage,
+            parameters,
+            load,
+            keep_codes,
+            parts,
+        } = self;
+        let frame = &stage.frame;
+        let Parts { x, codes, y, rest } = parts;
+        if load {
+            let (samples, shape) = (&sample.batch.samples, sample.plan.shape);
+            load_single(simd, samples, sample.index, shape, frame.input, x)?;
+        }
+        codes.fill(0.0);
+        if frame.output.has_zeros() {
+            y.fill(0.0);
+        }
+        let (weights, biases) = stage.ranges();
+        let memory = Forward {
+            w: parameters.get(weights)?,
+            bias: parameters.get(biases)?,
+            x,
+            y,
+            codes,
+            keep_codes,
+            scratch: rest,
+            draw: sample.draw(stage),
+        };
+        stage.op.forward_single(simd, frame, memory)
+    }
+}
+
+/// A stage's backward pass.
+struct StageBackward<'a> {
+    sample: &'a Sample<'a>,
+    stage: &'a Stage,
+    /// Whether anything reads the gradient of the stage's input.
+    input_gradient: bool,
+    gradient: &'a mut [f32],
+    parts: Parts<'a>,
+}
+
+impl Kernel for StageBackward<'_> {
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Option<()> {
+        let StageBackward {
+            sample,
+            stage,
+            input_gradient,
+            gradient,
+            parts,
+        } = self;
+        let Parts { x, codes, y, rest } = parts;
+        let (weights, biases) = stage.ranges();
+        let w = sample.parameters.get(weights.clone())?;
+        let (dw, db) = gradient
+            .get_mut(weights.start..biases.end)?
+            .split_at_mut_checked(weights.len())?;
+        let memory = SingleBackward {
+            w,
+            dw,
+            db,
+            x,
+            codes,
+            dy: y,
+            input_gradient,
+            scratch: rest,
+            draw: sample.draw(stage),
+        };
+        stage.op.backward_single(simd, &stage.frame, memory)
+    }
+}

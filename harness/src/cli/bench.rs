@@ -1,0 +1,117 @@
+//! `secant bench`: its options, and the tables of what was measured.
+
+use std::fmt::Write as _;
+use std::num::NonZeroUsize;
+
+use clap::Args;
+
+use super::environment::{choose_isa, open_dataset};
+use super::values::processors;
+use crate::bench::{self, Report};
+use crate::data::synthetic;
+use crate::error::{EXIT_OK, Error};
+use crate::model::Description;
+use crate::report::say;
+use std::path::PathBuf;
+
+/// Options of `secant bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Network: micro, lenet, seed, 2c2d, or layers such as 'conv8k3 relu pool2 linear10'
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<Description>,
+
+    /// Folder or file with the data, as for 'secant train' [default: drawn images]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+
+    /// Most threads to try [default: as many as there are processors]
+    #[arg(long, value_name = "T")]
+    pub threads: Option<NonZeroUsize>,
+
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl BenchArgs {
+    /// Measures, and prints the tables or the JSON object.
+    pub(super) fn run(&self) -> Result<u8, Error> {
+        choose_isa()?;
+        let threads = self.threads.unwrap_or(processors()).get();
+        // The speed does not depend on what the images show.
+        let dataset = match &self.data {
+            Some(path) => open_dataset(Some(path), None)?,
+            None => synthetic::dataset(Some(bench::SAMPLES)),
+        };
+        let model = Description::model(self.model.as_ref(), dataset.task())
+            .map_err(|why| Error::Usage(format!("--model: {why}")))?;
+        let report = bench::run(&model, &dataset, threads);
+        let report = report.map_err(|error| Error::Run(error.to_string()))?;
+        let text = if self.json {
+            serde_json::to_string(&report).map_err(|error| Error::Run(error.to_string()))?
+        } else {
+            table(&report)
+        };
+        say(false, &text);
+        Ok(EXIT_OK)
+    }
+}
+
+/// For a person.
+fn table(report: &Report) -> String {
+    let mut text = format!(
+        "{} on {}, {:.1} GFLOP/s peak of fused multiply-adds a thread; a block's gradient reaches {:.1}, {:.0} %\n\n\
+         {:<14}{:<18}{:>9}{:>8}\n",
+        report.model,
+        report.isa,
+        report.peak_gflops_per_thread,
+        report.gflops,
+        100.0 * report.share_of_peak,
+        "layer",
+        "pass",
+        "GFLOP/s",
+        "% peak"
+    );
+    // Writing to a string never fails.
+    for layer in &report.layers {
+        let share = 100.0 * layer.share_of_peak;
+        let _ = writeln!(
+            text,
+            "{:<14}{:<18}{:>9.1}{share:>8.0}",
+            layer.name, layer.pass, layer.gflops
+        );
+    }
+    let _ = writeln!(
+        text,
+        "\n{:<14}{:>18}{:>12}{:>12}{:>12}{:>10}{:>18}",
+        "optimiser",
+        "us a step of 64",
+        "gradients",
+        "% in them",
+        "% two-loop",
+        "% other",
+        "us with one only"
+    );
+    for step in &report.step {
+        let (gradient, two_loop) = (step.gradient_share, step.two_loop_share);
+        let plain = step
+            .plain_seconds
+            .map_or("-".into(), |seconds| format!("{:.0}", 1e6 * seconds));
+        let _ = writeln!(
+            text,
+            "{:<14}{:>18.0}{:>12.2}{:>12.1}{:>12.1}{:>10.1}{plain:>18}",
+            step.optimizer,
+            1e6 * step.seconds,
+            step.evaluations,
+            100.0 * gradient,
+            100.0 * two_loop,
+            100.0 * (1.0 - gradient - two_loop),
+        );
+    }
+    let _ = writeln!(text, "\nseconds an epoch of 60,000 with Adam");
+    for (threads, seconds) in &report.epoch_seconds {
+        let _ = writeln!(text, "{threads:>4} thread(s) {seconds:>8.3}");
+    }
+    text
+}

@@ -1,0 +1,201 @@
+//! `secant compare`: its options, and the comparison with them.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::environment::{choose_isa, open_dataset, watch_signals};
+use super::values::{InitName, fraction, passes, processors};
+use crate::batch::Batch;
+use crate::compare::plan::Plan;
+use crate::compare::protocol::Protocol;
+use crate::compare::{self};
+use crate::data::dataset::Task;
+use crate::error::Error;
+use crate::model::Description;
+use crate::optimizers;
+use crate::report::note;
+
+/// The optimisers with their settings, from the registry; then examples.
+fn help() -> String {
+    let mut text = String::from(
+        "Optimisers, each with settings of its own after colons if need be \
+         (lbfgs:history=4:learning-rate=0.02):\n",
+    );
+    for entry in optimizers::named() {
+        let keys = (entry.keys)().join(", ");
+        text += &format!("  {:<15}{}\n", entry.name, entry.about);
+        text += &format!("{:17}{keys}\n", "");
+    }
+    text + EXAMPLES
+}
+
+const EXAMPLES: &str = "\
+Settings of every one: batch, init, tune.
+
+Examples:
+  secant compare                                         adam and lbfgs on micro, about a minute
+  secant compare --tune 20 --seeds 10 --out cmp          20 settings of each, then ten fresh seeds
+  secant compare --optimizers lbfgs,lbfgs:rate-factor=4  one optimiser against itself
+  secant compare --epochs 0.5,1,2,4 --seeds 12           how short a run reaches a target
+  secant compare --protocol deepobs --optimizers adam-plain,adam,lbfgs --epochs 8 --seeds 3
+  secant compare --optimizers adam,lbfgs,lbfgs-seed --limit 10000
+
+The folder holds compare.json, compare.md, compare.csv, figures as SVG, and runs/ with a file for
+each finished run: the same command with the same --out does not run them again.";
+
+/// Options of `secant compare`.
+#[derive(Debug, Clone, Args)]
+#[command(after_long_help = help())]
+pub struct CompareArgs {
+    /// What to compare; the first is what the others are held against
+    #[arg(
+        long,
+        value_name = "NAME,...",
+        value_delimiter = ',',
+        default_value = "adam,lbfgs"
+    )]
+    pub optimizers: Vec<String>,
+
+    /// Runs of each, from --seed on
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "5",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub seeds: u32,
+
+    /// The first seed: split, initial weights and order of images depend on it
+    #[arg(long, value_name = "S", default_value = "0")]
+    pub seed: u64,
+
+    /// Settings to try for each optimiser and length of run first, the defaults among them, three
+    /// runs each; 0 takes the defaults, and so does an optimiser with ':tune=no'
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub tune: u32,
+
+    /// Network, as for 'secant train'
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<Description>,
+
+    /// How the initial weights are drawn
+    #[arg(long, value_name = "NAME", default_value = "pytorch")]
+    pub init: InitName,
+
+    /// Passes over the training images; with several, runs of each length are made, each with its
+    /// own schedule
+    #[arg(
+        long,
+        value_name = "N,...",
+        value_delimiter = ',',
+        default_value = "2",
+        value_parser = passes
+    )]
+    pub epochs: Vec<f64>,
+
+    /// A published protocol, which settles network, batch, initial weights, inputs, evaluation and
+    /// targets
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with_all = ["model", "init", "validation", "batch", "limit"]
+    )]
+    pub protocol: Option<Protocol>,
+
+    /// Accuracies to reach: on the validation images in the course of a run, or, with several
+    /// lengths of run, on the test images at the end, averaged over the seeds
+    #[arg(
+        long,
+        value_name = "A,...",
+        value_delimiter = ',',
+        default_values_t = Plan::TARGETS,
+        value_parser = fraction
+    )]
+    pub targets: Vec<f64>,
+
+    /// Evaluations on the validation images in a run
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "20",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub evaluations: u32,
+
+    /// Share of the training images set aside for validation
+    #[arg(long, value_name = "F", default_value = "0.1", value_parser = fraction)]
+    pub validation: f64,
+
+    /// Images a step, for all optimisers
+    #[arg(long, value_name = "B")]
+    pub batch: Option<Batch>,
+
+    /// Use N training images only, from each class in proportion
+    #[arg(long, value_name = "N")]
+    pub limit: Option<NonZeroUsize>,
+
+    /// Folder or file with the data, as for 'secant train'
+    #[arg(long, value_name = "DIR|synthetic")]
+    pub data: Option<PathBuf>,
+
+    /// Threads; the result is the same for any number [default: as many as there are processors]
+    #[arg(long, value_name = "T")]
+    pub threads: Option<NonZeroUsize>,
+
+    /// An earlier compare.json to hold the result against
+    #[arg(long, value_name = "FILE")]
+    pub reference: Option<PathBuf>,
+
+    /// Folder for the result [default: runs/TIME-compare-MODEL]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+
+    /// Print one JSON object instead of the table; progress goes to standard error
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl CompareArgs {
+    /// What is compared, and how.
+    fn plan(&self, task: Task) -> Result<Plan, Error> {
+        let mut plan = Plan {
+            optimizers: self.optimizers.clone(),
+            seeds: (self.seed..self.seed + u64::from(self.seeds)).collect(),
+            tune: self.tune,
+            model: Description::model(self.model.as_ref(), task)
+                .map_err(|why| Error::Usage(format!("--model: {why}")))?,
+            init: self.init.into(),
+            epochs: self.epochs.clone(),
+            targets: self.targets.clone(),
+            evaluations: self.evaluations,
+            validation: self.validation,
+            batch: self.batch,
+            watch_test: false,
+            given: &[],
+            threads: self.threads.unwrap_or(processors()),
+            reference: self.reference.clone(),
+            out: self.out.clone(),
+            json: self.json,
+        };
+        if let Some(protocol) = self.protocol {
+            protocol.settle(&mut plan, task)?;
+        }
+        Ok(plan)
+    }
+
+    /// Compares, and writes down what came out.
+    pub(super) fn run(&self) -> Result<u8, Error> {
+        choose_isa()?;
+        let mut dataset = open_dataset(self.data.as_deref(), self.limit.map(usize::from))?;
+        if let Some(protocol) = self.protocol {
+            dataset = protocol.inputs(&dataset);
+        }
+        let plan = self.plan(dataset.task())?;
+        if let Some(line) = &plan.model.note {
+            note(line);
+        }
+        compare::compare(&plan, &dataset, &watch_signals()?)
+    }
+}

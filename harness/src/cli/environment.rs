@@ -1,0 +1,79 @@
+//! What commands take from around them: instruction set, signals, data.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+
+use secant::arch::Isa;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use crate::data::dataset::{Dataset, Targets};
+use crate::data::open::{self, Location, STANDARD_FOLDERS};
+use crate::error::Error;
+use crate::report::note;
+
+/// Obeys `SECANT_ISA`.
+///
+/// # Errors
+/// [`Error::Usage`] when it names no instruction set, or one that the machine has not.
+pub fn choose_isa() -> Result<(), Error> {
+    let Some(value) = std::env::var_os("SECANT_ISA").filter(|value| !value.is_empty()) else {
+        return Ok(());
+    };
+    let names = || Isa::ALL.map(|isa| isa.name()).join(", ");
+    let isa = value.to_str().and_then(Isa::from_name).ok_or_else(|| {
+        Error::Usage(format!(
+            "SECANT_ISA: expected one of {}, found '{}'",
+            names(),
+            value.display()
+        ))
+    })?;
+    Isa::force(isa).map_err(|error| Error::Usage(format!("SECANT_ISA: {error}")))
+}
+
+/// Number of the signal that asked the program to stop, or 0. A second signal ends the program at
+/// once.
+///
+/// # Errors
+/// [`Error::Run`] when the system refuses.
+pub fn watch_signals() -> Result<Arc<AtomicUsize>, Error> {
+    let received = Arc::new(AtomicUsize::new(0));
+    let armed = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal arms what the second one sets off.
+        flag::register_conditional_shutdown(signal, 128 + signal, armed.clone())
+            .and_then(|_| flag::register(signal, armed.clone()))
+            .and_then(|_| flag::register_usize(signal, received.clone(), signal as usize))
+            .map_err(|error| Error::Run(format!("cannot watch for Ctrl-C: {error}")))?;
+    }
+    Ok(received)
+}
+
+/// The data of `--data`, of `SECANT_DATA`, or of the standard folders; else the built-in set.
+///
+/// # Errors
+/// [`Error::Dataset`] when it cannot be used.
+pub fn open_dataset(data: Option<&Path>, limit: Option<usize>) -> Result<Dataset, Error> {
+    let folders = STANDARD_FOLDERS.map(Path::new);
+    let location = open::locate(data, std::env::var_os("SECANT_DATA"), &folders);
+    if location == (Location::Synthetic { fallback: true }) {
+        note(&format!(
+            "Fashion-MNIST was not found in {}: training on the built-in synthetic set.\n\
+             Run data/fetch.sh to get the real images, or say --data DIR where they are.",
+            STANDARD_FOLDERS.join(" or ")
+        ));
+    }
+    let dataset = open::load(&location, limit)?;
+    if let Targets::Values { .. } = dataset.train.targets {
+        return Err(Error::Usage(format!(
+            "{}: expected a class for each sample, found numbers to predict, which this program does not train on \
+             yet; write the labels as integers or names",
+            dataset.source
+        )));
+    }
+    for line in &dataset.notes {
+        note(line);
+    }
+    Ok(dataset)
+}

@@ -1,0 +1,86 @@
+//! The program, from the command line to the exit status: one file for each command.
+
+mod bench;
+mod compare;
+mod environment;
+mod size;
+mod train;
+mod values;
+
+pub use environment::choose_isa;
+pub use train::TrainArgs;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+use crate::report::note;
+
+/// Trains small convolutional networks with first- and second-order optimisers, to the same bits
+/// everywhere.
+#[derive(Debug, Parser)]
+#[command(
+    name = "secant",
+    version,
+    propagate_version = true,
+    bin_name = "secant",
+    arg_required_else_help = true,
+    args_override_self = true,
+    max_term_width = 100,
+    after_help = AFTER_HELP
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  secant train                      Fashion-MNIST if it is there, else a built-in set
+  secant train --optimizer lbfgs    the same network, trained with stochastic L-BFGS
+  secant train --help               all options, with what they mean
+
+Exit status: 0 done, 1 the run failed, 2 wrong options or data, 3 a file could not be written,
+130 interrupted (Ctrl-C).";
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train one network with one optimiser, and save weights, metrics and curves
+    Train(Box<train::TrainArgs>),
+    /// Compare optimisers over seeds: accuracy, time to targets, collapses, intervals
+    Compare(Box<compare::CompareArgs>),
+    /// Measure the speed of the kernels, the optimisers and the threads on this machine
+    Bench(Box<bench::BenchArgs>),
+    /// Tell how much memory training on a device needs, and which boards have it
+    Size(Box<size::SizeArgs>),
+}
+
+impl Command {
+    fn run(&self) -> Result<u8, Error> {
+        match self {
+            Command::Train(args) => args.run(),
+            Command::Compare(args) => args.run(),
+            Command::Bench(args) => args.run(),
+            Command::Size(args) => args.run(),
+        }
+    }
+}
+
+/// Runs the program with the process's arguments.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(error.exit_code() as u8);
+        }
+    };
+    let done = choose_isa().and_then(|()| cli.command.run());
+    ExitCode::from(done.unwrap_or_else(|error| {
+        note(&format!("secant: {error}"));
+        error.exit_code()
+    }))
+}

@@ -1,0 +1,478 @@
+//! `secant train`: its options, and one run with them.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use clap::Args;
+use secant::arch::Isa;
+
+use super::environment::{choose_isa, open_dataset, watch_signals};
+use super::values::{InitName, OptimizerParser, names, not_negative, processors, share, threads};
+use crate::batch::Batch;
+use crate::config::RunConfig;
+use crate::data::dataset::Task;
+use crate::error::{EXIT_OK, EXIT_RUN, Error};
+use crate::export::{self, RunFolder};
+use crate::model::Description;
+use crate::optimizers::schedule::ScheduleName;
+use crate::optimizers::{Choice, CurvatureName, LineSearchName, Refusal, ScalingName, Slip};
+use crate::plot;
+use crate::report::{self, ConfigFile, DatasetRecord, Display, RunRecord, note, say};
+use crate::train::{StopReason, Trainer};
+use crate::weights;
+
+const HELP: &str = "\
+Models:
+  micro    conv8k3 relu pool2 conv16k3 relu pool2 linear10           5,258 parameters
+  lenet    conv6k5p2 relu pool2 conv16k5 relu pool2
+           linear120 relu linear84 relu linear10                    61,706
+  seed     three convolutions, four linear layers, dropout         159,539
+  2c2d     conv32k5p2 relu pool2 conv64k5p2 relu pool2
+           linear1024 relu linear10 (DeepOBS)                    3,274,634
+  LAYERS   your own, separated by spaces or commas:
+             convNkK          convolution, N outputs, K x K kernel; add sS for stride S, pP for padding
+             depthwiseK       the same for each channel on its own; sS and pP as above
+             linearN          fully connected, N outputs
+             poolK, avgpoolK  largest, or mean, of each K x K window; add sS for another stride than K
+             globalavgpool    mean of each channel
+             relu, tanh       also sigmoid, and leakyreluF, with slope F below zero
+             dropoutF         in training, zeros with probability F
+             conv1dNkK, depthwise1dK, pool1dK, avgpool1dK    the same for signals, which have one row
+           A kernel, size, stride or padding may be ROWSxCOLUMNS: conv8k3x5, pool1x2.
+           The input is a sample of the data; a last layer with one output a class is added where
+           none is written.
+
+Examples:
+  secant train                                             micro with Adam, a good start
+  secant train --model 'conv16k5s2 relu linear10'          your own network
+  secant train --optimizer lbfgs                           L-BFGS made for mini-batches
+  secant train --optimizer lbfgs --batch full              deterministic L-BFGS
+  secant train --weights runs/.../model.safetensors --freeze 6    fine-tune the last layer
+  secant train --data synthetic --limit 2000 --epochs 2    a quick look, without data
+  secant train --json | jq .test_accuracy                  for scripts
+
+Optimisers:
+  --optimizer takes settings as well: --optimizer lbfgs:history=4:damping=0.2. Each setting that has
+  an option here can be written either way. 'secant compare --help' lists the settings of each.
+
+Data:
+  Looked for in --data, then in $SECANT_DATA, then in data/fashion-mnist, then in
+  /usr/share/datasets/fashion-mnist. data/fetch.sh gets it. Without it, a built-in set of drawn
+  garments stands in.
+
+Files of a run:
+  config.json         every choice, defaults too
+  metrics.csv         a line for each epoch
+  model.safetensors   the trained weights
+  weights.bin         the same as bare little-endian floats, for a device
+  curves.svg          loss and accuracy over the run
+
+Environment:
+  SECANT_DATA   folder with the data, or 'synthetic'
+  SECANT_ISA    baseline, avx2, avx512 or neon: forces an instruction set (other speed, same bits)
+
+Exit status:
+  0    done
+  1    the run failed, for example diverged; no model is saved then
+  2    wrong options or data
+  3    a file could not be written
+  130  interrupted (Ctrl-C); what was done until then is saved";
+
+/// Options of `secant train`.
+#[derive(Debug, Args)]
+#[command(
+    args_override_self = true,
+    allow_negative_numbers = true,
+    after_long_help = HELP,
+    after_help = "'secant train --help' shows models, examples, environment and exit status as well."
+)]
+pub struct TrainArgs {
+    /// Network: micro, lenet, seed, 2c2d, or layers such as 'conv8k3 relu pool2' [default: micro, or
+    /// what suits the shape of the data]
+    #[arg(long, value_name = "MODEL", help_heading = NETWORK)]
+    pub model: Option<Description>,
+
+    /// How the initial weights are drawn
+    #[arg(long, value_name = "NAME", default_value = "pytorch", help_heading = NETWORK)]
+    pub init: InitName,
+
+    /// Start from the weights of an earlier run: its model.safetensors
+    #[arg(long, value_name = "FILE", conflicts_with = "init", help_heading = NETWORK)]
+    pub weights: Option<PathBuf>,
+
+    /// Leave the weights of the first K layers as they are
+    #[arg(long, value_name = "K", requires = "weights", help_heading = NETWORK)]
+    pub freeze: Option<usize>,
+
+    /// How the weights are updated
+    #[arg(
+        long,
+        value_name = "NAME[:KEY=VALUE]...",
+        value_parser = OptimizerParser,
+        default_value = "adam-classic",
+        help_heading = OPTIMISER
+    )]
+    pub optimizer: Choice,
+
+    /// Images a step, or 'full' for all of them [default: 64; adam and lbfgs 32, lbfgs-armijo
+    /// 512]
+    #[arg(long, value_name = "B|full", help_heading = OPTIMISER)]
+    pub batch: Option<Batch>,
+
+    /// Learning rate; for lbfgs-armijo the length of the very first step [default: 0.005;
+    /// lbfgs-armijo 0.1; adam and lbfgs by the network's shapes]
+    #[arg(long, value_name = "X", help_heading = OPTIMISER)]
+    pub learning_rate: Option<String>,
+
+    /// How the learning rate falls over the run [default: linear]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = names::<ScheduleName>(),
+        help_heading = OPTIMISER
+    )]
+    pub schedule: Option<String>,
+
+    /// Share of the run in which the learning rate rises from zero first [default: 0; adam
+    /// and lbfgs 0.1]
+    #[arg(long, value_name = "F", help_heading = OPTIMISER)]
+    pub warm_up: Option<String>,
+
+    /// Weight decay [default: 0]
+    #[arg(long, value_name = "X", help_heading = MOMENTS)]
+    pub weight_decay: Option<String>,
+
+    /// Apply the weight decay apart from the gradient (AdamW)
+    #[arg(long, help_heading = MOMENTS)]
+    pub decoupled: bool,
+
+    /// Use Nesterov's momentum [default: no; adam yes]
+    #[arg(
+        long,
+        value_name = "yes|no",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "yes",
+        help_heading = MOMENTS
+    )]
+    pub nesterov: Option<String>,
+
+    /// Decay of the first moment [default: 0.9]
+    #[arg(long, value_name = "F", help_heading = MOMENTS)]
+    pub beta1: Option<String>,
+
+    /// Decay of the second moment [default: 0.999; adam 0.99, lbfgs 0.98]
+    #[arg(long, value_name = "F", help_heading = MOMENTS)]
+    pub beta2: Option<String>,
+
+    /// Added to the root of the second moment [default: 1e-8]
+    #[arg(long, value_name = "X", help_heading = MOMENTS)]
+    pub epsilon: Option<String>,
+
+    /// Pairs kept: per layer 0 to 16 [default: 8]; lbfgs-armijo and full batches 1 to 32
+    /// [default: 10]
+    #[arg(long, value_name = "M", help_heading = LBFGS)]
+    pub history: Option<String>,
+
+    /// What ends a line search [default: armijo, full batches wolfe]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = names::<LineSearchName>(),
+        help_heading = LBFGS
+    )]
+    pub line_search: Option<String>,
+
+    /// What becomes of a pair of too little curvature [default: damp, full batches skip]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = names::<CurvatureName>(),
+        help_heading = LBFGS
+    )]
+    pub curvature: Option<String>,
+
+    /// The matrix that the pairs start from [default: scalar, full batches diagonal]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = names::<ScalingName>(),
+        help_heading = LBFGS
+    )]
+    pub scaling: Option<String>,
+
+    /// Slips of lbfgs-seed to repair
+    #[arg(
+        long,
+        value_name = "SLIP,...",
+        value_delimiter = ',',
+        value_parser = names::<Slip>(),
+        help_heading = LBFGS
+    )]
+    pub repair: Vec<String>,
+
+    /// Switch off the guard of lbfgs, which takes a run that goes wrong back to its last good point
+    #[arg(long, help_heading = LBFGS)]
+    pub no_guard: bool,
+
+    /// Most passes over the training images [default: 10, full batches 100]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = STOP
+    )]
+    pub epochs: Option<u32>,
+
+    /// Most steps
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = STOP
+    )]
+    pub max_iter: Option<u32>,
+
+    /// Stop when the training loss of two epochs in a row differs by less; 0 never does
+    #[arg(
+        long,
+        value_name = "EPS",
+        default_value = "1e-5",
+        value_parser = not_negative,
+        help_heading = STOP
+    )]
+    pub tolerance: f64,
+
+    /// Folder or file with the data: IDX, NumPy, .ts, CSV or PNG; or 'synthetic' for the built-in set
+    #[arg(long, value_name = "DIR|synthetic", help_heading = DATA)]
+    pub data: Option<PathBuf>,
+
+    /// Use N training images only, from each class in proportion (all test images are kept)
+    #[arg(long, value_name = "N", help_heading = DATA)]
+    pub limit: Option<NonZeroUsize>,
+
+    /// Share of the training images set aside for validation; 0 trains on all of them
+    #[arg(
+        long,
+        value_name = "F",
+        default_value = "0.2",
+        value_parser = share,
+        help_heading = DATA
+    )]
+    pub validation: f64,
+
+    /// Seed of all randomness: split, initial weights, order of the images, dropout
+    #[arg(long, value_name = "S", default_value = "0", help_heading = DATA)]
+    pub seed: u64,
+
+    /// Threads; the result is the same for any number [default: as many as there are processors]
+    #[arg(long, value_name = "T", value_parser = threads, help_heading = OUTPUT)]
+    pub threads: Option<NonZeroUsize>,
+
+    /// Folder for the run's files [default: runs/TIME-MODEL-OPTIMIZER-sSEED]
+    #[arg(long, value_name = "DIR", help_heading = OUTPUT)]
+    pub out: Option<PathBuf>,
+
+    /// Replace the files of a run that --out already holds
+    #[arg(long, requires = "out", help_heading = OUTPUT)]
+    pub force: bool,
+
+    /// Print one JSON object instead of the table; progress goes to standard error
+    #[arg(long, help_heading = OUTPUT)]
+    pub json: bool,
+}
+
+const NETWORK: &str = "Network";
+const OPTIMISER: &str = "Optimiser";
+const MOMENTS: &str = "Moments (adam and lbfgs)";
+const LBFGS: &str = "L-BFGS";
+const STOP: &str = "When to stop";
+const DATA: &str = "Data and seed";
+const OUTPUT: &str = "Output and speed";
+
+impl TrainArgs {
+    /// Checks the options against each other and fills in what depends on others; reads the weights
+    /// to start from.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when an option does not belong to the chosen optimiser, or the weights not
+    /// to the network.
+    pub fn resolve(&self, task: Task) -> Result<RunConfig, Error> {
+        let mut model = Description::model(self.model.as_ref(), task)
+            .map_err(|why| Error::Usage(format!("--model: {why}")))?;
+        let frozen = self.freeze.unwrap_or(0);
+        let start = match &self.weights {
+            Some(path) => Some(weights::start(path, frozen, &mut model)?),
+            None => None,
+        };
+        let mut choice = self.optimizer.clone();
+        choice.settings.extend(self.settings());
+        let named = choice.take_batch().map_err(refused)?;
+        let batch = self.batch.or(named).unwrap_or(choice.default_batch());
+        Ok(RunConfig {
+            optimizer: choice.resolve(&model.network, batch).map_err(refused)?,
+            model,
+            start,
+            init: self.init.into(),
+            batch,
+            epochs: self.epochs.unwrap_or(match batch {
+                Batch::Size(_) => 10,
+                Batch::Full => 100,
+            }),
+            max_iterations: self.max_iter,
+            tolerance: self.tolerance,
+            validation: self.validation,
+            watch_test: false,
+            seed: self.seed,
+            threads: self.threads.unwrap_or(processors()),
+        })
+    }
+
+    /// The optimiser's settings that were given as options.
+    fn settings(&self) -> impl Iterator<Item = (String, String)> {
+        let flag = |given: bool, value: &str| given.then(|| value.to_owned());
+        let single = [
+            ("learning-rate", self.learning_rate.clone()),
+            ("schedule", self.schedule.clone()),
+            ("warm-up", self.warm_up.clone()),
+            ("weight-decay", self.weight_decay.clone()),
+            ("decoupled", flag(self.decoupled, "yes")),
+            ("nesterov", self.nesterov.clone()),
+            ("beta1", self.beta1.clone()),
+            ("beta2", self.beta2.clone()),
+            ("epsilon", self.epsilon.clone()),
+            ("history", self.history.clone()),
+            ("line-search", self.line_search.clone()),
+            ("curvature", self.curvature.clone()),
+            ("scaling", self.scaling.clone()),
+            ("guard", flag(self.no_guard, "no")),
+        ];
+        let single = single.into_iter();
+        let single = single.filter_map(|(key, value)| Some((key.to_owned(), value?)));
+        let repairs = self.repair.iter();
+        single.chain(repairs.map(|slip| ("repair".to_owned(), slip.clone())))
+    }
+
+    /// Trains, and writes down how it went.
+    pub(super) fn run(&self) -> Result<u8, Error> {
+        choose_isa()?;
+        let started = Instant::now();
+        let limit = self.limit.map(usize::from);
+        let mut dataset = open_dataset(self.data.as_deref(), limit)?;
+        let config = self.resolve(dataset.task())?;
+        if let Some(line) = &config.model.note {
+            note(line);
+        }
+        if let Some(start) = &config.start {
+            // The weights know no other.
+            dataset.scalings.clone_from(&start.scalings);
+        }
+        let mut memory = Trainer::memory(&config);
+        let mut trainer = Trainer::new(&config, &dataset, &mut memory)
+            .map_err(|error| Error::Usage(error.to_string()))?
+            .since(started);
+        let split = trainer.split().clone();
+        let folder = RunFolder::create(self.out.as_deref(), self.force, &config)?;
+        folder.write_json(
+            export::CONFIG,
+            &ConfigFile {
+                version: env!("CARGO_PKG_VERSION"),
+                dataset: DatasetRecord::new(&dataset, &split),
+                limit,
+                isa: Isa::current().name(),
+                run: &config,
+            },
+        )?;
+
+        say(
+            self.json,
+            &format!(
+                "{}: {} training, {} validation and {} test images from {}",
+                dataset.name,
+                split.train.len(),
+                split.validation.len(),
+                dataset.test.len(),
+                dataset.source
+            ),
+        );
+        say(
+            self.json,
+            &format!(
+                "{} ({}) with {}, {}, {}\n",
+                config.model.name,
+                config.model.describe_parameters(),
+                config.optimizer.name(),
+                report::plural(config.threads.get() as u32, "thread"),
+                Isa::current().name()
+            ),
+        );
+        let signal = watch_signals()?;
+        let mut display = Display::new(self.json, trainer.planned_iterations(), signal.clone());
+        trainer
+            .run(&mut display)
+            .map_err(|error| Error::Run(error.to_string()))?;
+        display.finish();
+        let outcome = trainer.finish();
+
+        // The weights first: they matter most where space runs out. What cannot be written does not
+        // keep the result from being shown.
+        let model = if outcome.diverged() {
+            Ok(())
+        } else {
+            folder.write_model(&config.model, &dataset.scalings, &outcome.parameters)
+        };
+        let metrics = folder.write_text(export::METRICS, &export::metrics_csv(&outcome.history));
+        let title = format!(
+            "{}, {}, seed {}, {}",
+            config.model.name,
+            config.optimizer.name(),
+            config.seed,
+            dataset.name
+        );
+        let curves = plot::curves(&title, &outcome.history)
+            .map_err(|error| Error::Run(format!("cannot draw the curves: {error}")))
+            .and_then(|curves| folder.write_text(export::CURVES, &curves));
+
+        if self.json {
+            let record = RunRecord::new(&config, &dataset, &split, &outcome);
+            report::print_json(&record)?;
+        } else if !outcome.diverged() {
+            say(false, &report::table(&config, &outcome, &split));
+        }
+        model.and(metrics).and(curves)?;
+        say(
+            self.json,
+            &format!("The run's files are in {}.", folder.path().display()),
+        );
+
+        if outcome.diverged() {
+            note(&format!(
+                "secant: the run diverged in iteration {}: loss or weights are not finite; no \
+                 model was saved. A smaller --learning-rate helps most often.",
+                outcome.iterations
+            ));
+            return Ok(EXIT_RUN);
+        }
+        if outcome.stop == StopReason::Interrupted {
+            note("secant: interrupted; what was done until then is saved.");
+            return Ok(128 + signal.load(Ordering::Relaxed) as u8);
+        }
+        if outcome.collapsed() {
+            note(
+                "secant: the run counts as collapsed: its validation accuracy ended under 50 %, or \
+                 more than 10 points under its own best.",
+            );
+        }
+        Ok(EXIT_OK)
+    }
+}
+
+/// The refusal of a setting that an option gave.
+fn refused(refusal: Refusal) -> Error {
+    Error::Usage(refusal.describe(|key| match key {
+        "guard" => "--no-guard".to_owned(),
+        _ => format!("--{key}"),
+    }))
+}

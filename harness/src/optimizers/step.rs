@@ -1,0 +1,139 @@
+//! One step on one batch: what an optimiser does, and the loss that it is given.
+
+use std::time::{Duration, Instant};
+
+use secant::objective::Objective;
+use secant::optim::{Misuse, Termination};
+use secant::{DropoutKey, Metrics};
+
+use crate::engine::{Engine, Observe};
+
+/// An optimiser at work.
+pub trait Stepper {
+    /// One step on one batch: moves `parameters`. `progress` is the number of this step, from 0,
+    /// and of all steps.
+    ///
+    /// # Errors
+    /// [`Misuse`] when lengths do not fit.
+    fn step(
+        &mut self,
+        loss: &mut BatchLoss<'_>,
+        progress: (u32, u32),
+        parameters: &mut [f32],
+    ) -> Result<Stepped, Misuse>;
+
+    /// Times that the guard took the run back to an earlier point.
+    fn rollbacks(&self) -> u32 {
+        0
+    }
+}
+
+/// What a step found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Stepped {
+    /// The batch's mean loss before the step.
+    pub loss: f64,
+    /// Why no further step is of use, if so.
+    pub ended: Option<Termination>,
+}
+
+/// The mean loss of one batch as a function of the parameters.
+pub struct BatchLoss<'e> {
+    engine: &'e mut Engine,
+    indices: &'e [u32],
+    dropout: Option<DropoutKey>,
+    dimension: usize,
+    evaluations: u64,
+    observed: bool,
+    gradient_time: Duration,
+    first_loss: Option<f64>,
+}
+
+impl<'e> BatchLoss<'e> {
+    /// The loss of the images `indices`, `dimension` being the number of parameters.
+    pub fn new(
+        engine: &'e mut Engine,
+        indices: &'e [u32],
+        dropout: Option<DropoutKey>,
+        dimension: usize,
+    ) -> Self {
+        Self {
+            engine,
+            indices,
+            dropout,
+            dimension,
+            evaluations: 0,
+            observed: false,
+            gradient_time: Duration::ZERO,
+            first_loss: None,
+        }
+    }
+
+    /// Overwrites `gradient` with the gradient of the mean loss.
+    pub fn gradient(&mut self, parameters: &[f32], gradient: &mut [f32]) -> Metrics {
+        self.evaluations += 1;
+        let start = Instant::now();
+        let tally = self
+            .engine
+            .gradient(parameters, self.indices, self.dropout, gradient);
+        self.gradient_time += start.elapsed();
+        self.first_loss.get_or_insert(tally.mean_loss());
+        tally
+    }
+
+    /// [`gradient`](BatchLoss::gradient) that shows the layers' inputs to `observe`, with at least
+    /// `workspace_len` floats of workspace.
+    pub fn gradient_observed(
+        &mut self,
+        parameters: &[f32],
+        gradient: &mut [f32],
+        workspace_len: usize,
+        observe: Observe<'_>,
+    ) -> Metrics {
+        self.evaluations += 1;
+        self.observed = true;
+        let start = Instant::now();
+        let tally = self.engine.gradient_observed(
+            parameters,
+            self.indices,
+            self.dropout,
+            gradient,
+            workspace_len,
+            observe,
+        );
+        self.gradient_time += start.elapsed();
+        self.first_loss.get_or_insert(tally.mean_loss());
+        tally
+    }
+
+    /// The mean loss of the first evaluation.
+    pub fn first_loss(&self) -> Option<f64> {
+        self.first_loss
+    }
+
+    /// Gradients of the batch that were computed so far, and whether the inputs of the layers were
+    /// shown.
+    pub fn evaluations(&self) -> (u64, bool) {
+        (self.evaluations, self.observed)
+    }
+
+    /// The time that this took, on the caller's clock.
+    pub fn gradient_time(&self) -> Duration {
+        self.gradient_time
+    }
+
+    /// Gradients of single images that were computed so far.
+    pub fn sample_gradients(&self) -> u64 {
+        self.evaluations * self.indices.len() as u64
+    }
+}
+
+impl Objective<f32> for BatchLoss<'_> {
+    fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    fn value_and_gradient(&mut self, x: &[f32], gradient: &mut [f32]) -> f32 {
+        self.gradient(x, gradient).mean_loss() as f32
+    }
+}
