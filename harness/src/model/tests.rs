@@ -1,7 +1,7 @@
 use super::*;
 use secant::network::{
-    avg_pool2d, conv1d, conv2d, depthwise_conv2d, dropout, global_avg_pool2d, leaky_relu, linear,
-    max_pool1d, max_pool2d, presets, relu, tanh,
+    avg_pool2d, conv1d, conv2d, depthwise_conv1d, depthwise_conv2d, dropout, global_avg_pool2d,
+    leaky_relu, linear, max_pool1d, max_pool2d, presets, relu, sigmoid, tanh,
 };
 
 fn refusal(spec: &str) -> String {
@@ -65,7 +65,7 @@ fn a_wrong_word_is_named() {
         ("", "the model: a network needs at least one layer"),
         (
             "conv8k3 rlu linear10",
-            "layer 2 of the model, 'rlu': not a kind of layer (did you mean 'relu'?); there are conv8k3, relu, pool2, linear10, dropout0.2, depthwise3, avgpool2, globalavgpool, tanh, leakyrelu0.1",
+            "layer 2 of the model, 'rlu': not a kind of layer (did you mean 'relu'?); there are conv8k3, relu, pool2, linear10, dropout0.2, depthwise3, avgpool2, globalavgpool, tanh, sigmoid, leakyrelu0.1, and conv1d8k5, pool1d2, avgpool1d2, depthwise1d5 for signals",
         ),
         (
             "conv8 linear10",
@@ -73,7 +73,7 @@ fn a_wrong_word_is_named() {
         ),
         (
             "convk3 linear10",
-            "layer 1 of the model, 'convk3': not a kind of layer (did you mean 'conv'?); there are conv8k3, relu, pool2, linear10, dropout0.2, depthwise3, avgpool2, globalavgpool, tanh, leakyrelu0.1",
+            "layer 1 of the model, 'convk3': not a kind of layer (did you mean 'conv'?); there are conv8k3, relu, pool2, linear10, dropout0.2, depthwise3, avgpool2, globalavgpool, tanh, sigmoid, leakyrelu0.1, and conv1d8k5, pool1d2, avgpool1d2, depthwise1d5 for signals",
         ),
         (
             "conv8k linear10",
@@ -101,7 +101,7 @@ fn a_wrong_word_is_named() {
         ),
         (
             "dropoutnan linear10",
-            "layer 1 of the model, 'dropoutnan': not a kind of layer (did you mean 'dropout'?); there are conv8k3, relu, pool2, linear10, dropout0.2, depthwise3, avgpool2, globalavgpool, tanh, leakyrelu0.1",
+            "layer 1 of the model, 'dropoutnan': not a kind of layer (did you mean 'dropout'?); there are conv8k3, relu, pool2, linear10, dropout0.2, depthwise3, avgpool2, globalavgpool, tanh, sigmoid, leakyrelu0.1, and conv1d8k5, pool1d2, avgpool1d2, depthwise1d5 for signals",
         ),
         (
             "linear99999999999999999999",
@@ -109,15 +109,11 @@ fn a_wrong_word_is_named() {
         ),
         (
             "pool2 conv8k15 linear10",
-            "layer 2: the kernel or window is larger than the image that reaches the layer ('conv8k15', which gets 1 x 14 x 14 values)",
+            "layer 2 (conv2d): the kernel or window of 15 x 15 is larger than the image of 14 x 14 that reaches the layer ('conv8k15', which gets 1 x 14 x 14 values)",
         ),
         (
-            "conv8k0 linear10",
-            "layer 1: outputs, kernel, size and stride must be at least 1 ('conv8k0', which gets 1 x 28 x 28 values)",
-        ),
-        (
-            "conv8k3 relu",
-            "the model ends with 5408 outputs, 10 are needed: one a class (end it with linear10)",
+            "conv8k3 relu linear11",
+            "the model ends with 11 outputs, 10 are needed: one a class (end it with linear10, or leave its last layer out)",
         ),
         (
             "linear65536 linear65536 linear10",
@@ -126,9 +122,88 @@ fn a_wrong_word_is_named() {
     ] {
         assert_eq!(refusal(spec), expected, "{spec}");
     }
+    assert!(refusal("conv8k0 linear10").starts_with("layer 1 (conv2d): "));
     let long = ["relu"; 32].join(" ") + " linear10";
     assert_eq!(
         refusal(&long),
         "the model has 33 layers, at most 32 are possible"
     );
+}
+
+#[test]
+fn rectangles_and_signals_read_as_written() {
+    let task = Task {
+        input: Shape::signal(3, 64),
+        outputs: 4,
+    };
+    let text =
+        "conv1d8k5s2p2 relu pool1d2 conv4k1x3p0x1s1x2 sigmoid avgpool1x2 depthwise1d3 linear4";
+    let model = text.parse::<Description>().unwrap().fit(task).unwrap();
+    let expected = [
+        conv1d(8, 5).stride(2).padding(2),
+        relu(),
+        max_pool1d(2),
+        conv2d(4, 1).kernel(1, 3).paddings(0, 1).strides(1, 2),
+        sigmoid(),
+        avg_pool2d(1).kernel(1, 2),
+        depthwise_conv1d(3),
+        linear(4),
+    ];
+    assert_eq!(model.network.layers(), expected);
+    assert_eq!((model.spec.as_str(), model.note), (text, None));
+    let model: Model = "conv2k8x3p1x2 depthwise3x1 pool1x2".parse().unwrap();
+    assert_eq!(model.network.shape(1), Shape::new(2, 23, 30));
+    assert_eq!(model.network.shape(2), Shape::new(2, 21, 30));
+    assert_eq!(model.network.shape(3), Shape::new(2, 21, 15));
+}
+
+#[test]
+fn the_last_layer_follows_the_classes_unless_it_is_written() {
+    let task = Task {
+        input: Shape::new(3, 20, 14),
+        outputs: 3,
+    };
+    let fit = |text: &str| text.parse::<Description>().unwrap().fit(task);
+    let model = fit("micro").unwrap();
+    assert_eq!(model.name, "micro");
+    assert_eq!(model.spec, "conv8k3 relu pool2 conv16k3 relu pool2 linear3");
+    let model = fit("conv8k3 relu").unwrap();
+    assert_eq!(model.spec, "conv8k3 relu linear3");
+    assert!(model.note.unwrap().contains("linear3"));
+    // Three outputs without a linear layer at the end.
+    let model = fit("conv3k1 globalavgpool").unwrap();
+    assert_eq!((model.network.layers().len(), model.note), (2, None));
+    assert_eq!(
+        fit("pool2 linear10").unwrap_err().to_string(),
+        "the model ends with 10 outputs, 3 are needed: one a class (end it with linear3, or leave its last layer out)"
+    );
+    let task = Task {
+        input: Shape::signal(6, 100),
+        outputs: 4,
+    };
+    let refused = "micro".parse::<Description>().unwrap().fit(task);
+    let line = refused.unwrap_err().to_string();
+    assert!(
+        line.starts_with("the model micro does not fit samples of 6 x 1 x 100: layer 1 (conv2d): ")
+            && line.ends_with("; try --model 'conv1d8k5p2 relu pool1d2 conv1d16k5p2 relu pool1d2'"),
+        "{line}"
+    );
+}
+
+#[test]
+fn every_shape_has_a_model_that_fits() {
+    for channels in [1, 3] {
+        for rows in (1..34).chain([100]) {
+            for columns in (1..34).chain([100]) {
+                let task = Task {
+                    input: Shape::new(channels, rows, columns),
+                    outputs: 2,
+                };
+                let model = Description::model(None, task).unwrap();
+                assert_eq!(model.network.output_len(), 2, "{rows} x {columns}");
+            }
+        }
+    }
+    let model = Description::model(None, Task::FASHION_MNIST).unwrap();
+    assert_eq!(model.name, "micro");
 }
