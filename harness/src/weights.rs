@@ -97,7 +97,9 @@ struct Input {
 /// # Errors
 /// An [`io::Error`] when the library refuses the tensors.
 pub fn safetensors(model: &Model, scalings: &[Scaling], parameters: &[f32]) -> io::Result<Vec<u8>> {
-    let network = &model.network;
+    // The file holds the weights of frozen layers too.
+    let network = model.network.try_freeze(0, &[]);
+    let network = &network.map_err(|error| io::Error::other(error.to_string()))?;
     let bytes = bare(parameters);
     let mut tensors = Vec::new();
     for (name, shape, range) in names(network) {

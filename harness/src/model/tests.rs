@@ -116,8 +116,8 @@ fn a_wrong_word_is_named() {
             "the model ends with 11 outputs, 10 are needed: one a class (end it with linear10, or leave its last layer out)",
         ),
         (
-            "linear65536 linear65536 linear10",
-            "the model has 4347133962 parameters, at most 16777216 are possible",
+            "linear8192 linear8192 linear10",
+            "the model has 73629706 parameters, at most 16777216 are possible",
         ),
     ] {
         assert_eq!(refusal(spec), expected, "{spec}");
