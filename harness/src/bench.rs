@@ -12,23 +12,22 @@ use std::time::Instant;
 use secant::arch::{self, Isa, Kernel, Simd};
 use secant::network::Init;
 use secant::optim::{Initial, Pair, two_loop};
-use secant::{DropoutKey, Normalisation, PassError, Random, Samples, Scaling, StagePass};
+use secant::{DropoutKey, PassError, Random, Scaling, StagePass};
 use serde::Serialize;
 
 use crate::batch::Batch;
-use crate::dataset::{Images, normalisation_of};
+use crate::data::dataset::{Dataset, Part};
 use crate::engine::{Engine, LANES};
 use crate::model::{Model, Net};
 use crate::optimizers::settings::TwoLoops;
 use crate::optimizers::step::BatchLoss;
 use crate::optimizers::{self, Choice, Optimizer};
-use crate::synthetic;
 
 /// Samples a step.
 const BATCH: usize = 64;
 
-/// Images to work on, drawn by the program: the speed does not depend on what they show.
-const IMAGES: usize = 512;
+/// Most samples to work on.
+pub const SAMPLES: usize = 512;
 
 /// Samples of an epoch, as in Fashion-MNIST.
 const EPOCH: f64 = 60_000.0;
@@ -176,12 +175,16 @@ pub fn peak_gflops() -> f64 {
     (2 * rounds * SUMS * arch::dispatch(Width)) as f64 / taken / 1e9
 }
 
-/// Measures a network.
+/// Measures a network on the first [`SAMPLES`] training samples of `dataset`, which belongs to it.
 ///
 /// # Errors
 /// What an optimiser says when it cannot be started.
-pub fn run(model: &Model, threads: usize) -> Result<Report, Box<dyn std::error::Error>> {
-    let bench = Bench::new(model);
+pub fn run(
+    model: &Model,
+    dataset: &Dataset,
+    threads: usize,
+) -> Result<Report, Box<dyn std::error::Error>> {
+    let bench = Bench::new(model, dataset);
     let peak = peak_gflops();
     let gflops = bench.useful_operations() / seconds(bench.block())? / 1e9;
     let layers = bench.layers(peak)?;
@@ -211,25 +214,26 @@ pub fn run(model: &Model, threads: usize) -> Result<Report, Box<dyn std::error::
 /// A network, its initial parameters and something to compute on.
 struct Bench {
     network: Net,
-    images: Arc<Images>,
-    normalisation: Scaling,
+    samples: Arc<Part>,
+    scalings: Vec<Scaling>,
     parameters: Vec<f32>,
     indices: Vec<u32>,
 }
 
 impl Bench {
-    fn new(model: &Model) -> Bench {
-        let (images, _) = synthetic::generate(IMAGES, 0, 0);
+    fn new(model: &Model, dataset: &Dataset) -> Bench {
+        let count = dataset.train.len() as u32;
         let network = model.network;
         let mut parameters = vec![0.0; network.parameter_count()];
         network.initialise(Init::He, &mut Random::new(0, 0), &mut parameters);
-        let mut indices: Vec<u32> = (0..IMAGES as u32).collect();
+        // A set smaller than a batch takes part several times.
+        let mut indices: Vec<u32> = (0..SAMPLES as u32).map(|i| i % count).collect();
         Random::new(0, 1).shuffle(&mut indices);
         indices.truncate(BATCH);
         Bench {
             network,
-            normalisation: normalisation_of(&images.pixels),
-            images: Arc::new(images),
+            samples: Arc::clone(&dataset.train),
+            scalings: dataset.scalings.clone(),
             parameters,
             indices,
         }
@@ -245,16 +249,9 @@ impl Bench {
 
     /// One block of lanes.
     fn batch(&self) -> secant::Batch<'_> {
-        secant::Batch::new(
-            Samples::bytes(
-                &self.images.pixels,
-                &self.images.labels,
-                Normalisation::Same(self.normalisation),
-            ),
-            &self.indices[..LANES],
-        )
-        .weight(1.0 / BATCH as f32)
-        .dropout(DROPOUT)
+        secant::Batch::new(self.samples.samples(&self.scalings), &self.indices[..LANES])
+            .weight(1.0 / BATCH as f32)
+            .dropout(DROPOUT)
     }
 
     /// Two operations for each multiply-accumulate of a block's passes that a result needs.
@@ -359,8 +356,8 @@ impl Bench {
         let mut stepper = settings.start(&self.network, false, &mut memory)?;
         let mut engine = Engine::new(
             self.network,
-            Arc::clone(&self.images),
-            self.normalisation,
+            Arc::clone(&self.samples),
+            self.scalings.clone(),
             threads,
         );
         let mut kinds = BTreeMap::new();

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::dataset::hex;
+use crate::data::dataset::hex;
 
 /// SHA-256 of numbers as little-endian bytes, in hexadecimal digits.
 pub fn sha256(numbers: &[f32]) -> String {

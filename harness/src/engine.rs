@@ -13,9 +13,9 @@ use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
 use secant::network::Network;
-use secant::{Batch, DropoutKey, LayerInputs, Metrics, Normalisation, Samples, Scaling};
+use secant::{Batch, DropoutKey, LayerInputs, Metrics, Scaling};
 
-use crate::dataset::Images;
+use crate::data::dataset::Part;
 use crate::model::MAX_LAYERS;
 
 /// Samples that go through a kernel side by side: part of what the bits depend on.
@@ -33,7 +33,7 @@ pub type Observe<'o> = &'o mut dyn FnMut(LayerInputs<'_>, &mut [f32]);
 /// Floats of the gradient that are added up at a time: 8 KiB.
 const PIECE: usize = 2048;
 
-/// Computes on one network and one set of images.
+/// Computes on one network and one set of samples.
 pub struct Engine {
     shared: Arc<Shared>,
     workspace: Vec<f32>,
@@ -43,8 +43,8 @@ pub struct Engine {
 /// What the threads share.
 struct Shared {
     network: Network<'static, MAX_LAYERS>,
-    images: Arc<Images>,
-    normalisation: Scaling,
+    samples: Arc<Part>,
+    scalings: Vec<Scaling>,
     job: RwLock<Job>,
     chunks: Vec<Mutex<Chunk>>,
     /// Number of the job; changes when there is a new one.
@@ -93,17 +93,18 @@ fn chunk_range(count: usize, chunk: usize) -> std::ops::Range<usize> {
 }
 
 impl Engine {
-    /// An engine on `threads` threads, the caller's among them.
+    /// An engine on `threads` threads, the caller's among them. `scalings` is one for all channels,
+    /// or one for each.
     pub fn new(
         network: Network<'static, MAX_LAYERS>,
-        images: Arc<Images>,
-        normalisation: Scaling,
+        samples: Arc<Part>,
+        scalings: Vec<Scaling>,
         threads: usize,
     ) -> Engine {
         let shared = Arc::new(Shared {
             network,
-            images,
-            normalisation,
+            samples,
+            scalings,
             job: RwLock::default(),
             chunks: (0..CHUNKS).map(|_| Mutex::default()).collect(),
             generation: AtomicU64::new(0),
@@ -342,11 +343,7 @@ impl Shared {
         observe: Option<Observe<'_>>,
     ) {
         let mut chunk = self.chunk(c);
-        let samples = Samples::bytes(
-            &self.images.pixels,
-            &self.images.labels,
-            Normalisation::Same(self.normalisation),
-        );
+        let samples = self.samples.samples(&self.scalings);
         let weight = 1.0 / indices.len() as f32;
         let mut batch = Batch::new(samples, &indices[chunk_range(indices.len(), c)]).weight(weight);
         let network = &self.network;
@@ -368,7 +365,6 @@ impl Shared {
             Kind::Evaluation => network.evaluate::<LANES>(parameters, batch, workspace),
             Kind::Stop => Ok(Metrics::default()),
         };
-        chunk.tally =
-            tally.expect("the parameters, the images and the labels belong to the network");
+        chunk.tally = tally.expect("the parameters and the samples belong to the network");
     }
 }

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::dataset::DatasetError;
+use crate::data::error::DataError;
 
 /// Exit status of a command that did what it was asked.
 pub const EXIT_OK: u8 = 0;
@@ -25,7 +25,7 @@ pub enum Error {
     Usage(String),
     /// The data set cannot be used.
     #[error(transparent)]
-    Dataset(#[from] DatasetError),
+    Dataset(#[from] DataError),
     /// A file or folder of the run could not be written.
     #[error("cannot write {}: {source}; --out DIR chooses another place", path.display())]
     Output {

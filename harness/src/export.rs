@@ -118,11 +118,11 @@ impl RunFolder {
     pub fn write_model(
         &self,
         model: &Model,
-        normalisation: Scaling,
+        scalings: &[Scaling],
         parameters: &[f32],
     ) -> Result<(), Error> {
         let path = self.0.join(MODEL);
-        let bytes = weights::safetensors(model, normalisation, parameters);
+        let bytes = weights::safetensors(model, scalings, parameters);
         write_whole(&path, &bytes.map_err(|error| output(&path, error))?)?;
         write_whole(&self.0.join(WEIGHTS), &weights::bare(parameters))
     }

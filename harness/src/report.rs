@@ -14,10 +14,11 @@ use serde::Serialize;
 
 use crate::batch::Batch;
 use crate::config::{RunConfig, init_name};
-use crate::dataset::Dataset;
+use crate::data::dataset::Dataset;
+use crate::data::split::Split;
 use crate::error::Error;
 use crate::optimizers::Optimizer;
-use crate::train::{Observer, Outcome, Record, RunStatus, Split, StopReason};
+use crate::train::{Observer, Outcome, Record, RunStatus, StopReason};
 
 /// Writes a line to standard output, or to standard error if `json` keeps standard output for the
 /// JSON object. A reader that went away, as `head` does, is no error: the run's result is its
@@ -197,6 +198,11 @@ pub struct ConfigFile<'a> {
 pub struct DatasetRecord<'a> {
     name: &'a str,
     source: &'a str,
+    /// Channels, rows and columns of a sample.
+    shape: [usize; 3],
+    classes: usize,
+    /// SHA-256 of shape, samples and labels.
+    sha256: &'a str,
     train: usize,
     validation: usize,
     test: usize,
@@ -208,6 +214,13 @@ impl<'a> DatasetRecord<'a> {
         Self {
             name: &dataset.name,
             source: &dataset.source,
+            shape: [
+                dataset.shape.channels,
+                dataset.shape.rows,
+                dataset.shape.columns,
+            ],
+            classes: dataset.names.len(),
+            sha256: &dataset.digest,
             train: split.train.len(),
             validation: split.validation.len(),
             test: dataset.test.len(),

@@ -6,7 +6,7 @@
 //! tolerance, or at the maximum.
 //!
 //! ```text
-//! shuffle 0 .. n by the seed; the first n_train images train, the others validate
+//! choose the validation images by the seed, from each class in proportion; the others train
 //! draw the initial weights, or take those that were given
 //! for each epoch:
 //!     shuffle the training images
@@ -33,7 +33,8 @@ use serde::Serialize;
 
 use crate::batch::Batch;
 use crate::config::RunConfig;
-use crate::dataset::Dataset;
+use crate::data::dataset::Dataset;
+use crate::data::split::Split;
 use crate::digest::sha256;
 use crate::engine::Engine;
 use crate::model::Net;
@@ -135,34 +136,6 @@ pub trait Observer {
 
 /// Watches nothing.
 impl Observer for () {}
-
-/// How the training images are divided.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Split {
-    /// Indices of the images to train on, rising.
-    pub train: Vec<u32>,
-    /// Indices of the images to validate with, rising.
-    pub validation: Vec<u32>,
-}
-
-impl Split {
-    /// Sets a random `share` of `count` images aside, rounded to the nearest number; at least one
-    /// image trains, and one validates unless `share` is 0.
-    pub fn random(count: usize, share: f64, seed: u64) -> Self {
-        let mut indices: Vec<u32> = (0..count as u32).collect();
-        Random::new(seed, stream::SPLIT).shuffle(&mut indices);
-        let wanted = (count as f64 * share).round() as usize;
-        let least = usize::from(share > 0.0);
-        let mut validation =
-            indices.split_off(count - wanted.max(least).min(count.saturating_sub(1)));
-        indices.sort_unstable();
-        validation.sort_unstable();
-        Self {
-            train: indices,
-            validation,
-        }
-    }
-}
 
 /// How a run went.
 #[derive(Debug, Clone)]
@@ -302,17 +275,25 @@ impl<'a> Trainer<'a> {
             .iter()
             .any(|layer| matches!(layer, Layer::Dropout(_)));
         let same_objective = config.batch == Batch::Full && !has_dropout;
-        let images = Arc::clone(&dataset.train);
         Ok(Self {
             config,
             dataset,
-            engine: Engine::new(network, images, dataset.normalisation, config.threads.get()),
+            engine: Engine::new(
+                network,
+                Arc::clone(&dataset.train),
+                dataset.scalings.clone(),
+                config.threads.get(),
+            ),
             stepper: (config.optimizer.settings()).start(
                 &config.model.network,
                 same_objective,
                 memory,
             )?,
-            split: Split::random(dataset.train.len(), config.validation, config.seed),
+            split: Split::stratified(
+                &dataset.train.targets,
+                config.validation,
+                &mut Random::new(config.seed, stream::SPLIT),
+            ),
             initial_sha256: sha256(&all_weights(&network, &parameters)),
             parameters,
             has_dropout,
@@ -469,7 +450,7 @@ impl<'a> Trainer<'a> {
         let images = Arc::clone(&self.dataset.test);
         let all: Vec<u32> = (0..images.len() as u32).collect();
         let (network, threads) = (self.config.model.network, self.config.threads.get());
-        Engine::new(network, images, self.dataset.normalisation, threads)
+        Engine::new(network, images, self.dataset.scalings.clone(), threads)
             .evaluate(&self.parameters, &all)
     }
 

@@ -45,11 +45,43 @@ fn names(network: &Net) -> Vec<(String, Vec<usize>, Range<usize>)> {
 /// The metadata `secant` of a file of weights.
 #[derive(Debug, Serialize, Deserialize)]
 struct About {
-    input: Input,
+    input: Inputs,
     model: String,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+/// The normalisation: one for all channels, or a list with one for each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Inputs {
+    Same(Input),
+    PerChannel(Vec<Input>),
+}
+
+impl Inputs {
+    fn new(scalings: &[Scaling]) -> Inputs {
+        let input = |scaling: &Scaling| Input {
+            offset: scaling.offset,
+            scale: scaling.scale,
+        };
+        match scalings {
+            [scaling] => Inputs::Same(input(scaling)),
+            scalings => Inputs::PerChannel(scalings.iter().map(input).collect()),
+        }
+    }
+
+    fn scalings(&self) -> Vec<Scaling> {
+        let scaling = |input: &Input| Scaling {
+            scale: input.scale,
+            offset: input.offset,
+        };
+        match self {
+            Inputs::Same(input) => vec![scaling(input)],
+            Inputs::PerChannel(inputs) => inputs.iter().map(scaling).collect(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Input {
     offset: f32,
     scale: f32,
@@ -59,16 +91,15 @@ struct Input {
 /// `i.weight` and a tensor `i.bias` of 32-bit floats, shaped as PyTorch has them (`conv2d`:
 /// outputs, inputs, rows, columns; `depthwise_conv2d`: channels, 1, rows, columns; `linear`:
 /// outputs, inputs). The metadata `secant` is a JSON object with the model's description and the
-/// normalisation of its inputs. The same weights always give the same bytes.
+/// normalisation of its inputs: `{"offset", "scale"}`, or a list of these with one for each channel.
+/// The same weights always give the same bytes.
 ///
 /// # Errors
 /// An [`io::Error`] when the library refuses the tensors.
-pub fn safetensors(
-    model: &Model,
-    normalisation: Scaling,
-    parameters: &[f32],
-) -> io::Result<Vec<u8>> {
-    let network = &model.network;
+pub fn safetensors(model: &Model, scalings: &[Scaling], parameters: &[f32]) -> io::Result<Vec<u8>> {
+    // The file holds the weights of frozen layers too.
+    let network = model.network.try_freeze(0, &[]);
+    let network = &network.map_err(|error| io::Error::other(error.to_string()))?;
     let bytes = bare(parameters);
     let mut tensors = Vec::new();
     for (name, shape, range) in names(network) {
@@ -77,10 +108,7 @@ pub fn safetensors(
         tensors.push((name, view));
     }
     let about = About {
-        input: Input {
-            offset: normalisation.offset,
-            scale: normalisation.scale,
-        },
+        input: Inputs::new(scalings),
         model: model.spec.clone(),
     };
     // One entry only: the format keeps several in no fixed order.
@@ -105,7 +133,7 @@ pub struct Start {
     pub frozen_layers: usize,
     /// How the network that they belong to wants its inputs.
     #[serde(skip)]
-    pub normalisation: Scaling,
+    pub scalings: Vec<Scaling>,
     /// Those of the layers that are trained.
     #[serde(skip)]
     pub parameters: Vec<f32>,
@@ -151,10 +179,7 @@ pub fn start(path: &Path, frozen_layers: usize, model: &mut Model) -> Result<Sta
         file: path.to_owned(),
         sha256,
         frozen_layers,
-        normalisation: Scaling {
-            scale: about.input.scale,
-            offset: about.input.offset,
-        },
+        scalings: about.input.scalings(),
         parameters,
     })
 }
@@ -197,7 +222,7 @@ mod tests {
         let parameters: Vec<f32> = (0..model.network.parameter_count())
             .map(|i| i as f32)
             .collect();
-        let file = || safetensors(&model, Scaling::NONE, &parameters).unwrap();
+        let file = || safetensors(&model, &[Scaling::NONE], &parameters).unwrap();
         let bytes = file();
         assert!((0..20).all(|_| file() == bytes));
         // Every weight is in its place.
@@ -231,14 +256,20 @@ mod tests {
         let weights: Vec<f32> = (0..model.network.parameter_count())
             .map(|i| 0.5 * i as f32)
             .collect();
-        let bytes = safetensors(&model, Scaling::standard(0.3, 0.2), &weights).unwrap();
+        let bytes = safetensors(&model, &[Scaling::standard(0.3, 0.2)], &weights).unwrap();
         let (about, found) = read(&bytes, &model.network).unwrap();
         assert_eq!(found, weights);
         assert_eq!(about.model, model.spec);
-        assert_eq!(
-            (about.input.scale, about.input.offset),
-            (1.0 / 0.2, -0.3 / 0.2)
-        );
+        assert_eq!(about.input.scalings(), [Scaling::standard(0.3, 0.2)]);
+        // One for each channel.
+        let scalings = [
+            Scaling::standard(0.3, 0.2),
+            Scaling::UNIT,
+            Scaling::standard(-1.0, 3.0),
+        ];
+        let bytes = safetensors(&model, &scalings, &weights).unwrap();
+        let (about, _) = read(&bytes, &model.network).unwrap();
+        assert_eq!(about.input.scalings(), scalings);
         // Another network, and another kind of file.
         let other: Model = "conv3k3,relu,depthwise3,pool2,linear10".parse().unwrap();
         assert_eq!(read(&bytes, &other.network).unwrap_err(), Some(model.spec));

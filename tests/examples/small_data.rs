@@ -18,9 +18,11 @@ use clap::Parser;
 use secant::network::{Init, Network};
 use secant::objective::{HessianProduct, Objective};
 use secant::optim::{Adam, AdamConfig, Lbfgs, LbfgsConfig, NewtonCg, NewtonCgConfig, Stopping};
-use secant::{Batch, Normalisation, Random, Samples};
+use secant::{Batch, Random, Samples};
 use secant_harness::cli::{Cli, Command};
-use secant_harness::dataset::{self, Dataset, Location, STANDARD_FOLDERS};
+use secant_harness::data::dataset::{Dataset, Targets};
+use secant_harness::data::open::{self, Location, STANDARD_FOLDERS};
+use secant_harness::data::split::Split;
 use secant_harness::model::MAX_LAYERS;
 use secant_harness::train::train;
 use secant_tests::softmax_regression::SoftmaxRegression;
@@ -243,11 +245,7 @@ impl HessianProduct<f64> for Whole<'_> {
 
 /// Images and labels as the network reads them.
 fn samples(dataset: &Dataset) -> Samples<'_> {
-    Samples::bytes(
-        &dataset.train.pixels,
-        &dataset.train.labels,
-        Normalisation::Same(dataset.normalisation),
-    )
+    dataset.train.samples(&dataset.scalings)
 }
 
 /// What the last layer gets to see of the images.
@@ -270,8 +268,10 @@ fn features(
 }
 
 fn labels(dataset: &Dataset, indices: &[u32]) -> Vec<u8> {
-    let label = |i: &u32| dataset.train.labels[*i as usize];
-    indices.iter().map(label).collect()
+    match &dataset.train.targets {
+        Targets::Classes(labels) => indices.iter().map(|i| labels[*i as usize] as u8).collect(),
+        Targets::Values { .. } => Vec::new(),
+    }
 }
 
 /// Runs every optimiser on the problem that `problem` makes.
@@ -323,16 +323,16 @@ fn race<P: HessianProduct<f64>, A: Fn(&[f64]) -> f64>(
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folders = STANDARD_FOLDERS.map(std::path::Path::new);
-    let location = dataset::locate(None, std::env::var_os("SECANT_DATA"), &folders);
+    let location = open::locate(None, std::env::var_os("SECANT_DATA"), &folders);
     if let Location::Synthetic { .. } = location {
         println!("Fashion-MNIST was not found: on the built-in images, which say little.");
     }
-    let dataset = dataset::load(&location, None)?;
+    let dataset = open::load(&location, None)?;
     let words = "secant train --optimizer lbfgs --epochs 2 --validation 0.1";
     let Command::Train(args) = Cli::try_parse_from(words.split(' '))?.command else {
         return Err("'train' is another command".into());
     };
-    let config = args.resolve()?;
+    let config = args.resolve(dataset.task())?;
     let outcome = train(&config, &dataset, &mut ())?;
     let network = config.model.network;
     println!(
@@ -341,7 +341,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
 
     // The images that validated have not been trained on.
-    let split = secant_harness::train::Split::random(dataset.train.len(), 0.1, config.seed);
+    let split = Split::stratified(
+        &dataset.train.targets,
+        0.1,
+        &mut Random::new(config.seed, 0),
+    );
     let mut unseen = split.validation;
     Random::new(0, 77).shuffle(&mut unseen);
     let (tuning, validation) = unseen.split_at(unseen.len().saturating_sub(VALIDATION));
@@ -350,7 +354,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let inputs = body.output_len();
     let head = &outcome.parameters[body.parameter_count()..];
     // From "all weights, then all biases" to a row a class with its bias.
-    let (weights, biases) = head.split_at(inputs * dataset::CLASSES);
+    let (weights, biases) = head.split_at(inputs * dataset.names.len());
     let start: Vec<f64> = weights
         .chunks_exact(inputs)
         .zip(biases)
@@ -373,7 +377,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 features,
                 labels,
                 inputs,
-                classes: dataset::CLASSES,
+                classes: dataset.names.len(),
                 penalty,
                 passes: 0,
             };

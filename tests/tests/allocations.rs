@@ -4,11 +4,11 @@
 
 use std::alloc::System;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use clap::Parser;
 use secant_harness::cli::{Cli, Command};
-use secant_harness::dataset::{Dataset, normalisation_of};
+use secant_harness::data::dataset::Dataset;
+use secant_harness::data::synthetic;
 use secant_harness::train::{Observer, RunStatus, Trainer};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
@@ -43,15 +43,15 @@ impl Observer for Count {
 
 #[test]
 fn a_warm_training_loop_allocates_nothing() {
-    let (train, test) = secant_harness::synthetic::generate(400, 10, 1);
-    let dataset = Dataset {
-        name: "tiny".to_owned(),
-        source: "drawn".to_owned(),
-        fallback: false,
-        normalisation: normalisation_of(&train.pixels),
-        train: Arc::new(train),
-        test: Arc::new(test),
-    };
+    let parts = synthetic::generate(400, 10, 1);
+    let dataset = Dataset::new(
+        "tiny".to_owned(),
+        "drawn".to_owned(),
+        synthetic::SHAPE,
+        (0..10).map(|class| class.to_string()).collect(),
+        parts,
+        Vec::new(),
+    );
     for optimizer in ["adam", "lbfgs"] {
         for (model, threads) in [
             ("micro", "1"),
@@ -82,7 +82,9 @@ fn a_warm_training_loop_allocates_nothing() {
             else {
                 panic!("the words begin with train");
             };
-            let config = arguments.resolve().expect("these words are a run");
+            let config = arguments
+                .resolve(dataset.task())
+                .expect("these words are a run");
             let mut memory = Trainer::memory(&config);
             let mut trainer =
                 Trainer::new(&config, &dataset, &mut memory).expect("the settings are in range");

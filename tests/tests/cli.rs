@@ -208,8 +208,8 @@ fn wrong_data_is_one_line_and_status_2() {
     let folder = TempDir::new().unwrap();
     assert_eq!(
         fail(&folder, "train --data nowhere", 2),
-        "secant: nowhere: expected a folder with the files of Fashion-MNIST, found no folder; data/fetch.sh gets them, \
-         and --data synthetic does without\n"
+        "secant: nowhere: expected a folder or file with data, found neither; data/fetch.sh gets Fashion-MNIST, and \
+         --data synthetic does without\n"
     );
     let data = folder.path().join("data/fashion-mnist");
     fs::create_dir_all(&data).unwrap();
@@ -227,7 +227,7 @@ fn wrong_data_is_one_line_and_status_2() {
     assert_eq!(
         fail(&folder, "train", 2),
         "secant: data/fashion-mnist/train-images-idx3-ubyte: expected 784 bytes of elements (1 x 28 x 28), found only \
-         1: the file is truncated; data/fetch.sh gets good files\n"
+         1: the file is truncated\n"
     );
     let output = secant(&folder, "train")
         .env("SECANT_DATA", "elsewhere")
@@ -329,7 +329,7 @@ fn json_is_one_object_with_exactly_the_documented_keys() {
     );
     assert_eq!(
         keys(&record["dataset"]),
-        "name source train validation test"
+        "name source shape classes sha256 train validation test"
     );
     assert_eq!(keys(&record["sha256"]), "initial final");
     assert_eq!(

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use secant_harness::dataset::STANDARD_FOLDERS;
+use secant_harness::data::open::STANDARD_FOLDERS;
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use secant::arch::Isa;
 use secant::network::Init;
 use secant::{DropoutKey, Random};
-use secant_harness::dataset::normalisation_of;
+use secant_harness::data::{scaling, synthetic};
 use secant_harness::engine::Engine;
 use secant_harness::model::Model;
-use secant_harness::synthetic;
 use secant_tests::contract_bits;
 
 /// Bits of a gradient and of an evaluation of `count` images. The batch ends in a block that is not full.
@@ -17,8 +16,8 @@ fn bits(model: &Model, count: u32, threads: usize) -> (Vec<u32>, u64, u64) {
     let network = model.network;
     let mut parameters = vec![0.0; network.parameter_count()];
     network.initialise(Init::He, &mut Random::new(5, 0), &mut parameters);
-    let normalisation = normalisation_of(&images.pixels);
-    let mut engine = Engine::new(network, Arc::new(images), normalisation, threads);
+    let scalings = scaling::per_channel(&images.elements, synthetic::SHAPE);
+    let mut engine = Engine::new(network, Arc::new(images), scalings, threads);
     let mut gradient = vec![0.0; parameters.len()];
     let mut indices: Vec<u32> = (0..count).collect();
     Random::new(5, 1).shuffle(&mut indices);

@@ -8,11 +8,23 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use flate2::{Compression, write::GzEncoder};
-use secant_harness::dataset::{FILES, hex};
+use secant_harness::data::dataset::hex;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
+use zip::write::SimpleFileOptions;
 
-/// A copy of the script that expects four tiny files, with a PATH whose `apt-get` and `curl` the test decides.
+/// The files of Fashion-MNIST, without the `.gz` that each ends in.
+const FILES: [&str; 4] = [
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+];
+
+/// The files of a set of time series.
+const SERIES: [&str; 2] = ["GunPoint_TRAIN.ts", "GunPoint_TEST.ts"];
+
+/// A copy of the script that expects tiny files, with a PATH whose `apt-get`, `curl` and `pip3` the test decides.
 struct Fixture {
     root: TempDir,
 }
@@ -25,11 +37,13 @@ impl Fixture {
             fs::create_dir(root.path().join(folder)).unwrap();
         }
         fs::copy(script, root.path().join("data/fetch.sh")).unwrap();
-        let sums = FILES.map(|name| format!("{}  {name}\n", hex(&Sha256::digest(content(name)))));
-        fs::write(root.path().join("data/SHA256SUMS"), sums.concat()).unwrap();
+        let sum = |name: &&str| format!("{}  {name}\n", hex(&Sha256::digest(content(name))));
+        let sums: String = FILES.iter().chain(&SERIES).map(sum).collect();
+        fs::write(root.path().join("data/SHA256SUMS"), sums).unwrap();
         let fixture = Self { root };
         fixture.command("apt-get", "echo 'E: no such package' >&2; exit 100");
         fixture.command("curl", "echo 'curl: no network' >&2; exit 6");
+        fixture.command("pip3", "echo 'ERROR: no network' >&2; exit 1");
         fixture
     }
 
@@ -55,7 +69,21 @@ impl Fixture {
         }
     }
 
-    fn fetch(&self) -> Output {
+    /// Writes the Python package, with these contents of the series.
+    fn pack(&self, contents: [&[u8]; 2]) {
+        let file = fs::File::create(self.path("served/aeon.whl")).unwrap();
+        let mut wheel = zip::ZipWriter::new(file);
+        for (name, content) in SERIES.iter().zip(contents) {
+            let name = format!("aeon/datasets/data/GunPoint/{name}");
+            wheel
+                .start_file(name, SimpleFileOptions::default())
+                .unwrap();
+            wheel.write_all(content).unwrap();
+        }
+        wheel.finish().unwrap();
+    }
+
+    fn fetch(&self, words: &[&str]) -> Output {
         let path = format!(
             "{}:{}",
             self.path("bin").display(),
@@ -63,6 +91,7 @@ impl Fixture {
         );
         Command::new("sh")
             .arg(self.path("data/fetch.sh"))
+            .args(words)
             .env("PATH", path)
             .env("SECANT_PACKAGE_DIR", self.path("installed"))
             .env("SECANT_DATA_URL", "http://example.invalid/fashion")
@@ -71,7 +100,7 @@ impl Fixture {
     }
 
     fn succeeds(&self, words: &str) {
-        let output = self.fetch();
+        let output = self.fetch(&[]);
         let messages = String::from_utf8_lossy(&output.stderr);
         assert!(
             output.status.success() && messages.contains(words),
@@ -92,7 +121,7 @@ impl Fixture {
     }
 
     fn fails(&self, words: &str) {
-        let output = self.fetch();
+        let output = self.fetch(&[]);
         let messages = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{messages}");
         assert!(messages.contains(words), "{messages}");
@@ -183,4 +212,54 @@ fn without_any_source_it_says_what_to_do() {
     fixture.fill("installed");
     fs::remove_file(fixture.path("installed/train-labels-idx1-ubyte.gz")).unwrap();
     fixture.fails("no train-labels-idx1-ubyte.gz");
+}
+
+/// `pip3 download ... --dest DIR PACKAGE` that serves the folder `served`.
+const PIP: &str = r#"
+for word; do
+    if [ "${previous:-}" = --dest ]; then folder=$word; fi
+    previous=$word
+done
+[ "$1" = download ] && cp "$(dirname "$0")/../served/aeon.whl" "$folder/aeon-1.6.0-py3-none-any.whl""#;
+
+#[test]
+fn time_series_come_out_of_the_python_package() {
+    let fixture = Fixture::new();
+    fixture.pack(SERIES.map(content).each_ref().map(Vec::as_slice));
+    fixture.command("pip3", PIP);
+    let output = fixture.fetch(&["gun-point"]);
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{messages}");
+    for name in SERIES {
+        let found = fs::read(fixture.path("data/gun-point").join(name)).unwrap();
+        assert_eq!(found, content(name));
+    }
+    let files = fs::read_dir(fixture.path("data/gun-point")).unwrap();
+    assert_eq!(files.count(), 2, "nothing but the two files");
+    // What is there is not fetched again, into another folder it is.
+    fixture.command("pip3", "exit 99");
+    let output = fixture.fetch(&["gun-point"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("already in"));
+    fixture.command("pip3", PIP);
+    let other = fixture.path("other");
+    let output = fixture.fetch(&["gun-point", other.to_str().unwrap()]);
+    assert!(output.status.success() && other.join(SERIES[0]).exists());
+}
+
+#[test]
+fn wrong_time_series_are_never_used() {
+    let fixture = Fixture::new();
+    let said = |words: &[&str], status: i32| {
+        let output = fixture.fetch(words);
+        assert_eq!(output.status.code(), Some(status));
+        assert!(!fixture.path("data/gun-point").exists());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert!(said(&["gun-point"], 1).contains("not to be had: ERROR: no network"));
+    fixture.pack([&content(SERIES[0]), b"something else"]);
+    fixture.command("pip3", PIP);
+    assert!(said(&["gun-point"], 1).contains("GunPoint_TEST.ts is not the expected content"));
+    assert!(said(&["italy-power-demand"], 1).contains("holds no ItalyPowerDemand_TRAIN.ts"));
+    assert!(said(&["gun-point", "a", "b"], 2).starts_with("usage: "));
+    assert!(said(&["a", "b"], 2).starts_with("usage: "));
 }

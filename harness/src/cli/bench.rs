@@ -5,19 +5,25 @@ use std::num::NonZeroUsize;
 
 use clap::Args;
 
-use super::environment::choose_isa;
+use super::environment::{choose_isa, open_dataset};
 use super::values::processors;
 use crate::bench::{self, Report};
+use crate::data::synthetic;
 use crate::error::{EXIT_OK, Error};
-use crate::model::Model;
+use crate::model::Description;
 use crate::report::say;
+use std::path::PathBuf;
 
 /// Options of `secant bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     /// Network: micro, lenet, seed, 2c2d, or layers such as 'conv8k3 relu pool2 linear10'
-    #[arg(long, value_name = "MODEL", default_value = "micro")]
-    pub model: Model,
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<Description>,
+
+    /// Folder or file with the data, as for 'secant train' [default: drawn images]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
 
     /// Most threads to try [default: as many as there are processors]
     #[arg(long, value_name = "T")]
@@ -33,7 +39,14 @@ impl BenchArgs {
     pub(super) fn run(&self) -> Result<u8, Error> {
         choose_isa()?;
         let threads = self.threads.unwrap_or(processors()).get();
-        let report = bench::run(&self.model, threads);
+        // The speed does not depend on what the images show.
+        let dataset = match &self.data {
+            Some(path) => open_dataset(Some(path), None)?,
+            None => synthetic::dataset(Some(bench::SAMPLES)),
+        };
+        let model = Description::model(self.model.as_ref(), dataset.task())
+            .map_err(|why| Error::Usage(format!("--model: {why}")))?;
+        let report = bench::run(&model, &dataset, threads);
         let report = report.map_err(|error| Error::Run(error.to_string()))?;
         let text = if self.json {
             serde_json::to_string(&report).map_err(|error| Error::Run(error.to_string()))?

@@ -11,9 +11,11 @@ use crate::batch::Batch;
 use crate::compare::plan::Plan;
 use crate::compare::protocol::Protocol;
 use crate::compare::{self};
+use crate::data::dataset::Task;
 use crate::error::Error;
-use crate::model::Model;
+use crate::model::Description;
 use crate::optimizers;
+use crate::report::note;
 
 /// The optimisers with their settings, from the registry; then examples.
 fn help() -> String {
@@ -75,8 +77,8 @@ pub struct CompareArgs {
     pub tune: u32,
 
     /// Network, as for 'secant train'
-    #[arg(long, value_name = "MODEL", default_value = "micro")]
-    pub model: Model,
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<Description>,
 
     /// How the initial weights are drawn
     #[arg(long, value_name = "NAME", default_value = "pytorch")]
@@ -130,11 +132,11 @@ pub struct CompareArgs {
     #[arg(long, value_name = "B")]
     pub batch: Option<Batch>,
 
-    /// Use the first N training images only
+    /// Use N training images only, from each class in proportion
     #[arg(long, value_name = "N")]
     pub limit: Option<NonZeroUsize>,
 
-    /// Folder with the four files of Fashion-MNIST, or 'synthetic'
+    /// Folder or file with the data, as for 'secant train'
     #[arg(long, value_name = "DIR|synthetic")]
     pub data: Option<PathBuf>,
 
@@ -157,12 +159,13 @@ pub struct CompareArgs {
 
 impl CompareArgs {
     /// What is compared, and how.
-    fn plan(&self) -> Plan {
+    fn plan(&self, task: Task) -> Result<Plan, Error> {
         let mut plan = Plan {
             optimizers: self.optimizers.clone(),
             seeds: (self.seed..self.seed + u64::from(self.seeds)).collect(),
             tune: self.tune,
-            model: self.model.clone(),
+            model: Description::model(self.model.as_ref(), task)
+                .map_err(|why| Error::Usage(format!("--model: {why}")))?,
             init: self.init.into(),
             epochs: self.epochs.clone(),
             targets: self.targets.clone(),
@@ -177,9 +180,9 @@ impl CompareArgs {
             json: self.json,
         };
         if let Some(protocol) = self.protocol {
-            protocol.settle(&mut plan);
+            protocol.settle(&mut plan, task)?;
         }
-        plan
+        Ok(plan)
     }
 
     /// Compares, and writes down what came out.
@@ -189,6 +192,10 @@ impl CompareArgs {
         if let Some(protocol) = self.protocol {
             dataset = protocol.inputs(&dataset);
         }
-        compare::compare(&self.plan(), &dataset, &watch_signals()?)
+        let plan = self.plan(dataset.task())?;
+        if let Some(line) = &plan.model.note {
+            note(line);
+        }
+        compare::compare(&plan, &dataset, &watch_signals()?)
     }
 }

@@ -8,7 +8,8 @@ use secant::arch::Isa;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use crate::dataset::{self, Dataset, Location, STANDARD_FOLDERS};
+use crate::data::dataset::{Dataset, Targets};
+use crate::data::open::{self, Location, STANDARD_FOLDERS};
 use crate::error::Error;
 use crate::report::note;
 
@@ -55,7 +56,7 @@ pub fn watch_signals() -> Result<Arc<AtomicUsize>, Error> {
 /// [`Error::Dataset`] when it cannot be used.
 pub fn open_dataset(data: Option<&Path>, limit: Option<usize>) -> Result<Dataset, Error> {
     let folders = STANDARD_FOLDERS.map(Path::new);
-    let location = dataset::locate(data, std::env::var_os("SECANT_DATA"), &folders);
+    let location = open::locate(data, std::env::var_os("SECANT_DATA"), &folders);
     if location == (Location::Synthetic { fallback: true }) {
         note(&format!(
             "Fashion-MNIST was not found in {}: training on the built-in synthetic set.\n\
@@ -63,5 +64,16 @@ pub fn open_dataset(data: Option<&Path>, limit: Option<usize>) -> Result<Dataset
             STANDARD_FOLDERS.join(" or ")
         ));
     }
-    Ok(dataset::load(&location, limit)?)
+    let dataset = open::load(&location, limit)?;
+    if let Targets::Values { .. } = dataset.train.targets {
+        return Err(Error::Usage(format!(
+            "{}: expected a class for each sample, found numbers to predict, which this program does not train on \
+             yet; write the labels as integers or names",
+            dataset.source
+        )));
+    }
+    for line in &dataset.notes {
+        note(line);
+    }
+    Ok(dataset)
 }

@@ -6,18 +6,29 @@ use clap::Args;
 use serde::Serialize;
 
 use super::values::OptimizerParser;
+use crate::data::dataset::Task;
 use crate::error::{EXIT_OK, Error};
-use crate::model::Model;
+use crate::model::{Description, Model};
 use crate::optimizers::Choice;
 use crate::size::{BOARDS, STACK, Size};
+use secant::network::Shape;
 
 /// Options of `secant size`.
 #[derive(Debug, Args)]
 #[command(args_override_self = true, after_long_help = HELP)]
 pub struct SizeArgs {
-    /// Network: micro, lenet, seed, or layers such as 'conv8k3 relu pool2 linear10'
-    #[arg(long, value_name = "MODEL", default_value = "micro")]
-    model: Model,
+    /// Network: micro, lenet, seed, or layers such as 'conv8k3 relu pool2' [default: micro, or what
+    /// suits the shape]
+    #[arg(long, value_name = "MODEL")]
+    model: Option<Description>,
+
+    /// Channels, rows and columns of a sample; a signal has one row
+    #[arg(long, value_name = "CxRxC", default_value = "1x28x28", value_parser = shape)]
+    shape: Shape,
+
+    /// Number of classes
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = classes)]
+    classes: usize,
 
     /// How the weights are updated
     #[arg(
@@ -87,7 +98,13 @@ fn print(args: &SizeArgs, out: &mut impl Write) -> Result<(), Error> {
     let history = args.history.iter();
     let history = history.map(|m| ("history".to_owned(), m.clone()));
     choice.settings.extend(history);
-    let size = Size::new(&args.model, &choice, args.lanes, args.freeze)?;
+    let task = Task {
+        input: args.shape,
+        outputs: args.classes,
+    };
+    let model = &Description::model(args.model.as_ref(), task)
+        .map_err(|why| Error::Usage(format!("--model: {why}")))?;
+    let size = Size::new(model, &choice, args.lanes, args.freeze)?;
     let total = size.total();
     let wanted = args.board.as_deref().unwrap_or("").to_lowercase();
     let boards: Vec<BoardRecord> = BOARDS
@@ -109,7 +126,7 @@ fn print(args: &SizeArgs, out: &mut impl Write) -> Result<(), Error> {
     }
     let written = if args.json {
         let record = Record {
-            model: &args.model.name,
+            model: &model.name,
             optimizer: args.optimizer.name(),
             lanes: args.lanes,
             frozen_layers: args.freeze,
@@ -122,13 +139,41 @@ fn print(args: &SizeArgs, out: &mut impl Write) -> Result<(), Error> {
             .map_err(std::io::Error::from)
             .and_then(|()| writeln!(out))
     } else {
-        table(args, &size, &boards, out)
+        table(args, model, &size, &boards, out)
     };
     written.map_err(Error::Stdout)
 }
 
+/// A shape such as `3x1x64`.
+fn shape(text: &str) -> Result<Shape, String> {
+    let sizes: Vec<usize> = text
+        .split('x')
+        .filter_map(|size| size.parse().ok())
+        .collect();
+    match sizes[..] {
+        [channels, rows, columns]
+            if text.split('x').count() == 3
+                && sizes.iter().all(|size| (1..=1 << 16).contains(size)) =>
+        {
+            Ok(Shape::new(channels, rows, columns))
+        }
+        _ => Err(
+            "expected channels, rows and columns, each from 1 to 65536, as in 3x1x64".to_owned(),
+        ),
+    }
+}
+
+/// A number of classes.
+fn classes(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(classes @ 1..=65_536) => Ok(classes),
+        _ => Err("expected a number from 1 to 65536".to_owned()),
+    }
+}
+
 fn table(
     args: &SizeArgs,
+    model: &Model,
     size: &Size,
     boards: &[BoardRecord],
     out: &mut impl Write,
@@ -146,7 +191,7 @@ fn table(
     writeln!(
         out,
         "{} with {}, {lanes}{frozen}",
-        args.model.name,
+        model.name,
         args.optimizer.name()
     )?;
     if size.frozen > 0 {

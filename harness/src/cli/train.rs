@@ -12,9 +12,10 @@ use super::environment::{choose_isa, open_dataset, watch_signals};
 use super::values::{InitName, OptimizerParser, names, not_negative, processors, share, threads};
 use crate::batch::Batch;
 use crate::config::RunConfig;
+use crate::data::dataset::Task;
 use crate::error::{EXIT_OK, EXIT_RUN, Error};
 use crate::export::{self, RunFolder};
-use crate::model::Model;
+use crate::model::Description;
 use crate::optimizers::schedule::ScheduleName;
 use crate::optimizers::{Choice, CurvatureName, LineSearchName, Refusal, ScalingName, Slip};
 use crate::plot;
@@ -36,9 +37,12 @@ Models:
              linearN          fully connected, N outputs
              poolK, avgpoolK  largest, or mean, of each K x K window; add sS for another stride than K
              globalavgpool    mean of each channel
-             relu, tanh       also leakyreluF, with slope F below zero
+             relu, tanh       also sigmoid, and leakyreluF, with slope F below zero
              dropoutF         in training, zeros with probability F
-           The input is 1 x 28 x 28; the last layer must have ten outputs, one a class.
+             conv1dNkK, depthwise1dK, pool1dK, avgpool1dK    the same for signals, which have one row
+           A kernel, size, stride or padding may be ROWSxCOLUMNS: conv8k3x5, pool1x2.
+           The input is a sample of the data; a last layer with one output a class is added where
+           none is written.
 
 Examples:
   secant train                                             micro with Adam, a good start
@@ -85,9 +89,10 @@ Exit status:
     after_help = "'secant train --help' shows models, examples, environment and exit status as well."
 )]
 pub struct TrainArgs {
-    /// Network: micro, lenet, seed, 2c2d, or layers such as 'conv8k3 relu pool2 linear10'
-    #[arg(long, value_name = "MODEL", default_value = "micro", help_heading = NETWORK)]
-    pub model: Model,
+    /// Network: micro, lenet, seed, 2c2d, or layers such as 'conv8k3 relu pool2' [default: micro, or
+    /// what suits the shape of the data]
+    #[arg(long, value_name = "MODEL", help_heading = NETWORK)]
+    pub model: Option<Description>,
 
     /// How the initial weights are drawn
     #[arg(long, value_name = "NAME", default_value = "pytorch", help_heading = NETWORK)]
@@ -240,11 +245,11 @@ pub struct TrainArgs {
     )]
     pub tolerance: f64,
 
-    /// Folder with the four files of Fashion-MNIST, or 'synthetic' for the built-in set
+    /// Folder or file with the data: IDX, NumPy, .ts, CSV or PNG; or 'synthetic' for the built-in set
     #[arg(long, value_name = "DIR|synthetic", help_heading = DATA)]
     pub data: Option<PathBuf>,
 
-    /// Use the first N training images only (all test images are kept)
+    /// Use N training images only, from each class in proportion (all test images are kept)
     #[arg(long, value_name = "N", help_heading = DATA)]
     pub limit: Option<NonZeroUsize>,
 
@@ -294,8 +299,9 @@ impl TrainArgs {
     /// # Errors
     /// [`Error::Usage`] when an option does not belong to the chosen optimiser, or the weights not
     /// to the network.
-    pub fn resolve(&self) -> Result<RunConfig, Error> {
-        let mut model = self.model.clone();
+    pub fn resolve(&self, task: Task) -> Result<RunConfig, Error> {
+        let mut model = Description::model(self.model.as_ref(), task)
+            .map_err(|why| Error::Usage(format!("--model: {why}")))?;
         let frozen = self.freeze.unwrap_or(0);
         let start = match &self.weights {
             Some(path) => Some(weights::start(path, frozen, &mut model)?),
@@ -353,12 +359,15 @@ impl TrainArgs {
     pub(super) fn run(&self) -> Result<u8, Error> {
         choose_isa()?;
         let started = Instant::now();
-        let config = self.resolve()?;
         let limit = self.limit.map(usize::from);
         let mut dataset = open_dataset(self.data.as_deref(), limit)?;
+        let config = self.resolve(dataset.task())?;
+        if let Some(line) = &config.model.note {
+            note(line);
+        }
         if let Some(start) = &config.start {
             // The weights know no other.
-            dataset.normalisation = start.normalisation;
+            dataset.scalings.clone_from(&start.scalings);
         }
         let mut memory = Trainer::memory(&config);
         let mut trainer = Trainer::new(&config, &dataset, &mut memory)
@@ -412,7 +421,7 @@ impl TrainArgs {
         let model = if outcome.diverged() {
             Ok(())
         } else {
-            folder.write_model(&self.model, dataset.normalisation, &outcome.parameters)
+            folder.write_model(&config.model, &dataset.scalings, &outcome.parameters)
         };
         let metrics = folder.write_text(export::METRICS, &export::metrics_csv(&outcome.history));
         let title = format!(

@@ -25,7 +25,7 @@ use jiff::ZonedDateTime;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::dataset::Dataset;
+use crate::data::dataset::Dataset;
 use crate::error::{EXIT_OK, Error};
 use crate::export::write_whole;
 use crate::report::{note, say};

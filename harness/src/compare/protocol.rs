@@ -8,8 +8,9 @@ use secant::network::Init;
 
 use super::plan::Plan;
 use crate::batch::Batch;
-use crate::dataset::Dataset;
-use crate::model::Model;
+use crate::data::dataset::{Dataset, Task};
+use crate::error::Error;
+use crate::model::Description;
 
 /// Names for `--protocol`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,11 +32,15 @@ const DEEPOBS_GIVEN: &[(&str, &str, &str)] = &[
 
 impl Protocol {
     /// What the protocol settles. Targets can still be chosen.
-    pub fn settle(self, plan: &mut Plan) {
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when its network does not fit the data.
+    pub fn settle(self, plan: &mut Plan, task: Task) -> Result<(), Error> {
         let Protocol::DeepObs = self;
-        if let Ok(model) = "2c2d".parse::<Model>() {
-            plan.model = model;
-        }
+        plan.model = "2c2d"
+            .parse::<Description>()
+            .and_then(|model| model.fit(task))
+            .map_err(|why| Error::Usage(format!("--protocol deepobs: {why}")))?;
         plan.init = Init::DeepObs;
         plan.batch = NonZeroUsize::new(128).map(Batch::Size);
         plan.validation = 0.0;
@@ -46,13 +51,14 @@ impl Protocol {
         if plan.targets == Plan::TARGETS {
             plan.targets = DEEPOBS_TARGETS.to_vec();
         }
+        Ok(())
     }
 
     /// The data as the protocol has it: pixels from 0 to 1.
     pub fn inputs(self, dataset: &Dataset) -> Dataset {
         let Protocol::DeepObs = self;
         Dataset {
-            normalisation: Scaling::UNIT,
+            scalings: vec![Scaling::UNIT],
             ..dataset.clone()
         }
     }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use secant::Random;
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -17,7 +18,8 @@ use sha2::{Digest, Sha256};
 use super::arm::Arm;
 use super::plan::Plan;
 use crate::config::RunConfig;
-use crate::dataset::{Dataset, hex};
+use crate::data::dataset::{Dataset, hex};
+use crate::data::split::Split;
 use crate::error::Error;
 use crate::export::write_whole;
 use crate::report::{RunRecord, say};
@@ -96,10 +98,11 @@ pub struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// Training images.
+    /// Training images: as many for every seed.
     fn images(plan: &Plan, dataset: &Dataset) -> usize {
-        let count = dataset.train.len();
-        count - (count as f64 * plan.validation).round() as usize
+        let targets = &dataset.train.targets;
+        let split = Split::stratified(targets, plan.validation, &mut Random::new(0, 0));
+        split.train.len()
     }
 
     /// Steps of one run.
@@ -167,10 +170,10 @@ impl Runner<'_> {
         let mut hash = Sha256::new();
         hash.update(text);
         hash.update(format!(
-            "{} {:?} {} {} {}",
+            "{} {} {:?} {} {}",
             self.dataset.name,
-            self.dataset.normalisation,
-            self.dataset.train.len(),
+            self.dataset.digest,
+            self.dataset.scalings,
             self.plan.evaluations,
             env!("CARGO_PKG_VERSION")
         ));

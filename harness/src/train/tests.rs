@@ -6,7 +6,8 @@ use secant::network::Init;
 
 use super::*;
 use crate::cli::{Cli, Command};
-use crate::dataset::{Location, load};
+use crate::data::dataset::Task;
+use crate::data::open::{Location, load};
 
 /// The configuration that these words of a command line stand for.
 fn config(words: &str) -> RunConfig {
@@ -17,20 +18,20 @@ fn config(words: &str) -> RunConfig {
     let Command::Train(args) = Cli::try_parse_from(words).unwrap().command else {
         panic!("the words begin with train")
     };
-    args.resolve().unwrap()
+    args.resolve(Task::FASHION_MNIST).unwrap()
 }
 
 /// 200 training and 100 test images.
 fn dataset() -> Dataset {
-    let (train, test) = crate::synthetic::generate(200, 100, 1);
-    Dataset {
-        name: "tiny".to_owned(),
-        source: "drawn".to_owned(),
-        fallback: false,
-        normalisation: crate::dataset::normalisation_of(&train.pixels),
-        train: Arc::new(train),
-        test: Arc::new(test),
-    }
+    let (train, test) = crate::data::synthetic::generate(200, 100, 1);
+    Dataset::new(
+        "tiny".to_owned(),
+        "drawn".to_owned(),
+        crate::data::synthetic::SHAPE,
+        (0..10).map(|class| class.to_string()).collect(),
+        (train, test),
+        Vec::new(),
+    )
 }
 
 /// Breaks at one iteration and notes every record.
@@ -51,27 +52,6 @@ impl Observer for Watch {
     fn record(&mut self, record: &Record) {
         self.records.push(*record);
     }
-}
-
-#[test]
-fn a_split_is_a_partition_of_the_promised_sizes() {
-    for (count, share, expected) in [
-        (60_000, 0.2, 12_000),
-        (10, 0.25, 3),
-        (10, 0.01, 1),
-        (1, 0.5, 0),
-        (7, 0.0, 0),
-        (3, 0.99, 2),
-    ] {
-        let split = Split::random(count, share, 5);
-        assert_eq!(split.validation.len(), expected, "{count}, {share}");
-        let mut all = [split.train.clone(), split.validation.clone()].concat();
-        assert!(split.train.is_sorted() && split.validation.is_sorted());
-        all.sort_unstable();
-        assert!(all.into_iter().eq(0..count as u32));
-    }
-    assert_eq!(Split::random(1000, 0.2, 1), Split::random(1000, 0.2, 1));
-    assert_ne!(Split::random(1000, 0.2, 1), Split::random(1000, 0.2, 2));
 }
 
 #[test]

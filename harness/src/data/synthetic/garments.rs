@@ -1,53 +1,9 @@
-//! The built-in data set: ten garments drawn as noisy silhouettes, for when Fashion-MNIST is not at hand.
-//!
-//! Same shapes, same classes and same byte range as Fashion-MNIST; easier, since a few polygons a class vary less than
-//! photographs do. Image `i` depends on the seed and on `i` alone, and is drawn with `+ - * /` only, so that every
-//! machine draws the same bytes, and a shorter set is the beginning of a longer one.
+//! The ten garments, as polygons.
 
-mod canvas;
-
-use crate::dataset::{CLASSES, Images, PIXELS};
-
-use self::canvas::{Canvas, Dice};
-
-/// Training images of the whole set.
-pub const TRAIN_IMAGES: usize = 60_000;
-/// Test images of the whole set.
-pub const TEST_IMAGES: usize = 10_000;
-/// Seed of the set that `--data synthetic` stands for: one fixed set, whatever the seed of the run.
-pub const SEED: u64 = 2828;
-
-/// Draws `train` and `test` images; the two never share an image.
-pub fn generate(train: usize, test: usize, seed: u64) -> (Images, Images) {
-    (draw_all(train, seed, 0), draw_all(test, seed, 1 << 32))
-}
-
-fn draw_all(count: usize, seed: u64, first: u64) -> Images {
-    // Ten consecutive images show each class once, so every prefix of the set is balanced to within one.
-    let labels: Vec<u8> = (0..count).map(|i| (i % CLASSES) as u8).collect();
-    let mut pixels = vec![0; count * PIXELS];
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = count.div_ceil(threads).max(1);
-    std::thread::scope(|scope| {
-        for ((start, pixels), labels) in (first..)
-            .step_by(share)
-            .zip(pixels.chunks_mut(share * PIXELS))
-            .zip(labels.chunks(share))
-        {
-            scope.spawn(move || {
-                for ((index, image), &class) in
-                    (start..).zip(pixels.chunks_exact_mut(PIXELS)).zip(labels)
-                {
-                    image.copy_from_slice(&draw(class, &mut Dice::new(seed, index)));
-                }
-            });
-        }
-    });
-    Images { pixels, labels }
-}
+use super::canvas::{Canvas, Dice, PIXELS};
 
 /// One garment of class `class`.
-fn draw(class: u8, dice: &mut Dice) -> [u8; PIXELS] {
+pub(super) fn draw(class: u8, dice: &mut Dice) -> [u8; PIXELS] {
     let mut canvas = Canvas::new(dice);
     match class {
         0 => top(

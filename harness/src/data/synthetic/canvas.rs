@@ -1,6 +1,11 @@
 //! The picture that a garment is drawn on, and the random numbers of one image.
 
-use crate::dataset::{COLUMNS, PIXELS, ROWS};
+/// Rows of an image.
+pub(super) const ROWS: usize = 28;
+/// Columns of an image.
+pub(super) const COLUMNS: usize = 28;
+/// Pixels of an image.
+pub(super) const PIXELS: usize = ROWS * COLUMNS;
 
 /// A point in pixels, x to the right and y down, (0, 0) the upper left corner of the picture.
 type Point = (f32, f32);

@@ -1,0 +1,72 @@
+//! The built-in data set: ten garments drawn as noisy silhouettes, for when Fashion-MNIST is not at hand.
+//!
+//! Same shapes, same classes and same byte range as Fashion-MNIST; easier, since a few polygons a class
+//! vary less than photographs do. Image `i` depends on the seed and on `i` alone, and is drawn with
+//! `+ - * /` only, so that every machine draws the same bytes, and a shorter set is the beginning of a
+//! longer one.
+
+mod canvas;
+mod garments;
+
+use secant::network::Shape;
+
+use self::canvas::{COLUMNS, Dice, PIXELS, ROWS};
+use super::dataset::{Dataset, Elements, Part, Targets};
+use super::idx::FASHION_MNIST_CLASSES;
+
+/// Training images of the whole set.
+pub const TRAIN_IMAGES: usize = 60_000;
+/// Test images of the whole set.
+pub const TEST_IMAGES: usize = 10_000;
+/// Seed of the set that `--data synthetic` stands for: one fixed set, whatever the seed of the run.
+pub const SEED: u64 = 2828;
+/// Shape of an image.
+pub const SHAPE: Shape = Shape::new(1, ROWS, COLUMNS);
+/// Number of classes: those of Fashion-MNIST.
+pub const CLASSES: usize = FASHION_MNIST_CLASSES.len();
+
+/// The whole set, or its first `limit` training images; whatever the limit, classes differ by at most one
+/// image.
+pub fn dataset(limit: Option<usize>) -> Dataset {
+    let count = limit.unwrap_or(usize::MAX).min(TRAIN_IMAGES);
+    Dataset::new(
+        "synthetic".to_owned(),
+        "built-in".to_owned(),
+        SHAPE,
+        FASHION_MNIST_CLASSES.map(str::to_owned).to_vec(),
+        generate(count, TEST_IMAGES, SEED),
+        Vec::new(),
+    )
+}
+
+/// Draws `train` and `test` images; the two never share an image.
+pub fn generate(train: usize, test: usize, seed: u64) -> (Part, Part) {
+    (draw_all(train, seed, 0), draw_all(test, seed, 1 << 32))
+}
+
+fn draw_all(count: usize, seed: u64, first: u64) -> Part {
+    // Ten consecutive images show each class once, so every prefix of the set is balanced to within one.
+    let labels: Vec<u8> = (0..count).map(|i| (i % CLASSES) as u8).collect();
+    let mut pixels = vec![0; count * PIXELS];
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = count.div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        for ((start, pixels), labels) in (first..)
+            .step_by(share)
+            .zip(pixels.chunks_mut(share * PIXELS))
+            .zip(labels.chunks(share))
+        {
+            scope.spawn(move || {
+                for ((index, image), &class) in
+                    (start..).zip(pixels.chunks_exact_mut(PIXELS)).zip(labels)
+                {
+                    image.copy_from_slice(&garments::draw(class, &mut Dice::new(seed, index)));
+                }
+            });
+        }
+    });
+    Part {
+        elements: Elements::U8(pixels),
+        targets: Targets::Classes(labels.into_iter().map(u16::from).collect()),
+    }
+}
