@@ -263,7 +263,7 @@ fn files_that_do_not_fit_together_are_refused() {
             "t10k-images-idx3-ubyte",
             idx_bytes(8, &[20, 32, 32], &[0; 20 * 1024])
         ),
-        "F/t10k-images-idx3-ubyte: expected samples of 1 x 28 x 28 as in train-images-idx3-ubyte, found 1 x 32 x 32"
+        "F/t10k-images-idx3-ubyte: expected samples of 1 x 28 x 28 as in train-images-idx3-ubyte.gz, found 1 x 32 x 32"
     );
     assert_eq!(
         set("train-images-idx3-ubyte", idx_bytes(8, &[0, 28, 28], &[])),
