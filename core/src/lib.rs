@@ -44,7 +44,7 @@
 //! # The determinism contract
 //!
 //! Every multiply-accumulate of a sum of products is one fused multiply-add, in a documented order of terms; otherwise there
-//! are only `+ - * /` and square roots, and functions from `libm`; ties are written out. So the bits of every result depend on
+//! are only `+ - * /` and square roots, functions made of these, and functions from `libm`; ties are written out. So the bits of every result depend on
 //! the network, the data, the seed, the optimiser and the number of lanes, and on nothing else. A zero's sign and a NaN's bits
 //! are outside the contract, and so is the feature `fast-math`.
 //!

@@ -492,7 +492,7 @@ fn flat_lbfgs_goes_on_the_same() {
         };
         let mut zeros = memories(length);
         zeros.iter_mut().for_each(|memory| memory.fill(0.0));
-        goes_on_the_same(&mut zeros, &fresh, step);
+        goes_on_the_same(&mut zeros, fresh, step);
 
         // One optimiser from the beginning to the end.
         let mut made_anew = vec![0.0; N];

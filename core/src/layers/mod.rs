@@ -511,6 +511,11 @@ impl Layer {
         }
     }
 
+    /// Whether the layer is an activation, computed apart, that never decreases.
+    pub(crate) const fn is_monotone(&self) -> bool {
+        self.activation().is_some()
+    }
+
     /// Whether the weights are factors and the biases shifts, which begin at 1 and 0.
     pub(crate) const fn is_scale_and_shift(&self) -> bool {
         matches!(self, Layer::GroupNorm(_))

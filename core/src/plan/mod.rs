@@ -2,7 +2,8 @@
 //!
 //! A stage is one layer, or a convolution, linear layer or nothing with the relu and the max-pool
 //! that follow it. Max-pooling and relu commute (relu never decreases), so a stage pools first and
-//! activates a quarter of the values.
+//! activates a quarter of the values. The other activations never decrease either, but for the last
+//! bit of a tanh, and are stages that come after the pool.
 //!
 //! Outputs that a flooring pool drops are dead, and so is what only they need; the plan goes from
 //! the last layer to the first and keeps just the live rows and columns of every map. No result
@@ -74,6 +75,20 @@ pub(crate) const fn plan<const N: usize>(
             let (joins_relu, joins_pool) = last.op.joins();
             relu && joins_relu || pool.is_some() && joins_pool && last.frame.pool.is_none()
         };
+        // Pool first, activate after, also where the activation is a stage of its own: it then has less
+        // to do. That takes a stage before it that the pool can join.
+        let mut swapped = false;
+        if stage_count > 0 && layers[i].is_monotone() && i + 1 < count {
+            let last = &mut stages[stage_count - 1];
+            let (_, pool) = layers[i + 1].tail();
+            if pool.is_some() && last.op.joins().1 && last.frame.pool.is_none() {
+                last.frame.pool = pool;
+                swapped = true;
+                if let Ok(pooled) = layers[i + 1].output(shape) {
+                    shape = pooled;
+                }
+            }
+        }
         if !joins {
             shapes[stage_count] = shape;
             stages[stage_count].op = layers[i];
@@ -91,7 +106,7 @@ pub(crate) const fn plan<const N: usize>(
         if let Ok(next) = layers[i].output(shape) {
             shape = next;
         }
-        i += 1;
+        i += if swapped { 2 } else { 1 };
     }
     // Backward: everything of the network's output is live; from there, what each stage needs.
     let mut map = Map {
