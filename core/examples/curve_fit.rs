@@ -1,7 +1,8 @@
-//! Fits a cooling curve, `T(t) = ambient + amplitude exp(-rate t)`, to twenty readings of a thermometer, and tells how well
-//! each number is known.
+//! Fits a cooling curve, `T(t) = ambient + amplitude exp(-rate t)`, to twenty readings of a
+//! thermometer, and tells how well each number is known.
 //!
-//! Everything but the printing runs without `std` and without a heap: `cargo run -p secant --example curve_fit`.
+//! Everything but the printing runs without `std` and without a heap: `cargo run -p secant
+//! --example curve_fit`.
 #![no_std]
 extern crate std;
 
@@ -39,7 +40,8 @@ fn main() -> Result<(), ConfigError> {
     let report = bfgs.minimize(&mut misfit, &mut x)?;
 
     std::println!("{report}");
-    // At the minimum of half a sum of squares, the inverse Hessian times the noise's variance is the covariance.
+    // At the minimum of half a sum of squares, the inverse Hessian times the noise's variance is
+    // the covariance.
     let variance = 2.0 * report.value / (READINGS.len() - 3) as f64;
     if let Some(h) = bfgs.inverse_hessian() {
         for (i, (name, unit)) in [("ambient", "C"), ("amplitude", "C"), ("rate", "per 10 min")]

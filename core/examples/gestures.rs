@@ -1,5 +1,6 @@
-//! Learns four activities from a smart watch: three axes of acceleration, three of rotation, windows
-//! of 100 points as 16-bit integers. Nothing here needs a heap: on a device the arrays are statics.
+//! Learns four activities from a smart watch: three axes of acceleration, three of rotation,
+//! windows of 100 points as 16-bit integers. Nothing here needs a heap: on a device the arrays are
+//! statics.
 //!
 //! ```text
 //! cargo run --release -p secant --example gestures

@@ -1,10 +1,13 @@
-//! Calibrates a three-axis magnetometer: finds the ellipsoid on which its readings lie, and the map back to a sphere.
+//! Calibrates a three-axis magnetometer: finds the ellipsoid on which its readings lie, and the map
+//! back to a sphere.
 //!
-//! A magnetometer that is turned in the earth's field should read vectors of one length. Magnetised parts of the device add a
-//! constant (hard iron), soft iron and the axes' gains stretch the sphere to an ellipsoid. With the readings m, the
-//! calibration is `W (m - b)`, W symmetric, and minimises `sum (|W (m - b)|^2 - 1)^2` over nine numbers.
+//! A magnetometer that is turned in the earth's field should read vectors of one length. Magnetised
+//! parts of the device add a constant (hard iron), soft iron and the axes' gains stretch the sphere
+//! to an ellipsoid. With the readings m, the calibration is `W (m - b)`, W symmetric, and minimises
+//! `sum (|W (m - b)|^2 - 1)^2` over nine numbers.
 //!
-//! Everything but the printing runs without `std` and without a heap: `cargo run -p secant --example magnetometer`.
+//! Everything but the printing runs without `std` and without a heap: `cargo run -p secant
+//! --example magnetometer`.
 #![no_std]
 extern crate std;
 
@@ -53,7 +56,8 @@ impl Objective<f32> for Ellipsoid {
             let u = stretch(x, &d);
             let r = u[0] * u[0] + u[1] * u[1] + u[2] * u[2] - 1.0;
             value += r * r;
-            // The residual's gradient is 2 W u with respect to m - b, and 2 u_i d_j with respect to W's element ij.
+            // The residual's gradient is 2 W u with respect to m - b, and 2 u_i d_j with respect to
+            // W's element ij.
             let wu = stretch(x, &u);
             let scale = 4.0 * r / READINGS as f32;
             for i in 0..3 {
@@ -68,7 +72,8 @@ impl Objective<f32> for Ellipsoid {
     }
 }
 
-/// Readings as a sensor gives them: distorted, noisy, in whole steps of 0.15 microtesla, for a field of 48 microtesla.
+/// Readings as a sensor gives them: distorted, noisy, in whole steps of 0.15 microtesla, for a
+/// field of 48 microtesla.
 fn measure() -> [[f32; 3]; READINGS] {
     let mut random = Random::new(7, 0);
     let mut readings = [[0.0; 3]; READINGS];

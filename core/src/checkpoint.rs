@@ -1,13 +1,16 @@
-//! State that survives a power cut: parameters, the optimiser's memory and what belongs to it, in a key-value store.
+//! State that survives a power cut: parameters, the optimiser's memory and what belongs to it, in a
+//! key-value store.
 //!
-//! A checkpoint is numbers and floats. The floats are the parameters and the optimiser's memory; the numbers are the optimiser's
-//! own [`State`], the random numbers' and the caller's, such as the place in the data. To go on, make everything with the same
-//! settings as before, [`load`], and [`restore`](State::restore): every later step has the same bits as without the break.
+//! A checkpoint is numbers and floats. The floats are the parameters and the optimiser's memory;
+//! the numbers are the optimiser's own [`State`], the random numbers' and the caller's, such as the
+//! place in the data. To go on, make everything with the same settings as before, [`load`], and
+//! [`restore`](State::restore): every later step has the same bits as without the break.
 //!
-//! The [`Store`] keeps small values under keys, and each write of one is all or nothing; on flash, the crate
-//! `sequential-storage` does that (`tests/tests/checkpoint.rs` has the twenty lines that join the two, and cuts the power at
-//! every write and erasure). A checkpoint is larger than a value, so it is written in pieces, under keys that the checkpoint
-//! before does not use; last comes the head, which makes it valid. At any time the head names a complete checkpoint.
+//! The [`Store`] keeps small values under keys, and each write of one is all or nothing; on flash,
+//! the crate `sequential-storage` does that (`tests/tests/checkpoint.rs` has the twenty lines that
+//! join the two, and cuts the power at every write and erasure). A checkpoint is larger than a
+//! value, so it is written in pieces, under keys that the checkpoint before does not use; last
+//! comes the head, which makes it valid. At any time the head names a complete checkpoint.
 //!
 //! ```text
 //! key 0             head: "SCNT", version u16, generation u32, how many numbers u32, how many floats u32, CRC-32 of all that
@@ -15,7 +18,8 @@
 //! keys 1 + i        pieces of 256 bytes of an even generation, i = 0, 1, ...: the numbers as u64, then the floats
 //! keys 32768 + i    the same of an odd one
 //! ```
-//! All is little-endian. The bytes are the same on every machine, so a run begun on a desktop goes on on a device, and back.
+//! All is little-endian. The bytes are the same on every machine, so a run begun on a desktop goes
+//! on on a device, and back.
 //!
 //! ```
 //! use secant::checkpoint::{self, State, Store};
@@ -71,7 +75,8 @@ pub trait State {
     /// [`ConfigError::TooShort`] when there are fewer.
     fn numbers(&self, numbers: &mut [u64]) -> Result<(), ConfigError>;
 
-    /// Takes on the state in the first [`NUMBERS`](Self::NUMBERS) of `numbers`; the settings stay as they are.
+    /// Takes on the state in the first [`NUMBERS`](Self::NUMBERS) of `numbers`; the settings stay
+    /// as they are.
     ///
     /// # Errors
     /// [`ConfigError`] when there are fewer, or they are no state; nothing has changed then.
@@ -141,7 +146,8 @@ pub trait Store {
     /// Replaces the value of a key. A power cut on the way leaves the old value or the new one.
     fn write(&mut self, key: u16, value: &[u8]) -> Result<(), Self::Error>;
 
-    /// Copies the value of a key to the beginning of `value` and returns its length; `None` if there is none.
+    /// Copies the value of a key to the beginning of `value` and returns its length; `None` if
+    /// there is none.
     fn read(&mut self, key: u16, value: &mut [u8]) -> Result<Option<usize>, Self::Error>;
 }
 
@@ -166,7 +172,8 @@ pub enum CheckpointError<E> {
     Store(E),
     /// The store holds something else, or a newer version.
     Format,
-    /// It does not fit, or is not of the size that was asked for. Sizes are in bytes, 8 a number and 4 a float.
+    /// It does not fit, or is not of the size that was asked for. Sizes are in bytes, 8 a number
+    /// and 4 a float.
     Length {
         /// What it should be, or at most.
         expected: usize,
@@ -284,13 +291,14 @@ fn head<S: Store>(store: &mut S) -> Result<Option<Head>, CheckpointError<S::Erro
     }
 }
 
-/// Writes a checkpoint of `numbers` and of `parts`, one after the other; returns which it is, counted from 0.
+/// Writes a checkpoint of `numbers` and of `parts`, one after the other; returns which it is,
+/// counted from 0.
 ///
 /// Until the last write the checkpoint before stays valid; both must have room in the store.
 ///
 /// # Errors
-/// [`CheckpointError::Store`] when a write fails, [`CheckpointError::Length`] for more than [`MOST_BYTES`],
-/// [`CheckpointError::Format`] when the store holds something else under key 0.
+/// [`CheckpointError::Store`] when a write fails, [`CheckpointError::Length`] for more than
+/// [`MOST_BYTES`], [`CheckpointError::Format`] when the store holds something else under key 0.
 pub fn save<S: Store>(
     store: &mut S,
     numbers: &[u64],
@@ -337,10 +345,12 @@ pub fn save<S: Store>(
     Ok(generation)
 }
 
-/// Reads the last complete checkpoint into `numbers` and `parts`, and returns which it is; `None` if there is none.
+/// Reads the last complete checkpoint into `numbers` and `parts`, and returns which it is; `None`
+/// if there is none.
 ///
 /// # Errors
-/// [`CheckpointError`]; `numbers` and `parts` are as before then, since the checksum is checked first.
+/// [`CheckpointError`]; `numbers` and `parts` are as before then, since the checksum is checked
+/// first.
 pub fn load<S: Store>(
     store: &mut S,
     numbers: &mut [u64],

@@ -1,10 +1,12 @@
-//! Secant trains small convolutional networks with first- and second-order optimisers, without `std` and without a heap, and
-//! gives the same bits on every target, instruction set and number of threads.
+//! Secant trains small convolutional networks with first- and second-order optimisers, without
+//! `std` and without a heap, and gives the same bits on every target, instruction set and number of
+//! threads.
 //!
 //! # Tour
 //!
-//! A network is a plain value, checked when it is made ([`network`]); [`network::presets`] holds some with a name. All memory comes
-//! from the caller, as slices whose lengths are `const fn`s of that value, so on a microcontroller they are statics:
+//! A network is a plain value, checked when it is made ([`network`]); [`network::presets`] holds
+//! some with a name. All memory comes from the caller, as slices whose lengths are `const fn`s of
+//! that value, so on a microcontroller they are statics:
 //!
 //! ```
 //! use secant::network::{Init, Network, Shape, conv2d, linear, max_pool2d, relu};
@@ -39,19 +41,22 @@
 //! # Ok::<(), secant::TrainError>(())
 //! ```
 //!
-//! The optimisers of [`optim`] need no network: the deterministic ones minimise any [`objective`], in `f32` or `f64`.
+//! The optimisers of [`optim`] need no network: the deterministic ones minimise any [`objective`],
+//! in `f32` or `f64`.
 //!
 //! # The determinism contract
 //!
-//! Every multiply-accumulate of a sum of products is one fused multiply-add, in a documented order of terms; otherwise there
-//! are only `+ - * /` and square roots, functions made of these, and functions from `libm`; ties are written out. So the bits of every result depend on
-//! the network, the data, the seed, the optimiser and the number of lanes, and on nothing else. A zero's sign and a NaN's bits
-//! are outside the contract, and so is the feature `fast-math`.
+//! Every multiply-accumulate of a sum of products is one fused multiply-add, in a documented order
+//! of terms; otherwise there are only `+ - * /` and square roots, functions made of these, and
+//! functions from `libm`; ties are written out. So the bits of every result depend on the network,
+//! the data, the seed, the optimiser and the number of lanes, and on nothing else. A zero's sign
+//! and a NaN's bits are outside the contract, and so is the feature `fast-math`.
 //!
 //! # Features
 //!
 //! * `defmt`: `defmt::Format` on public types.
-//! * `fast-math`: `micromath` for exponentials and logarithms, faster on small cores, outside the contract.
+//! * `fast-math`: `micromath` for exponentials and logarithms, faster on small cores, outside the
+//!   contract.
 #![no_std]
 #![deny(unsafe_code, missing_docs)]
 

@@ -5,8 +5,8 @@ use crate::math;
 use crate::real::Real;
 use crate::samples::Target;
 
-/// What a network's output is held against: part of the [`Network`](crate::network::Network), chosen
-/// by [`with_loss`](crate::network::Network::with_loss).
+/// What a network's output is held against: part of the [`Network`](crate::network::Network),
+/// chosen by [`with_loss`](crate::network::Network::with_loss).
 ///
 /// All are losses of one sample with outputs `z_c`, `c = 1..C`; a batch's is their sum times
 /// [`Batch::weight`](crate::Batch). With class targets `y`, a sample counts as correct when its

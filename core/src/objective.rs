@@ -1,6 +1,7 @@
 //! The one trait between a problem and an optimiser.
 //!
-//! A problem is a number of variables and a function that writes the gradient and returns the value. A closure is enough:
+//! A problem is a number of variables and a function that writes the gradient and returns the
+//! value. A closure is enough:
 //!
 //! ```
 //! use secant::objective::{self, Objective};
@@ -16,15 +17,16 @@
 //! assert_eq!(bowl.value_and_gradient(&[1.0, -2.0], &mut gradient), 0.0);
 //! ```
 //!
-//! Where the problem has data of its own, implement [`Objective`] for a struct. Curvature is a trait of its own,
-//! [`HessianProduct`], so that asking for Newton's method without it is a compile error.
+//! Where the problem has data of its own, implement [`Objective`] for a struct. Curvature is a
+//! trait of its own, [`HessianProduct`], so that asking for Newton's method without it is a compile
+//! error.
 
 use crate::real::Real;
 
 /// A differentiable function of `dimension()` real variables, to be minimised.
 ///
-/// A function that cannot be evaluated at a point returns a NaN or an infinity; every optimiser treats both as "not there,
-/// come closer" and never fails on them.
+/// A function that cannot be evaluated at a point returns a NaN or an infinity; every optimiser
+/// treats both as "not there, come closer" and never fails on them.
 pub trait Objective<R: Real> {
     /// The number of variables, n. Must not change while an optimiser runs.
     fn dimension(&self) -> usize;
@@ -34,21 +36,24 @@ pub trait Objective<R: Real> {
 
     /// Returns f(x) alone. `scratch`, of length n, may be overwritten with anything.
     ///
-    /// The default computes the gradient into `scratch`. Override it where the value alone is cheaper: trust-region
-    /// methods ask for it at points that they may reject. It must be the same value, bit for bit, as
-    /// [`value_and_gradient`](Self::value_and_gradient) returns.
+    /// The default computes the gradient into `scratch`. Override it where the value alone is
+    /// cheaper: trust-region methods ask for it at points that they may reject. It must be the same
+    /// value, bit for bit, as [`value_and_gradient`](Self::value_and_gradient) returns.
     fn value(&mut self, x: &[R], scratch: &mut [R]) -> R {
         self.value_and_gradient(x, scratch)
     }
 }
 
-/// An [`Objective`] whose second derivatives can be multiplied by a vector, without forming the matrix.
+/// An [`Objective`] whose second derivatives can be multiplied by a vector, without forming the
+/// matrix.
 pub trait HessianProduct<R: Real>: Objective<R> {
-    /// **Overwrites** `product` with H(x) v, H being the matrix of second derivatives. All slices have length n.
+    /// **Overwrites** `product` with H(x) v, H being the matrix of second derivatives. All slices
+    /// have length n.
     fn hessian_product(&mut self, x: &[R], v: &[R], product: &mut [R]);
 
-    /// **Overwrites** `product` with G(x) v, G being a positive semidefinite approximation to H: for a sum of squares with
-    /// the Jacobian J, G = J' J, the Gauss-Newton matrix. The default is the exact product.
+    /// **Overwrites** `product` with G(x) v, G being a positive semidefinite approximation to H:
+    /// for a sum of squares with the Jacobian J, G = J' J, the Gauss-Newton matrix. The default is
+    /// the exact product.
     fn gauss_newton_product(&mut self, x: &[R], v: &[R], product: &mut [R]) {
         self.hessian_product(x, v, product);
     }
@@ -130,7 +135,8 @@ impl<R: Real, F: FnMut(&[R], &mut [R]) -> R> Objective<R> for FromFn<F> {
     }
 }
 
-/// An [`Objective`] and its Hessian product made of two closures; see [`FromFn::with_hessian_product`].
+/// An [`Objective`] and its Hessian product made of two closures; see
+/// [`FromFn::with_hessian_product`].
 #[derive(Debug, Clone, Copy)]
 pub struct FromFnWithHessian<F, H> {
     function: FromFn<F>,

@@ -2,8 +2,8 @@
 
 use crate::math;
 
-/// The class of a sample's outputs: the largest, the first on a tie; a NaN counts as larger than any
-/// number. 0 for no outputs.
+/// The class of a sample's outputs: the largest, the first on a tie; a NaN counts as larger than
+/// any number. 0 for no outputs.
 pub fn argmax(outputs: &[f32]) -> usize {
     let (mut largest, mut winner) = (f32::NEG_INFINITY, 0);
     for (c, z) in outputs.iter().enumerate() {
@@ -14,9 +14,9 @@ pub fn argmax(outputs: &[f32]) -> usize {
     winner
 }
 
-/// Turns one sample's logits into class probabilities, in place:
-/// `p_c = exp(z_c - z_max) / sum over k of exp(z_k - z_max)`, the sum in order. They add up to 1 but
-/// for rounding; a NaN makes all of them NaN.
+/// Turns one sample's logits into class probabilities, in place: `p_c = exp(z_c - z_max) / sum over
+/// k of exp(z_k - z_max)`, the sum in order. They add up to 1 but for rounding; a NaN makes all of
+/// them NaN.
 pub fn softmax(logits: &mut [f32]) {
     let largest = match logits.get(argmax(logits)) {
         Some(z) => *z,

@@ -1,10 +1,12 @@
-//! Random numbers: Philox4x32-10, a counter-based generator (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as
-//! 1, 2, 3", SC 2011). The n-th number is a function of the seed, the stream and n, the same on every target, so a generator's
-//! whole state is one counter that a checkpoint can keep.
+//! Random numbers: Philox4x32-10, a counter-based generator (Salmon, Moraes, Dror, Shaw, "Parallel
+//! random numbers: as easy as 1, 2, 3", SC 2011). The n-th number is a function of the seed, the
+//! stream and n, the same on every target, so a generator's whole state is one counter that a
+//! checkpoint can keep.
 
 use crate::math;
 
-/// Ten rounds of Philox on the 128-bit `counter` with the 64-bit `key`: four words that pass for random.
+/// Ten rounds of Philox on the 128-bit `counter` with the 64-bit `key`: four words that pass for
+/// random.
 #[inline]
 pub const fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     let ([mut a, mut b, mut c, mut d], [mut k0, mut k1]) = (counter, key);
@@ -69,8 +71,8 @@ impl Random {
         word
     }
 
-    /// A whole number below `bound`, each equally likely (Lemire's method: the product's low word rejects the surplus). 0 for
-    /// a bound of 0.
+    /// A whole number below `bound`, each equally likely (Lemire's method: the product's low word
+    /// rejects the surplus). 0 for a bound of 0.
     pub const fn below(&mut self, bound: u32) -> u32 {
         if bound == 0 {
             return 0;

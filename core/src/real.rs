@@ -1,8 +1,9 @@
 //! The one numeric trait: what an optimiser needs from `f32` and `f64`.
 //!
-//! Every optimiser, line search and vector verb of this crate is written once over [`Real`]. The trait is sealed: it is
-//! implemented for `f32` and `f64`, and promises only correctly rounded operations (`+ - * /`, square root, fused
-//! multiply-add), so generic code is as reproducible as code written for either type.
+//! Every optimiser, line search and vector verb of this crate is written once over [`Real`]. The
+//! trait is sealed: it is implemented for `f32` and `f64`, and promises only correctly rounded
+//! operations (`+ - * /`, square root, fused multiply-add), so generic code is as reproducible as
+//! code written for either type.
 
 use core::fmt::{Debug, Display};
 use core::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
@@ -60,7 +61,8 @@ pub trait Real:
     fn of(value: f64) -> Self;
     /// The value as `f64`, exactly.
     fn to_f64(self) -> f64;
-    /// `self * b + c`, rounded once. For scalars: the vector verbs use the hardware's instruction where there is one.
+    /// `self * b + c`, rounded once. For scalars: the vector verbs use the hardware's instruction
+    /// where there is one.
     fn fma(self, b: Self, c: Self) -> Self;
     /// The square root, correctly rounded.
     fn sqrt(self) -> Self;

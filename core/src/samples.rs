@@ -1,5 +1,5 @@
-//! Samples where they lie: in flash, in a file's buffer, anywhere. Bytes, 16-bit integers or floats,
-//! with classes, target vectors or nothing beside them.
+//! Samples where they lie: in flash, in a file's buffer, anywhere. Bytes, 16-bit integers or
+//! floats, with classes, target vectors or nothing beside them.
 
 /// The values of all samples, one sample after the other, each row-major (channel, row, column).
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,15 +1,16 @@
 //! The few vector verbs that every optimiser is written in.
 //!
-//! **Order of sums.** Every reduction keeps 16 partial sums: element j goes into partial sum j mod 16, in ascending order of
-//! j, each by one fused multiply-add; then the upper half of the partial sums is added to the lower half, 16 to 8 to 4 to 2
-//! to 1. The order depends on nothing else, so a result has the same bits on every instruction set. The rounding error of
-//! a dot product is at most about `(n / 16 + 4) * EPSILON * sum |a_j b_j|`.
+//! **Order of sums.** Every reduction keeps 16 partial sums: element j goes into partial sum j mod
+//! 16, in ascending order of j, each by one fused multiply-add; then the upper half of the partial
+//! sums is added to the lower half, 16 to 8 to 4 to 2 to 1. The order depends on nothing else, so a
+//! result has the same bits on every instruction set. The rounding error of a dot product is at
+//! most about `(n / 16 + 4) * EPSILON * sum |a_j b_j|`.
 //!
-//! Verbs that combine two steps, such as [`axpy_dot`], make one pass over memory where two verbs would make two, and give
-//! the same bits as those two.
+//! Verbs that combine two steps, such as [`axpy_dot`], make one pass over memory where two verbs
+//! would make two, and give the same bits as those two.
 //!
-//! All slices of a call must have the same length. Where they do not, the verb runs over the shortest and leaves the rest
-//! alone; the optimisers check lengths once at each public call.
+//! All slices of a call must have the same length. Where they do not, the verb runs over the
+//! shortest and leaves the rest alone; the optimisers check lengths once at each public call.
 
 use crate::arch::{Kernel, Simd, dispatch};
 use crate::real::Real;
@@ -17,7 +18,8 @@ use crate::real::Real;
 /// Number of partial sums of a reduction.
 const LANES: usize = 16;
 
-/// The halving tree over the partial sums: 16 to 8 to 4 to 2 to 1, with bounds that the compiler sees.
+/// The halving tree over the partial sums: 16 to 8 to 4 to 2 to 1, with bounds that the compiler
+/// sees.
 #[inline(always)]
 fn halve<R: Real>(mut partial: [R; LANES]) -> R {
     for lane in 0..8 {
@@ -34,10 +36,11 @@ fn halve<R: Real>(mut partial: [R; LANES]) -> R {
 
 /// Declares a verb from what it does to one element.
 ///
-/// `name(scalars) (inputs) (outputs) -> (sums), |fma| body`: the body sees the scalars and the inputs' elements as values,
-/// the outputs' elements and the partial sums of the element's lane as `&mut`, and `fma(a, b, c)`, the fused operation of the
-/// instruction set that it is being compiled for. Blocks of [`LANES`] elements come first, then the tail, so that each
-/// element meets its own lane.
+/// `name(scalars) (inputs) (outputs) -> (sums), |fma| body`: the body sees the scalars and the
+/// inputs' elements as values, the outputs' elements and the partial sums of the element's lane as
+/// `&mut`, and `fma(a, b, c)`, the fused operation of the instruction set that it is being compiled
+/// for. Blocks of [`LANES`] elements come first, then the tail, so that each element meets its own
+/// lane.
 macro_rules! verb {
     ($(#[$doc:meta])* $name:ident / $kernel:ident ($($scalar:ident),*) ($($input:ident),*) ($($output:ident),*)
         -> ($($sum:ident),*) $result:ty, |$fma:ident| $body:block => $finish:expr) => {
@@ -58,14 +61,15 @@ macro_rules! verb {
             fn run<S: Simd>(mut self, simd: S) -> $result {
                 let $fma = |a: R, b: R, c: R| R::fma_in(simd, a, b, c);
                 $(let $scalar = self.$scalar;)*
-                // Every access is a `get`, never an index, so that no panic can be reached; the branches cost nothing beside
-                // a block's work.
+                // Every access is a `get`, never an index, so that no panic can be reached; the
+                // branches cost nothing beside a block's work.
                 let n = usize::MAX $(.min(self.$input.len()))* $(.min(self.$output.len()))*;
                 $(self.$input = self.$input.get(..n).unwrap_or_default();)*
                 $(self.$output = core::mem::take(&mut self.$output).get_mut(..n).unwrap_or_default();)*
                 $(let mut $sum = [R::ZERO; LANES];)*
                 for block in 0..n / LANES {
-                    // Copies, so that the compiler sees that no output overlaps an input, and vectorises.
+                    // Copies, so that the compiler sees that no output overlaps an input, and
+                    // vectorises.
                     $(let Some(&$input) = self.$input.as_chunks::<LANES>().0.get(block) else { break };)*
                     $(let Some(&mut mut $output) = self.$output.as_chunks_mut::<LANES>().0.get_mut(block) else { break };)*
                     for lane in 0..LANES {
@@ -161,7 +165,8 @@ verb! {
 }
 
 verb! {
-    /// `y = b (y + a x)`, and returns the new `y . x`: the turning point of the two loops in one pass.
+    /// `y = b (y + a x)`, and returns the new `y . x`: the turning point of the two loops in one
+    /// pass.
     axpy_scale_dot / AxpyScaleDot (a, b) (x) (y) -> (sum) R, |fma| {
         *y = b * fma(a, x, *y);
         *sum = fma(*y, x, *sum);
@@ -199,8 +204,8 @@ verb! {
 }
 
 verb! {
-    /// Turns the old point in `s` and the old gradient in `y` into the steps `s = x - s` and `y = gradient - y`, and returns
-    /// `(s . s, s . y, y . y)`, all in one pass.
+    /// Turns the old point in `s` and the old gradient in `y` into the steps `s = x - s` and `y =
+    /// gradient - y`, and returns `(s . s, s . y, y . y)`, all in one pass.
     difference / Difference () (x, gradient) (s, y) -> (ss, sy, yy) (R, R, R), |fma| {
         *s = x - *s;
         *y = gradient - *y;
@@ -219,8 +224,8 @@ verb! {
 }
 
 verb! {
-    /// `b = w / d;  d = 1 / (b + rho y^2 - (b s)^2 / sbs)`, the result within a factor of 1000 of `1 / b`: the diagonal of
-    /// the BFGS update of the diagonal matrix with elements b.
+    /// `b = w / d;  d = 1 / (b + rho y^2 - (b s)^2 / sbs)`, the result within a factor of 1000 of
+    /// `1 / b`: the diagonal of the BFGS update of the diagonal matrix with elements b.
     update_diagonal / UpdateDiagonal (w, rho, sbs) (s, y) (d) -> () (), |fma| {
         let b = w / *d;
         let bs = b * s;
@@ -231,7 +236,8 @@ verb! {
 }
 
 verb! {
-    /// `out = -t w^2 g` with `w = max(1, |x|)`, and returns `sum w^2 g^2`: steepest descent for variables of different size.
+    /// `out = -t w^2 g` with `w = max(1, |x|)`, and returns `sum w^2 g^2`: steepest descent for
+    /// variables of different size.
     sized_descent / SizedDescent (t) (x, g) (out) -> (sum) R, |fma| {
         let weight = R::ONE.larger(x.abs());
         let weighted = weight * g;
@@ -266,8 +272,8 @@ pub fn norm1<R: Real>(x: &[R]) -> R {
 
 /// The Euclidean norm `sqrt(sum_j x_j^2)`, safe from overflow and underflow of the squares.
 ///
-/// It is the square root of `dot(x, x)` where that is a normal number, and is computed from the vector divided by its
-/// largest magnitude otherwise.
+/// It is the square root of `dot(x, x)` where that is a normal number, and is computed from the
+/// vector divided by its largest magnitude otherwise.
 ///
 /// ```
 /// assert_eq!(secant::vector::norm2(&[3.0e30f32, 4.0e30]), 5.0e30);

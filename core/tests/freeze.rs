@@ -1,5 +1,5 @@
-//! Frozen layers against the same layers trained: the head's gradient is the end of the whole gradient, bit for bit, and so is
-//! everything else that a pass shows.
+//! Frozen layers against the same layers trained: the head's gradient is the end of the whole
+//! gradient, bit for bit, and so is everything else that a pass shows.
 
 use secant::arch::Isa;
 use secant::network::presets::MICRO;
@@ -158,7 +158,8 @@ fn the_gradient_of_the_head_is_the_end_of_the_whole() {
     }
 }
 
-/// A frozen layer's parameters leave the gradient and the optimisers, and its activations the workspace.
+/// A frozen layer's parameters leave the gradient and the optimisers, and its activations the
+/// workspace.
 #[test]
 fn memory_shrinks() {
     const CONVOLUTIONS: [f32; MICRO.parameter_offset(6)] = [0.0; MICRO.parameter_offset(6)];
@@ -172,8 +173,8 @@ fn memory_shrinks() {
         LayerLbfgs::<PAIRS>::memory_len(&HEAD, SecondMoment::Row),
         4 * 401 + 4 + 1 + 4010 + 10
     );
-    // With one lane: the first stage's input, output, a row of codes of four bits and rows of scratch; the head's own needs
-    // less.
+    // With one lane: the first stage's input, output, a row of codes of four bits and rows of
+    // scratch; the head's own needs less.
     assert_eq!(
         HEAD.workspace_len(1),
         26 * 26 + 8 * 12 * 12 + 2 + 4 * 2 * 24

@@ -1,5 +1,6 @@
-//! The pass of one sample at a time against the lane blocks: a block of two lanes with one sample in it has the same sums in
-//! the same order, so every bit of loss, gradient and logits must be the same.
+//! The pass of one sample at a time against the lane blocks: a block of two lanes with one sample
+//! in it has the same sums in the same order, so every bit of loss, gradient and logits must be the
+//! same.
 
 use secant::arch::Isa;
 use secant::{

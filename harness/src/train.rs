@@ -193,8 +193,8 @@ impl Outcome {
 /// Trains from start to end. Equal to a [`Trainer`] that runs once.
 ///
 /// # Errors
-/// [`ConfigError`] when a setting of the optimiser is out of range. A run that diverges is no error but
-/// an outcome.
+/// [`ConfigError`] when a setting of the optimiser is out of range. A run that diverges is no error
+/// but an outcome.
 pub fn train(
     config: &RunConfig,
     dataset: &Dataset,

@@ -1,15 +1,17 @@
-//! Instructions of a training step of `micro` with 16 images, counted by valgrind's callgrind: the one measure of speed that
-//! is the same on a busy machine and on an idle one. Compared with the table that a run before has written beside this file.
+//! Instructions of a training step of `micro` with 16 images, counted by valgrind's callgrind: the
+//! one measure of speed that is the same on a busy machine and on an idle one. Compared with the
+//! table that a run before has written beside this file.
 //!
 //! ```text
 //! cargo bench -p secant-tests --bench instructions                         # compare
 //! SECANT_COUNTS=write cargo bench -p secant-tests --bench instructions     # write the table anew
 //! ```
 //!
-//! A count is the difference between two runs, one a few steps longer, divided by those steps, so starting and ending the
-//! program do not count. It is exact for one compiler and one instruction set. More instructions than [`TOLERANCE`] allows
-//! fail; with another compiler or processor than the table's, differences are shown and nothing fails. Instructions are not cycles: a
-//! count says that the work has changed, `secant bench` what that means.
+//! A count is the difference between two runs, one a few steps longer, divided by those steps, so
+//! starting and ending the program do not count. It is exact for one compiler and one instruction
+//! set. More instructions than [`TOLERANCE`] allows fail; with another compiler or processor than
+//! the table's, differences are shown and nothing fails. Instructions are not cycles: a count says
+//! that the work has changed, `secant bench` what that means.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -77,7 +79,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.as_slice() {
         [flag, case, isa, steps] if flag == "--run" => run(case, isa, steps),
-        // Cargo passes `--bench`; `cargo test --all-targets` passes nothing, and must not wait for valgrind.
+        // Cargo passes `--bench`; `cargo test --all-targets` passes nothing, and must not wait for
+        // valgrind.
         other if other.iter().any(|word| word == "--bench") => compare(),
         _ => Ok(()),
     };

@@ -1,5 +1,6 @@
-//! The gradient, and each pass of each layer that multiplies, timed by Criterion: 16 samples on one thread. `secant bench`
-//! relates the same passes to the machine's peak in one run; this keeps the samples, and compares with the run before.
+//! The gradient, and each pass of each layer that multiplies, timed by Criterion: 16 samples on one
+//! thread. `secant bench` relates the same passes to the machine's peak in one run; this keeps the
+//! samples, and compares with the run before.
 //!
 //! ```text
 //! cargo bench -p secant-tests --bench kernels                       # every preset
@@ -7,7 +8,8 @@
 //! SECANT_ISA=baseline cargo bench -p secant-tests --bench kernels
 //! ```
 //!
-//! Time is wall time: on a busy machine compare the fastest samples only, or instructions (`--bench instructions`).
+//! Time is wall time: on a busy machine compare the fastest samples only, or instructions (`--bench
+//! instructions`).
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -1,16 +1,19 @@
-//! Full batches of few images: L-BFGS and Newton-CG against Adam at its best, in passes over the images.
+//! Full batches of few images: L-BFGS and Newton-CG against Adam at its best, in passes over the
+//! images.
 //!
 //! ```text
 //! cargo run --release -p secant-tests --example small_data
 //! ```
 //!
-//! 1. `micro` is trained on 54,000 images. Then its last layer alone, which is a convex problem, is fine-tuned on images that it
-//!    has not seen, with an L2 penalty, until the gradient's norm is 1e-4. Validation: 2,000 other unseen images.
-//! 2. The whole of `micro` is trained from its initial weights on 1,000 images, full batches all the time.
+//! 1. `micro` is trained on 54,000 images. Then its last layer alone, which is a convex problem, is
+//!    fine-tuned on images that it has not seen, with an L2 penalty, until the gradient's norm is
+//!    1e-4. Validation: 2,000 other unseen images.
+//! 2. The whole of `micro` is trained from its initial weights on 1,000 images, full batches all
+//!    the time.
 //!
-//! A gradient is a pass, a product with the Hessian is a pass; a line search's evaluations count in full. Adam's best is the
-//! fewest passes over a grid of settings (24 on the head, 8 on the whole network), chosen for each row afterwards: generous to
-//! Adam.
+//! A gradient is a pass, a product with the Hessian is a pass; a line search's evaluations count in
+//! full. Adam's best is the fewest passes over a grid of settings (24 on the head, 8 on the whole
+//! network), chosen for each row afterwards: generous to Adam.
 
 use std::error::Error;
 
@@ -190,7 +193,8 @@ fn line<P, A: Fn(&[f64]) -> f64>(name: &str, watched: &Watched<P, A>, adam: Opti
     );
 }
 
-/// The network's mean loss over some images, as a function of its parameters. Its own passes run in f32.
+/// The network's mean loss over some images, as a function of its parameters. Its own passes run in
+/// f32.
 struct Whole<'a> {
     network: &'a Network<'static, MAX_LAYERS>,
     samples: Samples<'a>,
@@ -228,8 +232,8 @@ impl Objective<f64> for Whole<'_> {
 }
 
 impl HessianProduct<f64> for Whole<'_> {
-    /// A central difference of gradients, two passes: `(g(x + h v) - g(x - h v)) / 2h` with `h |v| = 1e-3 max(1, |x|)`, as small
-    /// as gradients in f32 allow.
+    /// A central difference of gradients, two passes: `(g(x + h v) - g(x - h v)) / 2h` with `h
+    /// |v| = 1e-3 max(1, |x|)`, as small as gradients in f32 allow.
     fn hessian_product(&mut self, x: &[f64], v: &[f64], product: &mut [f64]) {
         let h = 1e-3 * secant::vector::norm2(x).max(1.0) / secant::vector::norm2(v).max(1e-30);
         let moved =

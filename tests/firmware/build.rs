@@ -1,5 +1,5 @@
-//! Writes the linker's map of the emulated board's memory, and sets `cfg(device)` where there is no operating system. Every
-//! target belongs to one family of boards.
+//! Writes the linker's map of the emulated board's memory, and sets `cfg(device)` where there is no
+//! operating system. Every target belongs to one family of boards.
 
 use std::path::PathBuf;
 

@@ -1,6 +1,7 @@
 //! Numbers for test cases.
 
-/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): enough to draw test cases, and independent of the library's own generator.
+/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): enough to draw test cases, and independent of the
+/// library's own generator.
 #[derive(Debug, Clone)]
 pub struct Draw(u64);
 

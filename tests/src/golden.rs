@@ -1,5 +1,6 @@
-//! The golden table and the runs behind it: small, free of files, and written for any target (no `std`, memory from the caller).
-//! Firmware includes this file, so desktop and devices check one table by one source.
+//! The golden table and the runs behind it: small, free of files, and written for any target (no
+//! `std`, memory from the caller). Firmware includes this file, so desktop and devices check one
+//! table by one source.
 //!
 //! Nothing is compiled before it is called with a type to write to.
 
@@ -30,7 +31,8 @@ pub const STEPS: usize = 10;
 /// Seed of all randomness.
 pub const SEED: u64 = 0x5eca;
 
-/// Ten classes of noisy images: class c has two bright bars, whose places depend on c. Whole numbers only.
+/// Ten classes of noisy images: class c has two bright bars, whose places depend on c. Whole
+/// numbers only.
 pub fn images(pixels: &mut [u8; IMAGES * PIXELS], labels: &mut [u8; IMAGES]) {
     for (image, (pixels, label)) in (0u32..).zip(pixels.chunks_exact_mut(PIXELS).zip(labels)) {
         let class = image % 10;
@@ -82,7 +84,8 @@ pub struct Memory<'a> {
     pub workspace: &'a mut [f32],
 }
 
-/// [`STEPS`] steps of Adam; `loss` hears the mean loss of each batch before its step. The moments stay in `memory`.
+/// [`STEPS`] steps of Adam; `loss` hears the mean loss of each batch before its step. The moments
+/// stay in `memory`.
 pub fn adam<const LANES: usize, const N: usize>(
     network: &Network<'_, N>,
     samples: Samples<'_>,
@@ -117,8 +120,9 @@ pub fn adam<const LANES: usize, const N: usize>(
 /// Pairs that the golden L-BFGS keeps.
 pub const HISTORY: usize = 4;
 
-/// [`STEPS`] steps of L-BFGS, each on a batch of its own; `loss` hears the mean loss of each batch before its step, `state`
-/// the pairs that are left, oldest first, each `s`, then `y`, and then the number 1 / (s . y).
+/// [`STEPS`] steps of L-BFGS, each on a batch of its own; `loss` hears the mean loss of each batch
+/// before its step, `state` the pairs that are left, oldest first, each `s`, then `y`, and then the
+/// number 1 / (s . y).
 pub fn lbfgs<const LANES: usize, const N: usize>(
     network: &Network<'_, N>,
     samples: Samples<'_>,
@@ -166,7 +170,8 @@ pub fn lbfgs<const LANES: usize, const N: usize>(
     }
 }
 
-/// The bits of `x`, one pattern for both zeros and one for all NaN: what the determinism contract speaks of.
+/// The bits of `x`, one pattern for both zeros and one for all NaN: what the determinism contract
+/// speaks of.
 pub fn contract_bits(x: f32) -> u32 {
     if x.is_nan() {
         f32::NAN.to_bits()
@@ -207,7 +212,8 @@ enum Optimizer {
     Lbfgs,
 }
 
-/// The memory that a table takes: for [`Table::micro`] `Table<MICRO_FLOATS>`, for [`Table::all`] `Table<FLOATS>`.
+/// The memory that a table takes: for [`Table::micro`] `Table<MICRO_FLOATS>`, for [`Table::all`]
+/// `Table<FLOATS>`.
 #[derive(Debug)]
 pub struct Table<const L: usize> {
     pixels: [u8; IMAGES * PIXELS],
@@ -243,8 +249,8 @@ impl<const L: usize> Table<L> {
         }
     }
 
-    /// The beginning of the table, as far as a microcontroller's memory goes: the initial weights of all networks, and the
-    /// runs of `micro`.
+    /// The beginning of the table, as far as a microcontroller's memory goes: the initial weights
+    /// of all networks, and the runs of `micro`.
     pub fn micro<W: Write>(&mut self, out: &mut W) -> fmt::Result {
         let Table {
             pixels,
@@ -275,7 +281,8 @@ impl<const L: usize> Table<L> {
         self.run::<16, 19, W>("seed", seed, Init::PyTorch, Optimizer::Adam, out)
     }
 
-    /// One run as lines of the table. Panics when it has learnt nothing: its lines would be of little use.
+    /// One run as lines of the table. Panics when it has learnt nothing: its lines would be of
+    /// little use.
     fn run<const LANES: usize, const N: usize, W: Write>(
         &mut self,
         name: &str,

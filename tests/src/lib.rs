@@ -1,5 +1,5 @@
-//! What the tests share: the oracle, the tolerances, the golden runs, and test problems. Nothing here makes the compiler build
-//! kernels, since every test waits for this crate.
+//! What the tests share: the oracle, the tolerances, the golden runs, and test problems. Nothing
+//! here makes the compiler build kernels, since every test waits for this crate.
 
 pub mod draw;
 pub mod golden;

@@ -1,15 +1,15 @@
 //! A network of one-dimensional convolutions trained on real accelerometer data: what the test of
 //! the desktop and the firmware share.
 //!
-//! BasicMotions: 3 axes of acceleration and 3 of rotation of a smart watch, 10 seconds of 100 points;
-//! standing, running, walking, badminton. 40 windows to train on and 40 to test on.
+//! BasicMotions: 3 axes of acceleration and 3 of rotation of a smart watch, 10 seconds of 100
+//! points; standing, running, walking, badminton. 40 windows to train on and 40 to test on.
 
 use secant::network::{Init, Network, Shape, conv1d, global_avg_pool2d, linear, max_pool1d, relu};
 use secant::optim::{Adam, AdamConfig};
 use secant::{Batch, Metrics, Normalisation, Random, Samples, Scaling, Targets, Values};
 
-/// Points of each of six channels, through two convolutions to four classes. The mean over time at the
-/// end makes the answer depend little on when a movement was made.
+/// Points of each of six channels, through two convolutions to four classes. The mean over time at
+/// the end makes the answer depend little on when a movement was made.
 pub const NET: Network<7> = Network::new(
     Shape::signal(6, 100),
     [
@@ -111,8 +111,9 @@ impl<const WORKSPACE: usize> Default for Memory<WORKSPACE> {
     }
 }
 
-/// Trains with Adam and a rate that falls to zero; calls `show` with the metrics and the parameters of
-/// each epoch. Returns the metrics of the windows to test on. `None` where a length does not fit.
+/// Trains with Adam and a rate that falls to zero; calls `show` with the metrics and the parameters
+/// of each epoch. Returns the metrics of the windows to test on. `None` where a length does not
+/// fit.
 pub fn train<const LANES: usize, const WORKSPACE: usize>(
     seed: u64,
     memory: &mut Memory<WORKSPACE>,

@@ -1,6 +1,6 @@
-//! A naive network in double precision: every layer as its definition reads, one sample at a time, nothing fused, nothing
-//! clever. Slow, and written without a look at the library's kernels; only the *description* of a network
-//! ([`Layer`], [`Shape`]) is shared.
+//! A naive network in double precision: every layer as its definition reads, one sample at a time,
+//! nothing fused, nothing clever. Slow, and written without a look at the library's kernels; only
+//! the *description* of a network ([`Layer`], [`Shape`]) is shared.
 //!
 //! Gradients come from central finite differences, so that they rest on the forward pass alone.
 
@@ -18,7 +18,8 @@ pub struct Oracle {
     pub parameters: Vec<f64>,
 }
 
-/// Factors of dropout: for the layer of that index, the value of that place (in a row-major map) is multiplied by it.
+/// Factors of dropout: for the layer of that index, the value of that place (in a row-major map) is
+/// multiplied by it.
 pub type Masks<'a> = &'a dyn Fn(usize, usize) -> f64;
 
 /// No dropout: evaluation.
@@ -34,8 +35,8 @@ impl Oracle {
         x
     }
 
-    /// Calls `visit` with the index, the layer, the shape of its input, its parameters and the shape
-    /// of its output, for each layer in order.
+    /// Calls `visit` with the index, the layer, the shape of its input, its parameters and the
+    /// shape of its output, for each layer in order.
     fn walk(&self, mut visit: impl FnMut(usize, &Layer, Shape, &[f64], Shape)) {
         let (mut shape, mut parameters) = (self.input, self.parameters.as_slice());
         for (index, layer) in self.layers.iter().enumerate() {
@@ -102,9 +103,9 @@ impl Oracle {
     }
 
     /// An upper bound of what rounding can be relative to: the forward pass with every product and
-    /// every term made positive. A sum whose terms cancel is no more accurate than its largest terms
-    /// allow. A normalised value is as uncertain as what it is made of, over the deviation, and the
-    /// more the further it is out.
+    /// every term made positive. A sum whose terms cancel is no more accurate than its largest
+    /// terms allow. A normalised value is as uncertain as what it is made of, over the deviation,
+    /// and the more the further it is out.
     pub fn magnitude(&self, sample: &[f64], masks: Masks<'_>) -> Vec<f64> {
         let positive = |values: &[f64]| values.iter().map(|x| x.abs()).collect::<Vec<_>>();
         let (mut x, mut size) = (sample.to_vec(), positive(sample));
@@ -131,9 +132,9 @@ impl Oracle {
         size
     }
 
-    /// For every parameter the derivatives of all values that `f` returns for this network, by central differences:
-    /// `(f(w + h) - f(w - h)) / 2h`. Their error is about `h^2` from the curvature plus `1e-16 / h` from rounding, together
-    /// about 1e-10 with `h = 1e-5`.
+    /// For every parameter the derivatives of all values that `f` returns for this network, by
+    /// central differences: `(f(w + h) - f(w - h)) / 2h`. Their error is about `h^2` from the
+    /// curvature plus `1e-16 / h` from rounding, together about 1e-10 with `h = 1e-5`.
     pub fn derivatives(&self, f: impl Fn(&Oracle) -> Vec<f64>) -> Vec<Vec<f64>> {
         const H: f64 = 1e-5;
         let mut moved = self.clone();
@@ -334,8 +335,8 @@ fn linear(x: &[f64], parameters: &[f64], outputs: usize) -> Vec<f64> {
         .collect()
 }
 
-/// A sample's loss for outputs `z` and a value for each of them (for classes: 1 for the label's, else
-/// 0), from the definitions of [`Loss`].
+/// A sample's loss for outputs `z` and a value for each of them (for classes: 1 for the label's,
+/// else 0), from the definitions of [`Loss`].
 pub fn loss(loss: Loss, z: &[f64], target: &[f64]) -> f64 {
     let mean = |term: &dyn Fn(f64, f64) -> f64| {
         let terms = z.iter().zip(target).map(|(z, t)| term(*z, *t));

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::{env, fs};
 
-/// Compares `text` with the file of that name in `tests/snapshots`. With `SECANT_UPDATE_SNAPSHOTS=1`, writes it instead.
+/// Compares `text` with the file of that name in `tests/snapshots`. With
+/// `SECANT_UPDATE_SNAPSHOTS=1`, writes it instead.
 ///
 /// # Panics
 /// When they differ, with both of the first lines that do.

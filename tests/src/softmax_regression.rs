@@ -1,5 +1,5 @@
-//! Softmax regression with an L2 penalty: what training the last layer alone comes to. It is strictly convex, so every
-//! optimiser looks for the same minimum and only the way there differs.
+//! Softmax regression with an L2 penalty: what training the last layer alone comes to. It is
+//! strictly convex, so every optimiser looks for the same minimum and only the way there differs.
 
 use secant::objective::{HessianProduct, Objective};
 
@@ -19,7 +19,8 @@ pub struct SoftmaxRegression<'a> {
     pub classes: usize,
     /// Factor of the L2 penalty.
     pub penalty: f64,
-    /// Passes over the n samples so far: a gradient is one, and so is a product with the Hessian, which costs as much.
+    /// Passes over the n samples so far: a gradient is one, and so is a product with the Hessian,
+    /// which costs as much.
     pub passes: u32,
 }
 
@@ -121,8 +122,8 @@ mod tests {
     use super::*;
     use secant::Random;
 
-    /// Gradient and Hessian product against central differences of the value and the gradient, f64: the error of a difference
-    /// over 2h is about h^2 + eps/h, 1e-10 for h = 1e-5.
+    /// Gradient and Hessian product against central differences of the value and the gradient, f64:
+    /// the error of a difference over 2h is about h^2 + eps/h, 1e-10 for h = 1e-5.
     #[test]
     fn derivatives_are_those_of_differences() {
         let mut random = Random::new(5, 0);

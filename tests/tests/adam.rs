@@ -1,11 +1,13 @@
-//! Adam against its definition in double precision, and the learning-rate schedules against their formulas.
+//! Adam against its definition in double precision, and the learning-rate schedules against their
+//! formulas.
 
 use secant::ConfigError;
 use secant::optim::{Adam, AdamConfig, Annealing, Decay, Schedule};
 use secant_tests::draw::Draw;
 use secant_tests::tolerance;
 
-/// Adam of one weight, straight from the papers: Kingma and Ba (algorithm 1), Loshchilov and Hutter (algorithm 2).
+/// Adam of one weight, straight from the papers: Kingma and Ba (algorithm 1), Loshchilov and Hutter
+/// (algorithm 2).
 struct Oracle {
     config: AdamConfig,
     step: i32,
@@ -73,7 +75,8 @@ fn configs() -> Vec<AdamConfig> {
 
 #[test]
 fn adam_agrees_with_its_definition() {
-    // 37 weights fill no vector evenly. Each has gradients of its own size, from 1e-6 to 1e3, some with a drift.
+    // 37 weights fill no vector evenly. Each has gradients of its own size, from 1e-6 to 1e3, some
+    // with a drift.
     const WEIGHTS: usize = 37;
     const STEPS: u32 = 200;
     let mut worst = 0.0;

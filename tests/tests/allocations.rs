@@ -21,7 +21,8 @@ fn allocations() -> usize {
     stats.allocations + stats.reallocations
 }
 
-/// Counts the allocations from step to step, those at an epoch's end left out (a record is stored there).
+/// Counts the allocations from step to step, those at an epoch's end left out (a record is stored
+/// there).
 struct Count {
     before: usize,
     epoch: u32,

@@ -1,6 +1,7 @@
-//! Checkpoints on a simulated NOR flash, through the crate `sequential-storage`: the power is cut at every write and every
-//! erasure of a save; what is there afterwards is always a complete checkpoint, and training goes on from it with the same
-//! bits as without the cut. Every optimiser goes on from every step with the same bits as without a break.
+//! Checkpoints on a simulated NOR flash, through the crate `sequential-storage`: the power is cut
+//! at every write and every erasure of a save; what is there afterwards is always a complete
+//! checkpoint, and training goes on from it with the same bits as without the cut. Every optimiser
+//! goes on from every step with the same bits as without a break.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -239,7 +240,8 @@ fn draw(random: &mut Random) -> [u32; BATCH] {
 /// What sees the layers' inputs.
 type Observe<'a> = &'a mut dyn FnMut(LayerInputs<'_>, &mut [f32]);
 
-/// The mean loss and its gradient at `x`, of some of the samples; and what the layers' inputs are, for those who ask.
+/// The mean loss and its gradient at `x`, of some of the samples; and what the layers' inputs are,
+/// for those who ask.
 fn pass(x: &[f32], indices: &[u32], gradient: &mut [f32], observe: Option<Observe<'_>>) -> f64 {
     let mut random = Random::new(9, 9);
     let pixels: Vec<u8> = (0..SAMPLES * 12).map(|_| random.next_u32() as u8).collect();
@@ -299,8 +301,8 @@ optimiser!(
     Borrower<'_>
 );
 
-/// Trains without a break, and with a break after each step in turn, when all but the bytes in the store is made anew:
-/// parameters, memory and state must be the same at the end.
+/// Trains without a break, and with a break after each step in turn, when all but the bytes in the
+/// store is made anew: parameters, memory and state must be the same at the end.
 fn goes_on_the_same<'m, T: Optimiser>(
     memories: &'m mut [Vec<f32>],
     make: impl Fn(&'m mut [f32]) -> T,
@@ -453,8 +455,8 @@ impl State for Borrower<'_> {
     }
 }
 
-/// Both ways to use it: on one function, where value and gradient of a step are those that the next begins with, and on
-/// batches that change.
+/// Both ways to use it: on one function, where value and gradient of a step are those that the next
+/// begins with, and on batches that change.
 #[test]
 fn flat_lbfgs_goes_on_the_same() {
     for (config, changing) in [
@@ -544,7 +546,8 @@ fn the_guard_goes_on_the_same() {
     }
 }
 
-/// Numbers of something else may come with a right checksum; a slot or a count that cannot be must be refused.
+/// Numbers of something else may come with a right checksum; a slot or a count that cannot be must
+/// be refused.
 #[test]
 fn numbers_that_are_no_state_are_refused() {
     fn refuses(mut optimiser: impl State) {

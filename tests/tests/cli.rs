@@ -429,7 +429,8 @@ fn every_gradient_is_counted() {
     assert_eq!(adam["dataset"]["validation"], 0);
     assert!(adam["validation_accuracy"].is_null());
     assert_eq!(adam["iterations"], 2 * 43, "the last batch is kept");
-    // With Armijo's: at least two evaluations of each mini-batch, a whole number of them for batches of one size.
+    // With Armijo's: at least two evaluations of each mini-batch, a whole number of them for
+    // batches of one size.
     let lbfgs = json(&succeed(
         &folder,
         &format!("{QUICK} --json --validation 0 --batch 50 --optimizer lbfgs-armijo"),
@@ -704,7 +705,8 @@ mod unix {
                 .stderr(Stdio::piped())
                 .spawn()
                 .unwrap();
-            // Wait for the third epoch, wherever the lines go, and keep on reading so that the pipe never fills.
+            // Wait for the third epoch, wherever the lines go, and keep on reading so that the pipe
+            // never fills.
             let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
             let (lines, rest): (Box<dyn Read + Send>, &mut (dyn Read + Send)) = if more.is_empty() {
                 (Box::new(out), &mut err)

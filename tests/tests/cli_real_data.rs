@@ -1,4 +1,5 @@
-//! Short runs on the real Fashion-MNIST, where it is installed: both optimisers learn, and counts are what they should be.
+//! Short runs on the real Fashion-MNIST, where it is installed: both optimisers learn, and counts
+//! are what they should be.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,7 +1,9 @@
-//! L-BFGS with its default settings on problems with known answers, held against the reference implementation.
+//! L-BFGS with its default settings on problems with known answers, held against the reference
+//! implementation.
 //!
-//! Every run is printed into a table whose snapshot is in `tests/snapshots`, so that a change of behaviour is read in
-//! review: `SECANT_UPDATE_SNAPSHOTS=1 cargo test -p secant-tests --test conformance` writes it anew.
+//! Every run is printed into a table whose snapshot is in `tests/snapshots`, so that a change of
+//! behaviour is read in review: `SECANT_UPDATE_SNAPSHOTS=1 cargo test -p secant-tests --test
+//! conformance` writes it anew.
 
 use std::fmt::Write;
 
@@ -75,8 +77,8 @@ fn the_table_in_f32_is_the_snapshot() {
     snapshot::check("conformance_f32.txt", &table(problems::all::<f32>()));
 }
 
-/// Every problem of the reference's first table is solved, with at most 0.9 of its evaluations in the geometric mean and at
-/// most twice as many on any one.
+/// Every problem of the reference's first table is solved, with at most 0.9 of its evaluations in
+/// the geometric mean and at most twice as many on any one.
 #[test]
 fn evaluations_against_the_reference() {
     let (mut logarithms, mut count) = (0.0, 0.0);
@@ -133,8 +135,8 @@ fn least_values_are_reached() {
     }
 }
 
-/// What f32 allows: how far the value may stay above the least one, relative to the value at the start, where that is not
-/// 1e-6.
+/// What f32 allows: how far the value may stay above the least one, relative to the value at the
+/// start, where that is not 1e-6.
 const F32_ACCURACY: [(&str, f64); 2] = [
     // The gradient is a sum of cancelling terms: noise from 1e-4 on.
     ("Osborne 1", 1e-4),

@@ -1,4 +1,5 @@
-//! Data sets of any shape through the program: each format trains, and wrong files say so in one line.
+//! Data sets of any shape through the program: each format trains, and wrong files say so in one
+//! line.
 
 use std::fs;
 use std::path::Path;

@@ -1,8 +1,8 @@
-//! The library's own hyperbolic tangent, logistic function and exponential against double precision, and against
-//! themselves on every instruction set.
+//! The library's own hyperbolic tangent, logistic function and exponential against double
+//! precision, and against themselves on every instruction set.
 //!
-//! `SECANT_EXHAUSTIVE=1 cargo test --release -p secant-tests --test elementary -- --nocapture` compares every float there is
-//! and prints the worst errors; it takes two minutes on two cores.
+//! `SECANT_EXHAUSTIVE=1 cargo test --release -p secant-tests --test elementary -- --nocapture`
+//! compares every float there is and prints the worst errors; it takes two minutes on two cores.
 
 use std::thread;
 
@@ -82,7 +82,8 @@ impl<const L: usize> Kernel for Values<'_, L> {
     }
 }
 
-/// How far `y` is from `exact`, in units in the last place of a float of that size. Infinity counts as 2^128.
+/// How far `y` is from `exact`, in units in the last place of a float of that size. Infinity counts
+/// as 2^128.
 fn units(y: f32, exact: f64) -> f64 {
     let bits = exact.abs().min(f64::from(f32::MAX)).to_bits();
     let binade = f64::from_bits(bits & !((1 << 52) - 1)).max(f64::from(f32::MIN_POSITIVE));
@@ -95,7 +96,8 @@ fn units(y: f32, exact: f64) -> f64 {
     (y - exact.min(2f64.powi(128))).abs() / (binade / 8_388_608.0)
 }
 
-/// Everything that is promised of a value, but for the order. Returns its error in units in the last place.
+/// Everything that is promised of a value, but for the order. Returns its error in units in the
+/// last place.
 fn check(function: Function, x: f32, y: f32) -> f64 {
     if x.is_nan() {
         assert!(y.is_nan(), "{function:?} of a NaN is {y}");
@@ -118,7 +120,8 @@ fn check(function: Function, x: f32, y: f32) -> f64 {
     error
 }
 
-/// Floats of every exponent and both signs: zeros, subnormal numbers, infinities and NaNs among them.
+/// Floats of every exponent and both signs: zeros, subnormal numbers, infinities and NaNs among
+/// them.
 fn samples() -> Vec<[f32; 16]> {
     let mut draw = Draw::new(18);
     let mut samples = Vec::new();
@@ -211,7 +214,8 @@ fn walk(from: f32, to: f32, mut each: impl FnMut(&[f32; 16])) {
 
 #[test]
 fn values_never_decrease() {
-    // Around the seams: where a form ends, where n changes, where the result saturates or becomes subnormal.
+    // Around the seams: where a form ends, where n changes, where the result saturates or becomes
+    // subnormal.
     let stretches = [
         (Function::Tanh, 0.62, 0.63),
         (Function::Tanh, 1.0, 1.05),
@@ -282,7 +286,8 @@ fn all_floats() {
                             // Away from zero the values of negative numbers go down.
                             if if sign == 0 { y < last } else { y > last } {
                                 worst.2 += 1;
-                                // The one place where neighbours may change places, and by one unit.
+                                // The one place where neighbours may change places, and by one
+                                // unit.
                                 assert!(
                                     function == Function::Tanh
                                         && (0.69..0.99).contains(&x.abs())

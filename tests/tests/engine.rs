@@ -10,7 +10,8 @@ use secant_harness::engine::Engine;
 use secant_harness::model::Model;
 use secant_tests::contract_bits;
 
-/// Bits of a gradient and of an evaluation of `count` images. The batch ends in a block that is not full.
+/// Bits of a gradient and of an evaluation of `count` images. The batch ends in a block that is not
+/// full.
 fn bits(model: &Model, count: u32, threads: usize) -> (Vec<u32>, u64, u64) {
     let (images, _) = synthetic::generate(count as usize + 10, 0, 3);
     let network = model.network;
@@ -30,7 +31,8 @@ fn bits(model: &Model, count: u32, threads: usize) -> (Vec<u32>, u64, u64) {
 
 #[test]
 fn neither_threads_nor_instruction_sets_change_a_bit() {
-    // More blocks than chunks; then as many chunks as blocks, whose number no number of threads but 5 divides.
+    // More blocks than chunks; then as many chunks as blocks, whose number no number of threads but
+    // 5 divides.
     for (model, count) in [
         (
             "conv8k3 relu pool2 conv4k5p2s2 pool3s2 linear20 relu dropout0.3 linear10",

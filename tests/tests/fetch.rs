@@ -1,4 +1,5 @@
-//! `data/fetch.sh` with stand-ins for the network: where it looks, what it believes, what it leaves behind.
+//! `data/fetch.sh` with stand-ins for the network: where it looks, what it believes, what it leaves
+//! behind.
 #![cfg(unix)]
 
 use std::fs;
@@ -24,7 +25,8 @@ const FILES: [&str; 4] = [
 /// The files of a set of time series.
 const SERIES: [&str; 2] = ["GunPoint_TRAIN.ts", "GunPoint_TEST.ts"];
 
-/// A copy of the script that expects tiny files, with a PATH whose `apt-get`, `curl` and `pip3` the test decides.
+/// A copy of the script that expects tiny files, with a PATH whose `apt-get`, `curl` and `pip3` the
+/// test decides.
 struct Fixture {
     root: TempDir,
 }

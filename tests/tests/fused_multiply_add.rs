@@ -1,15 +1,15 @@
 //! Both software versions of fused multiply-add against the machine's, bit for bit.
 //!
-//! `f32::mul_add` is the reference: one instruction where the machine has it, else the C library's `fmaf`,
-//! which is exact too.
+//! `f32::mul_add` is the reference: one instruction where the machine has it, else the C library's
+//! `fmaf`, which is exact too.
 
 use secant::arch::{integer, round_to_odd};
 use secant_tests::draw::Draw;
 
 const SIGN: u32 = 1 << 31;
 
-/// Magnitudes at which some rule changes: zero, both ends of the subnormal and normal ranges, one and its neighbours,
-/// numbers whose products end on a midpoint, infinity, NaN.
+/// Magnitudes at which some rule changes: zero, both ends of the subnormal and normal ranges, one
+/// and its neighbours, numbers whose products end on a midpoint, infinity, NaN.
 const MAGNITUDES: [u32; 40] = [
     0x0000_0000, // 0
     0x0000_0001, // smallest subnormal
@@ -71,8 +71,8 @@ fn check(a: u32, b: u32, c: u32) {
     }
 }
 
-/// A number with that biased exponent, its sign drawn, its fraction often with a long run of zeros or ones, where
-/// ties and carries come from.
+/// A number with that biased exponent, its sign drawn, its fraction often with a long run of zeros
+/// or ones, where ties and carries come from.
 fn number(draw: &mut Draw, exponent: i64) -> u32 {
     let r = draw.bits();
     let dense = r as u32 & 0x007f_ffff;
@@ -109,7 +109,8 @@ fn triple(draw: &mut Draw) -> [u32; 3] {
             let ec = 254 - below(draw, 50);
             [ea, eb, ec].map(|e| number(draw, e))
         }
-        // Cancellation: the addend is the product negated and rounded, or up to two units beside it.
+        // Cancellation: the addend is the product negated and rounded, or up to two units beside
+        // it.
         3 => {
             let [a, b] = [ea, eb].map(|e| number(draw, e));
             let c = -(f32::from_bits(a) * f32::from_bits(b));
@@ -143,7 +144,8 @@ fn special_values_in_every_combination() {
 
 #[test]
 fn every_distance_between_product_and_addend() {
-    // Fractions of all zeros, all ones, and one bit at either end; both ends of the range in between.
+    // Fractions of all zeros, all ones, and one bit at either end; both ends of the range in
+    // between.
     const FRACTIONS: [u32; 6] = [0, 1, 0x0040_0000, 0x003f_ffff, 0x007f_fffe, 0x007f_ffff];
     for (ea, eb) in [
         (0, 127),
@@ -180,7 +182,8 @@ fn ten_million_random_triples() {
 /// Written out, so that the rules can be read here and do not rest on the machine alone.
 #[test]
 fn ties_go_to_even() {
-    // (1 + 2^-12)^2 = 1 + 2^-11 + 2^-24 lies midway between two numbers, of which the lower is even.
+    // (1 + 2^-12)^2 = 1 + 2^-11 + 2^-24 lies midway between two numbers, of which the lower is
+    // even.
     let x = 1.0 + f32::powi(2.0, -12);
     let ulp = f32::EPSILON;
     let lower = 1.0 + f32::powi(2.0, -11);

@@ -1,7 +1,8 @@
-//! The runs of both optimisers against the golden table, to the bit, on every instruction set of this machine.
+//! The runs of both optimisers against the golden table, to the bit, on every instruction set of
+//! this machine.
 //!
-//! Devices check the same table (`tests/firmware`). Where a change is meant to change results, write it anew and say so in the
-//! commit and the changelog:
+//! Devices check the same table (`tests/firmware`). Where a change is meant to change results,
+//! write it anew and say so in the commit and the changelog:
 //!
 //! ```text
 //! SECANT_GOLDEN=write cargo test --release -p secant-tests --test golden

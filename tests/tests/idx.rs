@@ -1,4 +1,5 @@
-//! The IDX reader and the loader over it: good files, every kind of wrong file, and where files are looked for.
+//! The IDX reader and the loader over it: good files, every kind of wrong file, and where files are
+//! looked for.
 
 use std::ffi::OsString;
 use std::fs;
@@ -41,7 +42,8 @@ fn write(folder: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
     path
 }
 
-/// Reads `bytes` as a file of rank 3 and returns the message, which must be one line that names the file.
+/// Reads `bytes` as a file of rank 3 and returns the message, which must be one line that names the
+/// file.
 fn refusal(bytes: &[u8]) -> String {
     let folder = TempDir::new().unwrap();
     let path = write(&folder, "some-file", bytes);
@@ -164,7 +166,8 @@ fn a_flipped_bit_in_a_gzip_file_never_passes() {
     for bit in 0..whole.len() * 8 {
         let mut bytes = whole.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
-        // A few bits mean nothing (the header's time, padding); for all others the checksum or the reader objects.
+        // A few bits mean nothing (the header's time, padding); for all others the checksum or the
+        // reader objects.
         if let Ok(read) = idx::read(&write(&folder, "flipped", &bytes)) {
             assert_eq!(read.cells, Cells::U8(elements.clone()), "bit {bit}");
         }

@@ -13,7 +13,8 @@ use secant::optim::{
 use secant::optim::{Initial, Pair, two_loop};
 use secant::vector::dot;
 
-/// `x' A x / 2 - b . x + weight sum x^4 / 4`, `A = F' F + shift I`: definite for a positive shift, indefinite for others.
+/// `x' A x / 2 - b . x + weight sum x^4 / 4`, `A = F' F + shift I`: definite for a positive shift,
+/// indefinite for others.
 #[derive(Debug, Clone)]
 struct Quartic {
     n: usize,
@@ -120,7 +121,8 @@ fn configurations() -> [LbfgsConfig<f64>; 4] {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// `H y = s` for the newest pair; H symmetric; `q . H q > 0`; and H is the dense BFGS matrix of the same pairs.
+    /// `H y = s` for the newest pair; H symmetric; `q . H q > 0`; and H is the dense BFGS matrix of
+    /// the same pairs.
     #[test]
     fn the_inverse_hessian_is_what_it_should_be((problem, start) in quartic(-2.0..2.0, 0.1..1.0)) {
         for config in configurations() {
@@ -141,7 +143,8 @@ proptest! {
         }
     }
 
-    /// The ring keeps exactly the newest M accepted pairs, oldest first, and each `s` is the step that was made.
+    /// The ring keeps exactly the newest M accepted pairs, oldest first, and each `s` is the step
+    /// that was made.
     #[test]
     fn the_ring_keeps_the_newest_pairs((problem, start) in quartic(0.1..2.0, 0.0..1.0)) {
         for config in configurations() {
@@ -158,7 +161,8 @@ proptest! {
         }
     }
 
-    /// Armijo and the condition on the slope hold at every step, up to the rounding error of the value.
+    /// Armijo and the condition on the slope hold at every step, up to the rounding error of the
+    /// value.
     #[test]
     fn wolfe_holds_at_every_step((problem, start) in quartic(-2.0..2.0, 0.1..1.0), strong in any::<bool>()) {
         let search = MoreThuente { slope: if strong { Slope::Strong } else { Slope::Weak }, ..MoreThuente::default() };
@@ -182,7 +186,8 @@ proptest! {
         });
     }
 
-    /// On a convex problem every method finds the same minimum; with bounds and L1, points where no condition is left.
+    /// On a convex problem every method finds the same minimum; with bounds and L1, points where no
+    /// condition is left.
     #[test]
     fn methods_agree((problem, start) in quartic(0.5..2.0, 0.0..1.0)) {
         let n = problem.n;
@@ -237,8 +242,8 @@ proptest! {
     }
 }
 
-/// With plain differences of gradients, a full BFGS and an L-BFGS whose ring is not full build the same matrix from the same
-/// pairs and the same H0.
+/// With plain differences of gradients, a full BFGS and an L-BFGS whose ring is not full build the
+/// same matrix from the same pairs and the same H0.
 #[test]
 fn dense_bfgs_equals_the_two_loops() {
     let a: [f64; 9] = [4.0, 1.0, 0.0, 1.0, 3.0, 1.0, 0.0, 1.0, 2.0];
@@ -300,8 +305,9 @@ fn dense_bfgs_equals_the_two_loops() {
     }
 }
 
-/// The conditions, one row a case: step, value, slope; then Armijo, weak Wolfe, strong Wolfe, approximate Wolfe. The start has
-/// value 1 and slope -1; c1 = delta = 0.1, c2 = sigma = 0.5, slack = 0.01.
+/// The conditions, one row a case: step, value, slope; then Armijo, weak Wolfe, strong Wolfe,
+/// approximate Wolfe. The start has value 1 and slope -1; c1 = delta = 0.1, c2 = sigma = 0.5,
+/// slack = 0.01.
 #[test]
 fn conditions_accept_and_reject() {
     let start = Probe {

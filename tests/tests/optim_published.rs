@@ -5,7 +5,8 @@ use secant::objective::{self, Objective};
 use secant::optim::{Lbfgs, LbfgsB, LbfgsConfig, Report, Stopping};
 use secant_tests::problems;
 
-/// The sample of liblbfgs: paired Rosenbrock, n = 100, m = 6, strong Wolfe. It takes 37 iterations and ends at 1.283e-15.
+/// The sample of liblbfgs: paired Rosenbrock, n = 100, m = 6, strong Wolfe. It takes 37 iterations
+/// and ends at 1.283e-15.
 #[test]
 fn the_sample_of_liblbfgs() {
     let mut problem = problems::all::<f64>()
@@ -74,7 +75,8 @@ fn drive<const M: usize>(n: usize) -> Report<f64> {
     report
 }
 
-/// L-BFGS-B takes 46 iterations and 53 evaluations with n = 25 and m = 5, and 49 and 58 with n = 1000 and m = 10.
+/// L-BFGS-B takes 46 iterations and 53 evaluations with n = 25 and m = 5, and 49 and 58 with n =
+/// 1000 and m = 10.
 #[test]
 fn the_drivers_of_lbfgsb() {
     for (report, evaluations) in [(drive::<5>(25), 53), (drive::<10>(1000), 58)] {

@@ -1,4 +1,5 @@
-//! No method ever panics, hangs, or returns a worse point than it was given, whatever the objective does.
+//! No method ever panics, hangs, or returns a worse point than it was given, whatever the objective
+//! does.
 
 use secant::ConfigError;
 use secant::line_search::{Backtracking, HagerZhang, LineSearch, MoreThuente, Slope};
@@ -346,7 +347,8 @@ fn f32_rosenbrock_regressions() {
             let report = lbfgs(config, &mut paired::<f32>(x.len()), &mut x);
             assert!(x.iter().all(|x| x.is_finite()), "{start:?}: {report}");
             if start.len() == 6 {
-                // In the valley x5 = x4^2 near 1e4 a rounding error of x changes g by 50: this is as far as f32 sees.
+                // In the valley x5 = x4^2 near 1e4 a rounding error of x changes g by 50: this is
+                // as far as f32 sees.
                 assert!(report.value < 1e5, "{start:?}: {report} at {x:?}");
             } else {
                 assert!(report.value < 1e-6, "{start:?}: {report} at {x:?}");
@@ -439,7 +441,8 @@ fn negative_curvature_is_named() {
         secant::vector::dot(pairs[0].s, pairs[0].y),
         secant::vector::dot(pairs[0].s, pairs[0].s),
     );
-    // The damped pair meets the bound with equality: B0 is the identity here, the first step being 0.1 long.
+    // The damped pair meets the bound with equality: B0 is the identity here, the first step being
+    // 0.1 long.
     assert!((sy - 0.2 * ss).abs() <= 1e-12 * ss, "{sy} {ss}");
 }
 

@@ -1,4 +1,5 @@
-//! The two-loop recursion against a dense matrix that is built from the same pairs, and against exact vectors.
+//! The two-loop recursion against a dense matrix that is built from the same pairs, and against
+//! exact vectors.
 
 use secant::optim::{Initial, Pair, two_loop};
 use secant::{Real, vector};

@@ -3,7 +3,8 @@
 use secant::Random;
 use secant::random::philox4x32;
 
-/// From the file `kat_vectors` of Random123, the authors' own implementation: counter, key, result of ten rounds.
+/// From the file `kat_vectors` of Random123, the authors' own implementation: counter, key, result
+/// of ten rounds.
 const KNOWN: [([u32; 4], [u32; 2], [u32; 4]); 3] = [
     (
         [0; 4],
@@ -60,7 +61,8 @@ fn below_is_fair_and_below() {
         assert!((0..1000).all(|_| random.below(bound) < bound), "{bound}");
     }
     assert_eq!(Random::new(1, 0).below(0), 0);
-    // Three quarters of 2^32: with the plain remainder or product the first third would come twice as often.
+    // Three quarters of 2^32: with the plain remainder or product the first third would come twice
+    // as often.
     let bound = 3 << 30;
     let mut random = Random::new(2, 0);
     let first = (0..60_000)

@@ -1,4 +1,5 @@
-//! The built-in data set: same bytes everywhere, the right shapes, classes that can be learned but are not trivial.
+//! The built-in data set: same bytes everywhere, the right shapes, classes that can be learned but
+//! are not trivial.
 
 use secant_harness::data::dataset::{Elements, Part, Targets, hex};
 use secant_harness::data::open::{Location, load};

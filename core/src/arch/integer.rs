@@ -1,13 +1,13 @@
 //! Fused multiply-add in integer arithmetic, for cores without a floating-point unit.
 //!
-//! `fma(a, b, c)` is `a * b + c` rounded once, to nearest, ties to even: the result that IEEE 754-2019
-//! (5.4.1, `fusedMultiplyAdd`) prescribes, subnormal numbers, overflow and signed zeros included. Only the
-//! payload of a NaN is left open.
+//! `fma(a, b, c)` is `a * b + c` rounded once, to nearest, ties to even: the result that IEEE
+//! 754-2019 (5.4.1, `fusedMultiplyAdd`) prescribes, subnormal numbers, overflow and signed zeros
+//! included. Only the payload of a NaN is left open.
 //!
 //! # Derivation
 //!
-//! A normal number is `m * 2^(e - 150)`, where `m` has 24 bits, the highest set, and `e` is the biased
-//! exponent. Put the significands into 64-bit words, so that both can grow and be shifted:
+//! A normal number is `m * 2^(e - 150)`, where `m` has 24 bits, the highest set, and `e` is the
+//! biased exponent. Put the significands into 64-bit words, so that both can grow and be shifted:
 //!
 //! ```text
 //! P = (ma << 8) * (mb << 5)    in [2^59, 2^61), worth P * 2^(ea + eb - 313), low 13 bits zero
@@ -15,32 +15,35 @@
 //! d = ea + eb - ec - 125       how far C must go to the right to meet P
 //! ```
 //!
-//! *Addend on top* (`d < 0`): P moves right by at least one bit, so `|C| - |P| > 2^60` and at most one leading
-//! bit cancels. Rounding then looks at no bit below bit 35 of the sum, so the upper word alone is
-//! enough, if its lowest bit is set whenever something non-zero was shifted out ("sticky" or "jammed" bit).
+//! *Addend on top* (`d < 0`): P moves right by at least one bit, so `|C| - |P| > 2^60` and at most
+//! one leading bit cancels. Rounding then looks at no bit below bit 35 of the sum, so the upper
+//! word alone is enough, if its lowest bit is set whenever something non-zero was shifted out
+//! ("sticky" or "jammed" bit).
 //!
-//! *Product on top* (`0 <= d <= 31`): C moves right and loses no bit, so the 64-bit sum is exact, whatever
-//! cancels. Its upper word with a sticky bit is enough as long as that word has 26 significant bits
-//! (24 to keep, one to round by, one to be sticky); otherwise the sum is normalised in 64 bits first.
+//! *Product on top* (`0 <= d <= 31`): C moves right and loses no bit, so the 64-bit sum is exact,
+//! whatever cancels. Its upper word with a sticky bit is enough as long as that word has 26
+//! significant bits (24 to keep, one to round by, one to be sticky); otherwise the sum is
+//! normalised in 64 bits first.
 //!
-//! Both end in a word `n` with its highest bit at 30, of which 24 bits are kept:
-//! `(n + 63 + bit 7 of n) >> 7` rounds to nearest, ties to even. The exponent and the kept bits are added, not
+//! Both end in a word `n` with its highest bit at 30, of which 24 bits are kept: `(n + 63 + bit 7
+//! of n) >> 7` rounds to nearest, ties to even. The exponent and the kept bits are added, not
 //! combined by "or", so that a carry out of the significand raises the exponent by itself.
 //!
-//! All else (an operand that is zero, subnormal, infinite or not a number; a result outside the normal
-//! range; an addend more than 29 bits under the product) leaves for `rare`, which does the same
-//! with every shift jammed and every case spelled out.
+//! All else (an operand that is zero, subnormal, infinite or not a number; a result outside the
+//! normal range; an addend more than 29 bits under the product) leaves for `rare`, which does the
+//! same with every shift jammed and every case spelled out.
 //!
 //! # Cost
 //!
-//! Instructions a call on an emulated Cortex-M3 (QEMU), random operands: 63 with the addend on top, 70 with the product on
-//! top, 90 with massive cancellation, 26 for a zero product, 139 for a zero addend. There, `a * b + c` in the compiler's soft
-//! float takes 128 and `libm::fmaf` 288. Instruction counts are not cycles.
+//! Instructions a call on an emulated Cortex-M3 (QEMU), random operands: 63 with the addend on top,
+//! 70 with the product on top, 90 with massive cancellation, 26 for a zero product, 139 for a zero
+//! addend. There, `a * b + c` in the compiler's soft float takes 128 and `libm::fmaf` 288.
+//! Instruction counts are not cycles.
 //!
 //! # Reference
 //!
-//! Muller et al., *Handbook of Floating-Point Arithmetic*, 2nd ed., 7.5 (fused multiply-add) and 7.3
-//! (sticky bits); Hauser's *Berkeley SoftFloat* for the name "jam".
+//! Muller et al., *Handbook of Floating-Point Arithmetic*, 2nd ed., 7.5 (fused multiply-add) and
+//! 7.3 (sticky bits); Hauser's *Berkeley SoftFloat* for the name "jam".
 
 /// Position of the exponent field.
 const FRACTION_BITS: u32 = 23;
@@ -199,8 +202,9 @@ fn round(n: u32) -> u32 {
     (n + 63 + ((n >> 7) & 1)) >> 7
 }
 
-/// Significand with its highest bit at 23, and biased exponent, which is below 1 for subnormal numbers.
-/// Zero has an exponent too, low enough to lose no bit that counts when a product is aligned with it.
+/// Significand with its highest bit at 23, and biased exponent, which is below 1 for subnormal
+/// numbers. Zero has an exponent too, low enough to lose no bit that counts when a product is
+/// aligned with it.
 fn significand(magnitude: u32) -> (u32, i32) {
     let e = exponent(magnitude);
     if e == 0 {

@@ -1,8 +1,10 @@
-//! Instruction sets: finding them at run time, and the few vector operations that every kernel is written in.
+//! Instruction sets: finding them at run time, and the few vector operations that every kernel is
+//! written in.
 //!
-//! This folder is the only place with `unsafe`. A kernel is written once, generic over a [`Simd`] token, and compiled for
-//! each instruction set; [`dispatch`] runs the version for [`Isa::current`]. Every operation here is either exact (loads,
-//! comparisons, selections) or rounds once as IEEE 754 demands, so the choice of instruction set never changes a bit.
+//! This folder is the only place with `unsafe`. A kernel is written once, generic over a [`Simd`]
+//! token, and compiled for each instruction set; [`dispatch`] runs the version for
+//! [`Isa::current`]. Every operation here is either exact (loads, comparisons, selections) or
+//! rounds once as IEEE 754 demands, so the choice of instruction set never changes a bit.
 
 #[doc(hidden)]
 pub mod integer;
@@ -39,8 +41,8 @@ use single::{Rows, Windows, Winners};
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Isa {
-    /// What the target always has. The fused multiply-add is the instruction where the compiler may rely on one
-    /// (Cortex-M with a floating-point unit), else exact software.
+    /// What the target always has. The fused multiply-add is the instruction where the compiler may
+    /// rely on one (Cortex-M with a floating-point unit), else exact software.
     Baseline = 1,
     /// x86-64 with AVX2 and FMA: 8 floats a vector.
     Avx2 = 2,
@@ -50,8 +52,8 @@ pub enum Isa {
     Neon = 4,
 }
 
-/// The instruction set in use; 0 until first asked for. A relaxed load is enough: every thread that finds 0 detects the
-/// same value.
+/// The instruction set in use; 0 until first asked for. A relaxed load is enough: every thread that
+/// finds 0 detects the same value.
 static CURRENT: AtomicU8 = AtomicU8::new(0);
 
 /// The instruction set asked for is not available on this machine.
@@ -105,7 +107,8 @@ impl Isa {
         }
     }
 
-    /// Makes all kernels of this process run on `isa`. Changes their speed and not one bit of their results.
+    /// Makes all kernels of this process run on `isa`. Changes their speed and not one bit of their
+    /// results.
     ///
     /// # Errors
     /// [`IsaUnavailable`] when the machine does not have it; the choice then stays as it was.
@@ -147,17 +150,20 @@ impl Isa {
     }
 }
 
-/// One instruction set's vector of `WIDTH` floats and the operations on it. A value of the type is a permission: it exists
-/// only where [`dispatch`] has made sure that the machine has the instructions.
+/// One instruction set's vector of `WIDTH` floats and the operations on it. A value of the type is
+/// a permission: it exists only where [`dispatch`] has made sure that the machine has the
+/// instructions.
 ///
-/// All methods are inlined into the kernel, whose compiled version has the instruction set switched on.
+/// All methods are inlined into the kernel, whose compiled version has the instruction set switched
+/// on.
 #[doc(hidden)]
 pub trait Simd: Copy {
     /// One vector.
     type V: Copy;
     /// Floats in a vector.
     const WIDTH: usize;
-    /// Output channels in a register block of convolution: with 3 vectors of pixels a block's sums fill the registers.
+    /// Output channels in a register block of convolution: with 3 vectors of pixels a block's sums
+    /// fill the registers.
     const BLOCK: usize;
 
     /// All elements `x`.
@@ -178,11 +184,14 @@ pub trait Simd: Copy {
     fn relu(self, x: Self::V) -> Self::V;
     /// Per element: `v` where `y > 0`, else 0.
     fn where_positive(self, y: Self::V, v: Self::V) -> Self::V;
-    /// Per element, bit 0 for element 0: `v` where the bit is 0, else 0; and `v` where it is 1, else 0.
+    /// Per element, bit 0 for element 0: `v` where the bit is 0, else 0; and `v` where it is 1,
+    /// else 0.
     fn split(self, bits: u32, v: Self::V) -> (Self::V, Self::V);
-    /// The larger of `best` and `v`, and a 1 bit where that is `v`: where `v > best` or `v` is a NaN. On a tie `best` stays.
+    /// The larger of `best` and `v`, and a 1 bit where that is `v`: where `v > best` or `v` is a
+    /// NaN. On a tie `best` stays.
     fn first_max(self, best: Self::V, v: Self::V) -> (Self::V, u32);
-    /// The sum of the elements by halving: element i is added to element i + h, h = WIDTH/2, WIDTH/4, ... 1.
+    /// The sum of the elements by halving: element i is added to element i + h, h = WIDTH/2,
+    /// WIDTH/4, ... 1.
     fn sum(self, v: Self::V) -> f32;
     /// [`Simd::sum`] of four vectors, which take less time together.
     #[inline(always)]
@@ -219,7 +228,8 @@ pub trait Simd: Copy {
             .copy_from_slice(pairs.as_flattened());
         halves
     }
-    /// Runs a part of a kernel as a function of its own, so that the compiler has all registers for it.
+    /// Runs a part of a kernel as a function of its own, so that the compiler has all registers for
+    /// it.
     fn apart<K: Kernel>(self, kernel: K) -> K::Output;
 
     /// Scalar square root, correctly rounded.
@@ -229,10 +239,11 @@ pub trait Simd: Copy {
     /// Scalar `a * b + c` in double precision, rounded once.
     fn fma_f64(self, a: f64, b: f64, c: f64) -> f64;
 
-    // The hooks of one sample at a time: whole inner loops, for instruction sets where only assembly makes them fast. True
-    // means done, with the bits of the definition of the same name in the layer's file `definition.rs`. False means that there
-    // is no assembly for that shape, or that a slice is too short: then the targets hold anything that they held before or that
-    // the definition writes there, and the caller runs the definition, which says whether lengths fit.
+    // The hooks of one sample at a time: whole inner loops, for instruction sets where only
+    // assembly makes them fast. True means done, with the bits of the definition of the same name
+    // in the layer's file `definition.rs`. False means that there is no assembly for that shape, or
+    // that a slice is too short: then the targets hold anything that they held before or that the
+    // definition writes there, and the caller runs the definition, which says whether lengths fit.
 
     /// `x[i] = bytes[i] scale + offset`.
     #[inline(always)]
@@ -240,8 +251,8 @@ pub trait Simd: Copy {
         let _ = (bytes, scale, offset, x);
         false
     }
-    /// One output row of up to four channels of a convolution. `x` must reach to the end of the last window, `w` hold the weights of `bias.len()` channels, one
-    /// to four, and `y` four rows.
+    /// One output row of up to four channels of a convolution. `x` must reach to the end of the
+    /// last window, `w` hold the weights of `bias.len()` channels, one to four, and `y` four rows.
     #[inline(always)]
     fn conv_row(
         self,
@@ -256,8 +267,8 @@ pub trait Simd: Copy {
         let _ = (windows, stride, x, w, bias, columns, y);
         false
     }
-    /// One channel of a depthwise convolution. `x` must reach to the end of the last row's last window, `y` to the end of its last row, and `w`
-    /// hold the kernel.
+    /// One channel of a depthwise convolution. `x` must reach to the end of the last row's last
+    /// window, `y` to the end of its last row, and `w` hold the kernel.
     #[inline(always)]
     fn depthwise(
         self,
@@ -286,7 +297,8 @@ pub trait Simd: Copy {
         let _ = (windows, stride, rows, x, dy, dw);
         false
     }
-    /// Adds one channel's part to the input gradient; the slices as for [`Simd::depthwise`]. No two rows of a window may overlap.
+    /// Adds one channel's part to the input gradient; the slices as for [`Simd::depthwise`]. No two
+    /// rows of a window may overlap.
     #[inline(always)]
     fn depthwise_input_gradient(
         self,
@@ -300,8 +312,8 @@ pub trait Simd: Copy {
         let _ = (windows, stride, rows, w, dy, dx);
         false
     }
-    /// Adds to one output channel's weight gradient. `x` must hold all windows of the pixels, of which there must be one, and `dw` all
-    /// weights of an output channel.
+    /// Adds to one output channel's weight gradient. `x` must hold all windows of the pixels, of
+    /// which there must be one, and `dw` all weights of an output channel.
     #[inline(always)]
     fn conv_weight_gradient(
         self,
@@ -313,8 +325,9 @@ pub trait Simd: Copy {
         let _ = (windows, pixels, x, dw);
         false
     }
-    /// Adds one output channel's part to the input gradient. `dx` must hold all windows of the pixels, of which there must be one, and `w` all
-    /// weights of an output channel. No two channels of the map may overlap.
+    /// Adds one output channel's part to the input gradient. `dx` must hold all windows of the
+    /// pixels, of which there must be one, and `w` all weights of an output channel. No two
+    /// channels of the map may overlap.
     #[inline(always)]
     fn conv_input_gradient(
         self,
@@ -326,8 +339,9 @@ pub trait Simd: Copy {
         let _ = (windows, pixels, w, dx);
         false
     }
-    /// One output row of max-pooling 2 x 2, then relu. `None` where there is no assembly; `Some(false)` when
-    /// there may have been a NaN, or a slice is too short: then the results hold anything.
+    /// One output row of max-pooling 2 x 2, then relu. `None` where there is no assembly;
+    /// `Some(false)` when there may have been a NaN, or a slice is too short: then the results hold
+    /// anything.
     #[inline(always)]
     fn pool_positive(
         self,
@@ -340,8 +354,9 @@ pub trait Simd: Copy {
         let _ = (upper, lower, y, codes, first);
         None
     }
-    /// One output row of max-pooling 1 x 2, then relu. `None` where there is no assembly; `Some(false)` when
-    /// there may have been a NaN, or a slice is too short: then the results hold anything.
+    /// One output row of max-pooling 1 x 2, then relu. `None` where there is no assembly;
+    /// `Some(false)` when there may have been a NaN, or a slice is too short: then the results hold
+    /// anything.
     #[inline(always)]
     fn pool_pairs_positive(
         self,
@@ -360,8 +375,8 @@ pub trait Simd: Copy {
         let _ = (x, y, codes, first);
         None
     }
-    /// The list of a row's pixels that have a gradient. The list must have room for a pixel of each row of each window, even of those that have none; `None`
-    /// stands for false.
+    /// The list of a row's pixels that have a gradient. The list must have room for a pixel of each
+    /// row of each window, even of those that have none; `None` stands for false.
     #[inline(always)]
     fn pixels(
         self,
@@ -387,7 +402,8 @@ pub trait Simd: Copy {
     }
 }
 
-/// A piece of work written once and compiled for every instruction set. Implementations mark `run` `#[inline(always)]`.
+/// A piece of work written once and compiled for every instruction set. Implementations mark `run`
+/// `#[inline(always)]`.
 #[doc(hidden)]
 pub trait Kernel {
     /// What it returns.
@@ -396,9 +412,9 @@ pub trait Kernel {
     fn run<S: Simd>(self, simd: S) -> Self::Output;
 }
 
-/// Runs a kernel whose vectors run over `L` adjacent floats, on [`Isa::current`]: the widest vectors that divide `L`, else
-/// one float at a time (still with the hardware's fused multiply-add where there is one). The kernel is compiled only for
-/// the vectors that `L` can make use of.
+/// Runs a kernel whose vectors run over `L` adjacent floats, on [`Isa::current`]: the widest
+/// vectors that divide `L`, else one float at a time (still with the hardware's fused multiply-add
+/// where there is one). The kernel is compiled only for the vectors that `L` can make use of.
 #[inline]
 #[doc(hidden)]
 pub fn dispatch_lanes<const L: usize, K: Kernel>(kernel: K) -> K::Output {

@@ -1,8 +1,10 @@
-//! The baseline: plain Rust on every target, with the target's own fused multiply-add where the compiler may rely on one.
+//! The baseline: plain Rust on every target, with the target's own fused multiply-add where the
+//! compiler may rely on one.
 
 use super::{Kernel, Simd};
 
-/// `W` floats in an array. With `W` = 4 the compiler finds the 128-bit vectors that every x86-64 has.
+/// `W` floats in an array. With `W` = 4 the compiler finds the 128-bit vectors that every x86-64
+/// has.
 #[derive(Clone, Copy)]
 pub(super) struct Portable<const W: usize>;
 

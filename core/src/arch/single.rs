@@ -1,6 +1,8 @@
-//! What the hooks of [`Simd`](super::Simd) for one sample at a time are given, and pieces of slices without a panic.
+//! What the hooks of [`Simd`](super::Simd) for one sample at a time are given, and pieces of slices
+//! without a panic.
 //!
-//! A list of pixels is stored in floats, two a pixel: the place of its window in a plane, as a bit pattern, and its gradient.
+//! A list of pixels is stored in floats, two a pixel: the place of its window in a plane, as a bit
+//! pattern, and its gradient.
 
 /// The windows of a convolution over a map. Lengths are in floats.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +29,8 @@ impl Windows {
         (terms > 0).then_some(terms)
     }
 
-    /// Floats of the map from the first pixel of a window to its last, both included; `None` when there are none.
+    /// Floats of the map from the first pixel of a window to its last, both included; `None` when
+    /// there are none.
     pub fn reach(&self) -> Option<usize> {
         let planes = self.inputs.checked_sub(1)?.checked_mul(self.plane)?;
         let rows = self.rows.checked_sub(1)?.checked_mul(self.row)?;
@@ -51,8 +54,8 @@ pub struct Rows {
     pub pitch: usize,
 }
 
-/// Where the gradients of a row of windows, side by side, go: to the pixels of the windows that won. A code says which pixel of
-/// its window did, or that none gets the gradient.
+/// Where the gradients of a row of windows, side by side, go: to the pixels of the windows that
+/// won. A code says which pixel of its window did, or that none gets the gradient.
 #[derive(Debug, Clone, Copy)]
 pub struct Winners {
     /// Bits of a code: 0 (there is no code, and the one pixel always wins), 1, 2, 4, 8 or 16.

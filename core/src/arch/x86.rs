@@ -43,7 +43,8 @@ pub(super) fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
     fn inner<K: Kernel>(kernel: K) -> K::Output {
         kernel.run(Avx2(()))
     }
-    // SAFETY: called only where `Isa::current` is Avx2 or Avx512, which `Isa::force` and `Isa::detect` allow only if available.
+    // SAFETY: called only where `Isa::current` is Avx2 or Avx512, which `Isa::force` and
+    // `Isa::detect` allow only if available.
     unsafe { inner(kernel) }
 }
 
@@ -53,7 +54,8 @@ pub(super) fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
     fn inner<K: Kernel>(kernel: K) -> K::Output {
         kernel.run(Avx512(()))
     }
-    // SAFETY: called only where `Isa::current` is Avx512, which `Isa::force` and `Isa::detect` allow only if available.
+    // SAFETY: called only where `Isa::current` is Avx512, which `Isa::force` and `Isa::detect`
+    // allow only if available.
     unsafe { inner(kernel) }
 }
 

@@ -157,8 +157,8 @@ struct Means<const L: usize> {
 }
 
 impl<const L: usize> Means<L> {
-    /// Of `size` channels from channel `first` on; `dy` is laid out as `from` says, and zero where the
-    /// output is dead.
+    /// Of `size` channels from channel `first` on; `dy` is laid out as `from` says, and zero where
+    /// the output is dead.
     #[inline(always)]
     fn of<S: Simd>(
         simd: S,

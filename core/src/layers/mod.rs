@@ -69,7 +69,8 @@ pub enum Layer {
 /// strides `s` and `t` and padding `p` and `q` set by [`Layer::stride`] and [`Layer::padding`], and
 /// zeros outside the image. [`Layer::kernel`] makes the kernel rectangular.
 ///
-/// Parameters: `w` (outputs x inputs x kernel rows x kernel columns, row-major), then `b` (outputs).
+/// Parameters: `w` (outputs x inputs x kernel rows x kernel columns, row-major), then `b`
+/// (outputs).
 pub const fn conv2d(outputs: usize, kernel: usize) -> Layer {
     Layer::Conv2d(Conv2d {
         outputs,
@@ -86,8 +87,8 @@ pub const fn conv1d(outputs: usize, kernel: usize) -> Layer {
     conv2d(outputs, kernel).kernel(1, kernel)
 }
 
-/// Rectified linear unit: `y = 0` where `x < 0`, else `y = x`. The derivative at 0 is 0; a NaN stays
-/// a NaN.
+/// Rectified linear unit: `y = 0` where `x < 0`, else `y = x`. The derivative at 0 is 0; a NaN
+/// stays a NaN.
 pub const fn relu() -> Layer {
     Layer::Relu
 }
@@ -233,8 +234,8 @@ impl Layer {
         }
     }
 
-    /// The same layer with that many zeros on each side of its input. An axis along which the kernel
-    /// has one pixel needs none and gets none, unless that holds for both.
+    /// The same layer with that many zeros on each side of its input. An axis along which the
+    /// kernel has one pixel needs none and gets none, unless that holds for both.
     ///
     /// # Panics
     /// When the layer is not a convolution: in a constant that is a compile error.
@@ -262,8 +263,8 @@ impl Layer {
         }
     }
 
-    /// The same layer with a kernel or windows of `rows` x `columns`. The windows of a pool then lie
-    /// side by side.
+    /// The same layer with a kernel or windows of `rows` x `columns`. The windows of a pool then
+    /// lie side by side.
     ///
     /// # Panics
     /// When the layer is neither a convolution nor a pool: in a constant that is a compile error.
@@ -347,8 +348,8 @@ impl Layer {
         }
     }
 
-    /// The part of its input, of shape `input`, that a layer reads for so many live rows and columns
-    /// of its output, padding included; and the padding above and to the left.
+    /// The part of its input, of shape `input`, that a layer reads for so many live rows and
+    /// columns of its output, padding included; and the padding above and to the left.
     pub(crate) const fn reads(&self, live: [usize; 2], input: Shape) -> ([usize; 2], [usize; 2]) {
         match self {
             Layer::Conv2d(layer) => (layer.window().cover(live), layer.padding),
@@ -532,8 +533,8 @@ impl Layer {
         }
     }
 
-    /// Copies the inputs of output `position` into `row`, with `copy(pixel, values)` for each run of
-    /// pixels.
+    /// Copies the inputs of output `position` into `row`, with `copy(pixel, values)` for each run
+    /// of pixels.
     #[inline(always)]
     pub(crate) fn input_row(
         &self,

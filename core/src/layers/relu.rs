@@ -11,7 +11,8 @@ pub(crate) fn relu_in_place<S: Simd>(simd: S, x: &mut [f32]) {
     }
 }
 
-/// The gradient of the activation's input, in place of that of its output `y`: 0 where `y` is not positive.
+/// The gradient of the activation's input, in place of that of its output `y`: 0 where `y` is not
+/// positive.
 #[inline(always)]
 pub(crate) fn relu_gradient<S: Simd>(simd: S, y: &[f32], dy: &mut [f32]) {
     for (dy, y) in dy.chunks_exact_mut(S::WIDTH).zip(y.chunks_exact(S::WIDTH)) {

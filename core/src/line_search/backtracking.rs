@@ -10,8 +10,8 @@ use crate::real::Real;
 /// while not armijo(a):  a = clamp(minimiser of the cubic through phi(0), phi'(0), phi(a), phi'(a), 0.1 a, 0.5 a)
 /// ```
 ///
-/// The step *shrinks* by a factor; adding a constant to it is a known slip. At a point where the value or slope is not
-/// finite, the step is cut to a tenth.
+/// The step *shrinks* by a factor; adding a constant to it is a known slip. At a point where the
+/// value or slope is not finite, the step is cut to a tenth.
 ///
 /// **Worst case**: `max_evaluations` evaluations.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -19,8 +19,8 @@ use crate::real::Real;
 pub struct Backtracking<R> {
     /// c1 of [`Armijo`]. Default 1e-4, range (0, 1/2].
     pub c1: R,
-    /// Most evaluations of one search. Default 20, at least 1: twenty cuts reach a step of 1e-6 at the slowest shrinking
-    /// and 1e-20 at the fastest.
+    /// Most evaluations of one search. Default 20, at least 1: twenty cuts reach a step of 1e-6 at
+    /// the slowest shrinking and 1e-20 at the fastest.
     pub max_evaluations: u32,
 }
 

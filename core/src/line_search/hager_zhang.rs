@@ -1,14 +1,17 @@
-//! Hager and Zhang's search, by slopes, for a step that meets the Wolfe or the approximate Wolfe conditions.
+//! Hager and Zhang's search, by slopes, for a step that meets the Wolfe or the approximate Wolfe
+//! conditions.
 
 use super::conditions::{ApproximateWolfe, WeakWolfe};
 use super::{Line, Probe, Search, interpolate};
 use crate::real::Real;
 
-/// Shrinks an interval whose slopes have opposite signs by secant steps in pairs, bisecting when that is slow.
+/// Shrinks an interval whose slopes have opposite signs by secant steps in pairs, bisecting when
+/// that is slow.
 ///
-/// Stops at the first point that meets [`WeakWolfe`] or, where values are equal up to `epsilon |phi(0)|`,
-/// [`ApproximateWolfe`]. It works with slopes where other searches compare values, so it still converges when the values
-/// are equal to the last bit: the search to use for `f32` runs that go on until the rounding error.
+/// Stops at the first point that meets [`WeakWolfe`] or, where values are equal up to `epsilon
+/// |phi(0)|`, [`ApproximateWolfe`]. It works with slopes where other searches compare values, so it
+/// still converges when the values are equal to the last bit: the search to use for `f32` runs that
+/// go on until the rounding error.
 ///
 /// **Worst case**: `max_evaluations` evaluations.
 ///
@@ -20,7 +23,8 @@ pub struct HagerZhang<R> {
     pub delta: R,
     /// sigma of the conditions (c2 of Wolfe's). Default 0.9, range [delta, 1).
     pub sigma: R,
-    /// The relative rounding error of a value, by which it may rise. Default `16 EPSILON`, at least 0.
+    /// The relative rounding error of a value, by which it may rise. Default `16 EPSILON`, at least
+    /// 0.
     pub epsilon: R,
     /// Most evaluations of one search. Default 30, at least 1.
     pub max_evaluations: u32,
@@ -62,7 +66,8 @@ impl<R: Real> HagerZhang<R> {
     }
 }
 
-/// A search under way. Its functions return `None` when it is over: accepted, out of budget, or nothing left to try.
+/// A search under way. Its functions return `None` when it is over: accepted, out of budget, or
+/// nothing left to try.
 struct Run<'a, R, L> {
     wolfe: WeakWolfe<R>,
     approximate: ApproximateWolfe<R>,
@@ -131,7 +136,8 @@ impl<R: Real, L: Line<R>> Run<'_, R, L> {
         }
     }
 
-    /// Replaces one end of the interval by a trial inside it; the interval itself if the step is not inside.
+    /// Replaces one end of the interval by a trial inside it; the interval itself if the step is
+    /// not inside.
     fn update(&mut self, low: Probe<R>, high: Probe<R>, step: R) -> Option<(Probe<R>, Probe<R>)> {
         if !(step > low.step && step < high.step) {
             return Some((low, high));

@@ -1,5 +1,5 @@
-//! Minimisers of the polynomials through two points of a line. All return a NaN or an infinity where there is none, which
-//! the searches replace.
+//! Minimisers of the polynomials through two points of a line. All return a NaN or an infinity
+//! where there is none, which the searches replace.
 
 use super::Probe;
 use crate::real::Real;
@@ -12,8 +12,8 @@ use crate::real::Real;
 /// t  = b.step - (b.step - a.step) (b.slope + d2 - d1) / (b.slope - a.slope + 2 d2)
 /// ```
 ///
-/// Source: Nocedal and Wright (2006), equation 3.59. The root is taken of numbers divided by their largest, so that it
-/// neither overflows nor underflows.
+/// Source: Nocedal and Wright (2006), equation 3.59. The root is taken of numbers divided by their
+/// largest, so that it neither overflows nor underflows.
 pub(crate) fn cubic<R: Real>(a: &Probe<R>, b: &Probe<R>) -> R {
     let width = b.step - a.step;
     let d1 = a.slope + b.slope - R::of(3.0) * ((b.value - a.value) / width);

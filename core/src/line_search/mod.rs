@@ -1,4 +1,5 @@
-//! How far to go along a direction: conditions apart from the searches that look for a step that meets them.
+//! How far to go along a direction: conditions apart from the searches that look for a step that
+//! meets them.
 //!
 //! | Search | Stops when | Worst case (evaluations) | For |
 //! |---|---|---|---|
@@ -96,8 +97,8 @@ impl<R: Real> Search<R> {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum LineSearch<R> {
-    /// No search: the step is the direction itself, wherever it leads, unless the function is not finite there. One
-    /// evaluation.
+    /// No search: the step is the direction itself, wherever it leads, unless the function is not
+    /// finite there. One evaluation.
     Fixed,
     /// [`Backtracking`].
     Backtracking(Backtracking<R>),

@@ -15,26 +15,29 @@ pub enum Slope {
     Strong,
 }
 
-/// Interpolates inside a bracket that is known to hold an acceptable step, and grows it until there is one.
+/// Interpolates inside a bracket that is known to hold an acceptable step, and grows it until there
+/// is one.
 ///
-/// Until the bracket is found, steps grow by a factor of up to 31. Inside it, each trial is the cubic's minimiser or a mean of
-/// it with the parabola's or the secant's, by which of value and slope can be trusted; a bracket that does not shrink by a
-/// third in two trials is halved. While no point has yet met the sufficient decrease with a rising slope, it is
-/// `phi(a) - c1 a phi'(0)` whose minimum is sought.
+/// Until the bracket is found, steps grow by a factor of up to 31. Inside it, each trial is the
+/// cubic's minimiser or a mean of it with the parabola's or the secant's, by which of value and
+/// slope can be trusted; a bracket that does not shrink by a third in two trials is halved. While
+/// no point has yet met the sufficient decrease with a rising slope, it is `phi(a) - c1 a phi'(0)`
+/// whose minimum is sought.
 ///
-/// Near a minimum, where the values are equal up to rounding, a step is also taken when it meets [`ApproximateWolfe`] with a
-/// slack of `4 EPSILON |phi(0)|`.
+/// Near a minimum, where the values are equal up to rounding, a step is also taken when it meets
+/// [`ApproximateWolfe`] with a slack of `4 EPSILON |phi(0)|`.
 ///
 /// **Worst case**: `max_evaluations` evaluations.
 ///
-/// Source: J. Moré and D. Thuente, *Line search algorithms with guaranteed sufficient decrease*, ACM Trans. Math. Softw. 20
-/// (1994).
+/// Source: J. Moré and D. Thuente, *Line search algorithms with guaranteed sufficient decrease*,
+/// ACM Trans. Math. Softw. 20 (1994).
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct MoreThuente<R> {
     /// c1 of the Wolfe conditions. Default 1e-4, range (0, 1/2]. Larger demands more decrease.
     pub c1: R,
-    /// c2 of the Wolfe conditions. Default 0.7, range (c1, 1). Smaller costs evaluations and saves iterations.
+    /// c2 of the Wolfe conditions. Default 0.7, range (c1, 1). Smaller costs evaluations and saves
+    /// iterations.
     pub c2: R,
     /// The condition on the slope. Default [`Slope::Weak`].
     pub slope: Slope,
@@ -140,7 +143,8 @@ fn ordered<R: Real>(a: R, b: R) -> (R, R) {
     if a <= b { (a, b) } else { (b, a) }
 }
 
-/// An interval that holds an acceptable step: `low` has the lowest value so far, and its slope points at `high`.
+/// An interval that holds an acceptable step: `low` has the lowest value so far, and its slope
+/// points at `high`.
 struct Bracket<R> {
     low: Probe<R>,
     high: Option<Probe<R>>,
@@ -157,7 +161,8 @@ impl<R: Real> Bracket<R> {
         }
     }
 
-    /// Takes in a trial and returns the next step. Values and slopes are judged after subtracting a line of slope `tilt`.
+    /// Takes in a trial and returns the next step. Values and slopes are judged after subtracting a
+    /// line of slope `tilt`.
     fn update(&mut self, trial: Probe<R>, tilt: R) -> R {
         let tilted = |p: Probe<R>| Probe {
             step: p.step,
@@ -219,7 +224,8 @@ fn next_step<R: Real>(low: &Probe<R>, bracketed: bool, high: &Probe<R>, trial: &
             secant
         }
     } else if trial.slope.abs() <= low.slope.abs() {
-        // A lower value and a flatter slope: beyond. The cubic counts only if it has a minimum there.
+        // A lower value and a flatter slope: beyond. The cubic counts only if it has a minimum
+        // there.
         let secant = interpolate::secant(low, trial);
         let beyond = cubic.is_finite() && (cubic - trial.step) * (trial.step - low.step) > R::ZERO;
         if bracketed {

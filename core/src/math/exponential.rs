@@ -8,29 +8,34 @@
 //!
 //! # Derivation
 //!
-//! *n.* A float of the size of `M = 1.5 * 2^23` has no bits after the point, so `z = x log2(e) + M`, rounded once, is
-//! `M + n`, and its lowest bits are n in two's complement. `z - M` is n as a float.
+//! *n.* A float of the size of `M = 1.5 * 2^23` has no bits after the point, so `z = x log2(e) +
+//! M`, rounded once, is `M + n`, and its lowest bits are n in two's complement. `z - M` is n as a
+//! float.
 //!
-//! *r.* `ln 2` is the sum of the nearest float and a remainder. The first product is a multiple of 2^-24, and so is x where n
-//! is not 0; r is below 1/2, so `x - n HIGH` is a float and the fused operation gives it exactly. Only the remainder
-//! `n LOW` rounds.
+//! *r.* `ln 2` is the sum of the nearest float and a remainder. The first product is a multiple of
+//! 2^-24, and so is x where n is not 0; r is below 1/2, so `x - n HIGH` is a float and the fused
+//! operation gives it exactly. Only the remainder `n LOW` rounds.
 //!
-//! *Q* is the polynomial of degree 4, its first coefficient held at 1/2, with the least relative error of `e^r` for |r| up to
-//! 1.0005 ln(2)/2: 4.4e-9, a fourteenth of half a unit in the last place. The other coefficients were found by Remez's exchange
-//! in 50 digits, rounded to floats one after another, the rest fitted anew each time.
+//! *Q* is the polynomial of degree 4, its first coefficient held at 1/2, with the least relative
+//! error of `e^r` for |r| up to 1.0005 ln(2)/2: 4.4e-9, a fourteenth of half a unit in the last
+//! place. The other coefficients were found by Remez's exchange in 50 digits, rounded to floats one
+//! after another, the rest fitted anew each time.
 //!
-//! *2^n* is multiplied in two factors, 2^floor(n/2) and the rest, since 2^n itself overflows (n = 128) or is subnormal
-//! (n < -126) while the result is not. The first product is exact, the second rounds where the result is subnormal.
+//! *2^n* is multiplied in two factors, 2^floor(n/2) and the rest, since 2^n itself overflows (n =
+//! 128) or is subnormal (n < -126) while the result is not. The first product is exact, the second
+//! rounds where the result is subnormal.
 //!
 //! # Accuracy
 //!
-//! At most 1.03 units in the last place, by comparison with `f64` for every float: half a unit comes from the last sum, a
-//! quarter each from r and from `r + r^2 Q`. Non-decreasing. See `tests/tests/elementary.rs`.
+//! At most 1.03 units in the last place, by comparison with `f64` for every float: half a unit
+//! comes from the last sum, a quarter each from r and from `r + r^2 Q`. Non-decreasing. See
+//! `tests/tests/elementary.rs`.
 //!
 //! # References
 //!
-//! Muller, *Elementary Functions: Algorithms and Implementation*, 3rd ed., chapters 3 (Remez's exchange) and 11 (range
-//! reduction); Cody and Waite, *Software Manual for the Elementary Functions*, chapter 6.
+//! Muller, *Elementary Functions: Algorithms and Implementation*, 3rd ed., chapters 3 (Remez's
+//! exchange) and 11 (range reduction); Cody and Waite, *Software Manual for the Elementary
+//! Functions*, chapter 6.
 
 use crate::arch::Simd;
 

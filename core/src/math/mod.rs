@@ -1,12 +1,14 @@
 //! The few functions beyond `+ - * /`.
 //!
-//! Those that are called now and then come from `libm`, the same bits on every target, or from `micromath` with the feature
-//! `fast-math`, which is faster on small cores, less accurate and outside the determinism contract.
+//! Those that are called now and then come from `libm`, the same bits on every target, or from
+//! `micromath` with the feature `fast-math`, which is faster on small cores, less accurate and
+//! outside the determinism contract.
 //!
-//! Those that a network calls for each pixel are written here, in files of their own: [`tanh()`], [`sigmoid()`] and the
-//! exponential beneath. They take an instruction set's token, so that a loop over lanes becomes vector code, and consist of
-//! fused multiply-adds, `+ - * /`, operations on bits and selections. Each of those is exact or rounds once, so the bits are
-//! the same on every target. `fast-math` leaves them alone.
+//! Those that a network calls for each pixel are written here, in files of their own: [`tanh()`],
+//! [`sigmoid()`] and the exponential beneath. They take an instruction set's token, so that a loop
+//! over lanes becomes vector code, and consist of fused multiply-adds, `+ - * /`, operations on
+//! bits and selections. Each of those is exact or rounds once, so the bits are the same on every
+//! target. `fast-math` leaves them alone.
 
 pub mod exponential;
 mod sigmoid;
@@ -69,8 +71,8 @@ pub(crate) fn ln(x: f32) -> f32 {
     libm::logf(x)
 }
 
-/// Cosine of an angle in radians, 0 to 7; other angles count as 7. So the compiler can leave out what `libm` does with large
-/// ones, which is more code than all the rest of the function.
+/// Cosine of an angle in radians, 0 to 7; other angles count as 7. So the compiler can leave out
+/// what `libm` does with large ones, which is more code than all the rest of the function.
 pub(crate) fn cos(x: f32) -> f32 {
     // Positive floats are ordered as their bits are.
     let x = f32::from_bits(x.to_bits().min(7.0f32.to_bits()));

@@ -10,34 +10,37 @@
 //!
 //! # Derivation
 //!
-//! *Two forms.* The formula with one exponential, `(1 - w) / (1 + w)`, loses bits to the left of 5/8: it has to be rewritten
-//! with `1 - w`, whose rounding error counts twice in the quotient. There the odd polynomial is better and needs no division.
-//! To the right, `2 w / (1 + w)` is below 1/2 and so are its errors. From 9.011 on the result is 1; t is held at 9.02, so that
-//! n stays below 27.
+//! *Two forms.* The formula with one exponential, `(1 - w) / (1 + w)`, loses bits to the left of
+//! 5/8: it has to be rewritten with `1 - w`, whose rounding error counts twice in the quotient.
+//! There the odd polynomial is better and needs no division. To the right, `2 w / (1 + w)` is below
+//! 1/2 and so are its errors. From 9.011 on the result is 1; t is held at 9.02, so that n stays
+//! below 27.
 //!
-//! *h* is exact but for the error of ln(2)/2 as a float, 1e-9 n, which the factor `2^-n` makes irrelevant (n is at least 2
-//! here): the product is a multiple of 2^-25, t one of 2^-24, and the difference below 1/4. n is rounded as in
-//! [`exponential`](super::exponential).
+//! *h* is exact but for the error of ln(2)/2 as a float, 1e-9 n, which the factor `2^-n` makes
+//! irrelevant (n is at least 2 here): the product is a multiple of 2^-25, t one of 2^-24, and the
+//! difference below 1/4. n is rounded as in [`exponential`](super::exponential).
 //!
-//! *P* is of degree 4 and has a relative error of tanh of at most 4.6e-9 up to t = 5/8; *Q* of degree 4 has one of w of
-//! 1.6e-8. Both come from Remez's exchange in 50 digits, coefficients rounded to floats one after another and the rest fitted anew
-//! each time.
+//! *P* is of degree 4 and has a relative error of tanh of at most 4.6e-9 up to t = 5/8; *Q* of
+//! degree 4 has one of w of 1.6e-8. Both come from Remez's exchange in 50 digits, coefficients
+//! rounded to floats one after another and the rest fitted anew each time.
 //!
 //! # Accuracy
 //!
-//! At most 1.5 units in the last place (measured: 1.46), by comparison with `f64` for every float; 99 % of the results for t
-//! from 2^-31 to 10 are the nearest float. Odd and at most 1 in magnitude for every float. Non-decreasing but for neighbours
-//! between 0.69 and 0.99, where one in 200 changes places with the next, by one unit. See `tests/tests/elementary.rs`.
+//! At most 1.5 units in the last place (measured: 1.46), by comparison with `f64` for every float;
+//! 99 % of the results for t from 2^-31 to 10 are the nearest float. Odd and at most 1 in magnitude
+//! for every float. Non-decreasing but for neighbours between 0.69 and 0.99, where one in 200
+//! changes places with the next, by one unit. See `tests/tests/elementary.rs`.
 //!
 //! # Cost
 //!
-//! 11 operations and a comparison on one side, 17 and a division on the other. Vector code does both and selects, a small core
-//! branches.
+//! 11 operations and a comparison on one side, 17 and a division on the other. Vector code does
+//! both and selects, a small core branches.
 //!
 //! # References
 //!
-//! Muller, *Elementary Functions: Algorithms and Implementation*, 3rd ed., chapters 3 and 11; Cody and Waite, *Software Manual
-//! for the Elementary Functions*, chapter 13, whose split into polynomial and exponential this is.
+//! Muller, *Elementary Functions: Algorithms and Implementation*, 3rd ed., chapters 3 and 11; Cody
+//! and Waite, *Software Manual for the Elementary Functions*, chapter 13, whose split into
+//! polynomial and exponential this is.
 
 use super::exponential::{FRACTION_BITS, ROUNDER};
 use crate::arch::Simd;

@@ -72,8 +72,8 @@ pub enum FreezeError {
     },
     /// The weights are not those of the frozen layers.
     Weights {
-        /// Their number: [`Network::parameter_offset`](crate::network::Network::parameter_offset) of
-        /// the first layer that is not frozen.
+        /// Their number: [`Network::parameter_offset`](crate::network::Network::parameter_offset)
+        /// of the first layer that is not frozen.
         expected: usize,
         /// How many there were.
         found: usize,

@@ -4,19 +4,23 @@ use super::value::Network;
 use crate::math;
 use crate::random::Random;
 
-/// How the weights of a layer with `n` inputs an output (`fan-in`: input channels x kernel rows x kernel columns) are drawn.
+/// How the weights of a layer with `n` inputs an output (`fan-in`: input channels x kernel rows x
+/// kernel columns) are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Init {
-    /// Normal with variance `2 / n`, biases 0 (He, Zhang, Ren, Sun, ICCV 2015): keeps the size of activations under relu.
+    /// Normal with variance `2 / n`, biases 0 (He, Zhang, Ren, Sun, ICCV 2015): keeps the size of
+    /// activations under relu.
     #[default]
     He,
-    /// Normal with variance `1 / n`, biases 0 (LeCun, Bottou, Orr, Müller, "Efficient BackProp", 1998).
+    /// Normal with variance `1 / n`, biases 0 (LeCun, Bottou, Orr, Müller, "Efficient BackProp",
+    /// 1998).
     LeCun,
     /// Uniform in `(-1/sqrt(n), 1/sqrt(n))`, biases too: what PyTorch does unless told otherwise.
     PyTorch,
-    /// Normal with deviation 0.05, drawn again while it is further than 0.1 from zero, biases 0.05: what the benchmark DeepOBS
-    /// (Schneider, Balles, Hennig, ICLR 2019) prescribes for its convolutional networks.
+    /// Normal with deviation 0.05, drawn again while it is further than 0.1 from zero, biases 0.05:
+    /// what the benchmark DeepOBS (Schneider, Balles, Hennig, ICLR 2019) prescribes for its
+    /// convolutional networks.
     DeepObs,
 }
 
@@ -40,8 +44,8 @@ impl Init {
     }
 }
 
-/// Weights from bytes, little-endian floats in the order of the flat slice: for those that were prepared on another machine.
-/// As a constant they stay in flash.
+/// Weights from bytes, little-endian floats in the order of the flat slice: for those that were
+/// prepared on another machine. As a constant they stay in flash.
 ///
 /// ```
 /// // const WEIGHTS: [f32; MICRO.parameter_offset(6)] = weights_from_bytes(include_bytes!("weights.bin"));
@@ -50,7 +54,8 @@ impl Init {
 /// ```
 ///
 /// # Panics
-/// When there are fewer than `4 N` bytes. In a constant that is a compile error. More are left unread.
+/// When there are fewer than `4 N` bytes. In a constant that is a compile error. More are left
+/// unread.
 pub const fn weights_from_bytes<const N: usize>(bytes: &[u8]) -> [f32; N] {
     let mut weights = [0.0; N];
     let mut i = 0;
@@ -68,8 +73,9 @@ pub const fn weights_from_bytes<const N: usize>(bytes: &[u8]) -> [f32; N] {
 }
 
 impl<const N: usize> Network<'_, N> {
-    /// Draws all parameters, but not those of frozen layers, layer by layer, weights before biases, in the order of the flat slice. Parameters past the
-    /// network's count stay as they are; a slice that is too short is filled as far as it goes.
+    /// Draws all parameters, but not those of frozen layers, layer by layer, weights before biases,
+    /// in the order of the flat slice. Parameters past the network's count stay as they are; a
+    /// slice that is too short is filled as far as it goes.
     pub fn initialise(&self, init: Init, random: &mut Random, parameters: &mut [f32]) {
         let mut rest = parameters.iter_mut();
         for stage in self.plan().trained() {

@@ -1,6 +1,7 @@
 //! The network as a value: [`Shape`], [`Layer`] and [`Network`].
 //!
-//! A network is a list of layers applied in turn. Shapes are checked when it is made, at compile time for a constant:
+//! A network is a list of layers applied in turn. Shapes are checked when it is made, at compile
+//! time for a constant:
 //!
 //! ```
 //! use secant::network::{Network, Shape, conv2d, linear, max_pool2d, relu};
@@ -14,11 +15,12 @@
 //!
 //! # No batch normalisation
 //!
-//! It would couple all samples of a batch: no layer can begin before the one in front of it has seen the last sample, so the
-//! activations of the whole batch must be kept, where here one block of lanes (on a device one sample) goes through the whole
-//! network before the next, and a batch's gradient is a sum over samples however it is cut. Its sums could be kept in a fixed
-//! order, so it could be exact; it could not be static. A normalisation with fixed statistics is a scale and a shift, which the
-//! weights and biases of the convolution in front of it can hold.
+//! It would couple all samples of a batch: no layer can begin before the one in front of it has
+//! seen the last sample, so the activations of the whole batch must be kept, where here one block
+//! of lanes (on a device one sample) goes through the whole network before the next, and a batch's
+//! gradient is a sum over samples however it is cut. Its sums could be kept in a fixed order, so it
+//! could be exact; it could not be static. A normalisation with fixed statistics is a scale and a
+//! shift, which the weights and biases of the convolution in front of it can hold.
 
 mod error;
 mod initialise;

@@ -7,7 +7,8 @@ use crate::shape::Shape;
 /// One grey image of 28 x 28 pixels, as in MNIST and Fashion-MNIST.
 const IMAGE: Shape = Shape::new(1, 28, 28);
 
-/// Two small convolutions and a linear layer, 5,258 parameters: small enough to train on a microcontroller.
+/// Two small convolutions and a linear layer, 5,258 parameters: small enough to train on a
+/// microcontroller.
 pub const MICRO: Network<7> = Network::new(
     IMAGE,
     [
@@ -39,8 +40,8 @@ pub const LENET: Network<11> = Network::new(
     ],
 );
 
-/// Three convolutions and four linear layers with dropout, 159,539 parameters: the size of network that the experiment behind
-/// this project used.
+/// Three convolutions and four linear layers with dropout, 159,539 parameters: the size of network
+/// that the experiment behind this project used.
 pub const SEED: Network<19> = Network::new(
     IMAGE,
     [
@@ -66,8 +67,8 @@ pub const SEED: Network<19> = Network::new(
     ],
 );
 
-/// The network "2c2d" that the DeepOBS benchmark (Schneider, Balles, Hennig, 2019) trains on Fashion-MNIST: padding keeps the
-/// size of the maps; 3,274,634 parameters.
+/// The network "2c2d" that the DeepOBS benchmark (Schneider, Balles, Hennig, 2019) trains on
+/// Fashion-MNIST: padding keeps the size of the maps; 3,274,634 parameters.
 pub const TWO_C_TWO_D: Network<9> = Network::new(
     IMAGE,
     [

@@ -9,11 +9,12 @@ use crate::shape::{LayerError, Shape, product_fits};
 
 /// A feed-forward network of at most `N` layers: a plain value, `Copy`, without memory of its own.
 ///
-/// Parameters are one flat slice of [`Network::parameter_count`] floats, layer by layer, weights before biases; gradients
-/// have the same layout. Working memory is a slice of [`Network::workspace_len`] floats.
+/// Parameters are one flat slice of [`Network::parameter_count`] floats, layer by layer, weights
+/// before biases; gradients have the same layout. Working memory is a slice of
+/// [`Network::workspace_len`] floats.
 ///
-/// The first layers can be [frozen](Network::freeze): then they are no longer parameters, and `'w` is how long their weights
-/// live. In a constant that is `'static`, and need not be written.
+/// The first layers can be [frozen](Network::freeze): then they are no longer parameters, and `'w`
+/// is how long their weights live. In a constant that is `'static`, and need not be written.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Network<'w, const N: usize> {
@@ -23,7 +24,8 @@ pub struct Network<'w, const N: usize> {
     pub(crate) loss: Loss,
     stages: [Stage; N],
     stage_count: usize,
-    /// The stage that the backward pass ends with: the first one that has parameters. The number of stages if none has.
+    /// The stage that the backward pass ends with: the first one that has parameters. The number of
+    /// stages if none has.
     first_trained: usize,
     frozen_layers: usize,
     frozen: &'w [f32],
@@ -37,7 +39,8 @@ impl<'w, const N: usize> Network<'w, N> {
     /// The network of these layers.
     ///
     /// # Panics
-    /// When a layer does not fit the shape that reaches it. In a constant that is a compile error that says why.
+    /// When a layer does not fit the shape that reaches it. In a constant that is a compile error
+    /// that says why.
     pub const fn new(input: Shape, layers: [Layer; N]) -> Network<'w, N> {
         match Network::try_new(input, layers) {
             Ok(network) => network,
@@ -108,13 +111,15 @@ impl<'w, const N: usize> Network<'w, N> {
         Ok(network.train_from(0))
     }
 
-    /// The same network with its first `layers` layers frozen: they keep the weights given here, and what is trained is the
-    /// rest, the head. `weights` are the [`parameter_offset(layers)`](Network::parameter_offset) first parameters of the
-    /// whole network.
+    /// The same network with its first `layers` layers frozen: they keep the weights given here,
+    /// and what is trained is the rest, the head. `weights` are the
+    /// [`parameter_offset(layers)`](Network::parameter_offset) first parameters of the whole
+    /// network.
     ///
-    /// Parameters and gradient shrink to those of the other layers, and so does the memory of every optimiser; the backward
-    /// pass ends there, and the workspace keeps no activation that only the frozen layers need. The gradient is the end of
-    /// the whole network's, bit for bit. The weights are only read, and may lie in flash.
+    /// Parameters and gradient shrink to those of the other layers, and so does the memory of every
+    /// optimiser; the backward pass ends there, and the workspace keeps no activation that only the
+    /// frozen layers need. The gradient is the end of the whole network's, bit for bit. The weights
+    /// are only read, and may lie in flash.
     ///
     /// ```
     /// use secant::network::Network;
@@ -128,7 +133,8 @@ impl<'w, const N: usize> Network<'w, N> {
     /// ```
     ///
     /// # Panics
-    /// Where [`try_freeze`](Network::try_freeze) would return an error. In a constant that is a compile error.
+    /// Where [`try_freeze`](Network::try_freeze) would return an error. In a constant that is a
+    /// compile error.
     pub const fn freeze<'a>(&self, layers: usize, weights: &'a [f32]) -> Network<'a, N> {
         match self.try_freeze(layers, weights) {
             Ok(network) => network,
@@ -235,7 +241,8 @@ impl<'w, const N: usize> Network<'w, N> {
         self.parameter_count
     }
 
-    /// Where the parameters of layer `index` begin in the flat slice; 0 for frozen layers, which have none.
+    /// Where the parameters of layer `index` begin in the flat slice; 0 for frozen layers, which
+    /// have none.
     pub const fn parameter_offset(&self, index: usize) -> usize {
         let (mut offset, mut i, mut shape) = (0, 0, self.input);
         while i < index && i < self.layer_count && i < N {
@@ -250,7 +257,8 @@ impl<'w, const N: usize> Network<'w, N> {
         offset
     }
 
-    /// The range of layer `index`'s weights and the range of its biases in the flat slice; both are empty for frozen layers.
+    /// The range of layer `index`'s weights and the range of its biases in the flat slice; both are
+    /// empty for frozen layers.
     pub fn parameter_ranges(
         &self,
         index: usize,
@@ -267,8 +275,8 @@ impl<'w, const N: usize> Network<'w, N> {
         )
     }
 
-    /// Nominal multiply-accumulates of one forward pass of one sample: weights times output pixels, with the outputs that a
-    /// flooring pool drops counted in.
+    /// Nominal multiply-accumulates of one forward pass of one sample: weights times output pixels,
+    /// with the outputs that a flooring pool drops counted in.
     pub const fn multiply_accumulates(&self) -> usize {
         let (mut total, mut i, mut shape) = (0, 0, self.input);
         while i < self.layer_count && i < N {
@@ -291,8 +299,8 @@ impl<'w, const N: usize> Network<'w, N> {
     }
 
     /// Floats of working memory for forward passes alone, of `lanes` samples at a time:
-    /// [`evaluate`](Network::evaluate) and [`predict`](Network::predict). Maps are not kept, so this
-    /// is less than [`workspace_len`](Network::workspace_len), which serves as well.
+    /// [`evaluate`](Network::evaluate) and [`predict`](Network::predict). Maps are not kept, so
+    /// this is less than [`workspace_len`](Network::workspace_len), which serves as well.
     pub const fn inference_workspace_len(&self, lanes: usize) -> usize {
         workspace::len(&self.plan().without_backward(), lanes)
     }

@@ -42,7 +42,8 @@ impl<R: Real> Default for BfgsConfig<R> {
     }
 }
 
-/// BFGS: keeps the whole matrix H, symmetric and positive definite, in memory that the caller lends.
+/// BFGS: keeps the whole matrix H, symmetric and positive definite, in memory that the caller
+/// lends.
 ///
 /// Each iteration goes along `-H g` and then updates H by the pair of the step,
 ///
@@ -51,9 +52,10 @@ impl<R: Real> Default for BfgsConfig<R> {
 ///    = H + (1 + rho y.Hy) rho s s' - rho (Hy s' + s (Hy)')
 /// ```
 ///
-/// so that `H y = s`. Before the first update, H is `(s . y / y . y) I`. An iteration costs `4 n^2` fused multiply-adds, not
-/// n^3; for more than some hundred variables take [`Lbfgs`](super::Lbfgs), whose cost is `4 M n`. The run returns the *point*;
-/// H stays in [`inverse_hessian`](Self::inverse_hessian), where it approximates a covariance matrix for a fit.
+/// so that `H y = s`. Before the first update, H is `(s . y / y . y) I`. An iteration costs `4 n^2`
+/// fused multiply-adds, not n^3; for more than some hundred variables take [`Lbfgs`](super::Lbfgs),
+/// whose cost is `4 M n`. The run returns the *point*; H stays in
+/// [`inverse_hessian`](Self::inverse_hessian), where it approximates a covariance matrix for a fit.
 ///
 /// Source: J. Nocedal and S. Wright, *Numerical Optimization*, 2nd ed. (2006), chapter 6.
 ///
@@ -97,8 +99,8 @@ impl<'m, R: Real> Bfgs<'m, R> {
         Descent::<R>::memory_len(n, true) + n * n + n
     }
 
-    /// An optimiser of n variables that knows nothing yet. `memory` needs [`memory_len(n)`](Self::memory_len) numbers; what
-    /// they are does not matter.
+    /// An optimiser of n variables that knows nothing yet. `memory` needs
+    /// [`memory_len(n)`](Self::memory_len) numbers; what they are does not matter.
     ///
     /// # Errors
     /// [`ConfigError`] when the memory is too short or a setting is out of range.

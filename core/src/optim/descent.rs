@@ -1,7 +1,8 @@
-//! What every line-search method does, written once: evaluate, choose a direction, search along it, judge the pair, keep
-//! the best point, restart or stop.
+//! What every line-search method does, written once: evaluate, choose a direction, search along it,
+//! judge the pair, keep the best point, restart or stop.
 //!
-//! The methods differ in their [`Metric`]: how a gradient becomes a direction, and what a pair teaches.
+//! The methods differ in their [`Metric`]: how a gradient becomes a direction, and what a pair
+//! teaches.
 
 use core::ops::ControlFlow;
 
@@ -18,8 +19,8 @@ use crate::vector;
 pub(crate) trait Metric<R> {
     /// **Overwrites** `direction` with `-H gradient`.
     fn direction(&mut self, gradient: &[R], direction: &mut [R]);
-    /// Learns from a pair. May damp `y` in place. `gradient_norm` is the norm at the start of the step. `None` if the
-    /// method keeps no pairs.
+    /// Learns from a pair. May damp `y` in place. `gradient_norm` is the norm at the start of the
+    /// step. `None` if the method keeps no pairs.
     fn update(
         &mut self,
         s: &[R],
@@ -54,16 +55,17 @@ pub struct Step<R> {
     pub termination: Option<Termination>,
 }
 
-/// The first direction, while no pair says how long a step should be. It is tried with step length 1.
+/// The first direction, while no pair says how long a step should be. It is tried with step length
+/// 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum FirstStep<R> {
     /// `-min(1, length / |g|) g`. `length` is positive; 1 is the usual choice.
     Length(R),
-    /// `-t w^2 g` with `w = max(1, |x|)` for each variable, so that large variables move in proportion, and
-    /// `t = min(2 |f|, 10 max(1, |x|) |g|) / (w g)^2`: the step that brings a quadratic to zero, but no farther than ten
-    /// times the size of the point.
+    /// `-t w^2 g` with `w = max(1, |x|)` for each variable, so that large variables move in
+    /// proportion, and `t = min(2 |f|, 10 max(1, |x|) |g|) / (w g)^2`: the step that brings a
+    /// quadratic to zero, but no farther than ten times the size of the point.
     Estimate,
 }
 
@@ -86,7 +88,8 @@ pub(crate) struct Settings<R> {
     pub stopping: Stopping<R>,
 }
 
-/// Iterations in a row that may bring neither a lower value nor a smaller gradient before the run is at its noise level.
+/// Iterations in a row that may bring neither a lower value nor a smaller gradient before the run
+/// is at its noise level.
 const STALL_LIMIT: u32 = 20;
 
 /// The state of a run, and its four or five vectors.
@@ -150,7 +153,8 @@ impl<'m, R: Real> Descent<'m, R> {
         if keep_best { 5 * n } else { 4 * n }
     }
 
-    /// Takes the first `memory_len(n, keep_best)` numbers of `memory`, which has at least so many, and returns the rest.
+    /// Takes the first `memory_len(n, keep_best)` numbers of `memory`, which has at least so many,
+    /// and returns the rest.
     pub fn new(n: usize, keep_best: bool, memory: &'m mut [R]) -> (Self, &'m mut [R]) {
         let (gradient, memory) = split(memory, n);
         let (direction, memory) = split(memory, n);
@@ -184,7 +188,8 @@ impl<'m, R: Real> Descent<'m, R> {
         self.counts = Counts::default();
     }
 
-    /// Forgets the value and the gradient, which belong to another function or another point, but not the counts.
+    /// Forgets the value and the gradient, which belong to another function or another point, but
+    /// not the counts.
     pub fn objective_changed(&mut self) {
         self.stale = true;
         self.failed = false;
@@ -195,7 +200,8 @@ impl<'m, R: Real> Descent<'m, R> {
     /// Numbers of [`numbers`](Self::numbers).
     pub const NUMBERS: usize = 16;
 
-    /// What a checkpoint needs beside the memory: the values, as `f64`; what is known of them; how the run ended; the counts.
+    /// What a checkpoint needs beside the memory: the values, as `f64`; what is known of them; how
+    /// the run ended; the counts.
     pub fn numbers(&self) -> [u64; 16] {
         let real = |value: R| value.to_f64().to_bits();
         let ended = |end| Termination::ALL.iter().position(|one| *one == end);
@@ -346,7 +352,8 @@ impl<'m, R: Real> Descent<'m, R> {
         self.counts.restarts += 1;
     }
 
-    /// What it means that nothing acceptable was found, where this much decrease was to be expected.
+    /// What it means that nothing acceptable was found, where this much decrease was to be
+    /// expected.
     fn failure(&self, promise: R) -> Termination {
         if promise <= R::of(64.0) * R::EPSILON * self.value.abs() {
             Termination::NoiseLevel
@@ -397,8 +404,8 @@ impl<'m, R: Real> Descent<'m, R> {
         }
     }
 
-    /// Searches along the direction. On return `x`, `gradient` and `norm` are those of the point where it ended, and
-    /// `old_point`, `old_gradient` are those where it began.
+    /// Searches along the direction. On return `x`, `gradient` and `norm` are those of the point
+    /// where it ended, and `old_point`, `old_gradient` are those where it began.
     fn move_along(
         &mut self,
         slope: R,
@@ -627,15 +634,16 @@ pub(crate) fn check_dimensions<R: Real>(
     check_length("x", n, x.len())
 }
 
-/// The public face of a method whose state is `dimension`, `settings`, `descent`, `region` and the metric named here.
+/// The public face of a method whose state is `dimension`, `settings`, `descent`, `region` and the
+/// metric named here.
 macro_rules! descent_methods {
     ($metric:ident, $real:ident) => {
-        /// Runs from `x` until a rule of [`Stopping`](crate::optim::Stopping) ends it; `x` then is the best point seen, where
-        /// that is kept.
-        /// Forgets all that earlier runs taught.
+        /// Runs from `x` until a rule of [`Stopping`](crate::optim::Stopping) ends it; `x` then is
+        /// the best point seen, where that is kept. Forgets all that earlier runs taught.
         ///
         /// # Errors
-        /// [`ConfigError`] when a length is wrong. Not converging is not an error: see [`Report::termination`].
+        /// [`ConfigError`] when a length is wrong. Not converging is not an error: see
+        /// [`Report::termination`].
         pub fn minimize(
             &mut self,
             objective: &mut impl Objective<$real>,
@@ -644,8 +652,8 @@ macro_rules! descent_methods {
             self.minimize_with(objective, x, |_, _| ControlFlow::Continue(()))
         }
 
-        /// [`minimize`](Self::minimize), calling `callback` with each step and its point; [`ControlFlow::Break`] ends the
-        /// run.
+        /// [`minimize`](Self::minimize), calling `callback` with each step and its point;
+        /// [`ControlFlow::Break`] ends the run.
         ///
         /// # Errors
         /// As [`minimize`](Self::minimize).
@@ -666,11 +674,12 @@ macro_rules! descent_methods {
             Ok(descent.minimize(settings, $metric, region, objective, x, callback))
         }
 
-        /// One iteration from `x`, which it moves. Once a step has ended the run, further steps do nothing until
-        /// [`objective_changed`](Self::objective_changed) or [`reset`](Self::reset).
+        /// One iteration from `x`, which it moves. Once a step has ended the run, further steps do
+        /// nothing until [`objective_changed`](Self::objective_changed) or [`reset`](Self::reset).
         ///
-        /// Evaluates at most `2 (w + 1) + 1` times, w being the line search's worst case: it may have to start anew at `x`,
-        /// may try steepest descent as well, and may return to the lowest point of either search.
+        /// Evaluates at most `2 (w + 1) + 1` times, w being the line search's worst case: it may
+        /// have to start anew at `x`, may try steepest descent as well, and may return to the
+        /// lowest point of either search.
         ///
         /// # Errors
         /// [`ConfigError`] when a length is wrong.
@@ -690,15 +699,16 @@ macro_rules! descent_methods {
             Ok(descent.step(settings, $metric, region, objective, x))
         }
 
-        /// Says that the next [`step`](Self::step) meets another objective, or another point, than the last one left: it
-        /// evaluates anew at `x`, so that both gradients of its pair come from the same objective. Keeps what earlier steps
-        /// taught, and the counts, and lifts a termination.
+        /// Says that the next [`step`](Self::step) meets another objective, or another point, than
+        /// the last one left: it evaluates anew at `x`, so that both gradients of its pair come
+        /// from the same objective. Keeps what earlier steps taught, and the counts, and lifts a
+        /// termination.
         pub fn objective_changed(&mut self) {
             self.descent.objective_changed();
         }
 
-        /// Puts the best point since the last change of objective, if it is kept, into `x`, and reports on all steps since the
-        /// last reset.
+        /// Puts the best point since the last change of objective, if it is kept, into `x`, and
+        /// reports on all steps since the last reset.
         ///
         /// # Errors
         /// [`ConfigError`] when the length is wrong.

@@ -64,8 +64,8 @@ impl Default for FlatLbfgsConfig {
 /// ```
 ///
 /// Sources: R. Byrd, S. Hansen, J. Nocedal and Y. Singer, *A stochastic quasi-Newton method for
-/// large-scale optimization*, SIAM J. Optim. 26 (2016), for pairs apart from steps; M. Powell, 1978,
-/// for the damping.
+/// large-scale optimization*, SIAM J. Optim. 26 (2016), for pairs apart from steps; M. Powell,
+/// 1978, for the damping.
 ///
 /// ```
 /// use secant::optim::{FlatLbfgs, FlatLbfgsConfig, Freshness};
@@ -462,7 +462,8 @@ impl<const M: usize> State for FlatLbfgs<'_, M> {
     }
 }
 
-/// Updates the moments, and writes Adam's `u` to `direction` and `H0 = rate / divisor` to `diagonal`.
+/// Updates the moments, and writes Adam's `u` to `direction` and `H0 = rate / divisor` to
+/// `diagonal`.
 struct Aim<'a> {
     step: AdamStep,
     rate: f32,

@@ -21,12 +21,14 @@ use crate::vector;
 pub enum StepRule<R> {
     /// `x <- x - rate g + momentum (x - x_before)`: one evaluation a step.
     ///
-    /// The momentum is dropped for a step when it would lead uphill, and after a step to where the function is not finite.
+    /// The momentum is dropped for a step when it would lead uphill, and after a step to where the
+    /// function is not finite.
     Fixed {
-        /// The step size, positive. There is no default: it has to be below 2 over the largest curvature, or the run
-        /// diverges. Leaving it out, as if it were 1, is a known slip.
+        /// The step size, positive. There is no default: it has to be below 2 over the largest
+        /// curvature, or the run diverges. Leaving it out, as if it were 1, is a known slip.
         rate: R,
-        /// The share of the last step that is kept, in [0, 1). 0 is plain gradient descent, 0.9 usual ("heavy ball").
+        /// The share of the last step that is kept, in [0, 1). 0 is plain gradient descent, 0.9
+        /// usual ("heavy ball").
         momentum: R,
     },
     /// Armijo's condition along `-g`, first trying twice the step that was taken last.
@@ -52,7 +54,8 @@ impl<R: Real> Default for GradientDescentConfig<R> {
     }
 }
 
-/// Steepest descent. Converges linearly, at a rate that gets worse with the condition number: the baseline of all others.
+/// Steepest descent. Converges linearly, at a rate that gets worse with the condition number: the
+/// baseline of all others.
 ///
 /// ```
 /// use secant::objective;
@@ -87,8 +90,8 @@ impl<'m, R: Real> GradientDescent<'m, R> {
         Descent::<R>::memory_len(n, true) + n
     }
 
-    /// An optimiser of n variables. `memory` needs [`memory_len(n)`](Self::memory_len) numbers; what they are does not
-    /// matter.
+    /// An optimiser of n variables. `memory` needs [`memory_len(n)`](Self::memory_len) numbers;
+    /// what they are does not matter.
     ///
     /// # Errors
     /// [`ConfigError`] when the memory is too short or a setting is out of range.

@@ -18,17 +18,20 @@ use crate::vector;
 pub enum Scaling {
     /// `h I` with `h = s . y / y . y` of the newest pair.
     Scalar,
-    /// A diagonal matrix that starts as `h I` and then learns from every pair: it is scaled so that `y . D y = s . y`, and
-    /// becomes the diagonal of its own BFGS update, `1/d <- 1/d + y^2 / s.y - (s/d)^2 / sum(s^2/d)`.
+    /// A diagonal matrix that starts as `h I` and then learns from every pair: it is scaled so that
+    /// `y . D y = s . y`, and becomes the diagonal of its own BFGS update, `1/d <- 1/d + y^2 /
+    /// s.y - (s/d)^2 / sum(s^2/d)`.
     ///
-    /// Worth about as much as twice the pairs on badly scaled problems. Source: J. Gilbert and C. Lemaréchal, *Some
-    /// numerical experiments with variable-storage quasi-Newton algorithms*, Math. Programming 45 (1989).
+    /// Worth about as much as twice the pairs on badly scaled problems. Source: J. Gilbert and C.
+    /// Lemaréchal, *Some numerical experiments with variable-storage quasi-Newton algorithms*,
+    /// Math. Programming 45 (1989).
     Diagonal,
 }
 
 /// At most M pairs. The order and the scalars are here; the vectors are in the caller's memory.
 ///
-/// `ON_FACE` says that gradients are reduced: variables with an exact zero stay, and the pairs count without them.
+/// `ON_FACE` says that gradients are reduced: variables with an exact zero stay, and the pairs
+/// count without them.
 #[derive(Debug)]
 pub(crate) struct History<'m, const M: usize, R, const ON_FACE: bool> {
     rule: Curvature<R>,
@@ -75,8 +78,9 @@ impl<'m, const M: usize, R: Real, const ON_FACE: bool> History<'m, M, R, ON_FACE
         }
     }
 
-    /// `q = H q` on the face of the variables whose `gradient` is not zero: the two-loop recursion of the pairs without the
-    /// other elements. Pairs without positive curvature on the face are left out.
+    /// `q = H q` on the face of the variables whose `gradient` is not zero: the two-loop recursion
+    /// of the pairs without the other elements. Pairs without positive curvature on the face are
+    /// left out.
     fn multiply_on_face(&self, gradient: &[R], q: &mut [R]) {
         let pairs = self.pairs();
         let mut coefficients = [R::ZERO; M];
@@ -150,7 +154,8 @@ impl<'m, const M: usize, R: Real, const ON_FACE: bool> History<'m, M, R, ON_FACE
         pairs
     }
 
-    /// The slot of the oldest pair, which also is the number of slots before it that hold newer ones.
+    /// The slot of the oldest pair, which also is the number of slots before it that hold newer
+    /// ones.
     fn oldest(&self) -> usize {
         if self.rho.is_full() { self.next } else { 0 }
     }
@@ -165,8 +170,9 @@ impl<'m, const M: usize, R: Real, const ON_FACE: bool> History<'m, M, R, ON_FACE
     /// Numbers of [`numbers`](Self::numbers).
     pub const NUMBERS: usize = 3 + M;
 
-    /// What a checkpoint needs beside the memory: h, the slot of the oldest pair, the number of pairs, and `1 / s.y` of each,
-    /// oldest first. Slots are used in turn, so that says all of the order.
+    /// What a checkpoint needs beside the memory: h, the slot of the oldest pair, the number of
+    /// pairs, and `1 / s.y` of each, oldest first. Slots are used in turn, so that says all of the
+    /// order.
     pub fn numbers(&self) -> impl Iterator<Item = u64> {
         let real = |value: R| value.to_f64().to_bits();
         let (oldest, count) = (self.oldest() as u64, self.rho.len() as u64);
@@ -175,7 +181,8 @@ impl<'m, const M: usize, R: Real, const ON_FACE: bool> History<'m, M, R, ON_FACE
             .chain(self.slots().map(move |(_, rho)| real(rho)))
     }
 
-    /// Takes on what [`numbers`](Self::numbers) gave. False when that is impossible; nothing has changed then.
+    /// Takes on what [`numbers`](Self::numbers) gave. False when that is impossible; nothing has
+    /// changed then.
     pub fn restore(&mut self, numbers: &[u64]) -> bool {
         let real = |bits: &u64| R::of(f64::from_bits(*bits));
         let Some(([scale, oldest, count], rho)) = numbers.split_first_chunk::<3>() else {

@@ -30,8 +30,9 @@ pub struct LbfgsConfig<R> {
     pub curvature: Curvature<R>,
     /// The first direction. Default [`FirstStep::Estimate`].
     pub first_step: FirstStep<R>,
-    /// Whether [`Lbfgs::finish`] and [`Lbfgs::minimize`] end at the best point seen (default), or else at the last one, which
-    /// takes a vector less. A rejected trial may have been a little lower; on mini-batches that means nothing.
+    /// Whether [`Lbfgs::finish`] and [`Lbfgs::minimize`] end at the best point seen (default), or
+    /// else at the last one, which takes a vector less. A rejected trial may have been a little
+    /// lower; on mini-batches that means nothing.
     pub keep_best: bool,
     /// When to stop.
     pub stopping: Stopping<R>,
@@ -53,8 +54,8 @@ impl<R: Real> Default for LbfgsConfig<R> {
 }
 
 impl<R: Real> LbfgsConfig<R> {
-    /// The textbook's method: weak Wolfe with c2 = 0.9, `y` the difference of gradients, `H0 = (s . y / y . y) I`, a first
-    /// step of length 1.
+    /// The textbook's method: weak Wolfe with c2 = 0.9, `y` the difference of gradients, `H0 = (s .
+    /// y / y . y) I`, a first step of length 1.
     pub fn classic() -> Self {
         Self {
             line_search: LineSearch::MoreThuente(MoreThuente {
@@ -68,9 +69,9 @@ impl<R: Real> LbfgsConfig<R> {
         }
     }
 
-    /// For one step on each of many noisy objectives: [`classic`](Self::classic) with Armijo backtracking (one evaluation a
-    /// step, mostly), Powell damping, no best point, and no rule to stop. The least memory:
-    /// [`Lbfgs::mini_batch_memory_len`]. See [`Lbfgs::objective_changed`].
+    /// For one step on each of many noisy objectives: [`classic`](Self::classic) with Armijo
+    /// backtracking (one evaluation a step, mostly), Powell damping, no best point, and no rule to
+    /// stop. The least memory: [`Lbfgs::mini_batch_memory_len`]. See [`Lbfgs::objective_changed`].
     pub fn mini_batch() -> Self {
         Self {
             line_search: LineSearch::Backtracking(Backtracking::default()),
@@ -106,10 +107,12 @@ impl<R: Real> LbfgsConfig<R> {
 
 /// L-BFGS with at most M pairs, in memory that the caller lends.
 ///
-/// Each iteration goes along `-H g`, where H is the [two-loop recursion](super::two_loop) over the newest M pairs and
-/// the H0 of [`Scaling`]; costs `4 M n` fused multiply-adds beside the evaluations; and allocates nothing.
+/// Each iteration goes along `-H g`, where H is the [two-loop recursion](super::two_loop) over the
+/// newest M pairs and the H0 of [`Scaling`]; costs `4 M n` fused multiply-adds beside the
+/// evaluations; and allocates nothing.
 ///
-/// If no acceptable step is found, the pairs are dropped and steepest descent is tried once before giving up.
+/// If no acceptable step is found, the pairs are dropped and steepest descent is tried once before
+/// giving up.
 ///
 /// ```
 /// use secant::objective;
@@ -133,10 +136,11 @@ impl<R: Real> LbfgsConfig<R> {
 ///
 /// # A step at a time, and an objective that changes
 ///
-/// [`step`](Self::step) makes one iteration and returns, for firmware that has other things to do in between. Where the
-/// objective or the point changes between two steps, as from one mini-batch to the next, say so with
-/// [`objective_changed`](Self::objective_changed): the next step then evaluates anew at `x`, so that both gradients of its
-/// pair come from the *same* objective. The pairs stay.
+/// [`step`](Self::step) makes one iteration and returns, for firmware that has other things to do
+/// in between. Where the objective or the point changes between two steps, as from one mini-batch
+/// to the next, say so with [`objective_changed`](Self::objective_changed): the next step then
+/// evaluates anew at `x`, so that both gradients of its pair come from the *same* objective. The
+/// pairs stay.
 ///
 /// ```
 /// use secant::objective;
@@ -171,14 +175,16 @@ impl<'m, const M: usize, R: Real> Lbfgs<'m, M, R> {
         Descent::<R>::memory_len(n, true) + History::<M, R, false>::memory_len(n, true)
     }
 
-    /// Numbers of memory for n variables with [`LbfgsConfig::mini_batch`]: `(2 M + 4) n`. Neither a diagonal
-    /// ([`Scaling::Diagonal`]) nor the best point ([`keep_best`](LbfgsConfig::keep_best)) is kept; each takes n.
+    /// Numbers of memory for n variables with [`LbfgsConfig::mini_batch`]: `(2 M + 4) n`. Neither a
+    /// diagonal ([`Scaling::Diagonal`]) nor the best point ([`keep_best`](LbfgsConfig::keep_best))
+    /// is kept; each takes n.
     pub const fn mini_batch_memory_len(n: usize) -> usize {
         Descent::<R>::memory_len(n, false) + History::<M, R, false>::memory_len(n, false)
     }
 
-    /// An optimiser of n variables without pairs. `memory` needs [`memory_len(n)`](Self::memory_len) numbers, or less where
-    /// the settings need less; what they are does not matter.
+    /// An optimiser of n variables without pairs. `memory` needs
+    /// [`memory_len(n)`](Self::memory_len) numbers, or less where the settings need less; what they
+    /// are does not matter.
     ///
     /// # Errors
     /// [`ConfigError`] when the memory is too short or a setting is out of range.
@@ -221,8 +227,8 @@ impl<'m, const M: usize, R: Real> Lbfgs<'m, M, R> {
     }
 }
 
-/// Beside these numbers a checkpoint needs all of the memory: load it, make the optimiser with [`new`](Lbfgs::new), which leaves
-/// the memory as it is, and restore.
+/// Beside these numbers a checkpoint needs all of the memory: load it, make the optimiser with
+/// [`new`](Lbfgs::new), which leaves the memory as it is, and restore.
 impl<const M: usize, R: Real> State for Lbfgs<'_, M, R> {
     /// The descent's 16, and the history's.
     const NUMBERS: usize = Descent::<R>::NUMBERS + History::<M, R, false>::NUMBERS;

@@ -14,14 +14,15 @@ use crate::vector;
 
 /// L-BFGS for `lower <= x <= upper`, by projection.
 ///
-/// Each iteration lets go of the variables that stand at a bound with the gradient pushing outwards, applies the two-loop
-/// recursion of the *free* part of every pair to the free part of the gradient, and searches along the path that this
-/// direction makes when it is projected onto the box. Every point that is evaluated is inside. Convergence is judged by
-/// `|x - P(x - g)|`, P being the projection: zero exactly at a point that no small feasible step improves.
+/// Each iteration lets go of the variables that stand at a bound with the gradient pushing
+/// outwards, applies the two-loop recursion of the *free* part of every pair to the free part of
+/// the gradient, and searches along the path that this direction makes when it is projected onto
+/// the box. Every point that is evaluated is inside. Convergence is judged by `|x - P(x - g)|`, P
+/// being the projection: zero exactly at a point that no small feasible step improves.
 ///
-/// Sources: D. Bertsekas, *Projected Newton methods*, SIAM J. Control Optim. 20 (1982); R. Byrd, P. Lu, J. Nocedal, C. Zhu,
-/// *A limited memory algorithm for bound constrained optimization*, SIAM J. Sci. Comput. 16 (1995), whose Cauchy point this
-/// method does without.
+/// Sources: D. Bertsekas, *Projected Newton methods*, SIAM J. Control Optim. 20 (1982); R. Byrd, P.
+/// Lu, J. Nocedal, C. Zhu, *A limited memory algorithm for bound constrained optimization*, SIAM J.
+/// Sci. Comput. 16 (1995), whose Cauchy point this method does without.
 ///
 /// ```
 /// use secant::objective;
@@ -56,11 +57,12 @@ impl<'m, const M: usize, R: Real> LbfgsB<'m, M, R> {
         Descent::<R>::memory_len(n, true) + History::<M, R, true>::memory_len(n, true) + n
     }
 
-    /// An optimiser of as many variables as there are bounds; an infinity is no bound, equal bounds fix a variable.
+    /// An optimiser of as many variables as there are bounds; an infinity is no bound, equal bounds
+    /// fix a variable.
     ///
     /// # Errors
-    /// [`ConfigError`] when lengths differ, the memory is too short, a lower bound is above its upper one or a NaN, or a setting
-    /// is out of range.
+    /// [`ConfigError`] when lengths differ, the memory is too short, a lower bound is above its
+    /// upper one or a NaN, or a setting is out of range.
     pub fn new(
         config: LbfgsConfig<R>,
         lower: &'m [R],

@@ -15,10 +15,12 @@ use crate::vector;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum CurvatureMatrix {
-    /// The Hessian. Where it is not positive definite, a Newton step may go uphill; that says nothing about whether there is
-    /// a minimum. The method notices such directions and uses them to go down.
+    /// The Hessian. Where it is not positive definite, a Newton step may go uphill; that says
+    /// nothing about whether there is a minimum. The method notices such directions and uses them
+    /// to go down.
     Hessian,
-    /// The Gauss-Newton matrix: positive semidefinite, and close to the Hessian where residuals are small.
+    /// The Gauss-Newton matrix: positive semidefinite, and close to the Hessian where residuals are
+    /// small.
     GaussNewton,
 }
 
@@ -75,7 +77,8 @@ impl<R: Real> NewtonCgConfig<R> {
     }
 }
 
-/// Truncated Newton: solves `B p = -g` by conjugate gradients, as exactly as the distance to the minimum deserves.
+/// Truncated Newton: solves `B p = -g` by conjugate gradients, as exactly as the distance to the
+/// minimum deserves.
 ///
 /// ```text
 /// p = 0, r = g, d = -r
@@ -86,12 +89,12 @@ impl<R: Real> NewtonCgConfig<R> {
 ///     p += a d;  r += a Bd;  d = -r + (r.r / r.r before) d
 /// ```
 ///
-/// The trust region grows twofold when the model foresaw the decrease to three quarters and the step reached the edge, and
-/// shrinks to a quarter when less than a quarter came true. Values never rise. Products with the matrix come from
-/// [`HessianProduct`] and are not counted as evaluations.
+/// The trust region grows twofold when the model foresaw the decrease to three quarters and the
+/// step reached the edge, and shrinks to a quarter when less than a quarter came true. Values never
+/// rise. Products with the matrix come from [`HessianProduct`] and are not counted as evaluations.
 ///
-/// Source: T. Steihaug, SIAM J. Numer. Anal. 20 (1983); Nocedal and Wright, *Numerical Optimization*, 2nd ed. (2006),
-/// chapters 4 and 7.
+/// Source: T. Steihaug, SIAM J. Numer. Anal. 20 (1983); Nocedal and Wright, *Numerical
+/// Optimization*, 2nd ed. (2006), chapters 4 and 7.
 ///
 /// ```
 /// use secant::objective;
@@ -151,8 +154,8 @@ impl<'m, R: Real> NewtonCg<'m, R> {
         6 * n
     }
 
-    /// An optimiser of n variables. `memory` needs [`memory_len(n)`](Self::memory_len) numbers; what they are does not
-    /// matter.
+    /// An optimiser of n variables. `memory` needs [`memory_len(n)`](Self::memory_len) numbers;
+    /// what they are does not matter.
     ///
     /// # Errors
     /// [`ConfigError`] when the memory is too short or a setting is out of range.
@@ -202,7 +205,8 @@ impl<'m, R: Real> NewtonCg<'m, R> {
     /// Runs from `x` until a rule of [`Stopping`] ends it; `x` then is the best point seen.
     ///
     /// # Errors
-    /// [`ConfigError`] when a length is wrong. Not converging is not an error: see [`Report::termination`].
+    /// [`ConfigError`] when a length is wrong. Not converging is not an error: see
+    /// [`Report::termination`].
     pub fn minimize(
         &mut self,
         objective: &mut impl HessianProduct<R>,
@@ -211,7 +215,8 @@ impl<'m, R: Real> NewtonCg<'m, R> {
         self.minimize_with(objective, x, |_, _| ControlFlow::Continue(()))
     }
 
-    /// [`minimize`](Self::minimize), calling `callback` with each step and its point; [`ControlFlow::Break`] ends the run.
+    /// [`minimize`](Self::minimize), calling `callback` with each step and its point;
+    /// [`ControlFlow::Break`] ends the run.
     ///
     /// # Errors
     /// As [`minimize`](Self::minimize).
@@ -244,15 +249,15 @@ impl<'m, R: Real> NewtonCg<'m, R> {
         (self.iterations, self.evaluations) = (0, 0);
     }
 
-    /// Says that the next [`step`](Self::step) meets another objective or point: it evaluates anew. Keeps the trust region
-    /// and the counts, and lifts a termination.
+    /// Says that the next [`step`](Self::step) meets another objective or point: it evaluates anew.
+    /// Keeps the trust region and the counts, and lifts a termination.
     pub fn objective_changed(&mut self) {
         self.stale = true;
         self.termination = None;
     }
 
-    /// One iteration from `x`, which it moves. Once a step has ended the run, further steps do nothing until
-    /// [`objective_changed`](Self::objective_changed) or [`reset`](Self::reset).
+    /// One iteration from `x`, which it moves. Once a step has ended the run, further steps do
+    /// nothing until [`objective_changed`](Self::objective_changed) or [`reset`](Self::reset).
     ///
     /// Evaluates at most 42 times with a trust region, or `2 + ` the line search's worst case.
     ///

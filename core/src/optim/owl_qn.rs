@@ -15,19 +15,21 @@ use crate::vector;
 
 /// L-BFGS for `f(x) + weight sum_j |x_j|`: sparse solutions, whose zeros are exact.
 ///
-/// OWL-QN. The penalty has a kink at zero. Each iteration works with the *pseudo-gradient*, the one-sided derivative of the
-/// steepest descent,
+/// OWL-QN. The penalty has a kink at zero. Each iteration works with the *pseudo-gradient*, the
+/// one-sided derivative of the steepest descent,
 ///
 /// ```text
 /// x_j != 0:            g_j + weight sign(x_j)
 /// x_j = 0:             g_j + weight if that is negative, g_j - weight if that is positive, else 0
 /// ```
 ///
-/// goes along `-H` times it, keeping only the elements that agree with its sign, and stops every variable that would cross
-/// zero at zero. The pairs are those of f alone. Convergence is judged by the norm of the pseudo-gradient. The objective is f
-/// without the penalty; the report's value is with it.
+/// goes along `-H` times it, keeping only the elements that agree with its sign, and stops every
+/// variable that would cross zero at zero. The pairs are those of f alone. Convergence is judged by
+/// the norm of the pseudo-gradient. The objective is f without the penalty; the report's value is
+/// with it.
 ///
-/// Source: G. Andrew and J. Gao, *Scalable training of L1-regularized log-linear models*, ICML 2007.
+/// Source: G. Andrew and J. Gao, *Scalable training of L1-regularized log-linear models*, ICML
+/// 2007.
 ///
 /// ```
 /// use secant::objective;
@@ -66,13 +68,14 @@ impl<'m, const M: usize, R: Real> OwlQn<'m, M, R> {
         Descent::<R>::memory_len(n, true) + History::<M, R, true>::memory_len(n, true) + n
     }
 
-    /// An optimiser of n variables, of which those in `penalised` pay `weight` times their magnitude. Leave out intercepts.
+    /// An optimiser of n variables, of which those in `penalised` pay `weight` times their
+    /// magnitude. Leave out intercepts.
     ///
     /// The configuration's `secant` is not used: y is the change of f's gradient.
     ///
     /// # Errors
-    /// [`ConfigError`] when the memory is too short, the range does not fit, the weight is negative or not finite, or a setting is
-    /// out of range.
+    /// [`ConfigError`] when the memory is too short, the range does not fit, the weight is negative
+    /// or not finite, or a setting is out of range.
     pub fn new(
         config: LbfgsConfig<R>,
         weight: R,

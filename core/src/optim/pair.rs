@@ -31,7 +31,8 @@ pub enum Skip {
     NoChange,
     /// `s . y <= 0`: the function curves downwards along the step.
     NegativeCurvature,
-    /// `s . y` is positive but too small beside |s| |y| (or, in cautious mode, beside |g| |s|^2) to be trusted.
+    /// `s . y` is positive but too small beside |s| |y| (or, in cautious mode, beside |g| |s|^2) to
+    /// be trusted.
     WeakCurvature,
     /// A sum overflowed or was a NaN.
     NotFinite,
@@ -44,24 +45,27 @@ pub enum Skip {
 pub enum Curvature<R> {
     /// Accept when `s . y > epsilon |s| |y|`, skip otherwise.
     ///
-    /// The bound is on the cosine of the angle between s and y, so it means the same at any scale of f and x; an absolute
-    /// bound such as 1e-10 rejects everything, or nothing, on a badly scaled problem.
+    /// The bound is on the cosine of the angle between s and y, so it means the same at any scale
+    /// of f and x; an absolute bound such as 1e-10 rejects everything, or nothing, on a badly
+    /// scaled problem.
     Skip {
         /// Default `8 EPSILON`, range [0, 1). Larger keeps H better conditioned and learns less.
         epsilon: R,
     },
-    /// Accept when `s . y >= epsilon |g| |s|^2` and the test of [`Skip`](Self::Skip) holds with `8 EPSILON`; skip otherwise.
+    /// Accept when `s . y >= epsilon |g| |s|^2` and the test of [`Skip`](Self::Skip) holds with `8
+    /// EPSILON`; skip otherwise.
     ///
-    /// The rule of D. Li and M. Fukushima (SIAM J. Optim. 11, 2001), with which BFGS converges without convexity.
+    /// The rule of D. Li and M. Fukushima (SIAM J. Optim. 11, 2001), with which BFGS converges
+    /// without convexity.
     Cautious {
         /// Default 1e-6, in units of curvature over gradient. Larger skips more.
         epsilon: R,
     },
-    /// Accept when `s . y >= share s . B0 s` with `B0 = H0^-1`; otherwise store `y <- theta y + (1 - theta) B0 s` with the
-    /// theta that makes this an equality.
+    /// Accept when `s . y >= share s . B0 s` with `B0 = H0^-1`; otherwise store `y <- theta y +
+    /// (1 - theta) B0 s` with the theta that makes this an equality.
     ///
-    /// Powell's damping: every finite pair that moved is stored, and `s . y > 0` holds for each. For functions that are not
-    /// convex, and for searches that do not look at the slope.
+    /// Powell's damping: every finite pair that moved is stored, and `s . y > 0` holds for each.
+    /// For functions that are not convex, and for searches that do not look at the slope.
     Damp {
         /// Default 0.2, range (0, 1). Larger damps more.
         share: R,
@@ -111,16 +115,18 @@ impl<R: Real> Curvature<R> {
 pub enum SecantCondition {
     /// `y = g - g_before`: the curvature averaged over the step.
     Gradients,
-    /// `y = t (g - g_before)`: the curvature at the *end* of the step, of the cubic through both values and slopes.
+    /// `y = t (g - g_before)`: the curvature at the *end* of the step, of the cubic through both
+    /// values and slopes.
     ///
     /// ```text
     /// t = 1 + (6 (f_before - f) + 3 (g_before + g) . s) / (s . y), within [0.2, 4]
     /// ```
     ///
-    /// For a quadratic t = 1. Saves about a tenth of the evaluations on functions that are not. Where the difference of
-    /// the values is rounding error it has no effect. Not for noisy values, such as those of mini-batches. Source:
-    /// M. Biggs, *A note on minimization algorithms which make use of non-quadratic properties of the objective function*,
-    /// J. Inst. Maths Applics 12 (1973).
+    /// For a quadratic t = 1. Saves about a tenth of the evaluations on functions that are not.
+    /// Where the difference of the values is rounding error it has no effect. Not for noisy values,
+    /// such as those of mini-batches. Source: M. Biggs, *A note on minimization algorithms which
+    /// make use of non-quadratic properties of the objective function*, J. Inst. Maths Applics 12
+    /// (1973).
     Values,
 }
 
@@ -161,7 +167,8 @@ pub(crate) struct Moments<R> {
     pub yy: R,
 }
 
-/// Judges the pair, and damps `y` in place if that is the rule; the moments returned are those of the pair to be stored.
+/// Judges the pair, and damps `y` in place if that is the rule; the moments returned are those of
+/// the pair to be stored.
 ///
 /// `inverse_scale` is h of `H0 = h I`; `gradient_norm` is |g| at the start of the step.
 pub(crate) fn judge<R: Real>(

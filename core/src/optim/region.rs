@@ -1,7 +1,8 @@
 //! Where the variables may be: what bounds and L1 change about a descent.
 //!
-//! Both make the function smooth on pieces only. A step keeps to one piece: it starts from a *reduced* gradient, which is zero
-//! for variables that must stay, and bends where a variable meets the end of the piece.
+//! Both make the function smooth on pieces only. A step keeps to one piece: it starts from a
+//! *reduced* gradient, which is zero for variables that must stay, and bends where a variable meets
+//! the end of the piece.
 
 use crate::real::Real;
 use crate::vector;
@@ -12,8 +13,8 @@ pub(crate) trait Region<R: Real> {
     fn enter(&self, x: &mut [R]);
     /// The value of the whole function, of which `value` is the smooth part.
     fn total(&self, x: &[R], value: R) -> R;
-    /// Finds the reduced gradient at `x`, and returns the norm by which convergence is judged. `square` is what
-    /// [`path`](Self::path) returned with it.
+    /// Finds the reduced gradient at `x`, and returns the norm by which convergence is judged.
+    /// `square` is what [`path`](Self::path) returned with it.
     fn reduce(&mut self, x: &[R], gradient: &[R], square: R) -> R;
     /// The reduced gradient that was found last.
     fn reduced<'a>(&'a self, gradient: &'a [R]) -> &'a [R];
@@ -21,7 +22,8 @@ pub(crate) trait Region<R: Real> {
     fn trim(&self, x: &[R], direction: &mut [R]);
     /// The point of the bent path at `step`: **overwrites** `x`.
     fn trial(&self, step: R, origin: &[R], direction: &[R], x: &mut [R]);
-    /// The slope of the path at `x`, and the square of the norm that [`reduce`](Self::reduce) would return.
+    /// The slope of the path at `x`, and the square of the norm that [`reduce`](Self::reduce) would
+    /// return.
     fn path(&self, origin: &[R], direction: &[R], x: &[R], gradient: &[R]) -> (R, R);
 }
 

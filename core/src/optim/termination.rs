@@ -16,17 +16,18 @@ use crate::vector;
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Stopping<R> {
-    /// Converged when `|g| <= gradient_tolerance * max(1, |x|)`, Euclidean norms (for bounds and L1: the projected or
-    /// pseudo-gradient). Default 1e-5 for `f64`, 1e-4 for `f32`.
+    /// Converged when `|g| <= gradient_tolerance * max(1, |x|)`, Euclidean norms (for bounds and
+    /// L1: the projected or pseudo-gradient). Default 1e-5 for `f64`, 1e-4 for `f32`.
     pub gradient_tolerance: R,
     /// Converged when a step is short: `|s| <= step_tolerance * max(1, |x|)`. Default 0.
     pub step_tolerance: R,
-    /// Converged when a step changes little: `|f - f_before| <= value_tolerance * max(1, |f|)`. Default 0.
+    /// Converged when a step changes little: `|f - f_before| <= value_tolerance * max(1, |f|)`.
+    /// Default 0.
     pub value_tolerance: R,
     /// Most iterations. Default 1000.
     pub max_iterations: u32,
-    /// Most evaluations: no iteration starts once this many were made, so a run may exceed it by one iteration's worst
-    /// case. Default 100,000.
+    /// Most evaluations: no iteration starts once this many were made, so a run may exceed it by
+    /// one iteration's worst case. Default 100,000.
     pub max_evaluations: u32,
 }
 
@@ -62,7 +63,8 @@ impl<R: Real> Stopping<R> {
             || (tolerance > R::ZERO && norm <= tolerance * R::ONE.larger(vector::norm2(x)))
     }
 
-    /// Whether a step of this length to `x`, with these values before and after, is small enough to stop.
+    /// Whether a step of this length to `x`, with these values before and after, is small enough to
+    /// stop.
     pub(crate) fn small_change(
         &self,
         before: R,
@@ -81,7 +83,8 @@ impl<R: Real> Stopping<R> {
     }
 }
 
-/// Why a run ended. Not converging is a status, not an error: the best point seen is returned in every case.
+/// Why a run ended. Not converging is a status, not an error: the best point seen is returned in
+/// every case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -96,10 +99,11 @@ pub enum Termination {
     IterationLimit,
     /// `max_evaluations` were made.
     EvaluationLimit,
-    /// No acceptable step was found, along the model's direction or along steepest descent. Often a wrong gradient.
+    /// No acceptable step was found, along the model's direction or along steepest descent. Often a
+    /// wrong gradient.
     LineSearchFailed,
-    /// No acceptable step was found, and the decrease to be expected is below the rounding error of the value: nothing more
-    /// can be had in this precision.
+    /// No acceptable step was found, and the decrease to be expected is below the rounding error of
+    /// the value: nothing more can be had in this precision.
     NoiseLevel,
     /// Value or gradient is not finite at the starting point.
     NotFinite,

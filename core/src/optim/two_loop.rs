@@ -1,7 +1,8 @@
 //! The two-loop recursion: an inverse Hessian of m pairs, times a vector, without the matrix.
 //!
-//! Every pair (s, y) records that a step `s` changed the gradient by `y`; H is the matrix that BFGS builds from `H0` and the
-//! pairs, oldest first, so `H y = s` for the newest. With `rho = 1 / (s . y)`:
+//! Every pair (s, y) records that a step `s` changed the gradient by `y`; H is the matrix that BFGS
+//! builds from `H0` and the pairs, oldest first, so `H y = s` for the newest. With `rho = 1 / (s .
+//! y)`:
 //!
 //! ```text
 //! q = g;  for i newest to oldest:  a_i = rho_i s_i . q ;  q -= a_i y_i
@@ -12,11 +13,13 @@
 //!
 //! The second loop runs from the *oldest* pair to the newest; the reverse is a known slip.
 //!
-//! **One pass a pair.** Each loop's update and the next loop's dot product share one pass over memory (`q -= a_i y_i` with
-//! `s_(i-1) . q`, and so on), so a vector of n elements and m pairs costs about `4 m n` loads from the history, `4 m n` fused
-//! multiply-adds and no other traffic but q itself. The sums are those of [`vector`]: the bits do not depend on the machine.
+//! **One pass a pair.** Each loop's update and the next loop's dot product share one pass over
+//! memory (`q -= a_i y_i` with `s_(i-1) . q`, and so on), so a vector of n elements and m pairs
+//! costs about `4 m n` loads from the history, `4 m n` fused multiply-adds and no other traffic but
+//! q itself. The sums are those of [`vector`]: the bits do not depend on the machine.
 //!
-//! Source: J. Nocedal, *Updating quasi-Newton matrices with limited storage*, Math. Comp. 35 (1980).
+//! Source: J. Nocedal, *Updating quasi-Newton matrices with limited storage*, Math. Comp. 35
+//! (1980).
 
 use crate::arch::{Kernel, Simd, dispatch};
 use crate::real::Real;
@@ -29,8 +32,9 @@ pub struct Pair<'a, R> {
     pub s: &'a [R],
     /// The change of the gradient, length n.
     pub y: &'a [R],
-    /// A factor of the stored `y`: the change of the gradient is `scale * y`. With it, `s` and `y` can share memory where the
-    /// change is a multiple of the step. 1 otherwise, which changes no bit.
+    /// A factor of the stored `y`: the change of the gradient is `scale * y`. With it, `s` and `y`
+    /// can share memory where the change is a multiple of the step. 1 otherwise, which changes no
+    /// bit.
     pub scale: R,
     /// `1 / (s . scale y)`: positive, if H is to be positive definite.
     pub rho: R,
@@ -47,7 +51,8 @@ impl<'a, R: Real> Pair<'a, R> {
         }
     }
 
-    /// The pair of a step of length 1, `v`, that changes the gradient by `curvature * v`: `v` is an eigenvector.
+    /// The pair of a step of length 1, `v`, that changes the gradient by `curvature * v`: `v` is an
+    /// eigenvector.
     pub fn eigen(v: &'a [R], curvature: R) -> Self {
         Self {
             s: v,
@@ -70,8 +75,9 @@ pub enum Initial<'a, R> {
 
 /// Overwrites `q` with `H q`.
 ///
-/// `pairs` are ordered from oldest to newest; `coefficients` is scratch and holds at least one number a pair. Should there be
-/// fewer, only the newest `coefficients.len()` pairs are used. With no pairs, `H = H0`.
+/// `pairs` are ordered from oldest to newest; `coefficients` is scratch and holds at least one
+/// number a pair. Should there be fewer, only the newest `coefficients.len()` pairs are used. With
+/// no pairs, `H = H0`.
 ///
 /// ```
 /// use secant::optim::{Initial, Pair, two_loop};
@@ -90,7 +96,8 @@ pub fn two_loop<R: Real>(
     two_loops(pairs, initial, [q], [coefficients]);
 }
 
-/// [`two_loop`] of several vectors at once, with the same bits: they do not wait for each other's sums.
+/// [`two_loop`] of several vectors at once, with the same bits: they do not wait for each other's
+/// sums.
 pub(crate) fn two_loops<R: Real, const V: usize>(
     pairs: &[Pair<'_, R>],
     initial: Initial<'_, R>,
@@ -162,7 +169,8 @@ impl<R: Real, const V: usize> Kernel for TwoLoops<'_, R, V> {
                         y,
                     }
                     .run(simd),
-                    // The oldest pair ends the first loop and starts the second: y is read once for both.
+                    // The oldest pair ends the first loop and starts the second: y is read once for
+                    // both.
                     (None, Initial::Scalar(b)) => AxpyScaleDot { a, b, x, y }.run(simd),
                     (None, Initial::Diagonal(d)) => AxpyMultiplyDot { a, x, d, y }.run(simd),
                 };

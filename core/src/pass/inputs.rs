@@ -6,8 +6,9 @@ use crate::plan::workspace::codes_len;
 
 /// The inputs of one layer with parameters, as the forward pass of a block of samples left them.
 ///
-/// Seen from its weights, a layer multiplies *rows*: for a linear layer the values of a sample, for a convolution the patch
-/// under the kernel at each output pixel (in one channel, if it is depthwise). A row here ends with a 1, the bias's input, so its length is
+/// Seen from its weights, a layer multiplies *rows*: for a linear layer the values of a sample, for
+/// a convolution the patch under the kernel at each output pixel (in one channel, if it is
+/// depthwise). A row here ends with a 1, the bias's input, so its length is
 /// [`row_len`](LayerInputs::row_len) `n = inputs + 1`.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -44,7 +45,8 @@ impl LayerInputs<'_> {
         self.samples
     }
 
-    /// Writes the row of a position and a sample to `row`, whose length must be [`row_len`](LayerInputs::row_len).
+    /// Writes the row of a position and a sample to `row`, whose length must be
+    /// [`row_len`](LayerInputs::row_len).
     #[inline(always)]
     pub fn row(&self, position: usize, sample: usize, row: &mut [f32]) {
         let (stage, lanes) = (self.stage, self.lanes);
@@ -64,7 +66,8 @@ impl LayerInputs<'_> {
     }
 }
 
-/// Calls `observe` for each trained layer, first to last. `maps` holds what the first of them reads and what each writes.
+/// Calls `observe` for each trained layer, first to last. `maps` holds what the first of them reads
+/// and what each writes.
 pub(super) fn visit(
     plan: &Plan<'_>,
     maps: &[f32],

@@ -132,10 +132,10 @@ impl<const N: usize> Network<'_, N> {
     }
 
     /// Forward pass that needs no targets: writes the network's output, sample by sample, to
-    /// `outputs` (samples x [`Network::output_len`]): logits, or what a regression predicts. Takes a
-    /// workspace of [`inference_workspace_len`](Network::inference_workspace_len).
-    /// [`softmax`](crate::softmax) and [`argmax`](crate::argmax) turn logits into probabilities and a
-    /// class.
+    /// `outputs` (samples x [`Network::output_len`]): logits, or what a regression predicts. Takes
+    /// a workspace of [`inference_workspace_len`](Network::inference_workspace_len).
+    /// [`softmax`](crate::softmax) and [`argmax`](crate::argmax) turn logits into probabilities and
+    /// a class.
     ///
     /// ```
     /// use secant::network::{Network, Shape, conv1d, linear, relu};
@@ -206,8 +206,8 @@ impl<const N: usize> Network<'_, N> {
     /// Forward pass of the first sample of a batch, with one lane, that shows the inputs of each
     /// layer with parameters to `observe`, first layer to last, together with `scratch`.
     ///
-    /// Where memory is short, this comes before the gradient of the batch is computed, and `scratch`
-    /// is the memory of that gradient. The inputs are those of
+    /// Where memory is short, this comes before the gradient of the batch is computed, and
+    /// `scratch` is the memory of that gradient. The inputs are those of
     /// [`accumulate_gradient_observed`](Network::accumulate_gradient_observed), at the cost of one
     /// more forward pass.
     ///

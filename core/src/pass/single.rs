@@ -1,4 +1,5 @@
-//! One sample at a time (`LANES` = 1), in as little memory as possible: what a microcontroller runs.
+//! One sample at a time (`LANES` = 1), in as little memory as possible: what a microcontroller
+//! runs.
 //!
 //! The same sums in the same order as in blocks of lanes, so the same bits; but
 //!
@@ -67,8 +68,9 @@ impl SteppedGradient {
         }
     }
 
-    /// Does one piece of [`Network::accumulate_gradient`] with one lane: the same bits. Returns the sums over the batch when
-    /// it was the last, and then starts over. Between two calls all arguments must stay as they are.
+    /// Does one piece of [`Network::accumulate_gradient`] with one lane: the same bits. Returns the
+    /// sums over the batch when it was the last, and then starts over. Between two calls all
+    /// arguments must stay as they are.
     ///
     /// # Errors
     /// [`PassError`] when lengths, an index or a label do not fit.

@@ -4,9 +4,9 @@ use crate::batch::{Batch, Metrics};
 use crate::loss::Loss;
 use crate::samples::Target;
 
-/// The loss of the sample in lane `lane` of `outputs` (outputs x lanes), whose number is `index`. With
-/// `weight`, the outputs become the gradient of that times the loss. `None` where there is no such
-/// sample, which has been checked.
+/// The loss of the sample in lane `lane` of `outputs` (outputs x lanes), whose number is `index`.
+/// With `weight`, the outputs become the gradient of that times the loss. `None` where there is no
+/// such sample, which has been checked.
 #[inline(always)]
 pub(super) fn sample_loss(
     loss: Loss,

@@ -21,7 +21,8 @@ use stage::Stage;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan<'a> {
     pub stages: &'a [Stage],
-    /// The first stage whose parameters are trained. Those before it have frozen parameters or none.
+    /// The first stage whose parameters are trained. Those before it have frozen parameters or
+    /// none.
     pub first_trained: usize,
     /// The first stage whose maps are kept for a backward pass, which ends with it. What those
     /// before it read is not kept. The number of stages where no backward pass follows.
@@ -75,8 +76,8 @@ pub(crate) const fn plan<const N: usize>(
             let (joins_relu, joins_pool) = last.op.joins();
             relu && joins_relu || pool.is_some() && joins_pool && last.frame.pool.is_none()
         };
-        // Pool first, activate after, also where the activation is a stage of its own: it then has less
-        // to do. That takes a stage before it that the pool can join.
+        // Pool first, activate after, also where the activation is a stage of its own: it then has
+        // less to do. That takes a stage before it that the pool can join.
         let mut swapped = false;
         if stage_count > 0 && layers[i].is_monotone() && i + 1 < count {
             let last = &mut stages[stage_count - 1];

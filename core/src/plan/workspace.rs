@@ -3,7 +3,8 @@
 //! First comes what the first kept stage reads, then for each kept stage the winners of its pool
 //! and its output. Then, over blocks of lanes, two gradients (of a stage's output and of its
 //! input), and scratch. One sample needs neither: the gradient of a map takes the place of the map,
-//! and the scratch of a stage lies where the stages behind it hold nothing yet, or nothing any more.
+//! and the scratch of a stage lies where the stages behind it hold nothing yet, or nothing any
+//! more.
 //!
 //! The stages that are not kept use the same memory before, one at a time.
 

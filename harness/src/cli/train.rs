@@ -89,8 +89,8 @@ Exit status:
     after_help = "'secant train --help' shows models, examples, environment and exit status as well."
 )]
 pub struct TrainArgs {
-    /// Network: micro, lenet, seed, 2c2d, or layers such as 'conv8k3 relu pool2' [default: micro, or
-    /// what suits the shape of the data]
+    /// Network: micro, lenet, seed, 2c2d, or layers such as 'conv8k3 relu pool2' [default: micro,
+    /// or what suits the shape of the data]
     #[arg(long, value_name = "MODEL", help_heading = NETWORK)]
     pub model: Option<Description>,
 
@@ -245,7 +245,8 @@ pub struct TrainArgs {
     )]
     pub tolerance: f64,
 
-    /// Folder or file with the data: IDX, NumPy, .ts, CSV or PNG; or 'synthetic' for the built-in set
+    /// Folder or file with the data: IDX, NumPy, .ts, CSV or PNG; or 'synthetic' for the built-in
+    /// set
     #[arg(long, value_name = "DIR|synthetic", help_heading = DATA)]
     pub data: Option<PathBuf>,
 

@@ -8,7 +8,8 @@ use super::dataset::Elements;
 use super::error::DataError;
 use super::labels::Labels;
 
-/// The most elements that an array may have: 2^30, twenty times the training images of Fashion-MNIST.
+/// The most elements that an array may have: 2^30, twenty times the training images of
+/// Fashion-MNIST.
 pub const MAX_ELEMENTS: u64 = 1 << 30;
 
 /// An array with its dimensions.

@@ -5,10 +5,10 @@
 //! 0.1,0.2,0.1,-1.5,-1.4,-1.5,shake
 //! ```
 //!
-//! The first line is a header, and one column is called `label`, `class` or `target`, in any case, wherever it
-//! stands. If its values are numbers and not all of them whole, they are numbers to predict; otherwise classes.
-//! A column without a name holds row numbers, as pandas writes them, and is left out. All other columns
-//! are numbers.
+//! The first line is a header, and one column is called `label`, `class` or `target`, in any case,
+//! wherever it stands. If its values are numbers and not all of them whole, they are numbers to
+//! predict; otherwise classes. A column without a name holds row numbers, as pandas writes them,
+//! and is left out. All other columns are numbers.
 //!
 //! A sample has shape 1 x 1 x columns, unless *all* columns are named by place, in any order:
 //!
@@ -17,7 +17,8 @@
 //! | `ax_0`, `ax_1`, ..., `ay_0`, ... (or `ax0`, ...): a name and a number | channels x 1 x length |
 //! | `1x1`, `1x2`, ..., or `red_0x0`, ...: perhaps a name, row x column | channels x rows x columns |
 //!
-//! Channels are in the order in which their names appear; each must be complete. Counting may begin at 0 or 1.
+//! Channels are in the order in which their names appear; each must be complete. Counting may begin
+//! at 0 or 1.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -40,7 +41,8 @@ pub struct Files {
     test: Option<PathBuf>,
 }
 
-/// The tables in the folder `path`: `train.csv` and perhaps `test.csv`, or one alone; or the file `path`.
+/// The tables in the folder `path`: `train.csv` and perhaps `test.csv`, or one alone; or the file
+/// `path`.
 ///
 /// # Errors
 /// Several files, none of which is called `train.csv`.
@@ -295,7 +297,8 @@ fn by_place(columns: &[String]) -> Option<(Shape, Vec<usize>)> {
     Some((shape, places.into_values().collect()))
 }
 
-/// Name of the channel, row and column of `ax_7`, `ax7`, `3x7` or `red_3x7`; the row is 0 where there is none.
+/// Name of the channel, row and column of `ax_7`, `ax7`, `3x7` or `red_3x7`; the row is 0 where
+/// there is none.
 fn place(name: &str) -> Option<(&str, usize, usize)> {
     let number = |text: &'_ str| -> Option<(usize, usize)> {
         let start = text.trim_end_matches(|c: char| c.is_ascii_digit()).len();

@@ -230,14 +230,14 @@ pub struct Dataset {
     /// SHA-256, in hexadecimal digits, of the shape and of both parts: equal for the same content,
     /// whatever files it came from.
     pub digest: String,
-    /// What a person should know, a line each: classes without samples, labels that were moved, a test
-    /// part that was split off.
+    /// What a person should know, a line each: classes without samples, labels that were moved, a
+    /// test part that was split off.
     pub notes: Vec<String>,
 }
 
 impl Dataset {
-    /// A data set of checked parts: each has `shape.len()` elements a sample, both are of one kind, and
-    /// labels are below `names.len()`.
+    /// A data set of checked parts: each has `shape.len()` elements a sample, both are of one kind,
+    /// and labels are below `names.len()`.
     pub fn new(
         name: String,
         source: String,

@@ -9,16 +9,16 @@
 //! 4+4r    ...   the elements, big-endian, last dimension fastest, to the end of the file
 //! ```
 //!
-//! Samples have 2 to 4 dimensions ([`Array::into_samples`] says what they mean), labels one; labels of
-//! floats are numbers to predict. Reading stops one byte after the promised end, so a small gzip file that
-//! unpacks to terabytes costs at most [`MAX_ELEMENTS`] elements. A gzip file is known by its first two
-//! bytes, not by its name.
+//! Samples have 2 to 4 dimensions ([`Array::into_samples`] says what they mean), labels one; labels
+//! of floats are numbers to predict. Reading stops one byte after the promised end, so a small gzip
+//! file that unpacks to terabytes costs at most [`MAX_ELEMENTS`] elements. A gzip file is known by
+//! its first two bytes, not by its name.
 //!
-//! Files are known by the words in their names, which dots, hyphens and underscores separate: `train`, or
-//! `t10k` or `test`; `images`, `signals`, `samples` or `data`, or `labels` or `targets`; `idx1` to `idx4`.
-//! So `train-images-idx3-ubyte`, `train-images.idx3-ubyte` and `emnist-letters-train-images-idx3-ubyte.gz`
-//! are all found. They are looked for in the folder, in its folder `raw`, and in the folder `raw` of each
-//! of its folders, as torchvision makes them.
+//! Files are known by the words in their names, which dots, hyphens and underscores separate:
+//! `train`, or `t10k` or `test`; `images`, `signals`, `samples` or `data`, or `labels` or
+//! `targets`; `idx1` to `idx4`. So `train-images-idx3-ubyte`, `train-images.idx3-ubyte` and
+//! `emnist-letters-train-images-idx3-ubyte.gz` are all found. They are looked for in the folder, in
+//! its folder `raw`, and in the folder `raw` of each of its folders, as torchvision makes them.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -48,7 +48,8 @@ pub const FASHION_MNIST_CLASSES: [&str; 10] = [
     "ankle boot",
 ];
 
-/// SHA-256 of the 10,000 test labels of Fashion-MNIST, as bytes: tells it from other sets of its shape.
+/// SHA-256 of the 10,000 test labels of Fashion-MNIST, as bytes: tells it from other sets of its
+/// shape.
 const FASHION_MNIST_TEST_LABELS: &str =
     "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9";
 
@@ -68,8 +69,8 @@ pub struct Files {
     test: Option<(PathBuf, PathBuf)>,
 }
 
-/// The files of the data set at `path`: in that folder, or those whose names begin with the last part of
-/// `path`, as `FOLDER/emnist-letters`. `None` if there are no training samples.
+/// The files of the data set at `path`: in that folder, or those whose names begin with the last
+/// part of `path`, as `FOLDER/emnist-letters`. `None` if there are no training samples.
 ///
 /// # Errors
 /// A file that lacks its other half, or more than one that could be meant.

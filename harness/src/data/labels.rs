@@ -62,13 +62,14 @@ pub struct Resolved {
 
 /// Turns the labels of all parts, which must be of one kind, into targets.
 ///
-/// * Numbered classes are taken as they are where the least is 0 or more than 1. Where the least is 1,
-///   as in EMNIST's letters, 1 is subtracted. Where the least is negative, as with labels -1 and 1, the
-///   numbers that occur are the classes, in rising order.
+/// * Numbered classes are taken as they are where the least is 0 or more than 1. Where the least is
+///   1, as in EMNIST's letters, 1 is subtracted. Where the least is negative, as with labels -1 and
+///   1, the numbers that occur are the classes, in rising order.
 /// * Named classes are sorted: by value where all names are numbers, by letters otherwise.
 ///
 /// # Errors
-/// A line that says so: more than [`MAX_CLASSES`] classes, or a number to predict that is not finite.
+/// A line that says so: more than [`MAX_CLASSES`] classes, or a number to predict that is not
+/// finite.
 pub fn resolve(parts: Vec<Labels>) -> Result<Resolved, String> {
     let numbers = || {
         parts.iter().flat_map(|part| match part {

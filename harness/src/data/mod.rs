@@ -1,4 +1,5 @@
-//! Data sets of any shape: how they lie in memory, how they are read from files, how they are split.
+//! Data sets of any shape: how they lie in memory, how they are read from files, how they are
+//! split.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -12,9 +13,9 @@
 //! | [`files`] | looking into folders |
 //! | [`error`] | the one error: a file, what was expected, what was found |
 //!
-//! Readers trust nothing that a file says: memory grows with the bytes that were really there, never
-//! with what a header promises, and a file that unpacks to more than [`array::MAX_ELEMENTS`] numbers
-//! is refused.
+//! Readers trust nothing that a file says: memory grows with the bytes that were really there,
+//! never with what a header promises, and a file that unpacks to more than [`array::MAX_ELEMENTS`]
+//! numbers is refused.
 
 pub mod array;
 pub mod csv;

@@ -9,12 +9,13 @@
 //! ...           the elements, to the end of the file
 //! ```
 //!
-//! The arrays are called as Keras calls them, `x_train`, `y_train`, `x_test`, `y_test` (or `train_images`,
-//! `train_labels`, ...; `x` and `y` where there is no test part), in files of those names or in the one
-//! archive of a folder. Labels of integers or texts are classes, those of floats are numbers to predict.
+//! The arrays are called as Keras calls them, `x_train`, `y_train`, `x_test`, `y_test` (or
+//! `train_images`, `train_labels`, ...; `x` and `y` where there is no test part), in files of those
+//! names or in the one archive of a folder. Labels of integers or texts are classes, those of
+//! floats are numbers to predict.
 //!
-//! The format is read here because the crates for it parse the dictionary with a whole grammar of Python's
-//! literals, which needs a C compiler to build.
+//! The format is read here because the crates for it parse the dictionary with a whole grammar of
+//! Python's literals, which needs a C compiler to build.
 
 use std::fs::File;
 use std::io::{BufReader, Read};

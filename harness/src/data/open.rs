@@ -8,8 +8,9 @@ use super::error::{DataError, listed};
 use super::pieces::{self, Pieces};
 use super::{csv, files, idx, npy, png, synthetic, ts};
 
-/// Folders that are searched when neither `--data` nor `SECANT_DATA` names one: where `data/fetch.sh` puts
-/// Fashion-MNIST (seen from the repository), and where Debian's package `dataset-fashion-mnist` puts it.
+/// Folders that are searched when neither `--data` nor `SECANT_DATA` names one: where
+/// `data/fetch.sh` puts Fashion-MNIST (seen from the repository), and where Debian's package
+/// `dataset-fashion-mnist` puts it.
 pub const STANDARD_FOLDERS: [&str; 2] = ["data/fashion-mnist", "/usr/share/datasets/fashion-mnist"];
 
 /// The word that chooses the built-in set in place of a folder.
@@ -27,9 +28,9 @@ pub enum Location {
     },
 }
 
-/// Decides where the samples come from: `chosen` (`--data`), else `environment` (`SECANT_DATA`), else the
-/// first of `folders` that holds IDX files, else the built-in set. What a person named is never passed over
-/// in silence: a named folder without data is an error later.
+/// Decides where the samples come from: `chosen` (`--data`), else `environment` (`SECANT_DATA`),
+/// else the first of `folders` that holds IDX files, else the built-in set. What a person named is
+/// never passed over in silence: a named folder without data is an error later.
 pub fn locate(chosen: Option<&Path>, environment: Option<OsString>, folders: &[&Path]) -> Location {
     let environment = environment
         .filter(|value| !value.is_empty())
@@ -47,8 +48,9 @@ pub fn locate(chosen: Option<&Path>, environment: Option<OsString>, folders: &[&
     }
 }
 
-/// Loads the data set at `location`, with `limit` of its training samples, from each class in proportion;
-/// the same ones for every run. Test samples are never left out, so that test accuracies can be compared.
+/// Loads the data set at `location`, with `limit` of its training samples, from each class in
+/// proportion; the same ones for every run. Test samples are never left out, so that test
+/// accuracies can be compared.
 ///
 /// # Errors
 /// Nothing is found there, or a file is not what it should be.

@@ -1,5 +1,5 @@
-//! From what a reader found to a data set: everything that must fit together is checked here, once for
-//! all formats.
+//! From what a reader found to a data set: everything that must fit together is checked here, once
+//! for all formats.
 
 use std::path::{Path, PathBuf};
 
@@ -44,14 +44,14 @@ pub struct Pieces {
 /// The part of the samples that is split off to test with where there is no test part.
 pub const TEST_SHARE: f64 = 0.2;
 
-/// Key of the random choices that do not depend on a run's seed, so that all runs on a data set see the
-/// same samples, and their streams.
+/// Key of the random choices that do not depend on a run's seed, so that all runs on a data set see
+/// the same samples, and their streams.
 const SEED: u64 = 0;
 const TEST: u64 = 0;
 const LIMIT: u64 = 1;
 
-/// Checks the pieces and makes a data set of them, with a random `limit` of the training samples, from
-/// each class in proportion.
+/// Checks the pieces and makes a data set of them, with a random `limit` of the training samples,
+/// from each class in proportion.
 ///
 /// # Errors
 /// The first piece that does not fit.
@@ -211,7 +211,8 @@ fn match_up(train: &Piece, test: &Piece) -> Result<(), DataError> {
     Ok(())
 }
 
-/// A data set's name where its files say none: that of the folder, or of the file without its ending.
+/// A data set's name where its files say none: that of the folder, or of the file without its
+/// ending.
 fn name_of(source: &Path) -> String {
     let whole = source.canonicalize().unwrap_or_else(|_| source.to_owned());
     let name = if whole.is_dir() {

@@ -1,7 +1,8 @@
-//! Reads a folder of PNG images by class: `train/CLASS/*.png` and `test/CLASS/*.png`, or `CLASS/*.png`.
+//! Reads a folder of PNG images by class: `train/CLASS/*.png` and `test/CLASS/*.png`, or
+//! `CLASS/*.png`.
 //!
-//! Images are grey (one channel) or of colours (red, green, blue), 8 bits a sample or less, all of one size.
-//! Transparency is dropped, which is said. Palettes become colours.
+//! Images are grey (one channel) or of colours (red, green, blue), 8 bits a sample or less, all of
+//! one size. Transparency is dropped, which is said. Palettes become colours.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -17,8 +18,8 @@ use super::files;
 use super::labels::Labels;
 use super::pieces::{Piece, Pieces};
 
-/// What a byte of a PNG file can unpack to at most: deflate's limit of 1032, for rows that are expanded from
-/// one bit a pixel to four bytes.
+/// What a byte of a PNG file can unpack to at most: deflate's limit of 1032, for rows that are
+/// expanded from one bit a pixel to four bytes.
 const EXPANSION: u64 = 1032 * 32;
 
 /// The folders of a data set, each with a folder of images for each class.

@@ -13,8 +13,8 @@ use super::dataset::{self, Elements};
 /// ```
 ///
 /// Sums of integers are exact until the end, and sums of floats run in the order of the samples in
-/// double precision, so the result has the same bits everywhere. A channel whose elements are all equal
-/// maps to zero.
+/// double precision, so the result has the same bits everywhere. A channel whose elements are all
+/// equal maps to zero.
 pub fn per_channel(elements: &Elements, shape: Shape) -> Vec<Scaling> {
     let plane = shape.rows * shape.columns;
     let length = dataset::size(shape).unwrap_or_default();

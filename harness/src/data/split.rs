@@ -14,9 +14,9 @@ pub struct Split {
 }
 
 impl Split {
-    /// Sets a `share` of the samples aside, rounded to the nearest number, from each class in proportion
-    /// to its size. At least one sample of each class trains, and one validates unless `share` is 0 or
-    /// no class has two.
+    /// Sets a `share` of the samples aside, rounded to the nearest number, from each class in
+    /// proportion to its size. At least one sample of each class trains, and one validates unless
+    /// `share` is 0 or no class has two.
     ///
     /// ```text
     /// shuffle 0 .. n; keep that order within each class
@@ -35,14 +35,14 @@ impl Split {
     }
 }
 
-/// The indices, rising, of `count` of the samples (all, if there are not more), chosen at random from
-/// each class in proportion to its size.
+/// The indices, rising, of `count` of the samples (all, if there are not more), chosen at random
+/// from each class in proportion to its size.
 pub fn sample(targets: &Targets, count: usize, random: &mut Random) -> Vec<u32> {
     choose(targets, count, 0, random).0
 }
 
-/// Chooses `wanted` samples, leaving at least `spared` of each class; those chosen and the others, each
-/// rising.
+/// Chooses `wanted` samples, leaving at least `spared` of each class; those chosen and the others,
+/// each rising.
 fn choose(
     targets: &Targets,
     wanted: usize,

@@ -1,4 +1,5 @@
-//! Reads the `.ts` files of the time-series archive (UCR and UEA): `NAME_TRAIN.ts` and `NAME_TEST.ts`.
+//! Reads the `.ts` files of the time-series archive (UCR and UEA): `NAME_TRAIN.ts` and
+//! `NAME_TEST.ts`.
 //!
 //! ```text
 //! # a comment                                    also %
@@ -10,8 +11,9 @@
 //! 0.1,0.2,0.3:1.5,1.4,1.3:Standing               a sample a line: channels, then its class or its number to predict
 //! ```
 //!
-//! A sample has shape channels x 1 x length. Series of different lengths and missing values (`?`) are refused:
-//! they would have to be resampled or filled in first, and how is a matter of the data.
+//! A sample has shape channels x 1 x length. Series of different lengths and missing values (`?`)
+//! are refused: they would have to be resampled or filled in first, and how is a matter of the
+//! data.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! What the programs of the firmware share. On a device they have no operating system (`cfg(device)`, set by `build.rs`); the
-//! same programs run on the host.
+//! What the programs of the firmware share. On a device they have no operating system
+//! (`cfg(device)`, set by `build.rs`); the same programs run on the host.
 #![cfg_attr(device, no_std)]
 
 #[path = "../../src/golden.rs"]
@@ -32,8 +32,8 @@ pub mod export {
     pub use riscv_rt;
 }
 
-/// Where lines go: the emulator's semihosting, the function `host.print` that a WebAssembly program is given, or the host's
-/// standard output.
+/// Where lines go: the emulator's semihosting, the function `host.print` that a WebAssembly program
+/// is given, or the host's standard output.
 pub struct Console;
 
 impl fmt::Write for Console {

@@ -1,7 +1,9 @@
-//! What every machine runs: `micro` on 32 images, and one line a step with the bits of the loss and a checksum of all parameters.
+//! What every machine runs: `micro` on 32 images, and one line a step with the bits of the loss and
+//! a checksum of all parameters.
 //!
-//! Host and devices run the same source; their lines must be equal. A run may also be made in legs, the first here and the next
-//! there, each of which goes on from the checkpoint that the one before left; the lines must be those of the run without a break.
+//! Host and devices run the same source; their lines must be equal. A run may also be made in legs,
+//! the first here and the next there, each of which goes on from the checkpoint that the one before
+//! left; the lines must be those of the run without a break.
 
 use core::fmt::Write;
 
@@ -146,7 +148,8 @@ impl State for Sampler {
     }
 }
 
-/// Part of a run: it goes on from the checkpoint in the store, if there is one, and leaves one there.
+/// Part of a run: it goes on from the checkpoint in the store, if there is one, and leaves one
+/// there.
 pub struct Leg<S> {
     /// Where checkpoints are; none for a run without a break.
     pub store: Option<S>,
@@ -235,7 +238,8 @@ pub fn run(memory: &mut Memory, out: &mut dyn Write) {
     legs(memory, out, STEPS, |_| None::<NoStore>);
 }
 
-/// A leg of everything, `store` giving the store of each run by its name. Panics when something goes wrong.
+/// A leg of everything, `store` giving the store of each run by its name. Panics when something
+/// goes wrong.
 pub fn legs<S: Store>(
     memory: &mut Memory,
     out: &mut dyn Write,
@@ -377,7 +381,8 @@ pub fn flat_lbfgs<S: Store>(
     Ok(())
 }
 
-/// Layer-wise stochastic L-BFGS: before some steps the pairs are gathered from the layers' inputs, in the gradient's memory.
+/// Layer-wise stochastic L-BFGS: before some steps the pairs are gathered from the layers' inputs,
+/// in the gradient's memory.
 pub fn layer_lbfgs<S: Store>(
     memory: &mut Memory,
     out: &mut dyn Write,

@@ -1,5 +1,5 @@
-//! The memory that a program really uses: what the linker laid out, and how deep the stack gets. For the latter the free part
-//! is painted, and later the part that is painted no more is measured.
+//! The memory that a program really uses: what the linker laid out, and how deep the stack gets.
+//! For the latter the free part is painted, and later the part that is painted no more is measured.
 
 use core::arch::asm;
 
@@ -55,8 +55,9 @@ fn bottom() -> usize {
     &raw const _stack_start as usize - DEPTH
 }
 
-/// Trains, prints the memory that it needed, statics and stack, and ends the emulation: well, if training did, the linker laid
-/// out `planned` floats, and all of it is not more than `promised` bytes. `program` is the name in front of the line.
+/// Trains, prints the memory that it needed, statics and stack, and ends the emulation: well, if
+/// training did, the linker laid out `planned` floats, and all of it is not more than `promised`
+/// bytes. `program` is the name in front of the line.
 #[cfg(not(feature = "no-panic"))]
 pub fn report(program: &str, planned: usize, promised: usize, train: fn() -> Option<()>) -> ! {
     paint();
@@ -64,7 +65,8 @@ pub fn report(program: &str, planned: usize, promised: usize, train: fn() -> Opt
     crate::exit(print(program, size_of::<f32>() * planned, promised) && done)
 }
 
-/// Prints the line; true if planned and promised bytes are what the program has. Its own stack is not counted.
+/// Prints the line; true if planned and promised bytes are what the program has. Its own stack is
+/// not counted.
 #[cfg(not(feature = "no-panic"))]
 #[inline(never)]
 fn print(program: &str, planned: usize, promised: usize) -> bool {

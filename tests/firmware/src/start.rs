@@ -1,5 +1,6 @@
-//! AArch64 starts without virtual memory, when all memory counts as a device's and unaligned access traps. This maps the first
-//! GiB of the `virt` board's addresses as devices and the second as memory, each to itself.
+//! AArch64 starts without virtual memory, when all memory counts as a device's and unaligned access
+//! traps. This maps the first GiB of the `virt` board's addresses as devices and the second as
+//! memory, each to itself.
 
 use aarch64_rt::{InitialPagetable, initial_pagetable};
 

@@ -36,7 +36,8 @@ impl FileStore {
     }
 
     fn seek(&mut self, key: u16) -> io::Result<()> {
-        // The keys of even and odd checkpoints take turns, so that the file is not much larger than they are.
+        // The keys of even and odd checkpoints take turns, so that the file is not much larger than
+        // they are.
         let slot = u64::from(key & 0x7fff) * 2 + u64::from(key >> 15);
         self.0.seek(SeekFrom::Start(slot * SLOT as u64)).map(drop)
     }

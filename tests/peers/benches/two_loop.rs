@@ -1,5 +1,6 @@
-//! One application of the two-loop recursion, m = 10: Secant in f32 and f64, crate `lbfgs` (f64 is all it has), and the time
-//! that reading the `4 m n` numbers takes, all in one run. `cargo bench` in this folder.
+//! One application of the two-loop recursion, m = 10: Secant in f32 and f64, crate `lbfgs` (f64 is
+//! all it has), and the time that reading the `4 m n` numbers takes, all in one run. `cargo bench`
+//! in this folder.
 
 use std::hint::black_box;
 
@@ -30,7 +31,8 @@ fn history<R: Real>(n: usize) -> Vec<R> {
     steps.iter().copied().chain(changes).collect()
 }
 
-/// Reads every number of `memory` once, with 64 partial results so that nothing but the memory sets the pace.
+/// Reads every number of `memory` once, with 64 partial results so that nothing but the memory sets
+/// the pace.
 fn read(memory: &[f32]) -> f32 {
     let mut partial = [0.0f32; 64];
     for block in memory.as_chunks::<64>().0 {

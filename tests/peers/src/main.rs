@@ -1,8 +1,9 @@
-//! Evaluations to convergence of Secant's L-BFGS and of argmin's, with m = 10, on the problems of the conformance tests.
+//! Evaluations to convergence of Secant's L-BFGS and of argmin's, with m = 10, on the problems of
+//! the conformance tests.
 //!
-//! `cargo run --release` in this folder; `scipy_lbfgsb.py` prints the column of scipy's L-BFGS-B. Converged means
-//! `|g| <= 1e-5 max(1, |x|)`: for Secant at an iterate, for the others at *any* point that they evaluate, which is
-//! generous to them.
+//! `cargo run --release` in this folder; `scipy_lbfgsb.py` prints the column of scipy's L-BFGS-B.
+//! Converged means `|g| <= 1e-5 max(1, |x|)`: for Secant at an iterate, for the others at *any*
+//! point that they evaluate, which is generous to them.
 
 #[path = "../../src/problems/mod.rs"]
 mod problems;

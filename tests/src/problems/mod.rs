@@ -1,10 +1,12 @@
 //! Test problems with known answers: the Moré-Garbow-Hillstrom set, and problems of CUTEst.
 //!
-//! Every problem is written once over [`Number`], so that it runs in `f32` and in `f64`. Sums of squares are written as
-//! residuals with their gradients (which also gives Gauss-Newton products), the rest as value and gradient.
+//! Every problem is written once over [`Number`], so that it runs in `f32` and in `f64`. Sums of
+//! squares are written as residuals with their gradients (which also gives Gauss-Newton products),
+//! the rest as value and gradient.
 //!
-//! Sources: J. Moré, B. Garbow, K. Hillstrom, *Testing unconstrained optimization software*, ACM Trans. Math. Softw. 7
-//! (1981); N. Gould, D. Orban, Ph. Toint, *CUTEst*, Comput. Optim. Appl. 60 (2015).
+//! Sources: J. Moré, B. Garbow, K. Hillstrom, *Testing unconstrained optimization software*, ACM
+//! Trans. Math. Softw. 7 (1981); N. Gould, D. Orban, Ph. Toint, *CUTEst*, Comput. Optim. Appl. 60
+//! (2015).
 
 mod chains;
 mod data;
@@ -15,7 +17,8 @@ mod small;
 use secant::Real;
 use secant::objective::{HessianProduct, Objective};
 
-/// [`Real`] with the functions that test problems need, from `libm`: a run has the same bits on every machine.
+/// [`Real`] with the functions that test problems need, from `libm`: a run has the same bits on
+/// every machine.
 pub trait Number: Real {
     /// e to the power of self.
     fn exp(self) -> Self;

@@ -9,7 +9,8 @@ use secant_tests::oracle::{self, Masks, Oracle};
 /// Most layers of a tested network.
 pub const CAPACITY: usize = 20;
 
-/// Numbers of samples side by side that are tested: a microcontroller's and the desktop's. (Each costs the compiler a minute.)
+/// Numbers of samples side by side that are tested: a microcontroller's and the desktop's. (Each
+/// costs the compiler a minute.)
 pub const LANES: [usize; 3] = [1, 4, 16];
 
 /// Calls a method that is generic over the lanes with lanes chosen at run time.
@@ -46,7 +47,8 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// `count` samples with values from -2 to 2, parameters of the size that keeps activations of that size.
+    /// `count` samples with values from -2 to 2, parameters of the size that keeps activations of
+    /// that size.
     pub fn new(input: Shape, layers: &[Layer], count: usize, seed: u64) -> Fixture {
         let network = Network::try_from_slice(input, layers)
             .unwrap_or_else(|e| panic!("{layers:?} on {input:?}: {e}"));
@@ -174,8 +176,9 @@ impl Fixture {
             .collect()
     }
 
-    /// A sample's dropout factors by layer and place, from the definition: the value is dropped when its random word, word
-    /// `place % 4` of Philox at counter (sample, step, layer, place / 4), is below `probability * 2^32`.
+    /// A sample's dropout factors by layer and place, from the definition: the value is dropped
+    /// when its random word, word `place % 4` of Philox at counter (sample, step, layer, place /
+    /// 4), is below `probability * 2^32`.
     pub fn mask(&self, index: u32) -> impl Fn(usize, usize) -> f64 + use<> {
         let (dropout, layers) = (self.dropout, self.network.layers().to_vec());
         move |layer, place| {
@@ -193,7 +196,8 @@ impl Fixture {
         }
     }
 
-    /// The oracle's logits of these samples, one after the other, for the oracle as it stands (it may have been moved).
+    /// The oracle's logits of these samples, one after the other, for the oracle as it stands (it
+    /// may have been moved).
     pub fn logits(&self, oracle: &Oracle, indices: &[u32]) -> Vec<f64> {
         let logits = |i: &u32| oracle.forward(&self.values(*i), &self.mask(*i) as Masks<'_>);
         indices.iter().flat_map(logits).collect()

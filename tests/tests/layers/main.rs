@@ -1,5 +1,5 @@
-//! Every layer against the oracle: forward at awkward sizes, gradients against finite differences, the same bits from every
-//! instruction set, and who wins a tie.
+//! Every layer against the oracle: forward at awkward sizes, gradients against finite differences,
+//! the same bits from every instruction set, and who wins a tie.
 
 #[macro_use]
 mod fixture;
@@ -25,12 +25,13 @@ use std::sync::Mutex;
 /// The instruction set is one for the whole process: tests that force it take turns.
 static FORCED: Mutex<()> = Mutex::new(());
 
-/// Networks that put a layer into every awkward place. Those that begin with `conv2d(_, 1)` do so to see the input gradient
-/// of what follows.
+/// Networks that put a layer into every awkward place. Those that begin with `conv2d(_, 1)` do so
+/// to see the input gradient of what follows.
 fn cases() -> Vec<(Shape, Vec<Layer>)> {
     let shape = Shape::new;
     vec![
-        // Convolution: one pixel; a kernel as large as the image; no square; one channel in or out; blocks plus and minus one.
+        // Convolution: one pixel; a kernel as large as the image; no square; one channel in or out;
+        // blocks plus and minus one.
         (shape(1, 1, 1), vec![conv2d(1, 1)]),
         (shape(1, 1, 1), vec![conv2d(2, 1), conv2d(3, 1)]),
         (shape(2, 5, 5), vec![conv2d(3, 1), conv2d(4, 5)]),
@@ -95,7 +96,8 @@ fn cases() -> Vec<(Shape, Vec<Layer>)> {
             shape(1, 2, 3),
             vec![linear(5), relu(), conv2d(3, 1), relu(), linear(2)],
         ),
-        // Max-pool: sizes that do not divide; overlapping, gapped; first, last, twice, alone; one window.
+        // Max-pool: sizes that do not divide; overlapping, gapped; first, last, twice, alone; one
+        // window.
         (shape(1, 5, 7), vec![conv2d(2, 1), max_pool2d(2)]),
         (shape(2, 8, 5), vec![conv2d(3, 1), max_pool2d(3)]),
         (shape(1, 6, 6), vec![conv2d(2, 1), max_pool2d(3).stride(2)]),
@@ -160,7 +162,8 @@ fn cases() -> Vec<(Shape, Vec<Layer>)> {
         (shape(1, 1, 1), vec![linear(1), linear(2)]),
         (shape(3, 3, 2), vec![linear(15), linear(17)]),
         (shape(2, 3, 3), vec![conv2d(3, 2), linear(7), linear(9)]),
-        // Dropout: first, on a map that is padded later, between linear layers, never, nearly always.
+        // Dropout: first, on a map that is padded later, between linear layers, never, nearly
+        // always.
         (shape(1, 3, 5), vec![dropout(0.5), conv2d(2, 2), linear(3)]),
         (
             shape(2, 4, 3),
@@ -193,7 +196,8 @@ fn cases() -> Vec<(Shape, Vec<Layer>)> {
                 linear(5),
             ],
         ),
-        // Depthwise convolution: as the first layer, strided, padded, before everything that could join a stage.
+        // Depthwise convolution: as the first layer, strided, padded, before everything that could
+        // join a stage.
         (shape(3, 5, 4), vec![depthwise_conv2d(3)]),
         (
             shape(2, 6, 7),
@@ -748,7 +752,8 @@ fn a_pass_adds_to_the_gradient_and_reads_nothing_stale() {
         };
         let mut once = vec![0.0; fixture.parameters.len()];
         run(1.0, &mut once, &mut workspace);
-        // The same again in the workspace as it was left, halved (which is exact), on a gradient that is there already.
+        // The same again in the workspace as it was left, halved (which is exact), on a gradient
+        // that is there already.
         let mut again = vec![0.0; once.len()];
         run(0.5, &mut again, &mut workspace);
         let same = once
@@ -760,7 +765,8 @@ fn a_pass_adds_to_the_gradient_and_reads_nothing_stale() {
         run(1.0, &mut added, &mut workspace);
         let largest = once.iter().fold(0.0, |a, b| f32::max(a, b.abs()));
         for (once, added) in once.iter().zip(&added) {
-            // Each sum now begins at 1: a rounding of numbers of that size for every term, of which there are under 1000.
+            // Each sum now begins at 1: a rounding of numbers of that size for every term, of which
+            // there are under 1000.
             let bound = 1000.0 * tolerance::ROUNDING * f64::from(1.0 + largest);
             assert!(
                 f64::from(added - 1.0 - once).abs() <= bound,
@@ -796,7 +802,8 @@ fn by_hand(
 
 #[test]
 fn relu_has_no_gradient_at_either_zero() {
-    // One pixel through z = w x + b, then a linear layer of two classes. Bytes 0, 1, 2 are -1, 0, 1.
+    // One pixel through z = w x + b, then a linear layer of two classes. Bytes 0, 1, 2 are -1, 0,
+    // 1.
     for (weight, bias, byte, passes) in [
         (1.0, 0.0, 1, false),              // z = +0
         (-1.0, -0.0, 1, false),            // z = -0
@@ -827,8 +834,9 @@ fn relu_has_no_gradient_at_either_zero() {
 
 #[test]
 fn the_first_of_equals_wins_the_max_pool() {
-    // Three channels; z = -x0 - x1 - 0 x2, and x2 numbers the pixels, so that the gradient by its weight tells who won.
-    // A pixel is (byte 0, byte 1); values are one less. (1, 1) gives -0, (2, 0) gives -1 + 1 = +0, (0, 1) gives 1.
+    // Three channels; z = -x0 - x1 - 0 x2, and x2 numbers the pixels, so that the gradient by its
+    // weight tells who won. A pixel is (byte 0, byte 1); values are one less. (1, 1) gives -0, (2,
+    // 0) gives -1 + 1 = +0, (0, 1) gives 1.
     const MINUS_ZERO: (u8, u8) = (1, 1);
     const PLUS_ZERO: (u8, u8) = (2, 0);
     const ONE: (u8, u8) = (0, 1);
@@ -1111,8 +1119,8 @@ fn arguments_that_do_not_fit_are_errors_and_nothing_is_written() {
     assert!(gradient.iter().all(|x| *x == 1.0));
 }
 
-/// The same numbers as bytes, signed bytes, 16-bit integers and floats, and as classes of 8 and of 16
-/// bits: the same bits.
+/// The same numbers as bytes, signed bytes, 16-bit integers and floats, and as classes of 8 and of
+/// 16 bits: the same bits.
 #[test]
 fn elements_of_every_type_give_the_same_bits() {
     for (input, layers) in cases() {

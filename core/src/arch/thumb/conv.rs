@@ -1,15 +1,17 @@
 //! Forward rows of convolutions.
 //!
-//! Three kinds of tile share the work. *Slides* know the columns of the kernel (3 or 5) and have stride 1: of a kernel row they
-//! load each pixel once. *Taps* take any kernel, a column of it at a time, and load the tile's pixels anew for each; where the
-//! kernel has one column they step from one of its rows, or from one input channel, to the next. A tile of a single pixel
-//! takes any stride.
+//! Three kinds of tile share the work. *Slides* know the columns of the kernel (3 or 5) and have
+//! stride 1: of a kernel row they load each pixel once. *Taps* take any kernel, a column of it at a
+//! time, and load the tile's pixels anew for each; where the kernel has one column they step from
+//! one of its rows, or from one input channel, to the next. A tile of a single pixel takes any
+//! stride.
 
 use super::super::single::Windows;
 use super::tile::{FLOAT, channel, tap, taps};
 use core::arch::asm;
 
-/// What tiles of four channels need besides pointers in registers. The assembly knows where each field lies.
+/// What tiles of four channels need besides pointers in registers. The assembly knows where each
+/// field lies.
 #[repr(C)]
 struct Frame {
     y: *mut f32,
@@ -45,15 +47,16 @@ struct Walk {
 /// A function for some adjacent tiles.
 type Tiles = unsafe fn(Walk, [*const f32; 4], &mut Frame);
 
-/// Defines tiles of four channels: bytes of a row of a tile, instructions that fetch the sums, those that add all terms, and the
-/// registers of each channel's sums.
+/// Defines tiles of four channels: bytes of a row of a tile, instructions that fetch the sums,
+/// those that add all terms, and the registers of each channel's sums.
 macro_rules! tile {
     ($(#[$doc:meta])* $name:ident, $width:literal, $start:expr, $body:expr, [$ra:literal $rb:literal $rc:literal $rd:literal]) => {
         $(#[$doc])*
         ///
         /// # Safety
-        /// The pixels of all windows of the tiles can be read from `frame.x` on, the weights of four channels from `w` on, and
-        /// four rows can be written from `frame.y` on; `walk` and `frame` say what lies between.
+        /// The pixels of all windows of the tiles can be read from `frame.x` on, the weights of
+        /// four channels from `w` on, and four rows can be written from `frame.y` on; `walk` and
+        /// `frame` say what lies between.
         unsafe fn $name(walk: Walk, w: [*const f32; 4], frame: &mut Frame) {
             // SAFETY: as above; every register that is written is declared.
             unsafe {
@@ -174,7 +177,8 @@ macro_rules! slide_3 {
     };
 }
 
-/// Taps: for each input channel, each kernel row and each of its columns. `$x` are the pixels that count of those loaded.
+/// Taps: for each input channel, each kernel row and each of its columns. `$x` are the pixels that
+/// count of those loaded.
 macro_rules! any {
     ($pixels:literal $x:tt, [$wa:literal $wb:literal $wc:literal $wd:literal], [$a:tt $b:tt $c:tt $d:tt]) => {
         concat!(
@@ -410,8 +414,8 @@ fn fitting(
             frame.x = x.as_ptr().wrapping_add(at * stride);
             frame.advance = width * stride * FLOAT;
             frame.tiles = count;
-            // SAFETY: the slices are as long as all windows of the row, four channels' weights and four rows of `y` need, and
-            // the last tile ends at the end of the row at the latest.
+            // SAFETY: the slices are as long as all windows of the row, four channels' weights and
+            // four rows of `y` need, and the last tile ends at the end of the row at the latest.
             unsafe { tiles(walk, weights, &mut frame) };
         }
     };

@@ -1,4 +1,5 @@
-//! Depthwise convolutions, a channel at a time: forward in tiles of adjacent outputs, and both gradients, row by row.
+//! Depthwise convolutions, a channel at a time: forward in tiles of adjacent outputs, and both
+//! gradients, row by row.
 
 use super::super::single::{Rows, Windows};
 use super::tile::{FLOAT, channel, tap, taps};
@@ -17,14 +18,15 @@ struct Channel {
 /// A tile's function.
 type Tile = unsafe fn(&Channel, *const f32, *mut f32);
 
-/// Defines a tile of one channel: instructions that fetch the sums, those that add all terms, and the sums' registers.
+/// Defines a tile of one channel: instructions that fetch the sums, those that add all terms, and
+/// the sums' registers.
 macro_rules! tile {
     ($(#[$doc:meta])* $name:ident, $start:expr, $body:expr, $sums:literal) => {
         $(#[$doc])*
         ///
         /// # Safety
-        /// The pixels of all windows of the tile can be read from `x` on and the kernel's weights from `channel.w` on, and all
-        /// of the tile's values can be written from `y` on.
+        /// The pixels of all windows of the tile can be read from `x` on and the kernel's weights
+        /// from `channel.w` on, and all of the tile's values can be written from `y` on.
         unsafe fn $name(channel: &Channel, x: *const f32, y: *mut f32) {
             // SAFETY: as above; every register that is written is declared.
             unsafe {
@@ -64,7 +66,8 @@ macro_rules! slide {
     };
 }
 
-/// A kernel of any size, tap by tap. The distance between rows is that from behind a row's last tap to the next row.
+/// A kernel of any size, tap by tap. The distance between rows is that from behind a row's last tap
+/// to the next row.
 macro_rules! any {
     ($pixels:literal $x:tt, $w:literal, $sums:tt) => {
         concat!(
@@ -193,11 +196,12 @@ fn fitting(
                 _ if columns >= 4 && stride <= 2 => (4, fours, four),
                 _ => (1, any_1, &any),
             };
-            // Too few pixels are left: the tile begins further left and computes some values over again.
+            // Too few pixels are left: the tile begins further left and computes some values over
+            // again.
             at = at.min(columns - width);
             let (x, y) = (x.wrapping_add(at * stride), y.wrapping_add(at));
-            // SAFETY: the slices are as long as all windows of all rows, the kernel and the rows of `y` need, and the tile ends at
-            // the end of the row at the latest.
+            // SAFETY: the slices are as long as all windows of all rows, the kernel and the rows of
+            // `y` need, and the tile ends at the end of the row at the latest.
             unsafe { tile(channel, x, y) };
             at += width;
         }
@@ -205,15 +209,15 @@ fn fitting(
     Some(())
 }
 
-/// Defines the weight gradients of one or three adjacent taps: over all rows, four pixels at a time where the stride is 1, and
-/// pixel by pixel. The taps' sums are the first registers.
+/// Defines the weight gradients of one or three adjacent taps: over all rows, four pixels at a time
+/// where the stride is 1, and pixel by pixel. The taps' sums are the first registers.
 macro_rules! weight_gradient {
     ($(#[$doc:meta])* $name:ident, $sums:literal, four $four:literal [$($term:literal)*], one $one:literal [$($single:literal)*]) => {
         $(#[$doc])*
         ///
         /// # Safety
-        /// The pixels under the taps in all rows can be read from `x` on and the gradients from `dy` on, and the taps' gradients
-        /// can be written at `dw`; `rows` has a row and a pixel.
+        /// The pixels under the taps in all rows can be read from `x` on and the gradients from
+        /// `dy` on, and the taps' gradients can be written at `dw`; `rows` has a row and a pixel.
         unsafe fn $name(stride: usize, rows: Rows, x: *const f32, dy: *const f32, dw: *mut f32) {
             let fours = if stride == 1 { rows.columns / 4 } else { 0 };
             // SAFETY: as above; every register that is written is declared.
@@ -281,15 +285,15 @@ weight_gradient!(
     one "s8" ["vfma.f32 s0, s4, s8"]
 );
 
-/// Defines the input gradients of a row of outputs from one or three adjacent taps: four outputs at a time where the stride is
-/// 1, and output by output.
+/// Defines the input gradients of a row of outputs from one or three adjacent taps: four outputs at
+/// a time where the stride is 1, and output by output.
 macro_rules! input_gradient {
     ($(#[$doc:meta])* $name:ident, $weights:literal, four $four:literal [$($term:literal)*], one $one:literal [$($single:literal)*]) => {
         $(#[$doc])*
         ///
         /// # Safety
-        /// The gradients of `columns` outputs, at least one, can be read from `dy` on and the taps' weights at `w`; the pixels
-        /// under the taps can be written from `dx` on.
+        /// The gradients of `columns` outputs, at least one, can be read from `dy` on and the taps'
+        /// weights at `w`; the pixels under the taps can be written from `dx` on.
         unsafe fn $name(stride: usize, columns: usize, w: *const f32, dy: *const f32, dx: *mut f32) {
             let fours = if stride == 1 { columns / 4 } else { 0 };
             // SAFETY: as above; every register that is written is declared.
@@ -388,7 +392,8 @@ pub(super) fn weights(
         while v < windows.columns {
             let x = x.as_ptr().wrapping_add(u * windows.row + v);
             let three = windows.columns - v >= 3;
-            // SAFETY: the slices are as long as all windows of all rows, the kernel and the rows of `dy` need.
+            // SAFETY: the slices are as long as all windows of all rows, the kernel and the rows of
+            // `dy` need.
             unsafe {
                 if three {
                     weights_3(stride, rows, x, dy.as_ptr(), dw);
@@ -424,7 +429,8 @@ pub(super) fn inputs(
                 .as_mut_ptr()
                 .wrapping_add(r * rows.step + u * windows.row);
             let w = w.as_ptr().wrapping_add(u * windows.columns);
-            // SAFETY: the slices are as long as all windows of all rows, the kernel and the rows of `dy` need.
+            // SAFETY: the slices are as long as all windows of all rows, the kernel and the rows of
+            // `dy` need.
             unsafe {
                 if windows.columns == 3 {
                     inputs_3(stride, rows.columns, w, dy, dx);

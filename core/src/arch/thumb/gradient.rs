@@ -1,9 +1,10 @@
 //! Gradients of convolutions, from lists of the pixels that have one.
 //!
-//! A block is some kernel rows of some columns, whose weights, or weight gradients, stay in registers while it goes through the
-//! list. The rows are those of a kernel, or, where a kernel has one row, the input channels. Weight gradients may be cut into
-//! blocks anyhow. An input gradient takes terms from several weights of a channel, in the order of the list: there a block must
-//! be a whole kernel, or whole kernels of one row.
+//! A block is some kernel rows of some columns, whose weights, or weight gradients, stay in
+//! registers while it goes through the list. The rows are those of a kernel, or, where a kernel has
+//! one row, the input channels. Weight gradients may be cut into blocks anyhow. An input gradient
+//! takes terms from several weights of a channel, in the order of the list: there a block must be a
+//! whole kernel, or whole kernels of one row.
 
 use super::super::single::Windows;
 use super::tile::FLOAT;
@@ -16,7 +17,8 @@ struct List {
     count: usize,
 }
 
-/// A block's function: the list, the map, bytes between the map's rows, and the weights or their gradients.
+/// A block's function: the list, the map, bytes between the map's rows, and the weights or their
+/// gradients.
 type Weights = unsafe fn(List, *const f32, usize, *mut f32);
 type Inputs = unsafe fn(List, *mut f32, usize, *const f32);
 
@@ -38,14 +40,15 @@ macro_rules! next {
     };
 }
 
-/// Defines a block of weight gradients: `$range` are the registers of all, and for each row there are those of its sums.
+/// Defines a block of weight gradients: `$range` are the registers of all, and for each row there
+/// are those of its sums.
 macro_rules! weight_gradient {
     ($(#[$doc:meta])* $name:ident, $range:literal, $g:literal, $pixels:literal $x:tt, $first:tt $($sums:tt)*) => {
         $(#[$doc])*
         ///
         /// # Safety
-        /// Of each of the list's pixels the window in each row of the block can be read, whose rows are `row` bytes apart, the
-        /// first from `x` on; `dw` can be written.
+        /// Of each of the list's pixels the window in each row of the block can be read, whose rows
+        /// are `row` bytes apart, the first from `x` on; `dw` can be written.
         unsafe fn $name(list: List, x: *const f32, row: usize, dw: *mut f32) {
             // SAFETY: as above; every register that is written is declared.
             unsafe {
@@ -76,14 +79,15 @@ macro_rules! weight_gradient {
     };
 }
 
-/// Defines a block of input gradients: `$range` are the registers of all weights, and for each row there are those of its own.
+/// Defines a block of input gradients: `$range` are the registers of all weights, and for each row
+/// there are those of its own.
 macro_rules! input_gradient {
     ($(#[$doc:meta])* $name:ident, $range:literal, $g:literal, $pixels:literal $x:tt, $first:tt $($weights:tt)*) => {
         $(#[$doc])*
         ///
         /// # Safety
-        /// Of each of the list's pixels the window in each row of the block can be written, whose rows are `row` bytes apart,
-        /// the first from `x` on; `w` can be read.
+        /// Of each of the list's pixels the window in each row of the block can be written, whose
+        /// rows are `row` bytes apart, the first from `x` on; `w` can be read.
         unsafe fn $name(list: List, x: *mut f32, row: usize, w: *const f32) {
             // SAFETY: as above; every register that is written is declared.
             unsafe {
@@ -176,7 +180,8 @@ input_gradient!(
     inputs_1, "s0", "s9", "s10" ["s10"], ["s0"]
 );
 
-/// The input gradient of one channel for any kernel: pixel by pixel, all its rows, by pairs of columns and an odd last one.
+/// The input gradient of one channel for any kernel: pixel by pixel, all its rows, by pairs of
+/// columns and an odd last one.
 ///
 /// # Safety
 /// As for a block of `windows.rows` x `windows.columns`, both at least 1.
@@ -242,8 +247,8 @@ fn inside(windows: Windows, pixels: &[f32], map: usize) -> Option<List> {
     })
 }
 
-/// Channels, rows of each, floats between them: what blocks are cut from. The channels of a kernel of one row are like the rows
-/// of another kernel.
+/// Channels, rows of each, floats between them: what blocks are cut from. The channels of a kernel
+/// of one row are like the rows of another kernel.
 #[inline(always)]
 fn flat(windows: Windows) -> Windows {
     if windows.rows == 1 {

@@ -1,8 +1,9 @@
 //! Cortex-M with a floating-point unit (M4F, M7, M33 and their like).
 //!
-//! The compiler does not offer `vfma.f32` on these cores: it has no intrinsic, and inline assembly may not take a float in a
-//! register. So a scalar multiply-add goes through integer registers, and each inner loop of a training step is one block
-//! of assembly that takes pointers. Each has its definition in a layer's file `definition.rs`, which names the sums and their order.
+//! The compiler does not offer `vfma.f32` on these cores: it has no intrinsic, and inline assembly
+//! may not take a float in a register. So a scalar multiply-add goes through integer registers, and
+//! each inner loop of a training step is one block of assembly that takes pointers. Each has its
+//! definition in a layer's file `definition.rs`, which names the sums and their order.
 //!
 //! Every block checks the extent of its slices first; inside, addresses depend on nothing but that.
 #![allow(unsafe_code)] // inline assembly; the checks are in front of each block

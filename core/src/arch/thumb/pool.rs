@@ -1,17 +1,21 @@
-//! What follows a convolution: max-pool and relu of a row; and back, the list of a row's pixels that have a gradient.
+//! What follows a convolution: max-pool and relu of a row; and back, the list of a row's pixels
+//! that have a gradient.
 
 use super::super::single::Winners;
 use core::arch::asm;
 
-/// Defines the pool of windows of two columns: the bits of a code, and what the lower row's two values do.
+/// Defines the pool of windows of two columns: the bits of a code, and what the lower row's two
+/// values do.
 macro_rules! pool {
     ($(#[$doc:meta])* $name:ident, $bits:literal, [$($lower:literal)*]) => {
         $(#[$doc])*
-        /// `count` windows, at least 1; returns how many values were negative infinity or a negative NaN.
+        /// `count` windows, at least 1; returns how many values were negative infinity or a
+        /// negative NaN.
         ///
         /// # Safety
-        /// `2 count` floats can be read from `upper` on (and from `lower`, for windows of two rows), `count` written at `y`, and
-        /// the codes at `codes`, of which the first begins with bit `shift` of the word.
+        /// `2 count` floats can be read from `upper` on (and from `lower`, for windows of two
+        /// rows), `count` written at `y`, and the codes at `codes`, of which the first begins with
+        /// bit `shift` of the word.
         #[inline(never)]
         unsafe fn $name(
             upper: *const f32,
@@ -129,15 +133,15 @@ pub(super) fn pairs_positive(x: &[f32], y: &mut [f32], codes: &mut [f32], first:
     }
 }
 
-/// Relu of `count` values, at least 1; returns a bit for each that is off, the last one's highest. `check` becomes a NaN where
-/// there is a NaN or an infinity.
+/// Relu of `count` values, at least 1; returns a bit for each that is off, the last one's highest.
+/// `check` becomes a NaN where there is a NaN or an infinity.
 ///
 /// # Safety
 /// `count` floats can be read from `x` on and written from `y` on.
 #[inline(always)]
 unsafe fn relu_chunk(x: *const f32, y: *mut f32, count: usize, check: &mut u32) -> u32 {
-    // `v & (v - 1)` has its highest bit where a value is below zero: then it becomes zero. `v | (v - 1)` has it where a value is
-    // not positive.
+    // `v & (v - 1)` has its highest bit where a value is below zero: then it becomes zero. `v |
+    // (v - 1)` has it where a value is not positive.
     macro_rules! value {
         ($v:literal) => {
             concat!(
@@ -263,8 +267,8 @@ pub(super) fn pixels(
     let begin = list.as_mut_ptr();
     let mut end = begin;
     let (mut base, mut place) = (winners.base, winners.place);
-    /// The list grows by the windows' pixels; `$select` decides on a window from its code, puts its place into `t`, or goes on
-    /// at label 3.
+    /// The list grows by the windows' pixels; `$select` decides on a window from its code, puts its
+    /// place into `t`, or goes on at label 3.
     macro_rules! gather {
         ($($select:literal)*) => {
             asm!(
@@ -301,8 +305,9 @@ pub(super) fn pixels(
         };
     }
     for _ in 0..rows {
-        // SAFETY: `dy` has a gradient for each window, `codes` the words of their codes, and the list room for all; a word is read
-        // only when another window needs it. Every register that is written is declared.
+        // SAFETY: `dy` has a gradient for each window, `codes` the words of their codes, and the
+        // list room for all; a word is read only when another window needs it. Every register that
+        // is written is declared.
         unsafe {
             match width {
                 1 => {

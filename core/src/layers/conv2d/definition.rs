@@ -1,18 +1,20 @@
 //! The kernels of a convolution of one sample in plain Rust: the definitions, and what runs where
 //! there is no faster way.
 //!
-//! [`Simd`] has a hook of the same name for each, which may do it in assembly, and is tested against
-//! the definition here bit for bit. None panics: `None` means that a slice is too short, and then
-//! the targets hold anything.
+//! [`Simd`] has a hook of the same name for each, which may do it in assembly, and is tested
+//! against the definition here bit for bit. None panics: `None` means that a slice is too short,
+//! and then the targets hold anything.
 
 use crate::arch::Simd;
 use crate::arch::single::{Windows, Winners, piece, piece_mut};
 use crate::layers::max_pool2d::definition::read_code;
 
-/// One output row of four channels (or the last one to three): `y[b][c] = bias[b] + sum over i, u, v of w[b][i][u][v] x[i][u][c s + v]`.
+/// One output row of four channels (or the last one to three): `y[b][c] = bias[b] + sum over i, u,
+/// v of w[b][i][u][v] x[i][u][c s + v]`.
 ///
-/// `w` begins with the weights of the first of the `bias.len()` channels, `x` with the first window's first pixel. `y` has
-/// room for four rows of `columns`; those past `bias.len()` may hold anything afterwards.
+/// `w` begins with the weights of the first of the `bias.len()` channels, `x` with the first
+/// window's first pixel. `y` has room for four rows of `columns`; those past `bias.len()` may hold
+/// anything afterwards.
 #[inline(always)]
 pub fn conv_row<S: Simd>(
     simd: S,
@@ -48,7 +50,8 @@ pub fn conv_row<S: Simd>(
     Some(())
 }
 
-/// Adds to one output channel's weight gradient: `dw[i][u][v] += sum over the pixels of g x[i][place + u, v]`, pixel by pixel.
+/// Adds to one output channel's weight gradient: `dw[i][u][v] += sum over the pixels of g
+/// x[i][place + u, v]`, pixel by pixel.
 #[inline(always)]
 pub fn conv_weight_gradient<S: Simd>(
     simd: S,
@@ -72,7 +75,8 @@ pub fn conv_weight_gradient<S: Simd>(
     Some(())
 }
 
-/// Adds one output channel's part to the input gradient: `dx[i][place + u, v] += g w[i][u][v]`, pixel by pixel.
+/// Adds one output channel's part to the input gradient: `dx[i][place + u, v] += g w[i][u][v]`,
+/// pixel by pixel.
 #[inline(always)]
 pub fn conv_input_gradient<S: Simd>(
     simd: S,
@@ -96,8 +100,9 @@ pub fn conv_input_gradient<S: Simd>(
     Some(())
 }
 
-/// Writes the pixels of a row of windows that have a gradient into `list`: place, as a bit pattern, and gradient, row by row of
-/// the windows and from left to right. Returns how many; `None` if there was no room for one.
+/// Writes the pixels of a row of windows that have a gradient into `list`: place, as a bit pattern,
+/// and gradient, row by row of the windows and from left to right. Returns how many; `None` if
+/// there was no room for one.
 #[inline(always)]
 pub fn pixels(winners: Winners, dy: &[f32], codes: &[f32], list: &mut [[f32; 2]]) -> Option<usize> {
     let mut count = 0;

@@ -167,8 +167,8 @@ pub(crate) fn backward<S: Simd, const L: usize>(
     }
 }
 
-/// Packs the weights of output channels `first..first + count` for [`Row::run`]: block by block, and in a block
-/// `[input][u][v][channel]`, so that a block's next weights always lie side by side.
+/// Packs the weights of output channels `first..first + count` for [`Row::run`]: block by block,
+/// and in a block `[input][u][v][channel]`, so that a block's next weights always lie side by side.
 fn pack_forward<S: Simd>(
     weights: &[f32],
     terms: usize,
@@ -186,8 +186,8 @@ fn pack_forward<S: Simd>(
     }
 }
 
-/// Lays the rows of a block, each `length` weights, element by element side by side; each from its end if they are to be
-/// `turned`.
+/// Lays the rows of a block, each `length` weights, element by element side by side; each from its
+/// end if they are to be `turned`.
 #[inline(always)]
 fn pack(size: usize, source: &[f32], length: usize, turned: bool, target: &mut [f32]) {
     match size {
@@ -213,8 +213,9 @@ fn pack_rows<const B: usize>(source: &[f32], length: usize, turned: bool, target
     }
 }
 
-/// Packs the weights for the input gradient of the group of output channels `first..first + count`: block by block of input
-/// channels, and in a block `[output][u][v][input]`, the kernel turned by half a turn.
+/// Packs the weights for the input gradient of the group of output channels `first..first + count`:
+/// block by block of input channels, and in a block `[output][u][v][input]`, the kernel turned by
+/// half a turn.
 fn pack_backward<S: Simd>(
     weights: &[f32],
     inputs: usize,
@@ -246,18 +247,20 @@ enum Start<'a> {
     Target,
 }
 
-/// Rows of output pixels in some channels: the shape of the work, without the data. Distances are in floats.
+/// Rows of output pixels in some channels: the shape of the work, without the data. Distances are
+/// in floats.
 #[derive(Clone, Copy)]
 struct Rows {
     /// Rows and columns of the kernel, and its steps.
     kernel: [usize; 2],
     stride: [usize; 2],
-    /// Rows above and columns to the left of the input that are zero and not stored; so is all below and to the right of
-    /// `input_rows` x `input_columns`. Terms with such zeros are left out.
+    /// Rows above and columns to the left of the input that are zero and not stored; so is all
+    /// below and to the right of `input_rows` x `input_columns`. Terms with such zeros are left
+    /// out.
     padding: [usize; 2],
-    /// Input channels, their size, and the distance between them, between their rows and between their pixels. The last is
-    /// the number of lanes, but a compiler that knew it would keep the vectors that two taps share in registers, which do
-    /// not suffice.
+    /// Input channels, their size, and the distance between them, between their rows and between
+    /// their pixels. The last is the number of lanes, but a compiler that knew it would keep the
+    /// vectors that two taps share in registers, which do not suffice.
     inputs: usize,
     input_rows: usize,
     input_columns: usize,
@@ -272,8 +275,8 @@ struct Rows {
 }
 
 impl Rows {
-    /// Reads the input from the beginning of `x` and writes each channel's rows to `y`. `packed` holds the weights as
-    /// [`pack_forward`] or [`pack_backward`] left them.
+    /// Reads the input from the beginning of `x` and writes each channel's rows to `y`. `packed`
+    /// holds the weights as [`pack_forward`] or [`pack_backward`] left them.
     #[inline(always)]
     fn run<S: Simd, const L: usize>(
         &self,
@@ -351,7 +354,8 @@ struct RowsBlock<'a, const L: usize, const K: usize> {
     y: &'a mut [f32],
 }
 
-/// Where a register block lies: first input float under the first tap, which taps, first output float.
+/// Where a register block lies: first input float under the first tap, which taps, first output
+/// float.
 #[derive(Clone, Copy)]
 struct Place {
     from: usize,
@@ -375,7 +379,8 @@ impl<const L: usize, const K: usize, const B: usize> Kernel for Channels<RowsBlo
         }
         for r in 0..shape.rows {
             let u = shape.taps(0, r, shape.input_rows);
-            // From here on `from` is where the kernel's first row would begin, were all taps stored.
+            // From here on `from` is where the kernel's first row would begin, were all taps
+            // stored.
             let row = r * shape.stride[0];
             let to = r * shape.columns * L;
             for c in (0..first).chain(last..shape.columns) {
@@ -411,7 +416,8 @@ impl<const L: usize, const K: usize, const B: usize> Kernel for Channels<RowsBlo
                 v,
                 to: to + at,
             };
-            // Of five unrolled steps with three vectors the compiler does not keep all sums in 16 registers.
+            // Of five unrolled steps with three vectors the compiler does not keep all sums in 16
+            // registers.
             let three = K != 5 || S::BLOCK > 4;
             while three && at + 3 * S::WIDTH <= end && at + 4 * S::WIDTH != end {
                 self.tile::<S, 3, K>(simd, place(at));
@@ -442,7 +448,8 @@ impl<const L: usize, const K: usize, const B: usize> Channels<RowsBlock<'_, L, K
         }
     }
 
-    /// One register block: `B` channels x `T` adjacent vectors. `V` columns of the kernel count; 0 stands for any number.
+    /// One register block: `B` channels x `T` adjacent vectors. `V` columns of the kernel count; 0
+    /// stands for any number.
     #[inline(always)]
     fn tile<S: Simd, const T: usize, const V: usize>(&mut self, simd: S, place: Place) {
         let RowsBlock {
@@ -516,7 +523,8 @@ struct WeightGradient {
     /// Distance between input channels and between their rows.
     input_plane: usize,
     input_row: usize,
-    /// Output channels in `dy`, the distance between them, and between the rows and pixels that hold gradients.
+    /// Output channels in `dy`, the distance between them, and between the rows and pixels that
+    /// hold gradients.
     outputs: usize,
     gradient_plane: usize,
     gradient_row: usize,
@@ -577,7 +585,8 @@ impl WeightGradient {
     }
 }
 
-/// The weight gradient of one block of output channels. With a known kernel size both strides are 1.
+/// The weight gradient of one block of output channels. With a known kernel size both strides are
+/// 1.
 struct WeightBlock<'a, const L: usize, const K: usize> {
     shape: &'a WeightGradient,
     x: &'a [[f32; L]],
@@ -615,7 +624,8 @@ impl<const L: usize, const K: usize, const B: usize> Kernel for Channels<WeightB
 /// Taps of a kernel whose sums are kept at a time.
 const TAPS: usize = 25;
 
-/// Floats of output gradients that stay in the first-level cache while all taps use them, beside the input: 16 KiB.
+/// Floats of output gradients that stay in the first-level cache while all taps use them, beside
+/// the input: 16 KiB.
 const BAND: usize = 4096;
 
 impl<const L: usize, const K: usize, const B: usize> Channels<WeightBlock<'_, L, K>, B> {
@@ -662,8 +672,8 @@ impl<const L: usize, const K: usize, const B: usize> Channels<WeightBlock<'_, L,
         }
     }
 
-    /// `count` taps from tap `first` on of input channel `i`: bands of rows that stay in the cache, one after the other.
-    /// `lanes` is room for sums.
+    /// `count` taps from tap `first` on of input channel `i`: bands of rows that stay in the cache,
+    /// one after the other. `lanes` is room for sums.
     #[inline(always)]
     fn taps<S: Simd>(
         &mut self,
@@ -712,8 +722,9 @@ impl<const L: usize, const K: usize, const B: usize> Channels<WeightBlock<'_, L,
         }
     }
 
-    /// One register block: `B` output channels x `T` columns of the kernel from column `v` on, one input channel `i`, one row
-    /// `u` of the kernel, over some rows of the output. Its sums are those from `tap` on.
+    /// One register block: `B` output channels x `T` columns of the kernel from column `v` on, one
+    /// input channel `i`, one row `u` of the kernel, over some rows of the output. Its sums are
+    /// those from `tap` on.
     #[inline(always)]
     fn tile<S: Simd, const T: usize>(
         &self,

@@ -7,10 +7,10 @@
 //! input gradient   dx[i][r][c]    = sum over o, u, v of
 //!                                   w[o][i][k-1-u][l-1-v] dy'[o][r + p + u][c + q + v]
 //! ```
-//! with strides `s` and `t`, a kernel of `k` x `l`, padding `p` and `q` (the zeros are stored around
-//! `x`), and `dy'` the output gradient with `s - 1` rows and `t - 1` columns of zeros between its
-//! pixels and a frame of `k - 1` and `l - 1` zeros, which are not stored: so the input gradient is a
-//! forward pass with stride 1 and turned weights.
+//! with strides `s` and `t`, a kernel of `k` x `l`, padding `p` and `q` (the zeros are stored
+//! around `x`), and `dy'` the output gradient with `s - 1` rows and `t - 1` columns of zeros
+//! between its pixels and a frame of `k - 1` and `l - 1` zeros, which are not stored: so the input
+//! gradient is a forward pass with stride 1 and turned weights.
 //!
 //! Every term is one fused multiply-add, in the order of the indices as written (the last one runs
 //! fastest). [`lanes`] says how sums of the weight gradient are kept per lane; [`single`] is the

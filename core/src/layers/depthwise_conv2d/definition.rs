@@ -1,12 +1,13 @@
-//! The kernels of a depthwise convolution of one sample in plain Rust: the definitions, and what runs
-//! where there is no faster way. As in [`conv2d`](crate::layers::conv2d::definition), [`Simd`] has a
-//! hook for each.
+//! The kernels of a depthwise convolution of one sample in plain Rust: the definitions, and what
+//! runs where there is no faster way. As in [`conv2d`](crate::layers::conv2d::definition), [`Simd`]
+//! has a hook for each.
 
 use crate::arch::Simd;
 use crate::arch::single::{Rows, Windows, piece, piece_from, piece_mut};
 use crate::layers::conv2d::definition::conv_row;
 
-/// One channel of a depthwise convolution: `y[r][c] = bias + sum over u, v of w[u][v] x[r step + u row + c stride + v]`.
+/// One channel of a depthwise convolution: `y[r][c] = bias + sum over u, v of w[u][v] x[r step + u
+/// row + c stride + v]`.
 #[inline(always)]
 pub fn depthwise<S: Simd>(
     simd: S,
@@ -26,8 +27,8 @@ pub fn depthwise<S: Simd>(
     Some(())
 }
 
-/// Adds to one channel's weight gradient: `dw[u][v] += sum over r, c of dy[r][c] x[r step + u row + c stride + v]`, in that
-/// order; `pitch` is that of `dy`.
+/// Adds to one channel's weight gradient: `dw[u][v] += sum over r, c of dy[r][c] x[r step + u row +
+/// c stride + v]`, in that order; `pitch` is that of `dy`.
 #[inline(always)]
 pub fn depthwise_weight_gradient<S: Simd>(
     simd: S,
@@ -53,8 +54,8 @@ pub fn depthwise_weight_gradient<S: Simd>(
     Some(())
 }
 
-/// Adds one channel's part to the input gradient: `dx[r step + u row + c stride + v] += w[u][v] dy[r][c]`, output by output;
-/// `pitch` is that of `dy`.
+/// Adds one channel's part to the input gradient: `dx[r step + u row + c stride + v] += w[u][v]
+/// dy[r][c]`, output by output; `pitch` is that of `dy`.
 #[inline(always)]
 pub fn depthwise_input_gradient<S: Simd>(
     simd: S,

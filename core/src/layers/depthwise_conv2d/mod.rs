@@ -7,10 +7,10 @@
 //! input gradient   dx[c][i][j] = sum over r, q of w[c][i + p - r s][j + o - q t] dy[c][r][q],
 //!                                where w has that tap
 //! ```
-//! with strides `s` and `t`, padding `p` and `o` (the zeros are stored around `x`). Every term is one
-//! fused multiply-add in the order of the indices as written. Sums of the weight gradient are kept
-//! apart per lane and added by halving at the end; lane 0's begins with the gradient that is there
-//! already.
+//! with strides `s` and `t`, padding `p` and `o` (the zeros are stored around `x`). Every term is
+//! one fused multiply-add in the order of the indices as written. Sums of the weight gradient are
+//! kept apart per lane and added by halving at the end; lane 0's begins with the gradient that is
+//! there already.
 
 pub(crate) mod definition;
 pub(crate) mod single;

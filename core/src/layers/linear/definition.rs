@@ -1,6 +1,6 @@
-//! Rows of a fully connected layer of one sample in plain Rust: the definitions, and what runs where
-//! there is no assembly. As in [`conv2d`](crate::layers::conv2d::definition), [`Simd`] has a hook
-//! for each.
+//! Rows of a fully connected layer of one sample in plain Rust: the definitions, and what runs
+//! where there is no assembly. As in [`conv2d`](crate::layers::conv2d::definition), [`Simd`] has a
+//! hook for each.
 
 use crate::arch::Simd;
 use crate::arch::single::piece;

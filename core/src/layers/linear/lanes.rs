@@ -69,10 +69,12 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
     }
 }
 
-/// Rows of weights that the input gradient takes at a time: they, their gradients and a block's sums fit the first cache.
+/// Rows of weights that the input gradient takes at a time: they, their gradients and a block's
+/// sums fit the first cache.
 const DEPTH: usize = 32;
 
-/// `sums[b][t] += a_k[b] x_k[t]` for ascending k: `x_k` is row k of `x`, from column `at` on, and `a_k` is `a(k)`.
+/// `sums[b][t] += a_k[b] x_k[t]` for ascending k: `x_k` is row k of `x`, from column `at` on, and
+/// `a_k` is `a(k)`.
 #[inline(always)]
 fn accumulate<S: Simd, const B: usize, const T: usize>(
     simd: S,

@@ -1,5 +1,5 @@
-//! Rows of a max-pool and of a relu in integer arithmetic, and their codes: the definitions, and what
-//! runs where there is no assembly. As in [`conv2d`](crate::layers::conv2d::definition),
+//! Rows of a max-pool and of a relu in integer arithmetic, and their codes: the definitions, and
+//! what runs where there is no assembly. As in [`conv2d`](crate::layers::conv2d::definition),
 //! [`Simd`](crate::arch::Simd) has a hook for each row.
 
 /// Stores a code of `width` bits, a power of two; there was 0.
@@ -24,12 +24,13 @@ pub fn read_code(codes: &[f32], width: usize, index: usize) -> usize {
     }
 }
 
-/// One output row of max-pooling with windows of 2 x 2 side by side, then relu; and the codes of the winners, four bits each,
-/// from code number `first` on: 0 where the activation is off, else 1 more than the winner's number. They were 0 before.
+/// One output row of max-pooling with windows of 2 x 2 side by side, then relu; and the codes of
+/// the winners, four bits each, from code number `first` on: 0 where the activation is off, else 1
+/// more than the winner's number. They were 0 before.
 ///
-/// Of positive numbers the largest is the one with the largest bit pattern, so this is integer arithmetic, also where there is
-/// no floating-point unit. False when there may have been a NaN, which that does not see, or a
-/// slice is too short; then the results hold anything.
+/// Of positive numbers the largest is the one with the largest bit pattern, so this is integer
+/// arithmetic, also where there is no floating-point unit. False when there may have been a NaN,
+/// which that does not see, or a slice is too short; then the results hold anything.
 #[inline(always)]
 pub fn pool_positive(
     upper: &[f32],
@@ -87,8 +88,9 @@ pub fn pool_pairs_positive(x: &[f32], y: &mut [f32], codes: &mut [f32], first: u
     magnitude <= f32::INFINITY.to_bits() << 1
 }
 
-/// `y[c] = 0` where `x[c] < 0`, else `x[c]`; and the codes, of one bit, from number `first` on: 1 where `y[c] > 0`. They were 0
-/// before. Integer arithmetic. False when there may have been a NaN, or a slice is too short; then the results hold anything.
+/// `y[c] = 0` where `x[c] < 0`, else `x[c]`; and the codes, of one bit, from number `first` on: 1
+/// where `y[c] > 0`. They were 0 before. Integer arithmetic. False when there may have been a NaN,
+/// or a slice is too short; then the results hold anything.
 #[inline(always)]
 pub fn relu_row(x: &[f32], y: &mut [f32], codes: &mut [f32], first: usize) -> bool {
     const NEGATIVE_ZERO: u32 = 1 << 31;

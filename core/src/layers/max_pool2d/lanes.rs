@@ -83,7 +83,8 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
     backward_rows::<S, L>(simd, frame, spread, 0, channels, y, codes, dy, dx);
 }
 
-/// Where the rows of the operation's output lie that a stage's end reads: `plane` pixels between channels, `row` between rows.
+/// Where the rows of the operation's output lie that a stage's end reads: `plane` pixels between
+/// channels, `row` between rows.
 #[derive(Clone, Copy)]
 pub(crate) struct Rows<'a> {
     pub data: &'a [f32],
@@ -108,8 +109,8 @@ fn write_bits<const L: usize>(plane: &mut [f32], pixel: usize, bits: u32) {
     *word = f32::from_bits(word.to_bits() | bits << (pixel * L % 32));
 }
 
-/// Pools and activates one output row of `count` channels from channel `first` on: reads the rows of its windows, writes
-/// row `r` of the stage's output and the winners. `codes` was zero there.
+/// Pools and activates one output row of `count` channels from channel `first` on: reads the rows
+/// of its windows, writes row `r` of the stage's output and the winners. `codes` was zero there.
 #[inline(always)]
 pub(crate) fn forward_row<S: Simd, const L: usize>(
     simd: S,
@@ -163,7 +164,8 @@ fn forward_sized<S: Simd, const L: usize, const SIZE: usize>(
                     |k: usize| simd.load(&window[k / size[1] * rows.row + k % size[1]], lane);
                 let mut best;
                 if SIZE == 2 {
-                    // Each row's winner, then the winning row: the same as in sequence, with shorter waits.
+                    // Each row's winner, then the winning row: the same as in sequence, with
+                    // shorter waits.
                     let (above, right_above) = simd.first_max(load(0), load(1));
                     let (below, right_below) = simd.first_max(load(2), load(3));
                     let row;
@@ -197,8 +199,9 @@ fn forward_sized<S: Simd, const L: usize, const SIZE: usize>(
     }
 }
 
-/// The gradient of the operation's output from the gradient `dy` of the stage's output (live pixels only), for `count`
-/// channels from channel `first` on, laid out as `spread` says; all else in `target` becomes zero.
+/// The gradient of the operation's output from the gradient `dy` of the stage's output (live pixels
+/// only), for `count` channels from channel `first` on, laid out as `spread` says; all else in
+/// `target` becomes zero.
 #[inline(always)]
 pub(crate) fn backward_rows<S: Simd, const L: usize>(
     simd: S,
@@ -227,7 +230,8 @@ pub(crate) fn backward_rows<S: Simd, const L: usize>(
     }
 }
 
-/// [`backward`] for windows of `SIZE` rows and columns side by side, without zeros between pixels; 0 stands for any.
+/// [`backward`] for windows of `SIZE` rows and columns side by side, without zeros between pixels;
+/// 0 stands for any.
 #[inline(always)]
 fn backward_sized<S: Simd, const L: usize, const SIZE: usize>(
     simd: S,

@@ -1,5 +1,5 @@
-//! Small dense linear algebra of the sketch: symmetric eigenvalues and orthonormal rows. Only `+ - * /`, square root and fused
-//! multiply-add, in a fixed order.
+//! Small dense linear algebra of the sketch: symmetric eigenvalues and orthonormal rows. Only
+//! `+ - * /`, square root and fused multiply-add, in a fixed order.
 
 use crate::math;
 use crate::random::Random;
@@ -8,8 +8,9 @@ use crate::vector;
 /// Most sweeps of Jacobi's method: it converges quadratically, 16 x 16 matrices take 5 to 7.
 const SWEEPS: usize = 10;
 
-/// A square matrix of `m` rows in someone's memory, row-major. A place outside reads as 0 and is not written: the callers keep
-/// within, but the compiler cannot see that, and there must be no panic.
+/// A square matrix of `m` rows in someone's memory, row-major. A place outside reads as 0 and is
+/// not written: the callers keep within, but the compiler cannot see that, and there must be no
+/// panic.
 pub(super) struct Square<'a> {
     pub m: usize,
     pub elements: &'a mut [f32],
@@ -42,11 +43,13 @@ impl Square<'_> {
 
 /// Eigenvalues and eigenvectors of the symmetric matrix `a` by cyclic Jacobi rotations.
 ///
-/// Overwrites `a` with a matrix whose diagonal holds the eigenvalues, largest first, and `u`, of the same size, with the
-/// eigenvectors: row i of `u` is that of eigenvalue i, length 1. Cost: about `6 m^3` multiply-adds a sweep.
+/// Overwrites `a` with a matrix whose diagonal holds the eigenvalues, largest first, and `u`, of
+/// the same size, with the eigenvectors: row i of `u` is that of eigenvalue i, length 1. Cost:
+/// about `6 m^3` multiply-adds a sweep.
 ///
-/// A rotation by the angle with `t = tan`, `theta = (a_qq - a_pp) / 2 a_pq`, `t = sign(theta) / (|theta| + sqrt(theta^2 + 1))`
-/// zeroes `a_pq`. Source: C. Jacobi 1846; Golub and Van Loan, *Matrix Computations*, 8.5.
+/// A rotation by the angle with `t = tan`, `theta = (a_qq - a_pp) / 2 a_pq`, `t = sign(theta) /
+/// (|theta| + sqrt(theta^2 + 1))` zeroes `a_pq`. Source: C. Jacobi 1846; Golub and Van Loan,
+/// *Matrix Computations*, 8.5.
 pub(super) fn jacobi(a: &mut Square<'_>, u: &mut Square<'_>) {
     let m = a.m;
     for i in 0..m {
@@ -116,9 +119,9 @@ fn rotate(p: usize, q: usize, a: &mut Square<'_>, u: &mut Square<'_>) -> bool {
     true
 }
 
-/// Makes the rows of `v` (each of length n) orthonormal by Gram-Schmidt, each row projected twice ("twice is enough",
-/// Giraud and others 2005). A row that depends on the ones before it is drawn anew; should that fail too, there is no further
-/// direction, and it becomes zero.
+/// Makes the rows of `v` (each of length n) orthonormal by Gram-Schmidt, each row projected twice
+/// ("twice is enough", Giraud and others 2005). A row that depends on the ones before it is drawn
+/// anew; should that fail too, there is no further direction, and it becomes zero.
 pub(super) fn orthonormalise(n: usize, v: &mut [f32], random: &mut Random) {
     let mut begin = 0;
     while let Some((done, rest)) = v.split_at_mut_checked(begin)
@@ -140,7 +143,8 @@ pub(super) fn orthonormalise(n: usize, v: &mut [f32], random: &mut Random) {
     }
 }
 
-/// Projects `row` off the rows of `done` and scales it to length 1; false if next to nothing was left of it.
+/// Projects `row` off the rows of `done` and scales it to length 1; false if next to nothing was
+/// left of it.
 fn normalise_against(done: &[f32], row: &mut [f32]) -> bool {
     let largest = vector::norm_max(row);
     if !(largest > 1e-30 && largest < 1e30) {

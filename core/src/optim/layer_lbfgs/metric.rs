@@ -1,4 +1,5 @@
-//! The metric of a layer as curvature pairs: what the two-loop recursion needs to multiply by H, its root or its root's inverse.
+//! The metric of a layer as curvature pairs: what the two-loop recursion needs to multiply by H,
+//! its root or its root's inverse.
 
 use heapless::Vec;
 
@@ -17,8 +18,9 @@ pub(super) struct Metric {
 }
 
 impl Metric {
-    /// `P = root of tau (A + lambda tau I)^-1` for the modelled second moment `A` with eigenvalues `l` along m directions and
-    /// `(trace - sum l) / (n - m)` along the others, `tau = trace / n`. `None` stands for the identity: nothing is known yet.
+    /// `P = root of tau (A + lambda tau I)^-1` for the modelled second moment `A` with eigenvalues
+    /// `l` along m directions and `(trace - sum l) / (n - m)` along the others, `tau = trace / n`.
+    /// `None` stands for the identity: nothing is known yet.
     pub fn root(n: usize, l: &[f32], trace: f32, lambda: f32) -> Option<Metric> {
         let known = trace > 0.0;
         if l.is_empty() || !known {
@@ -50,7 +52,8 @@ impl Metric {
         }
     }
 
-    /// Adds its pairs over the rows of `v` to `pairs`: a step along `v_j` changes the gradient by `v_j / values[j]`.
+    /// Adds its pairs over the rows of `v` to `pairs`: a step along `v_j` changes the gradient by
+    /// `v_j / values[j]`.
     pub fn pairs<'v>(&self, n: usize, v: &'v [f32], pairs: &mut Vec<Pair<'v, f32>, MOST>) {
         for (j, value) in self.values.iter().enumerate() {
             let v = piece(v, j, n).unwrap_or_default();
@@ -91,8 +94,8 @@ mod tests {
     use crate::optim::layer_lbfgs::eigen::orthonormalise;
     use crate::random::Random;
 
-    /// `P P (A + lambda tau I) / tau x = x` for the modelled A, applied densely in f64: the recursion is the inverse of the
-    /// matrix that it stands for.
+    /// `P P (A + lambda tau I) / tau x = x` for the modelled A, applied densely in f64: the
+    /// recursion is the inverse of the matrix that it stands for.
     #[test]
     fn root_squared_is_the_inverse_of_the_modelled_moment() {
         const N: usize = 23;

@@ -106,9 +106,9 @@ use metric::MOST;
 /// before the [`step`](Self::step).
 ///
 /// The momentum moves along to the new metric. S cannot, since it was gathered in the old one; but
-/// a mean of squares is at least the square of the mean, so `Element` raises S to
-/// `(1 - b2^t) / (1 - b1^t)^2 M^2` where it is below. Without that, elements whose inputs are rarely
-/// other than zero take steps thousands of times too long after a refresh.
+/// a mean of squares is at least the square of the mean, so `Element` raises S to `(1 - b2^t) /
+/// (1 - b1^t)^2 M^2` where it is below. Without that, elements whose inputs are rarely other than zero
+/// take steps thousands of times too long after a refresh.
 ///
 /// # Sources
 ///

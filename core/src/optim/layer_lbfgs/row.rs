@@ -7,11 +7,11 @@ use crate::math;
 use crate::optim::adam::{AdamStep, LEAST, flush};
 use crate::vector;
 
-/// Calls `work` with some rows of a layer's gradient and their biases, each as one slice of length n, in place. `None` if there
-/// is no such row, or two are the same or next to each other.
+/// Calls `work` with some rows of a layer's gradient and their biases, each as one slice of length
+/// n, in place. `None` if there is no such row, or two are the same or next to each other.
 ///
-/// The rows lie one after the other without their biases, which follow the last row; so the bias changes places with the
-/// element behind its row and goes back afterwards.
+/// The rows lie one after the other without their biases, which follow the last row; so the bias
+/// changes places with the element behind its row and goes back afterwards.
 pub(super) fn with_biases<const V: usize>(
     gradient: &mut [f32],
     begin: usize,
@@ -67,12 +67,13 @@ impl<'a> Divisor<'a> {
         }
     }
 
-    /// Raises the S of elements where it is below the square of the momentum, `factor M^2`: a mean of squares is at least the square
-    /// of the mean.
+    /// Raises the S of elements where it is below the square of the momentum, `factor M^2`: a mean
+    /// of squares is at least the square of the mean.
     ///
-    /// A refresh carries the momentum over to a new metric, in which S was not gathered. Where inputs are rarely other than zero, an
-    /// element's S may be next to nothing while the momentum, turned, has something there; their quotient would be a step
-    /// thousands of times too long. The means of rows and columns in the other forms do not get as small.
+    /// A refresh carries the momentum over to a new metric, in which S was not gathered. Where
+    /// inputs are rarely other than zero, an element's S may be next to nothing while the momentum,
+    /// turned, has something there; their quotient would be a step thousands of times too long. The
+    /// means of rows and columns in the other forms do not get as small.
     pub fn cover(&mut self, factor: f32, momentum: &[f32]) {
         if self.kind == SecondMoment::Element {
             for (moment, m) in self.second.iter_mut().zip(momentum) {
@@ -126,7 +127,8 @@ impl<'a> Divisor<'a> {
         }
     }
 
-    /// Overwrites row `i` of the preconditioned gradient with `D / (sqrt(S) + e)`, and takes it into the momentum.
+    /// Overwrites row `i` of the preconditioned gradient with `D / (sqrt(S) + e)`, and takes it
+    /// into the momentum.
     pub fn divide(&mut self, step: &AdamStep, i: usize, row: &mut [f32], momentum: &mut [f32]) {
         let moment = self.second.get(i).copied().unwrap_or(0.0);
         let second = match self.kind {
@@ -170,7 +172,8 @@ enum Second<'a> {
     Factored(f32, &'a [f32]),
 }
 
-/// Momentum, look-ahead and division, in the operations and the order of [`Adam`](crate::optim::Adam).
+/// Momentum, look-ahead and division, in the operations and the order of
+/// [`Adam`](crate::optim::Adam).
 struct Divide<'a> {
     step: &'a AdamStep,
     row: &'a mut [f32],

@@ -14,8 +14,8 @@ use crate::vector::{self, Axpy, Dot};
 /// About so many rows of a sample are looked at. A refresh costs in proportion.
 const POSITIONS: usize = 25;
 
-/// Step between the output pixels that a refresh looks at: an odd one, so that it visits all columns, that leaves about
-/// [`POSITIONS`] of them; 27 for 26 x 26 pixels.
+/// Step between the output pixels that a refresh looks at: an odd one, so that it visits all
+/// columns, that leaves about [`POSITIONS`] of them; 27 for 26 x 26 pixels.
 fn stride(positions: usize) -> usize {
     positions.div_ceil(POSITIONS) | 1
 }
@@ -32,7 +32,8 @@ fn stride(positions: usize) -> usize {
 /// U diag(L) U' = sym(V' Z);   V = orthonormal (Z U);   l = max(L, 0)
 /// ```
 ///
-/// With all n directions in V the projection is exact, and `V U` takes the place of `Z U`, whose columns may vanish.
+/// With all n directions in V the projection is exact, and `V U` takes the place of `Z U`, whose
+/// columns may vanish.
 pub(super) fn refresh(
     inputs: &LayerInputs<'_>,
     keep: f32,
@@ -125,7 +126,8 @@ impl Scratch<'_> {
     }
 }
 
-/// `Z = F' (F V)` over the block's rows (overwrites zeros); returns the sum of their squared lengths and their number.
+/// `Z = F' (F V)` over the block's rows (overwrites zeros); returns the sum of their squared
+/// lengths and their number.
 struct Accumulate<'a> {
     inputs: &'a LayerInputs<'a>,
     v: &'a [f32],

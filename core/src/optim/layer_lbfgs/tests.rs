@@ -1,4 +1,5 @@
-//! The optimiser on small networks: against Adam, against the second moment itself, and on data that are not numbers.
+//! The optimiser on small networks: against Adam, against the second moment itself, and on data
+//! that are not numbers.
 
 use super::*;
 use crate::network::{Init, Layer, Shape, conv2d, linear, max_pool2d, relu};
@@ -425,8 +426,9 @@ fn what_is_wrong_is_told() {
     assert_eq!((lbfgs.refreshes(), other.refreshes()), ((0, 0), (0, 0)));
 }
 
-/// Inputs that are seldom other than zero: a refresh turns the momentum into directions in which the second moments have next to
-/// nothing, and must not let the quotient of the two decide the length of the step.
+/// Inputs that are seldom other than zero: a refresh turns the momentum into directions in which
+/// the second moments have next to nothing, and must not let the quotient of the two decide the
+/// length of the step.
 #[test]
 fn rare_inputs_take_no_long_steps_after_a_refresh() {
     const INPUTS: usize = 40;
@@ -462,7 +464,8 @@ fn rare_inputs_take_no_long_steps_after_a_refresh() {
             }
         }
     }
-    // A quotient of Adam's is at most `(1 - b1) / sqrt((1 - b2) (1 - b1^2 / b2))`, 1.7, and the metric's root stretches a row to at
-    // most `1 / sqrt(lambda)`, 1.8 times its length. Uncovered second moments take this to some hundred thousand.
+    // A quotient of Adam's is at most `(1 - b1) / sqrt((1 - b2) (1 - b1^2 / b2))`, 1.7, and the
+    // metric's root stretches a row to at most `1 / sqrt(lambda)`, 1.8 times its length. Uncovered
+    // second moments take this to some hundred thousand.
     assert!(longest < 1.7 * 1.8, "{longest}");
 }

@@ -56,7 +56,8 @@ pub(super) fn draw(class: u8, dice: &mut Dice) -> [u8; PIXELS] {
     canvas.finish(dice)
 }
 
-/// What tells the upper garments apart: ranges of lengths in pixels, and how often a detail is there.
+/// What tells the upper garments apart: ranges of lengths in pixels, and how often a detail is
+/// there.
 struct Top {
     sleeve: (f32, f32),
     hem: (f32, f32),

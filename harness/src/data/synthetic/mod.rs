@@ -1,9 +1,10 @@
-//! The built-in data set: ten garments drawn as noisy silhouettes, for when Fashion-MNIST is not at hand.
+//! The built-in data set: ten garments drawn as noisy silhouettes, for when Fashion-MNIST is not at
+//! hand.
 //!
-//! Same shapes, same classes and same byte range as Fashion-MNIST; easier, since a few polygons a class
-//! vary less than photographs do. Image `i` depends on the seed and on `i` alone, and is drawn with
-//! `+ - * /` only, so that every machine draws the same bytes, and a shorter set is the beginning of a
-//! longer one.
+//! Same shapes, same classes and same byte range as Fashion-MNIST; easier, since a few polygons a
+//! class vary less than photographs do. Image `i` depends on the seed and on `i` alone, and is
+//! drawn with `+ - * /` only, so that every machine draws the same bytes, and a shorter set is the
+//! beginning of a longer one.
 
 mod canvas;
 mod garments;
@@ -25,8 +26,8 @@ pub const SHAPE: Shape = Shape::new(1, ROWS, COLUMNS);
 /// Number of classes: those of Fashion-MNIST.
 pub const CLASSES: usize = FASHION_MNIST_CLASSES.len();
 
-/// The whole set, or its first `limit` training images; whatever the limit, classes differ by at most one
-/// image.
+/// The whole set, or its first `limit` training images; whatever the limit, classes differ by at
+/// most one image.
 pub fn dataset(limit: Option<usize>) -> Dataset {
     let count = limit.unwrap_or(usize::MAX).min(TRAIN_IMAGES);
     Dataset::new(
@@ -45,7 +46,8 @@ pub fn generate(train: usize, test: usize, seed: u64) -> (Part, Part) {
 }
 
 fn draw_all(count: usize, seed: u64, first: u64) -> Part {
-    // Ten consecutive images show each class once, so every prefix of the set is balanced to within one.
+    // Ten consecutive images show each class once, so every prefix of the set is balanced to within
+    // one.
     let labels: Vec<u8> = (0..count).map(|i| (i % CLASSES) as u8).collect();
     let mut pixels = vec![0; count * PIXELS];
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

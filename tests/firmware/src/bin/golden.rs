@@ -1,4 +1,5 @@
-//! Prints the golden table: all of it where memory is plenty, and its beginning on a microcontroller.
+//! Prints the golden table: all of it where memory is plenty, and its beginning on a
+//! microcontroller.
 #![cfg_attr(device, no_std, no_main)]
 
 use secant_firmware::golden::{FLOATS, MICRO_FLOATS, Table};

@@ -1,4 +1,5 @@
-//! Every block of assembly against its twin in plain Rust, on random values at awkward sizes: the same bits.
+//! Every block of assembly against its twin in plain Rust, on random values at awkward sizes: the
+//! same bits.
 #![no_std]
 #![no_main]
 
@@ -29,7 +30,8 @@ static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory {
     plain: [0.0; LENGTH],
 });
 
-/// Mostly ordinary numbers; some zeros of both signs, subnormal numbers, large ones, and with `special` infinities and NaNs.
+/// Mostly ordinary numbers; some zeros of both signs, subnormal numbers, large ones, and with
+/// `special` infinities and NaNs.
 fn value(random: &mut Random, special: bool) -> f32 {
     let ordinary = random.normal();
     match random.below(16) {

@@ -1,8 +1,10 @@
-//! Counts instructions: forward, and one training step with a sixteenth of an Adam step, for each image in flash; how deep the
-//! stack gets; and the two passes of small networks of one kind of convolution each.
+//! Counts instructions: forward, and one training step with a sixteenth of an Adam step, for each
+//! image in flash; how deep the stack gets; and the two passes of small networks of one kind of
+//! convolution each.
 //!
-//! QEMU with `-icount shift=0` makes each instruction one nanosecond of the board's time. The board's CMSDK timer 0 counts
-//! at 25 MHz, so one tick is 40 instructions. Instruction counts are not cycles.
+//! QEMU with `-icount shift=0` makes each instruction one nanosecond of the board's time. The
+//! board's CMSDK timer 0 counts at 25 MHz, so one tick is 40 instructions. Instruction counts are
+//! not cycles.
 #![no_std]
 #![no_main]
 
@@ -27,7 +29,8 @@ static M: ConstStaticCell<[f32; Adam::memory_len(PARAMETERS)]> =
 static W: ConstStaticCell<[f32; MICRO.workspace_len(1)]> =
     ConstStaticCell::new([0.0; MICRO.workspace_len(1)]);
 
-/// Multiply-accumulates that the figures are given for: all that a dense pass would do, dead outputs too.
+/// Multiply-accumulates that the figures are given for: all that a dense pass would do, dead
+/// outputs too.
 const FORWARD: u32 = MICRO.multiply_accumulates() as u32;
 /// Forward, weight gradients, and input gradients of all layers but the first (whose nobody needs).
 const STEP: u32 = 2 * FORWARD + 143_392;
@@ -87,7 +90,8 @@ const GESTURE: Network<10> = Network::new(
         linear(4),
     ],
 );
-/// Multiply-accumulates of a step: twice the forward pass, and input gradients of all layers but the first.
+/// Multiply-accumulates of a step: twice the forward pass, and input gradients of all layers but
+/// the first.
 const GESTURE_STEP: u32 = (3 * GESTURE.multiply_accumulates() - 96 * 16 * 6 * 5) as u32;
 const GESTURE_PARAMETERS: usize = GESTURE.parameter_count();
 /// Gestures in a step.
@@ -121,8 +125,8 @@ fn hundredths(instructions: u32, work: u32) -> (u32, u32) {
     (n / 100, n % 100)
 }
 
-/// Prints the instructions of a network's forward pass, and of its forward and backward pass, both over the
-/// multiply-accumulates of a dense forward pass.
+/// Prints the instructions of a network's forward pass, and of its forward and backward pass, both
+/// over the multiply-accumulates of a dense forward pass.
 fn small<const N: usize>(name: &str, network: &Network<'_, N>, memory: &mut Small) {
     let count = network.parameter_count();
     let workspace = &mut memory.workspace[..network.workspace_len(1)];

@@ -1,5 +1,5 @@
-//! Trains on real accelerometer data and prints, after each epoch, the bits of the loss and a checksum
-//! of the parameters; at the end how many of the windows to test on came out right.
+//! Trains on real accelerometer data and prints, after each epoch, the bits of the loss and a
+//! checksum of the parameters; at the end how many of the windows to test on came out right.
 #![cfg_attr(device, no_std, no_main)]
 
 use core::fmt::Write as _;

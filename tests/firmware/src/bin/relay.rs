@@ -1,4 +1,5 @@
-//! One leg of a run of every optimiser: ten steps from where the leg before has stopped, on this machine or another.
+//! One leg of a run of every optimiser: ten steps from where the leg before has stopped, on this
+//! machine or another.
 #![cfg_attr(device, no_std, no_main)]
 
 use secant_firmware::store::FileStore;

@@ -1,5 +1,5 @@
-//! Training with Adam and nothing else: its link map shows the memory and the flash that it needs, and with the feature
-//! `no-panic` it links only if no panic can be reached.
+//! Training with Adam and nothing else: its link map shows the memory and the flash that it needs,
+//! and with the feature `no-panic` it links only if no panic can be reached.
 #![no_std]
 #![no_main]
 

@@ -1,5 +1,6 @@
-//! Fine-tunes the last layer of `micro` with the row-scaled layer-wise L-BFGS: the convolutions are frozen, and their weights,
-//! which were trained on the desktop, stay in flash. As the other programs do, it shows the memory that this needs.
+//! Fine-tunes the last layer of `micro` with the row-scaled layer-wise L-BFGS: the convolutions are
+//! frozen, and their weights, which were trained on the desktop, stay in flash. As the other
+//! programs do, it shows the memory that this needs.
 #![no_std]
 #![no_main]
 
@@ -30,7 +31,8 @@ static WORKSPACE: ConstStaticCell<[f32; HEAD.workspace_len(1)]> =
 #[cfg(not(feature = "no-panic"))]
 const PLANNED: usize = 2 * N + MEMORY + HEAD.workspace_len(1);
 
-/// The images as the convolutions know them: mean 0 and variance 1 over the set that they were trained on.
+/// The images as the convolutions know them: mean 0 and variance 1 over the set that they were
+/// trained on.
 const IMAGES_AS_TRAINED: Samples = Samples {
     normalisation: Normalisation::Same(Scaling {
         scale: 0.011_108_496,
