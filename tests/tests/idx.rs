@@ -10,7 +10,7 @@ use byteorder::{BigEndian, WriteBytesExt};
 use flate2::{Compression, write::GzEncoder};
 use secant::Scaling;
 use secant_harness::data::array::Cells;
-use secant_harness::data::dataset::{Elements, Targets};
+use secant_harness::data::elements::{Elements, Targets};
 use secant_harness::data::open::{self as dataset, Location};
 use secant_harness::data::{idx, scaling};
 use tempfile::TempDir;

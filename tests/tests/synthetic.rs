@@ -1,7 +1,8 @@
 //! The built-in data set: same bytes everywhere, the right shapes, classes that can be learned but
 //! are not trivial.
 
-use secant_harness::data::dataset::{Elements, Part, Targets, hex};
+use secant_harness::data::dataset::{Part, hex};
+use secant_harness::data::elements::{Elements, Targets};
 use secant_harness::data::open::{Location, load};
 use secant_harness::data::synthetic::{CLASSES, SEED, generate};
 use sha2::{Digest, Sha256};

@@ -8,7 +8,8 @@ use secant::arch::Isa;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use crate::data::dataset::{Dataset, Targets};
+use crate::data::dataset::Dataset;
+use crate::data::elements::Targets;
 use crate::data::open::{self, Location, STANDARD_FOLDERS};
 use crate::error::Error;
 use crate::report::note;

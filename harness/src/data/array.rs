@@ -4,7 +4,7 @@ use std::path::Path;
 
 use secant::network::Shape;
 
-use super::dataset::Elements;
+use super::elements::Elements;
 use super::error::DataError;
 use super::labels::Labels;
 

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 use secant::network::Shape;
 
-use super::dataset::Elements;
+use super::elements::Elements;
 use super::error::{DataError, listed, quoted};
 use super::files;
 use super::labels::Labels;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::dataset::Targets;
+use super::elements::Targets;
 use super::error::quoted;
 
 /// The most classes.

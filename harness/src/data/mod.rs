@@ -4,6 +4,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`dataset`] | [`Dataset`](dataset::Dataset): shape, elements, targets, a training part and a test part |
+//! | [`elements`] | what samples and targets are made of |
 //! | [`scaling`] | mean and deviation per channel |
 //! | [`split`] | choosing samples at random, from each class in proportion |
 //! | [`open`] | where the data is, and in which format |
@@ -20,6 +21,7 @@
 pub mod array;
 pub mod csv;
 pub mod dataset;
+pub mod elements;
 pub mod error;
 pub mod files;
 pub mod idx;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use secant::Random;
 use secant::network::Shape;
 
-use super::dataset::{self, Dataset, Elements, Part, Targets};
+use super::dataset::{self, Dataset, Part};
+use super::elements::{self, Elements, Targets};
 use super::error::DataError;
 use super::labels::{self, Labels};
 use super::split::{self, Split};
@@ -69,7 +70,7 @@ pub fn assemble(source: &Path, pieces: Pieces, limit: Option<usize>) -> Result<D
         match_up(&train, test)?;
     }
     let shape = train.shape;
-    let length = dataset::size(shape).unwrap_or_default();
+    let length = elements::size(shape).unwrap_or_default();
     let path = train.labels_path;
     let (mut elements, mut labels) = (vec![train.elements], vec![train.labels]);
     if let Some(test) = test {
@@ -130,7 +131,7 @@ pub fn assemble(source: &Path, pieces: Pieces, limit: Option<usize>) -> Result<D
 /// What must hold for a part alone.
 fn check(piece: &Piece) -> Result<(), DataError> {
     let refuse = |problem: String| Err(DataError::new(&piece.path, problem));
-    let length = dataset::size(piece.shape).filter(|&length| length > 0);
+    let length = elements::size(piece.shape).filter(|&length| length > 0);
     let Some(length) = length else {
         return refuse(format!(
             "expected samples of at least one value, found {}",

@@ -12,7 +12,8 @@ use png::{BitDepth, ColorType, Decoder, Transformations};
 use secant::network::Shape;
 
 use super::array::MAX_ELEMENTS;
-use super::dataset::{self, Elements};
+use super::dataset;
+use super::elements::{self, Elements};
 use super::error::DataError;
 use super::files;
 use super::labels::Labels;
@@ -152,7 +153,7 @@ impl Images {
             Some(_) => {}
             None => self.first = Some((path.to_owned(), shape)),
         }
-        let total = dataset::size(shape).and_then(|length| length.checked_add(pixels.len()));
+        let total = elements::size(shape).and_then(|length| length.checked_add(pixels.len()));
         if total.is_none_or(|total| total as u64 > MAX_ELEMENTS) {
             return Err(DataError::new(
                 path,

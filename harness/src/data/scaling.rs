@@ -3,7 +3,7 @@
 use secant::Scaling;
 use secant::network::Shape;
 
-use super::dataset::{self, Elements};
+use super::elements::{self, Elements};
 
 /// The map from elements to numbers of mean 0 and variance 1, for each channel of samples of shape
 /// `shape`.
@@ -17,7 +17,7 @@ use super::dataset::{self, Elements};
 /// equal maps to zero.
 pub fn per_channel(elements: &Elements, shape: Shape) -> Vec<Scaling> {
     let plane = shape.rows * shape.columns;
-    let length = dataset::size(shape).unwrap_or_default();
+    let length = elements::size(shape).unwrap_or_default();
     let channels = 0..shape.channels;
     match elements {
         Elements::U8(values) => channels

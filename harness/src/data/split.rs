@@ -2,7 +2,7 @@
 
 use secant::Random;
 
-use super::dataset::Targets;
+use super::elements::Targets;
 
 /// How the training part is divided.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use secant::network::Shape;
 
-use super::dataset::Elements;
+use super::elements::Elements;
 use super::error::{DataError, quoted};
 use super::files;
 use super::labels::Labels;

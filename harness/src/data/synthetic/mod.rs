@@ -12,7 +12,8 @@ mod garments;
 use secant::network::Shape;
 
 use self::canvas::{COLUMNS, Dice, PIXELS, ROWS};
-use super::dataset::{Dataset, Elements, Part, Targets};
+use super::dataset::{Dataset, Part};
+use super::elements::{Elements, Targets};
 use super::idx::FASHION_MNIST_CLASSES;
 
 /// Training images of the whole set.
