@@ -8,6 +8,7 @@
 //!        | "depthwise" kernel [ "s" stride ] [ "p" padding ]            depthwise3p1
 //!        | "avgpool" size [ "s" stride ] | "globalavgpool"              avgpool2
 //!        | "tanh" | "sigmoid" | "leakyrelu" slope                       leakyrelu0.1
+//!        | "groupnorm" groups | "layernorm"                             groupnorm4
 //!        | "linear" outputs                                             linear10
 //!        | "dropout" probability                                        dropout0.2
 //! ```
@@ -92,7 +93,7 @@ impl std::str::FromStr for Description {
         let words: Vec<&str> = words(text).collect();
         if let [word] = words[..]
             && !word.contains(|c: char| c.is_ascii_digit())
-            && !["relu", "tanh", "sigmoid", "globalavgpool"].contains(&word)
+            && !["relu", "tanh", "sigmoid", "globalavgpool", "layernorm"].contains(&word)
         {
             return Err(ModelError(unknown_preset(word)));
         }

@@ -38,6 +38,7 @@ Models:
              poolK, avgpoolK  largest, or mean, of each K x K window; add sS for another stride than K
              globalavgpool    mean of each channel
              relu, tanh       also sigmoid, and leakyreluF, with slope F below zero
+             groupnormN       normalises N groups of channels; layernorm: all together
              dropoutF         in training, zeros with probability F
              conv1dNkK, depthwise1dK, pool1dK, avgpool1dK    the same for signals, which have one row
            A kernel, size, stride or padding may be ROWSxCOLUMNS: conv8k3x5, pool1x2.

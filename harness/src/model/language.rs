@@ -1,8 +1,8 @@
 //! The language of models: one word a layer.
 
 use secant::network::{
-    Layer, avg_pool2d, conv2d, depthwise_conv2d, dropout, global_avg_pool2d, leaky_relu, linear,
-    max_pool2d, relu, sigmoid, tanh,
+    Layer, avg_pool2d, conv2d, depthwise_conv2d, dropout, global_avg_pool2d, group_norm,
+    layer_norm, leaky_relu, linear, max_pool2d, relu, sigmoid, tanh,
 };
 
 /// The candidate that `word` is most likely a misspelling of.
@@ -44,6 +44,12 @@ pub(super) fn parse_layer(token: &str) -> Result<Layer, String> {
         "globalavgpool" => Settings(settings).end(global_avg_pool2d()),
         "tanh" => Settings(settings).end(tanh()),
         "sigmoid" => Settings(settings).end(sigmoid()),
+        "layernorm" => Settings(settings).end(layer_norm()),
+        "groupnorm" => {
+            let mut settings = Settings(settings);
+            let groups = settings.number("the number of groups, as in groupnorm4")?;
+            settings.end(group_norm(groups))
+        }
         "leakyrelu" => match settings.parse::<f32>() {
             Ok(slope) if (0.0..=1.0).contains(&slope) => Ok(leaky_relu(slope)),
             _ => Err("expected a slope from 0 to 1, as in leakyrelu0.1".to_owned()),
@@ -71,13 +77,16 @@ pub(super) fn parse_layer(token: &str) -> Result<Layer, String> {
                 "globalavgpool",
                 "tanh",
                 "sigmoid",
+                "groupnorm",
+                "layernorm",
                 "leakyrelu",
             ];
             let hint = closest(other, &kinds)
                 .map_or(String::new(), |kind| format!(" (did you mean '{kind}'?)"));
             Err(format!(
                 "not a kind of layer{hint}; there are conv8k3, relu, pool2, linear10, dropout0.2, \
-                 depthwise3, avgpool2, globalavgpool, tanh, sigmoid, leakyrelu0.1, and conv1d8k5, pool1d2, avgpool1d2, \
+                 depthwise3, avgpool2, globalavgpool, tanh, sigmoid, leakyrelu0.1, groupnorm4, layernorm, and \
+                 conv1d8k5, pool1d2, avgpool1d2, \
                  depthwise1d5 for signals"
             ))
         }

@@ -65,7 +65,7 @@ fn a_wrong_word_is_named() {
         ("", "the model: a network needs at least one layer"),
         (
             "conv8k3 rlu linear10",
-            "layer 2 of the model, 'rlu': not a kind of layer (did you mean 'relu'?); there are conv8k3, relu, pool2, linear10, dropout0.2, depthwise3, avgpool2, globalavgpool, tanh, sigmoid, leakyrelu0.1, and conv1d8k5, pool1d2, avgpool1d2, depthwise1d5 for signals",
+            "layer 2 of the model, 'rlu': not a kind of layer (did you mean 'relu'?); there are conv8k3, relu, pool2, linear10, dropout0.2, depthwise3, avgpool2, globalavgpool, tanh, sigmoid, leakyrelu0.1, groupnorm4, layernorm, and conv1d8k5, pool1d2, avgpool1d2, depthwise1d5 for signals",
         ),
         (
             "conv8 linear10",
@@ -73,7 +73,7 @@ fn a_wrong_word_is_named() {
         ),
         (
             "convk3 linear10",
-            "layer 1 of the model, 'convk3': not a kind of layer (did you mean 'conv'?); there are conv8k3, relu, pool2, linear10, dropout0.2, depthwise3, avgpool2, globalavgpool, tanh, sigmoid, leakyrelu0.1, and conv1d8k5, pool1d2, avgpool1d2, depthwise1d5 for signals",
+            "layer 1 of the model, 'convk3': not a kind of layer (did you mean 'conv'?); there are conv8k3, relu, pool2, linear10, dropout0.2, depthwise3, avgpool2, globalavgpool, tanh, sigmoid, leakyrelu0.1, groupnorm4, layernorm, and conv1d8k5, pool1d2, avgpool1d2, depthwise1d5 for signals",
         ),
         (
             "conv8k linear10",
@@ -101,7 +101,7 @@ fn a_wrong_word_is_named() {
         ),
         (
             "dropoutnan linear10",
-            "layer 1 of the model, 'dropoutnan': not a kind of layer (did you mean 'dropout'?); there are conv8k3, relu, pool2, linear10, dropout0.2, depthwise3, avgpool2, globalavgpool, tanh, sigmoid, leakyrelu0.1, and conv1d8k5, pool1d2, avgpool1d2, depthwise1d5 for signals",
+            "layer 1 of the model, 'dropoutnan': not a kind of layer (did you mean 'dropout'?); there are conv8k3, relu, pool2, linear10, dropout0.2, depthwise3, avgpool2, globalavgpool, tanh, sigmoid, leakyrelu0.1, groupnorm4, layernorm, and conv1d8k5, pool1d2, avgpool1d2, depthwise1d5 for signals",
         ),
         (
             "linear99999999999999999999",
