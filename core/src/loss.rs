@@ -2,6 +2,7 @@
 //! place, the output's gradient.
 
 use crate::math;
+use crate::outputs::largest;
 use crate::real::Real;
 use crate::samples::Target;
 
@@ -79,13 +80,7 @@ impl Loss {
         lane: usize,
         weight: Option<f32>,
     ) -> (f32, bool) {
-        let (mut largest, mut winner) = (f32::NEG_INFINITY, 0);
-        for (c, z) in outputs.iter().skip(lane).step_by(lanes).enumerate() {
-            // A NaN anywhere must reach the loss.
-            if *z > largest || z.is_nan() {
-                (largest, winner) = (*z, c);
-            }
-        }
+        let (largest, winner) = largest(outputs.iter().skip(lane).step_by(lanes));
         let label = match target {
             Target::Class(label) => label,
             Target::Values(_) => usize::MAX,
