@@ -71,7 +71,7 @@ impl Elements {
 /// What a network shall predict for each sample of a part.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Targets {
-    /// One class a sample, an index into [`Dataset::names`].
+    /// One class a sample, an index into [`Dataset::names`](super::dataset::Dataset::names).
     Classes(Vec<u16>),
     /// `width` finite numbers a sample.
     Values {
