@@ -62,6 +62,15 @@ impl<const W: usize> Simd for Portable<W> {
     }
 
     #[inline(always)]
+    fn sub(self, a: [f32; W], b: [f32; W]) -> [f32; W] {
+        let mut v = a;
+        for i in 0..W {
+            v[i] -= b[i];
+        }
+        v
+    }
+
+    #[inline(always)]
     fn mul(self, a: [f32; W], b: [f32; W]) -> [f32; W] {
         let mut v = a;
         for i in 0..W {

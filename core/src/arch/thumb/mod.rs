@@ -54,6 +54,11 @@ impl Simd for Thumb {
     }
 
     #[inline(always)]
+    fn sub(self, a: f32, b: f32) -> f32 {
+        a - b
+    }
+
+    #[inline(always)]
     fn mul(self, a: f32, b: f32) -> f32 {
         a * b
     }
