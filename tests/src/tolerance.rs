@@ -17,6 +17,13 @@ pub const ROUNDING: f64 = 1.0 / 16_777_216.0;
 /// input's normalisation, dropout's factor and its product.
 pub const FORWARD_EXTRA_ROUNDINGS: f64 = 4.0;
 
+/// By how much more an output may err where convolutions are computed by Winograd's F(2 x 2, 3 x 3),
+/// relative to the sample's largest magnitude.
+///
+/// Reason: along an axis, with inputs and weights of size 1, the terms of `A' (G g o B' d)` add up to
+/// 8 where those of the convolution add up to 3; along both axes that is (8/3)^2.
+pub const WINOGRAD: f64 = 64.0 / 9.0;
+
 /// Gradient of the mean loss of a few samples against central differences of the oracle, relative
 /// to the largest derivative of any logit by the same layer's weights or biases, and to 1 plus the
 /// largest output if the loss is the mean squared error; [`DIFFERENCES`] comes on top.

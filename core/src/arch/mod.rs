@@ -230,6 +230,17 @@ pub trait Simd: Copy {
             .copy_from_slice(pairs.as_flattened());
         halves
     }
+    /// Transposes a square of 8 x 8 floats: element (i, k), at `source[i source_row + k]`, goes to
+    /// `target[k target_row + i]`. Panics when a row of 8 is not there.
+    #[inline(always)]
+    fn turn(self, source: &[f32], source_row: usize, target: &mut [f32], target_row: usize) {
+        for k in 0..8 {
+            let target = &mut target[k * target_row..][..8];
+            for (i, target) in target.iter_mut().enumerate() {
+                *target = source[i * source_row + k];
+            }
+        }
+    }
     /// Runs a part of a kernel as a function of its own, so that the compiler has all registers for
     /// it.
     fn apart<K: Kernel>(self, kernel: K) -> K::Output;

@@ -151,6 +151,39 @@ fn interleave(a: [u8; 16], b: [u8; 16]) -> [[u8; 16]; 2] {
     halves
 }
 
+/// Transposes 8 x 8 floats; see [`Simd::turn`].
+#[inline(always)]
+fn turn(source: &[f32], source_row: usize, target: &mut [f32], target_row: usize) {
+    // SAFETY: a token exists, so the machine has AVX; 8 floats are there each time.
+    unsafe {
+        // Rows i and i + 4 side by side: four floats of each.
+        let halves = |i: usize, from: usize| {
+            let low = &source[i * source_row + from..][..4];
+            let high = &source[(i + 4) * source_row + from..][..4];
+            _mm256_insertf128_ps::<1>(
+                _mm256_castps128_ps256(_mm_loadu_ps(low.as_ptr())),
+                _mm_loadu_ps(high.as_ptr()),
+            )
+        };
+        for from in [0, 4] {
+            let (r0, r1) = (halves(0, from), halves(1, from));
+            let (r2, r3) = (halves(2, from), halves(3, from));
+            let (a, b) = (_mm256_unpacklo_ps(r0, r1), _mm256_unpackhi_ps(r0, r1));
+            let (c, d) = (_mm256_unpacklo_ps(r2, r3), _mm256_unpackhi_ps(r2, r3));
+            let columns = [
+                _mm256_shuffle_ps::<0x44>(a, c),
+                _mm256_shuffle_ps::<0xee>(a, c),
+                _mm256_shuffle_ps::<0x44>(b, d),
+                _mm256_shuffle_ps::<0xee>(b, d),
+            ];
+            for (k, column) in columns.into_iter().enumerate() {
+                let target = &mut target[(from + k) * target_row..][..8];
+                _mm256_storeu_ps(target.as_mut_ptr(), column);
+            }
+        }
+    }
+}
+
 /// The machine has AVX2 and FMA.
 #[derive(Clone, Copy)]
 pub(super) struct Avx2(());
@@ -252,6 +285,11 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn interleave(self, a: [u8; 16], b: [u8; 16]) -> [[u8; 16]; 2] {
         interleave(a, b)
+    }
+
+    #[inline(always)]
+    fn turn(self, source: &[f32], source_row: usize, target: &mut [f32], target_row: usize) {
+        turn(source, source_row, target, target_row);
     }
 
     #[inline(always)]
@@ -381,6 +419,11 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn interleave(self, a: [u8; 16], b: [u8; 16]) -> [[u8; 16]; 2] {
         interleave(a, b)
+    }
+
+    #[inline(always)]
+    fn turn(self, source: &[f32], source_row: usize, target: &mut [f32], target_row: usize) {
+        turn(source, source_row, target, target_row);
     }
 
     #[inline(always)]

@@ -23,7 +23,7 @@ use crate::map::Frame;
 use crate::shape::{LayerError, Parameters, Shape, Window};
 use activation::Activation;
 use avg_pool2d::AvgPool2d;
-use conv2d::Conv2d;
+use conv2d::{Conv2d, Convolution};
 use depthwise_conv2d::DepthwiseConv2d;
 use group_norm::GroupNorm;
 use linear::Linear;
@@ -77,6 +77,7 @@ pub const fn conv2d(outputs: usize, kernel: usize) -> Layer {
         kernel: [kernel; 2],
         stride: [1; 2],
         padding: [0; 2],
+        algorithm: Convolution::Direct,
     })
 }
 
@@ -294,6 +295,14 @@ impl Layer {
         }
     }
 
+    /// The same layer, with that algorithm if it is a convolution.
+    pub(crate) const fn computed(self, algorithm: Convolution) -> Layer {
+        match self {
+            Layer::Conv2d(layer) => Layer::Conv2d(Conv2d { algorithm, ..layer }),
+            other => other,
+        }
+    }
+
     /// The layer's name in reports and errors.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -384,6 +393,9 @@ impl Layer {
     pub(crate) const fn scratch_len(&self, frame: &Frame, lanes: usize) -> (usize, usize) {
         match self {
             Layer::Conv2d(_) if lanes == 1 => conv2d::single::scratch_len(frame),
+            Layer::Conv2d(layer) if layer.is_winograd(frame) => {
+                conv2d::winograd::scratch_len(frame, lanes)
+            }
             Layer::Conv2d(layer) => conv2d::lanes::scratch_len(layer, frame, lanes),
             Layer::Linear(_) if lanes > 1 => linear::lanes::scratch_len(frame, lanes),
             _ => (0, 0),
@@ -399,6 +411,10 @@ impl Layer {
         memory: Forward<'_>,
     ) -> Option<()> {
         match self {
+            Layer::Conv2d(layer) if layer.is_winograd(frame) => {
+                conv2d::winograd::forward::<S, L>(simd, frame, memory);
+                Some(())
+            }
             Layer::Conv2d(layer) => {
                 conv2d::lanes::forward::<S, L>(layer, simd, frame, memory);
                 Some(())
@@ -465,6 +481,9 @@ impl Layer {
         memory: Backward<'_>,
     ) -> Option<()> {
         match self {
+            Layer::Conv2d(layer) if layer.is_winograd(frame) => {
+                conv2d::winograd::backward::<S, L>(simd, frame, memory);
+            }
             Layer::Conv2d(layer) => conv2d::lanes::backward::<S, L>(layer, simd, frame, memory),
             Layer::Linear(_) => linear::lanes::backward::<S, L>(simd, frame, memory),
             Layer::Relu | Layer::MaxPool2d(_) if memory.input_gradient => {

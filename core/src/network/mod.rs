@@ -28,7 +28,7 @@ pub mod presets;
 mod value;
 
 pub use crate::layers::avg_pool2d::AvgPool2d;
-pub use crate::layers::conv2d::Conv2d;
+pub use crate::layers::conv2d::{Conv2d, Convolution};
 pub use crate::layers::depthwise_conv2d::DepthwiseConv2d;
 pub use crate::layers::group_norm::GroupNorm;
 pub use crate::layers::linear::Linear;

@@ -2,6 +2,7 @@
 
 use super::error::{FreezeError, ShapeError};
 use crate::layers::Layer;
+use crate::layers::conv2d::Convolution;
 use crate::loss::Loss;
 use crate::plan::stage::Stage;
 use crate::plan::{self, Plan, workspace};
@@ -201,6 +202,19 @@ impl<'w, const N: usize> Network<'w, N> {
     #[must_use]
     pub const fn with_loss(self, loss: Loss) -> Network<'w, N> {
         Network { loss, ..self }
+    }
+
+    /// The same network with its convolutions computed so, in blocks of several samples. Sizes of
+    /// workspaces change.
+    #[must_use]
+    pub const fn with_convolution(mut self, algorithm: Convolution) -> Network<'w, N> {
+        let mut i = 0;
+        while i < N {
+            self.layers[i] = self.layers[i].computed(algorithm);
+            self.stages[i].op = self.stages[i].op.computed(algorithm);
+            i += 1;
+        }
+        self
     }
 
     /// The loss that training makes small.

@@ -7,9 +7,9 @@ mod fixture;
 use fixture::{Fixture, LANES};
 use secant::arch::Isa;
 use secant::network::{
-    Layer, Network, Shape, avg_pool1d, avg_pool2d, conv1d, conv2d, depthwise_conv1d,
-    depthwise_conv2d, dropout, global_avg_pool2d, group_norm, layer_norm, leaky_relu, linear,
-    max_pool1d, max_pool2d, relu, sigmoid, tanh,
+    Conv2d, Convolution, Layer, Network, Shape, avg_pool1d, avg_pool2d, conv1d, conv2d,
+    depthwise_conv1d, depthwise_conv2d, dropout, global_avg_pool2d, group_norm, layer_norm,
+    leaky_relu, linear, max_pool1d, max_pool2d, relu, sigmoid, tanh,
 };
 use secant::{
     Batch, DropoutKey, Loss, Metrics, Normalisation, PassError, Samples, Scaling, Targets, Values,
@@ -267,6 +267,39 @@ fn cases() -> Vec<(Shape, Vec<Layer>)> {
                 linear(3),
             ],
         ),
+        // Winograd's kernels: tiles that are whole and cut, margins, maps of one pixel, more inputs
+        // than are summed per lane, pools that are tiles and others, more tiles than a band has.
+        (
+            shape(1, 7, 8),
+            vec![conv2d(5, 3).padding(1), conv2d(9, 3), relu(), linear(2)],
+        ),
+        (
+            shape(2, 9, 6),
+            vec![
+                conv2d(17, 3).padding(2),
+                relu(),
+                max_pool2d(2),
+                conv2d(3, 3),
+                max_pool2d(2).stride(1),
+                linear(3),
+            ],
+        ),
+        (
+            shape(16, 5, 5),
+            vec![conv2d(2, 3).padding(1), relu(), max_pool2d(2), linear(2)],
+        ),
+        (
+            shape(19, 1, 2),
+            vec![conv2d(2, 3).padding(1), relu(), linear(2)],
+        ),
+        (
+            shape(1, 8, 6),
+            vec![conv2d(4, 3), max_pool2d(2), tanh(), linear(2)],
+        ),
+        (
+            shape(62, 2, 36),
+            vec![conv2d(2, 3).padding(1), relu(), max_pool2d(2), linear(2)],
+        ),
         // The logistic function, first and behind a convolution.
         (shape(2, 1, 3), vec![sigmoid(), linear(4), sigmoid()]),
         (
@@ -508,7 +541,35 @@ fn fixtures(count: usize) -> Vec<Fixture> {
         }
         fixtures.push(fixture);
     }
+    let winograd: Vec<Fixture> = fixtures
+        .iter()
+        .filter(|fixture| fixture.network.layers().iter().any(is_winograd_kernel))
+        .map(|fixture| Fixture {
+            network: fixture.network.with_convolution(Convolution::Winograd),
+            ..fixture.clone()
+        })
+        .collect();
+    fixtures.extend(winograd);
     fixtures
+}
+
+/// Whether Winograd's algorithm may serve the layer.
+fn is_winograd_kernel(layer: &Layer) -> bool {
+    matches!(
+        layer,
+        Layer::Conv2d(Conv2d {
+            kernel: [3, 3],
+            stride: [1, 1],
+            ..
+        })
+    )
+}
+
+/// Whether the fixture's blocks of samples are computed otherwise than one sample alone.
+fn is_winograd(fixture: &Fixture) -> bool {
+    fixture.network.layers().iter().any(
+        |layer| matches!(layer, Layer::Conv2d(layer) if layer.algorithm == Convolution::Winograd),
+    )
 }
 
 /// A network in one line, for messages.
@@ -580,7 +641,11 @@ fn forward_agrees_with_the_oracle() {
         for (i, found) in indices.iter().zip(found.chunks_exact(classes)) {
             let mask = fixture.mask(*i);
             let expected = oracle.forward(&fixture.values(*i), &mask as Masks<'_>);
-            let magnitude = oracle.magnitude(&fixture.values(*i), &mask as Masks<'_>);
+            let mut magnitude = oracle.magnitude(&fixture.values(*i), &mask as Masks<'_>);
+            if is_winograd(&fixture) {
+                let largest = magnitude.iter().fold(0.0, |a, b| f64::max(a, *b));
+                magnitude.fill(tolerance::WINOGRAD * largest);
+            }
             for (place, ((found, expected), magnitude)) in
                 found.iter().zip(expected).zip(magnitude).enumerate()
             {
@@ -676,8 +741,12 @@ fn outputs_depend_on_neither_lanes_nor_neighbours() {
         let all = fixture.indices();
         let bits = |logits: Vec<f32>| logits.into_iter().map(f32::to_bits).collect::<Vec<_>>();
         let classes = fixture.network.output_len();
-        let one = bits(fixture.predict(1, &all));
-        for lanes in LANES {
+        let (reference, others) = match is_winograd(&fixture) {
+            true => (LANES[1], &LANES[1..]),
+            false => (1, &LANES[..]),
+        };
+        let one = bits(fixture.predict(reference, &all));
+        for lanes in others.iter().copied() {
             // One sample, one fewer and one more than a block, two blocks and a bit.
             for count in [1, lanes - 1, lanes, lanes + 1, 2 * lanes + 3] {
                 let found = bits(fixture.predict(lanes, &all[..count]));

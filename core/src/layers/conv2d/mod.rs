@@ -24,6 +24,7 @@
 pub(crate) mod definition;
 pub(crate) mod lanes;
 pub(crate) mod single;
+pub(crate) mod winograd;
 
 use crate::map::Frame;
 use crate::shape::{LayerError, Parameters, Shape, Window};
@@ -40,6 +41,22 @@ pub struct Conv2d {
     pub stride: [usize; 2],
     /// Rows of zeros above and below, and columns to the left and to the right.
     pub padding: [usize; 2],
+    /// How blocks of several samples are computed.
+    pub algorithm: Convolution,
+}
+
+/// How the convolutions of blocks of several samples are computed. One sample at a time is always
+/// computed directly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Convolution {
+    /// Term by term.
+    #[default]
+    Direct,
+    /// Kernels of 3 x 3 with stride 1 by Winograd's F(2 x 2, 3 x 3), where no pool follows or one of
+    /// 2 x 2, with 16 multiplications for 36; all others directly. The last bits differ.
+    Winograd,
 }
 
 impl Conv2d {
@@ -67,6 +84,11 @@ impl Conv2d {
             outputs: self.outputs,
             inputs: input.channels * self.kernel[0] * self.kernel[1],
         }
+    }
+
+    /// Whether blocks of lanes go through [`winograd`].
+    pub(crate) const fn is_winograd(&self, frame: &Frame) -> bool {
+        matches!(self.algorithm, Convolution::Winograd) && winograd::serves(self, frame)
     }
 
     /// Pixels of the kernel.

@@ -10,7 +10,7 @@ use crate::map::{Frame, Map};
 use crate::shape::Window;
 
 /// Words of 32 bits in one bit plane of the pool's winners.
-const fn code_plane(frame: &Frame, lanes: usize) -> usize {
+pub(crate) const fn code_plane(frame: &Frame, lanes: usize) -> usize {
     (frame.output.live_len() * lanes).div_ceil(32)
 }
 
@@ -97,14 +97,14 @@ const MOST_PLANES: usize = 8;
 
 /// The bits of pixel `pixel` in a bit plane, one a lane.
 #[inline(always)]
-fn read_bits<const L: usize>(plane: &[f32], pixel: usize) -> u32 {
+pub(crate) fn read_bits<const L: usize>(plane: &[f32], pixel: usize) -> u32 {
     let mask = u32::MAX >> (32 - L);
     plane[pixel * L / 32].to_bits() >> (pixel * L % 32) & mask
 }
 
 /// Sets those bits, which were zero.
 #[inline(always)]
-fn write_bits<const L: usize>(plane: &mut [f32], pixel: usize, bits: u32) {
+pub(crate) fn write_bits<const L: usize>(plane: &mut [f32], pixel: usize, bits: u32) {
     let word = &mut plane[pixel * L / 32];
     *word = f32::from_bits(word.to_bits() | bits << (pixel * L % 32));
 }

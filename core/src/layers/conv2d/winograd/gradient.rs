@@ -1,0 +1,391 @@
+//! The gradient of transformed kernels: `du[e][o][i] = sum over tiles and lanes of dm[e][o] v[e][i]`.
+//!
+//! A band's sums begin with zero and are then added to those of the bands before it. With few
+//! inputs each lane has a sum of its own, and the lanes are added by halving. From [`TURNED`] inputs
+//! on, where adding up lanes would take longer than the sums themselves, the inputs of a band are
+//! turned to lie innermost, and a sum goes from tile to tile and in a tile from lane to lane.
+
+use super::{Band, ELEMENTS, Planes, weights};
+use crate::arch::{Kernel, Simd};
+use crate::layers::register_block::{add_parts, block};
+
+/// Inputs from which on they are turned.
+const TURNED: usize = 16;
+
+/// Floats that a row of inputs is made a multiple of: no instruction set has longer vectors.
+const ROW: usize = 16;
+
+/// Floats of a row of inputs.
+const fn row_len(inputs: usize) -> usize {
+    if inputs < TURNED {
+        inputs
+    } else {
+        inputs.next_multiple_of(ROW)
+    }
+}
+
+/// Floats of scratch.
+pub(super) const fn scratch_len(inputs: usize, outputs: usize, band: usize, lanes: usize) -> usize {
+    let row = row_len(inputs);
+    let turned = if inputs < TURNED {
+        0
+    } else {
+        band * lanes * row
+    };
+    ELEMENTS * outputs * row + turned
+}
+
+/// The sums so far.
+pub(super) struct Gradient<'a> {
+    inputs: usize,
+    outputs: usize,
+    /// `[element][output][input]`, the inputs of an output in a row of [`row_len`].
+    du: &'a mut [f32],
+    /// One element of a band's inputs, `[tile][lane][input]`.
+    turned: &'a mut [f32],
+}
+
+impl<'a> Gradient<'a> {
+    /// Zero. `scratch` is of [`scratch_len`].
+    pub fn new([outputs, inputs]: [usize; 2], scratch: &'a mut [f32]) -> Gradient<'a> {
+        // Ends of rows, too, which no input fills.
+        scratch.fill(0.0);
+        let (du, turned) = scratch.split_at_mut(ELEMENTS * outputs * row_len(inputs));
+        Gradient {
+            inputs,
+            outputs,
+            du,
+            turned,
+        }
+    }
+
+    /// Adds a band's terms, and to `db` those of the biases.
+    #[inline(always)]
+    pub fn add<S: Simd, const L: usize>(
+        &mut self,
+        simd: S,
+        band: Band,
+        (v, v_planes): (&[f32], Planes),
+        (dm, m_planes): (&[f32], Planes),
+        db: &mut [f32],
+    ) {
+        // This element is the sum of a tile's gradients.
+        let sums = &dm[5 * m_planes.element..];
+        simd.apart(Biases::<L> { sums, band, db });
+        let row = row_len(self.inputs);
+        for e in 0..ELEMENTS {
+            let v = &v[e * v_planes.element..][..self.inputs * v_planes.channel];
+            let dm = &dm[e * m_planes.element..][..self.outputs * m_planes.channel];
+            let du = &mut self.du[e * self.outputs * row..][..self.outputs * row];
+            if self.inputs < TURNED {
+                let (inputs, tiles) = (self.inputs, band.len());
+                let task = PerLane::<L> {
+                    inputs,
+                    tiles,
+                    v,
+                    dm,
+                    du,
+                };
+                task.run::<S>(simd);
+            } else {
+                let terms = v_planes.channel;
+                let turned = &mut self.turned[..terms * row];
+                simd.apart(Turn {
+                    v,
+                    terms,
+                    row,
+                    turned,
+                });
+                let task = Turned {
+                    row,
+                    terms,
+                    turned,
+                    dm,
+                    du,
+                };
+                task.run::<S>(simd);
+            }
+        }
+    }
+
+    /// Adds the gradient of the kernels to `dw` (outputs x inputs x 9).
+    #[inline(always)]
+    pub fn finish<S: Simd>(self, simd: S, dw: &mut [f32]) {
+        let row = row_len(self.inputs);
+        let kernels = dw.as_chunks_mut::<9>().0.chunks_exact_mut(self.inputs);
+        for (o, dw) in kernels.enumerate() {
+            simd.apart(weights::AddKernels {
+                du: &self.du[o * row..],
+                matrix: self.outputs * row,
+                dw,
+            });
+        }
+    }
+}
+
+/// Adds the sum over tiles and lanes of each channel to `db`.
+struct Biases<'a, const L: usize> {
+    sums: &'a [f32],
+    band: Band,
+    db: &'a mut [f32],
+}
+
+impl<const L: usize> Kernel for Biases<'_, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let sums = self.sums.as_chunks::<L>().0;
+        for (db, tiles) in self.db.iter_mut().zip(sums.chunks_exact(self.band.len())) {
+            let mut lanes = [0.0; L];
+            for part in (0..L).step_by(S::WIDTH) {
+                let mut sum = simd.splat(0.0);
+                for tile in tiles {
+                    sum = simd.add(sum, simd.load(tile, part));
+                }
+                simd.store(&mut lanes, part, sum);
+            }
+            *db += simd.sum(add_parts(simd, &lanes));
+        }
+    }
+}
+
+/// Adds to `du` (outputs x inputs) with a sum for each lane.
+struct PerLane<'a, const L: usize> {
+    inputs: usize,
+    tiles: usize,
+    v: &'a [f32],
+    dm: &'a [f32],
+    du: &'a mut [f32],
+}
+
+/// A task on `B` rows.
+struct Block<T, const B: usize>(T);
+
+impl<const L: usize> PerLane<'_, L> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let outputs = self.du.len() / self.inputs;
+        let mut done = 0;
+        while done < outputs {
+            // The sums of a single input wait for each other unless there are many.
+            let size = match outputs - done {
+                8.. if self.inputs == 1 => 8,
+                left => block::<S>(left),
+            };
+            let part = PerLane::<L> {
+                dm: &self.dm[done * self.tiles * L..][..size * self.tiles * L],
+                du: &mut self.du[done * self.inputs..][..size * self.inputs],
+                ..self
+            };
+            match size {
+                8 => simd.apart(Block::<_, 8>(part)),
+                4 => simd.apart(Block::<_, 4>(part)),
+                2 => simd.apart(Block::<_, 2>(part)),
+                _ => simd.apart(Block::<_, 1>(part)),
+            }
+            done += size;
+        }
+    }
+}
+
+impl<const L: usize, const B: usize> Kernel for Block<PerLane<'_, L>, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) {
+        let inputs = self.0.inputs;
+        let mut i = 0;
+        while i < inputs {
+            match inputs - i {
+                1 => self.tile::<S, 1>(simd, i),
+                2 | 4 => self.tile::<S, 2>(simd, i),
+                _ => self.tile::<S, 3>(simd, i),
+            }
+            i += match inputs - i {
+                1 => 1,
+                2 | 4 => 2,
+                _ => 3,
+            };
+        }
+    }
+}
+
+impl<const L: usize, const B: usize> Block<PerLane<'_, L>, B> {
+    /// `B` outputs x `T` inputs from input `i` on.
+    #[inline(always)]
+    fn tile<S: Simd, const T: usize>(&mut self, simd: S, i: usize) {
+        let PerLane {
+            inputs,
+            tiles,
+            v,
+            dm,
+            du,
+        } = &mut self.0;
+        let (v, dm) = (v.as_chunks::<L>().0, dm.as_chunks::<L>().0);
+        let (mut inputs_of, mut outputs_of) = ([v; T], [dm; B]);
+        for t in 0..T {
+            inputs_of[t] = &v[(i + t) * *tiles..][..*tiles];
+        }
+        for b in 0..B {
+            outputs_of[b] = &dm[b * *tiles..][..*tiles];
+        }
+        let mut lanes = [[[0.0; L]; T]; B];
+        for part in (0..L).step_by(S::WIDTH) {
+            let mut sums = [[simd.splat(0.0); T]; B];
+            for tile in 0..*tiles {
+                let mut vectors = [simd.splat(0.0); T];
+                for t in 0..T {
+                    vectors[t] = simd.load(&inputs_of[t][tile], part);
+                }
+                for b in 0..B {
+                    let dm = simd.load(&outputs_of[b][tile], part);
+                    for t in 0..T {
+                        sums[b][t] = simd.fma(dm, vectors[t], sums[b][t]);
+                    }
+                }
+            }
+            for b in 0..B {
+                for t in 0..T {
+                    simd.store(&mut lanes[b][t], part, sums[b][t]);
+                }
+            }
+        }
+        for b in 0..B {
+            let mut parts = [simd.splat(0.0); T];
+            for t in 0..T {
+                parts[t] = add_parts(simd, &lanes[b][t]);
+            }
+            let mut sums = [0.0; T];
+            simd.sums(&parts, &mut sums);
+            for (du, sum) in du[b * *inputs + i..].iter_mut().zip(sums) {
+                *du += sum;
+            }
+        }
+    }
+}
+
+/// Turns `v` (inputs x terms) to rows of inputs.
+struct Turn<'a> {
+    v: &'a [f32],
+    terms: usize,
+    row: usize,
+    turned: &'a mut [f32],
+}
+
+impl Kernel for Turn<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (terms, row) = (self.terms, self.row);
+        let inputs = self.v.len() / terms;
+        for i in (0..inputs).step_by(8) {
+            for k in (0..terms).step_by(8) {
+                let source = &self.v[i * terms + k..];
+                let target = &mut self.turned[k * row + i..];
+                if i + 8 <= inputs && k + 8 <= terms {
+                    simd.turn(source, terms, target, row);
+                } else {
+                    for i in 0..8.min(inputs - i) {
+                        for k in 0..8.min(terms - k) {
+                            target[k * row + i] = source[i * terms + k];
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds to `du` (outputs x row) the product of `dm` (outputs x terms) and `turned` (terms x row).
+struct Turned<'a> {
+    row: usize,
+    terms: usize,
+    turned: &'a [f32],
+    dm: &'a [f32],
+    du: &'a mut [f32],
+}
+
+impl Turned<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let outputs = self.du.len() / self.row;
+        let mut done = 0;
+        while done < outputs {
+            let size = block::<S>(outputs - done);
+            let part = Turned {
+                dm: &self.dm[done * self.terms..][..size * self.terms],
+                du: &mut self.du[done * self.row..][..size * self.row],
+                ..self
+            };
+            match size {
+                8 => simd.apart(Block::<_, 8>(part)),
+                4 => simd.apart(Block::<_, 4>(part)),
+                2 => simd.apart(Block::<_, 2>(part)),
+                _ => simd.apart(Block::<_, 1>(part)),
+            }
+            done += size;
+        }
+    }
+}
+
+impl<const B: usize> Kernel for Block<Turned<'_>, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) {
+        let (mut at, end) = (0, self.0.row);
+        while at + 3 * S::WIDTH <= end && at + 4 * S::WIDTH != end {
+            self.tile::<S, 3>(simd, at);
+            at += 3 * S::WIDTH;
+        }
+        while at + 2 * S::WIDTH <= end {
+            self.tile::<S, 2>(simd, at);
+            at += 2 * S::WIDTH;
+        }
+        while at < end {
+            self.tile::<S, 1>(simd, at);
+            at += S::WIDTH;
+        }
+    }
+}
+
+impl<const B: usize> Block<Turned<'_>, B> {
+    /// `B` outputs x `T` vectors of inputs from input `at` on.
+    #[inline(always)]
+    fn tile<S: Simd, const T: usize>(&mut self, simd: S, at: usize) {
+        let Turned {
+            row,
+            terms,
+            turned,
+            dm,
+            du,
+        } = &mut self.0;
+        let mut gradients = [*dm; B];
+        for b in 0..B {
+            gradients[b] = &dm[b * *terms..][..*terms];
+        }
+        let mut sums = [[simd.splat(0.0); T]; B];
+        for (k, x) in turned.chunks_exact(*row).enumerate().take(*terms) {
+            let x = &x[at..][..T * S::WIDTH];
+            let mut vectors = [simd.splat(0.0); T];
+            for t in 0..T {
+                vectors[t] = simd.load(x, t * S::WIDTH);
+            }
+            for b in 0..B {
+                let dm = simd.splat(gradients[b][k]);
+                for t in 0..T {
+                    sums[b][t] = simd.fma(vectors[t], dm, sums[b][t]);
+                }
+            }
+        }
+        for b in 0..B {
+            let du = &mut du[b * *row + at..][..T * S::WIDTH];
+            for t in 0..T {
+                let sum = simd.add(simd.load(du, t * S::WIDTH), sums[b][t]);
+                simd.store(du, t * S::WIDTH, sum);
+            }
+        }
+    }
+}
