@@ -151,23 +151,31 @@ fn interleave(a: [u8; 16], b: [u8; 16]) -> [[u8; 16]; 2] {
     halves
 }
 
+/// Four floats at `source[at..]`, and four at `source[at + distance..]`.
+#[inline(always)]
+fn load_pair(source: &[f32], at: usize, distance: usize) -> __m256 {
+    let (low, high) = (&source[at..at + 4], &source[at + distance..][..4]);
+    // SAFETY: a token exists, so the machine has AVX; 4 floats are there each time.
+    unsafe {
+        _mm256_insertf128_ps::<1>(
+            _mm256_castps128_ps256(_mm_loadu_ps(low.as_ptr())),
+            _mm_loadu_ps(high.as_ptr()),
+        )
+    }
+}
+
 /// Transposes 8 x 8 floats; see [`Simd::turn`].
 #[inline(always)]
 fn turn(source: &[f32], source_row: usize, target: &mut [f32], target_row: usize) {
-    // SAFETY: a token exists, so the machine has AVX; 8 floats are there each time.
-    unsafe {
+    let far = 4 * source_row;
+    for from in [0, 4] {
         // Rows i and i + 4 side by side: four floats of each.
-        let halves = |i: usize, from: usize| {
-            let low = &source[i * source_row + from..][..4];
-            let high = &source[(i + 4) * source_row + from..][..4];
-            _mm256_insertf128_ps::<1>(
-                _mm256_castps128_ps256(_mm_loadu_ps(low.as_ptr())),
-                _mm_loadu_ps(high.as_ptr()),
-            )
-        };
-        for from in [0, 4] {
-            let (r0, r1) = (halves(0, from), halves(1, from));
-            let (r2, r3) = (halves(2, from), halves(3, from));
+        let r0 = load_pair(source, from, far);
+        let r1 = load_pair(source, source_row + from, far);
+        let r2 = load_pair(source, 2 * source_row + from, far);
+        let r3 = load_pair(source, 3 * source_row + from, far);
+        // SAFETY: a token exists, so the machine has AVX; 8 floats fit each time.
+        unsafe {
             let (a, b) = (_mm256_unpacklo_ps(r0, r1), _mm256_unpackhi_ps(r0, r1));
             let (c, d) = (_mm256_unpacklo_ps(r2, r3), _mm256_unpackhi_ps(r2, r3));
             let columns = [

@@ -56,8 +56,11 @@ const ELEMENTS: usize = 16;
 /// Floats of a band's transformed maps: half of a second-level cache.
 const BAND: usize = 128 * 1024;
 
-/// Whether a stage can be computed so: a kernel of 3 x 3 with stride 1, and behind it no pool or
-/// one whose windows are the tiles.
+/// Input channels from which on fewer multiplications outweigh the transforms.
+const LEAST_INPUTS: usize = 4;
+
+/// Whether a stage is computed so: a kernel of 3 x 3 with stride 1 over enough channels, and behind
+/// it no pool or one whose windows are the tiles.
 pub(crate) const fn serves(layer: &Conv2d, frame: &Frame) -> bool {
     let pool = match frame.pool {
         None => true,
@@ -66,7 +69,8 @@ pub(crate) const fn serves(layer: &Conv2d, frame: &Frame) -> bool {
         }
     };
     let [rows, columns] = layer.kernel;
-    rows == 3 && columns == 3 && layer.stride[0] == 1 && layer.stride[1] == 1 && pool
+    let unit = layer.stride[0] == 1 && layer.stride[1] == 1;
+    rows == 3 && columns == 3 && unit && pool && frame.input.channels >= LEAST_INPUTS
 }
 
 /// The tiles of a stage and how they are cut into bands.
@@ -159,16 +163,23 @@ impl Planes {
     }
 }
 
+/// Floats of what lies between the two axes of a transform.
+const fn row_len(tiles: &Tiles, lanes: usize) -> usize {
+    transform::ROW * tiles.band_columns * lanes
+}
+
 /// Floats of scratch for the forward pass and for the backward pass.
 pub(crate) const fn scratch_len(frame: &Frame, lanes: usize) -> (usize, usize) {
     let (inputs, outputs) = (frame.input.channels, frame.output.channels);
-    let band = Tiles::new(frame, lanes).band();
+    let tiles = Tiles::new(frame, lanes);
+    let band = tiles.band();
     let zeros = frame.input.columns * lanes;
+    let row = row_len(&tiles, lanes);
     let u = ELEMENTS * inputs * outputs;
     let v = Planes::new(inputs, band, lanes).len();
     let m = Planes::new(outputs, band, lanes).len();
     let gradient = gradient::scratch_len(inputs, outputs, band, lanes);
-    (zeros + u + v + m, zeros + u + v + m + gradient)
+    (zeros + row + u + v + m, zeros + row + u + v + m + gradient)
 }
 
 /// The forward pass with the relu and the max-pool that follow.
@@ -186,10 +197,17 @@ pub(crate) fn forward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: F
     let (inputs, outputs) = (frame.input.channels, frame.output.channels);
     let tiles = Tiles::new(frame, L);
     let (zeros, rest) = scratch.split_at_mut(frame.input.columns * L);
+    let (row, rest) = rest.split_at_mut(row_len(&tiles, L));
     let (u, rest) = rest.split_at_mut(ELEMENTS * inputs * outputs);
     zeros.fill(0.0);
-    let direction = weights::Direction::Forward;
-    weights::transform(simd, direction, w, [outputs, inputs], u);
+    simd.apart(weights::Transform {
+        w,
+        rows: outputs,
+        row: inputs,
+        terms: inputs,
+        term: 1,
+        u,
+    });
     for band in tiles.bands() {
         let v_planes = Planes::new(inputs, band.len(), L);
         let m_planes = Planes::new(outputs, band.len(), L);
@@ -222,6 +240,7 @@ pub(crate) fn forward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: F
             m,
             y,
             codes,
+            row,
         });
     }
 }
@@ -246,13 +265,20 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
     let (inputs, outputs) = (frame.input.channels, frame.output.channels);
     let tiles = Tiles::new(frame, L);
     let (zeros, rest) = scratch.split_at_mut(frame.input.columns * L);
+    let (row, rest) = rest.split_at_mut(row_len(&tiles, L));
     let (u, rest) = rest.split_at_mut(ELEMENTS * inputs * outputs);
     let (gradient_scratch, rest) =
         rest.split_at_mut(gradient::scratch_len(inputs, outputs, tiles.band(), L));
     zeros.fill(0.0);
     if input_gradient {
-        let direction = weights::Direction::Backward;
-        weights::transform(simd, direction, w, [outputs, inputs], u);
+        simd.apart(weights::Transform {
+            w,
+            rows: inputs,
+            row: 1,
+            terms: outputs,
+            term: inputs,
+            u,
+        });
         dx[..frame.input.live_len() * L].fill(0.0);
     }
     let mut gradient = Gradient::new([outputs, inputs], gradient_scratch);
@@ -269,6 +295,7 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
             dy,
             planes: m_planes,
             dm,
+            row,
         });
         if weight_gradient {
             simd.apart(InputTransform::<L> {
@@ -301,6 +328,7 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
                 planes: v_planes,
                 dv,
                 dx,
+                row,
             });
         }
     }

@@ -4,11 +4,9 @@
 use crate::arch::{Kernel, Simd};
 use crate::layers::register_block::block;
 
-/// `Y = S + A X`, where `X` has `terms` rows of `columns` floats and column `i` of `S` is `start`
-/// or zero.
+/// `Y = S + A X`, where `X` has rows of `columns` floats and row `o` of `S` is `start[o]` or zero.
 pub(super) struct Product<'a> {
-    /// `A` in blocks of rows, in a block column by column: what
-    /// [`weights::transform`](super::weights::transform) leaves of one element.
+    /// Row by row, each `terms` long.
     pub a: &'a [f32],
     pub terms: usize,
     /// One value for each row of `Y`; none for zero.
@@ -35,7 +33,7 @@ impl Product<'_> {
                     [] => &[],
                     start => &start[done..][..size],
                 },
-                x: self.x,
+                x: &self.x[..self.terms * self.columns],
                 y: &mut self.y[done * self.columns..][..size * self.columns],
                 ..self
             };
@@ -50,63 +48,104 @@ impl Product<'_> {
     }
 }
 
+/// How the columns of a block of rows are shared out: runs of three vectors, then of two or one. (Of
+/// four left over, two and two: the sums of a single vector wait for each other.)
+#[inline(always)]
+pub(super) fn vectors<S: Simd>(left: usize) -> usize {
+    match left / S::WIDTH {
+        0 | 1 => 1,
+        2 | 4 => 2,
+        _ => 3,
+    }
+}
+
 impl<const B: usize> Kernel for Rows<'_, B> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        let (mut at, end) = (0, self.0.columns);
-        while at + 3 * S::WIDTH <= end && at + 4 * S::WIDTH != end {
-            self.tile::<S, 3>(simd, at);
-            at += 3 * S::WIDTH;
+        let mut rows = [self.0.a; B];
+        for b in 0..B {
+            rows[b] = &self.0.a[b * self.0.terms..][..self.0.terms];
         }
-        // Four as two and two: the sums of a single vector wait for each other.
-        while at + 2 * S::WIDTH <= end {
-            self.tile::<S, 2>(simd, at);
-            at += 2 * S::WIDTH;
-        }
-        if at < end {
-            self.tile::<S, 1>(simd, at);
+        let mut at = 0;
+        while at < self.0.columns {
+            let count = vectors::<S>(self.0.columns - at);
+            match count {
+                3 => rows_tile::<S, B, 3>(simd, &mut self.0, rows, at),
+                2 => rows_tile::<S, B, 2>(simd, &mut self.0, rows, at),
+                _ => rows_tile::<S, B, 1>(simd, &mut self.0, rows, at),
+            }
+            at += count * S::WIDTH;
         }
     }
 }
 
-impl<const B: usize> Rows<'_, B> {
-    /// `B` rows x `T` vectors from column `at` on.
-    #[inline(always)]
-    fn tile<S: Simd, const T: usize>(&mut self, simd: S, at: usize) {
-        let Product {
-            a,
-            start,
-            x,
-            y,
-            columns,
-            ..
-        } = &mut self.0;
-        let mut sums = [[simd.splat(0.0); T]; B];
-        if let Some(start) = start.first_chunk::<B>() {
-            for b in 0..B {
-                sums[b] = [simd.splat(start[b]); T];
-            }
-        }
-        for (a, x) in a.as_chunks::<B>().0.iter().zip(x.chunks_exact(*columns)) {
-            let x = &x[at..][..T * S::WIDTH];
-            let mut vectors = [simd.splat(0.0); T];
-            for t in 0..T {
-                vectors[t] = simd.load(x, t * S::WIDTH);
-            }
-            for b in 0..B {
-                let a = simd.splat(a[b]);
-                for t in 0..T {
-                    sums[b][t] = simd.fma(vectors[t], a, sums[b][t]);
-                }
-            }
-        }
+/// `B` rows x `T` vectors from column `at` on.
+#[inline(always)]
+fn rows_tile<S: Simd, const B: usize, const T: usize>(
+    simd: S,
+    product: &mut Product<'_>,
+    rows: [&[f32]; B],
+    at: usize,
+) {
+    let mut sums = begin::<S, B, T>(simd, product.start);
+    let x = product.x.chunks_exact(product.columns);
+    for (k, x) in x.enumerate().take(product.terms) {
+        let mut a = [0.0; B];
         for b in 0..B {
-            let y = &mut y[b * *columns + at..][..T * S::WIDTH];
-            for t in 0..T {
-                simd.store(y, t * S::WIDTH, sums[b][t]);
-            }
+            a[b] = rows[b][k];
+        }
+        accumulate(simd, a, &x[at..][..T * S::WIDTH], &mut sums);
+    }
+    finish(simd, sums, product.columns, at, product.y);
+}
+
+/// What a block's sums begin with.
+#[inline(always)]
+fn begin<S: Simd, const B: usize, const T: usize>(simd: S, start: &[f32]) -> [[S::V; T]; B] {
+    let mut sums = [[simd.splat(0.0); T]; B];
+    if let Some(start) = start.first_chunk::<B>() {
+        for b in 0..B {
+            sums[b] = [simd.splat(start[b]); T];
+        }
+    }
+    sums
+}
+
+/// `sums[b][t] += a[b] x[t]`.
+#[inline(always)]
+fn accumulate<S: Simd, const B: usize, const T: usize>(
+    simd: S,
+    a: [f32; B],
+    x: &[f32],
+    sums: &mut [[S::V; T]; B],
+) {
+    let mut vectors = [simd.splat(0.0); T];
+    for t in 0..T {
+        vectors[t] = simd.load(x, t * S::WIDTH);
+    }
+    for b in 0..B {
+        let a = simd.splat(a[b]);
+        for t in 0..T {
+            sums[b][t] = simd.fma(vectors[t], a, sums[b][t]);
+        }
+    }
+}
+
+/// Stores a block's sums.
+#[inline(always)]
+fn finish<S: Simd, const B: usize, const T: usize>(
+    simd: S,
+    sums: [[S::V; T]; B],
+    columns: usize,
+    at: usize,
+    y: &mut [f32],
+) {
+    for b in 0..B {
+        let y = &mut y[b * columns + at..][..T * S::WIDTH];
+        for t in 0..T {
+            simd.store(y, t * S::WIDTH, sums[b][t]);
         }
     }
 }

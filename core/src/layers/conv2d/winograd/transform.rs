@@ -9,8 +9,9 @@
 //! A y:   m0 = y0    m1 = y0 + y1    m2 = y0 - y1    m3 = y1
 //! ```
 //!
-//! Neighbouring patches share two rows and two columns. Along a row of tiles, what two patches
-//! share is computed or added up once, in registers.
+//! Neighbouring patches share two rows and two columns. A row of tiles goes along the first axis as
+//! a whole, and what comes out, a few pixels a tile, stays in the first-level cache for the second.
+//! The loops run over fixed arrays, so that no bounds are checked in them.
 
 use super::{Band, ELEMENTS, Planes};
 use crate::arch::{Kernel, Simd};
@@ -57,20 +58,29 @@ impl<const L: usize> Kernel for InputTransform<'_, L> {
                 }
                 let [d0, d1, d2, d3] = d;
                 let at = row_of(&band, &planes, channel, row, L);
-                let mut elements = self.v.chunks_mut(planes.element);
-                let mut four = || {
-                    core::array::from_fn(|_| match elements.next() {
-                        Some(v) => v[at..][..band.columns * L].as_chunks_mut::<L>().0,
-                        None => &mut [],
-                    })
-                };
-                along_rows::<S, L, false>(simd, d0, d2, four());
-                along_rows::<S, L, true>(simd, d1, d2, four());
-                along_rows::<S, L, false>(simd, d2, d1, four());
-                along_rows::<S, L, false>(simd, d3, d1, four());
+                let mut v = elements_of::<L>(self.v, planes.element, at, band.columns);
+                along_rows::<S, L, false>(simd, d0, d2, &mut v[0..4]);
+                along_rows::<S, L, true>(simd, d1, d2, &mut v[4..8]);
+                along_rows::<S, L, false>(simd, d2, d1, &mut v[8..12]);
+                along_rows::<S, L, false>(simd, d3, d1, &mut v[12..16]);
             }
         }
     }
+}
+
+/// The tiles of each element from float `at` of its planes on.
+#[inline(always)]
+fn elements_of<const L: usize>(
+    planes: &mut [f32],
+    element: usize,
+    at: usize,
+    tiles: usize,
+) -> [&mut [[f32; L]]; ELEMENTS] {
+    let mut elements: [&mut [[f32; L]]; ELEMENTS] = Default::default();
+    for (tiles_of, plane) in elements.iter_mut().zip(planes.chunks_mut(element)) {
+        *tiles_of = plane[at..][..tiles * L].as_chunks_mut::<L>().0;
+    }
+    elements
 }
 
 /// Transforms the sum or the difference of two rows along the row.
@@ -79,49 +89,59 @@ fn along_rows<S: Simd, const L: usize, const SUM: bool>(
     simd: S,
     a: &[[f32; L]],
     b: &[[f32; L]],
-    [v0, v1, v2, v3]: [&mut [[f32; L]]; 4],
+    v: &mut [&mut [[f32; L]]],
 ) {
-    let combine = |a: &[f32; L], b: &[f32; L], lane| {
-        let (a, b) = (simd.load(a, lane), simd.load(b, lane));
-        if SUM { simd.add(a, b) } else { simd.sub(a, b) }
-    };
-    let ([a0, a1, a @ ..], [b0, b1, b @ ..]) = (a, b) else {
-        return;
-    };
-    let ((a2, a3), (b2, b3)) = (a.as_chunks::<2>(), b.as_chunks::<2>());
-    for lane in (0..L).step_by(S::WIDTH) {
-        let (mut d0, mut d1) = (combine(a0, b0, lane), combine(a1, b1, lane));
-        let pairs = a2.iter().zip(b2);
-        let targets = v0
-            .iter_mut()
-            .zip(v1.iter_mut())
-            .zip(v2.iter_mut().zip(v3.iter_mut()));
-        let mut targets = targets.into_iter();
-        for ((a, b), ((v0, v1), (v2, v3))) in pairs.zip(&mut targets) {
-            let (d2, d3) = (combine(&a[0], &b[0], lane), combine(&a[1], &b[1], lane));
-            simd.store(v0, lane, simd.sub(d0, d2));
-            simd.store(v1, lane, simd.add(d1, d2));
-            simd.store(v2, lane, simd.sub(d2, d1));
-            simd.store(v3, lane, simd.sub(d3, d1));
-            (d0, d1) = (d2, d3);
-        }
-        // Half a tile: one column.
-        let at = a2.len();
-        if let ([a], [b]) = (a3, b3)
-            && let (Some(v0), Some(v1), Some(v2), Some(v3)) = (
-                v0.get_mut(at),
-                v1.get_mut(at),
-                v2.get_mut(at),
-                v3.get_mut(at),
-            )
-        {
-            let d2 = combine(a, b, lane);
-            simd.store(v0, lane, simd.sub(d0, d2));
-            simd.store(v1, lane, simd.add(d1, d2));
-            simd.store(v2, lane, simd.sub(d2, d1));
-            simd.store(v3, lane, simd.sub(simd.splat(0.0), d1));
-        }
+    let [v0, v1, v2, v3] = v else { return };
+    let ((a, a_odd), (b, b_odd)) = (a.as_chunks::<2>(), b.as_chunks::<2>());
+    let targets = v0
+        .iter_mut()
+        .zip(v1.iter_mut())
+        .zip(v2.iter_mut())
+        .zip(v3.iter_mut());
+    let mut targets = targets.map(|(((v0, v1), v2), v3)| [v0, v1, v2, v3]);
+    let patches = a.iter().zip(b).zip(a[1..].iter().zip(&b[1..]));
+    for (((a0, b0), (a2, b2)), v) in patches.zip(&mut targets) {
+        patch_row::<S, L, SUM>(simd, [a0, a2], [b0, b2], v);
     }
+    // Half a tile: its last column lies outside.
+    if let (Some(v), [.., a0], [.., b0], [a2], [b2]) = (targets.next(), a, b, a_odd, b_odd) {
+        let (a2, b2) = ([*a2, [0.0; L]], [*b2, [0.0; L]]);
+        patch_row::<S, L, SUM>(simd, [a0, &a2], [b0, &b2], v);
+    }
+}
+
+/// [`along_rows`] for one patch, given as two pairs of columns.
+#[inline(always)]
+fn patch_row<S: Simd, const L: usize, const SUM: bool>(
+    simd: S,
+    a: [&[[f32; L]; 2]; 2],
+    b: [&[[f32; L]; 2]; 2],
+    v: [&mut [f32; L]; 4],
+) {
+    let [v0, v1, v2, v3] = v;
+    for part in 0..L / S::WIDTH {
+        let lane = part * S::WIDTH;
+        let d0 = combine::<S, L, SUM>(simd, &a[0][0], &b[0][0], lane);
+        let d1 = combine::<S, L, SUM>(simd, &a[0][1], &b[0][1], lane);
+        let d2 = combine::<S, L, SUM>(simd, &a[1][0], &b[1][0], lane);
+        let d3 = combine::<S, L, SUM>(simd, &a[1][1], &b[1][1], lane);
+        simd.store(v0, lane, simd.sub(d0, d2));
+        simd.store(v1, lane, simd.add(d1, d2));
+        simd.store(v2, lane, simd.sub(d2, d1));
+        simd.store(v3, lane, simd.sub(d3, d1));
+    }
+}
+
+/// The sum or the difference of some lanes of two pixels.
+#[inline(always)]
+fn combine<S: Simd, const L: usize, const SUM: bool>(
+    simd: S,
+    a: &[f32; L],
+    b: &[f32; L],
+    lane: usize,
+) -> S::V {
+    let (a, b) = (simd.load(a, lane), simd.load(b, lane));
+    if SUM { simd.add(a, b) } else { simd.sub(a, b) }
 }
 
 /// `y = A' m A` of all output channels, columns first; then pool and relu.
@@ -132,7 +152,13 @@ pub(super) struct OutputTransform<'a, const L: usize> {
     pub m: &'a [f32],
     pub y: &'a mut [f32],
     pub codes: &'a mut [f32],
+    /// Room for [`ROW`] pixels of each tile of a row.
+    pub row: &'a mut [f32],
 }
+
+/// Pixels that are kept of each tile of a row between the transform along one axis and that along
+/// the other.
+pub(super) const ROW: usize = 8;
 
 impl<const L: usize> Kernel for OutputTransform<'_, L> {
     type Output = ();
@@ -140,8 +166,9 @@ impl<const L: usize> Kernel for OutputTransform<'_, L> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let (band, planes, map) = (self.band, self.planes, self.frame.output);
-        let pools = self.frame.pool.is_some();
-        let code_plane = code_plane(self.frame, L);
+        let plane = code_plane(self.frame, L);
+        let halves = self.row.as_chunks_mut::<L>().0.as_chunks_mut::<ROW>().0;
+        let halves = &mut halves[..band.columns];
         let y = self.y.as_chunks_mut::<L>().0;
         for channel in 0..map.channels {
             for row in band.row..band.row + band.rows {
@@ -150,40 +177,27 @@ impl<const L: usize> Kernel for OutputTransform<'_, L> {
                 for (m, element) in m.iter_mut().zip(self.m.chunks(planes.element)) {
                     *m = element[at..][..band.columns * L].as_chunks::<L>().0;
                 }
-                for tile in 0..band.columns {
-                    let column = band.column + tile;
-                    let mut winners = [0; 2];
-                    for lane in (0..L).step_by(S::WIDTH) {
-                        let [[y00, y01], [y10, y11]] = output_tile(simd, &m, tile, lane);
-                        if pools {
-                            let (above, right_above) = simd.first_max(y00, y01);
-                            let (below, right_below) = simd.first_max(y10, y11);
-                            let (mut best, lower) = simd.first_max(above, below);
-                            winners[0] |= (right_above & !lower | right_below & lower) << lane;
-                            winners[1] |= lower << lane;
-                            if self.frame.relu {
-                                best = simd.relu(best);
-                            }
-                            simd.store(&mut y[map.at(channel, row, column)], lane, best);
-                            continue;
-                        }
-                        for (r, pixels) in [[y00, y01], [y10, y11]].into_iter().enumerate() {
-                            for (c, mut pixel) in pixels.into_iter().enumerate() {
-                                let (r, c) = (2 * row + r, 2 * column + c);
-                                if r < map.live_rows && c < map.live_columns {
-                                    if self.frame.relu {
-                                        pixel = simd.relu(pixel);
-                                    }
-                                    simd.store(&mut y[map.at(channel, r, c)], lane, pixel);
-                                }
-                            }
+                half_output::<S, L, 0>(simd, &m, halves);
+                half_output::<S, L, 1>(simd, &m, halves);
+                half_output::<S, L, 2>(simd, &m, halves);
+                half_output::<S, L, 3>(simd, &m, halves);
+                if self.frame.pool.is_some() {
+                    let y = &mut y[map.at(channel, row, band.column)..][..band.columns];
+                    let first = (channel * map.live_rows + row) * map.live_columns + band.column;
+                    for (tile, (half, y)) in halves.iter().zip(y).enumerate() {
+                        let winners = pooled::<S, L>(simd, half, self.frame.relu, y);
+                        for (p, winners) in winners.into_iter().enumerate() {
+                            write_bits::<L>(&mut self.codes[p * plane..], first + tile, winners);
                         }
                     }
-                    if pools {
-                        let pixel = (channel * map.live_rows + row) * map.live_columns + column;
-                        for (p, winners) in winners.into_iter().enumerate() {
-                            write_bits::<L>(&mut self.codes[p * code_plane..], pixel, winners);
-                        }
+                    continue;
+                }
+                for (r, half) in [0, 4].into_iter().enumerate() {
+                    let (r, column) = (2 * row + r, 2 * band.column);
+                    if r < map.live_rows {
+                        let count = (2 * band.columns).min(map.live_columns - column);
+                        let y = &mut y[map.at(channel, r, column)..][..count];
+                        output_row::<S, L>(simd, halves, half, self.frame.relu, y);
                     }
                 }
             }
@@ -191,27 +205,97 @@ impl<const L: usize> Kernel for OutputTransform<'_, L> {
     }
 }
 
-/// One tile of `A' m A`, some lanes.
+/// Transforms column `C` of each tile: its upper half goes to pixel `C`, its lower half to pixel
+/// `4 + C`.
 #[inline(always)]
-fn output_tile<S: Simd, const L: usize>(
+fn half_output<S: Simd, const L: usize, const C: usize>(
     simd: S,
     m: &[&[[f32; L]]; ELEMENTS],
-    tile: usize,
-    lane: usize,
-) -> [[S::V; 2]; 2] {
-    let mut half = [[simd.splat(0.0); 4]; 2];
-    for c in 0..4 {
-        let m = |r: usize| simd.load(&m[4 * r + c][tile], lane);
-        let (m1, m2) = (m(1), m(2));
-        half[0][c] = simd.add(simd.add(m(0), m1), m2);
-        half[1][c] = simd.add(simd.sub(m1, m2), m(3));
+    halves: &mut [[[f32; L]; ROW]],
+) {
+    let columns = m[C]
+        .iter()
+        .zip(m[4 + C])
+        .zip(m[8 + C].iter().zip(m[12 + C]));
+    for (half, ((m0, m1), (m2, m3))) in halves.iter_mut().zip(columns) {
+        for part in 0..L / S::WIDTH {
+            let lane = part * S::WIDTH;
+            let (m1, m2) = (simd.load(m1, lane), simd.load(m2, lane));
+            let upper = simd.add(simd.add(simd.load(m0, lane), m1), m2);
+            let lower = simd.add(simd.sub(m1, m2), simd.load(m3, lane));
+            simd.store(&mut half[C], lane, upper);
+            simd.store(&mut half[4 + C], lane, lower);
+        }
     }
-    half.map(|[m0, m1, m2, m3]| {
-        [
-            simd.add(simd.add(m0, m1), m2),
-            simd.add(simd.sub(m1, m2), m3),
-        ]
-    })
+}
+
+/// The two pixels of half a tile whose four values begin at pixel `half`.
+#[inline(always)]
+fn two_pixels<S: Simd, const L: usize>(
+    simd: S,
+    values: &[[f32; L]; ROW],
+    half: usize,
+    lane: usize,
+) -> [S::V; 2] {
+    let (m1, m2) = (
+        simd.load(&values[half + 1], lane),
+        simd.load(&values[half + 2], lane),
+    );
+    [
+        simd.add(simd.add(simd.load(&values[half], lane), m1), m2),
+        simd.add(simd.sub(m1, m2), simd.load(&values[half + 3], lane)),
+    ]
+}
+
+/// The largest of a tile's pixels, activated, and its winners.
+#[inline(always)]
+fn pooled<S: Simd, const L: usize>(
+    simd: S,
+    values: &[[f32; L]; ROW],
+    relu: bool,
+    y: &mut [f32; L],
+) -> [u32; 2] {
+    let mut winners = [0; 2];
+    for part in 0..L / S::WIDTH {
+        let lane = part * S::WIDTH;
+        let [y00, y01] = two_pixels::<S, L>(simd, values, 0, lane);
+        let [y10, y11] = two_pixels::<S, L>(simd, values, 4, lane);
+        let (above, right_above) = simd.first_max(y00, y01);
+        let (below, right_below) = simd.first_max(y10, y11);
+        let (mut best, lower) = simd.first_max(above, below);
+        winners[0] |= (right_above & !lower | right_below & lower) << lane;
+        winners[1] |= lower << lane;
+        if relu {
+            best = simd.relu(best);
+        }
+        simd.store(y, lane, best);
+    }
+    winners
+}
+
+/// A row of pixels, activated, from the halves of tiles whose values begin at pixel `half`.
+#[inline(always)]
+fn output_row<S: Simd, const L: usize>(
+    simd: S,
+    halves: &[[[f32; L]; ROW]],
+    half: usize,
+    relu: bool,
+    y: &mut [[f32; L]],
+) {
+    for (values, y) in halves.iter().zip(y.chunks_mut(2)) {
+        for part in 0..L / S::WIDTH {
+            let lane = part * S::WIDTH;
+            for (mut pixel, y) in two_pixels::<S, L>(simd, values, half, lane)
+                .into_iter()
+                .zip(&mut *y)
+            {
+                if relu {
+                    pixel = simd.relu(pixel);
+                }
+                simd.store(y, lane, pixel);
+            }
+        }
+    }
 }
 
 /// `dm = A dy' A'` of all output channels, columns first, where `dy'` is the gradient of the
@@ -225,6 +309,8 @@ pub(super) struct OutputGradient<'a, const L: usize> {
     pub dy: &'a [f32],
     pub planes: Planes,
     pub dm: &'a mut [f32],
+    /// Room for [`ROW`] pixels of each tile of a row.
+    pub row: &'a mut [f32],
 }
 
 impl<const L: usize> Kernel for OutputGradient<'_, L> {
@@ -233,62 +319,119 @@ impl<const L: usize> Kernel for OutputGradient<'_, L> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let (band, planes, map) = (self.band, self.planes, self.frame.output);
-        let pools = self.frame.pool.is_some();
-        let code_plane = code_plane(self.frame, L);
+        let plane = code_plane(self.frame, L);
+        let tiles = self.row.as_chunks_mut::<L>().0.as_chunks_mut::<4>().0;
+        let tiles = &mut tiles[..band.columns];
         let (y, dy) = (self.y.as_chunks::<L>().0, self.dy.as_chunks::<L>().0);
         let dense = map.dense();
         for channel in 0..map.channels {
             for row in band.row..band.row + band.rows {
-                let at = row_of(&band, &planes, channel, row, L);
-                let mut elements = self.dm.chunks_mut(planes.element);
-                let dm: [&mut [[f32; L]]; ELEMENTS] =
-                    core::array::from_fn(|_| match elements.next() {
-                        Some(dm) => dm[at..][..band.columns * L].as_chunks_mut::<L>().0,
-                        None => &mut [],
-                    });
-                for tile in 0..band.columns {
-                    let column = band.column + tile;
-                    for lane in (0..L).step_by(S::WIDTH) {
-                        let gradient = |r: usize, c: usize| {
-                            let dy = simd.load(&dy[dense.at(channel, r, c)], lane);
-                            match self.frame.relu {
-                                true => {
-                                    let y = simd.load(&y[map.at(channel, r, c)], lane);
-                                    simd.where_positive(y, dy)
+                if self.frame.pool.is_some() {
+                    let first = dense.at(channel, row, band.column);
+                    let dy = &dy[first..][..band.columns];
+                    let y = &y[map.at(channel, row, band.column)..][..band.columns];
+                    for (t, (tile, (dy, y))) in tiles.iter_mut().zip(dy.iter().zip(y)).enumerate() {
+                        let right = read_bits::<L>(self.codes, first + t);
+                        let lower = read_bits::<L>(&self.codes[plane..], first + t);
+                        for part in 0..L / S::WIDTH {
+                            let lane = part * S::WIDTH;
+                            let g = activated(simd, self.frame.relu, y, dy, lane);
+                            let (above, below) = simd.split(lower >> lane, g);
+                            let (y00, y01) = simd.split(right >> lane, above);
+                            let (y10, y11) = simd.split(right >> lane, below);
+                            simd.store(&mut tile[0], lane, y00);
+                            simd.store(&mut tile[1], lane, y01);
+                            simd.store(&mut tile[2], lane, y10);
+                            simd.store(&mut tile[3], lane, y11);
+                        }
+                    }
+                } else {
+                    for r in 0..2 {
+                        for (t, tile) in tiles.iter_mut().enumerate() {
+                            for c in 0..2 {
+                                let target = &mut tile[2 * r + c];
+                                let (r, c) = (2 * row + r, 2 * (band.column + t) + c);
+                                if r >= map.live_rows || c >= map.live_columns {
+                                    *target = [0.0; L];
+                                    continue;
                                 }
-                                false => dy,
+                                let dy = &dy[dense.at(channel, r, c)];
+                                let y = &y[map.at(channel, r, c)];
+                                for part in 0..L / S::WIDTH {
+                                    let lane = part * S::WIDTH;
+                                    let g = activated(simd, self.frame.relu, y, dy, lane);
+                                    simd.store(target, lane, g);
+                                }
                             }
-                        };
-                        let pixels = if pools {
-                            let pixel = dense.at(channel, row, column);
-                            let right = read_bits::<L>(self.codes, pixel) >> lane;
-                            let lower = read_bits::<L>(&self.codes[code_plane..], pixel) >> lane;
-                            let (above, below) = simd.split(lower, gradient(row, column));
-                            [simd.split(right, above), simd.split(right, below)]
-                        } else {
-                            let pixel = |r: usize, c: usize| {
-                                let (r, c) = (2 * row + r, 2 * column + c);
-                                match r < map.live_rows && c < map.live_columns {
-                                    true => gradient(r, c),
-                                    false => simd.splat(0.0),
-                                }
-                            };
-                            [(pixel(0, 0), pixel(0, 1)), (pixel(1, 0), pixel(1, 1))]
-                        };
-                        let [(y00, y01), (y10, y11)] = pixels;
-                        let left = [y00, simd.add(y00, y10), simd.sub(y00, y10), y10];
-                        let right = [y01, simd.add(y01, y11), simd.sub(y01, y11), y11];
-                        for r in 0..4 {
-                            let (y0, y1) = (left[r], right[r]);
-                            simd.store(&mut dm[4 * r][tile], lane, y0);
-                            simd.store(&mut dm[4 * r + 1][tile], lane, simd.add(y0, y1));
-                            simd.store(&mut dm[4 * r + 2][tile], lane, simd.sub(y0, y1));
-                            simd.store(&mut dm[4 * r + 3][tile], lane, y1);
                         }
                     }
                 }
+                let at = row_of(&band, &planes, channel, row, L);
+                let mut dm = elements_of::<L>(self.dm, planes.element, at, band.columns);
+                spread_row::<S, L, 0>(simd, tiles, &mut dm[0..4]);
+                spread_row::<S, L, 1>(simd, tiles, &mut dm[4..8]);
+                spread_row::<S, L, 2>(simd, tiles, &mut dm[8..12]);
+                spread_row::<S, L, 3>(simd, tiles, &mut dm[12..16]);
             }
         }
+    }
+}
+
+/// The gradient of some lanes of a pixel, sent back through the relu.
+#[inline(always)]
+fn activated<S: Simd, const L: usize>(
+    simd: S,
+    relu: bool,
+    y: &[f32; L],
+    dy: &[f32; L],
+    lane: usize,
+) -> S::V {
+    let g = simd.load(dy, lane);
+    if relu {
+        simd.where_positive(simd.load(y, lane), g)
+    } else {
+        g
+    }
+}
+
+/// Row `R` of `A dy A'` of each tile of a row.
+#[inline(always)]
+fn spread_row<S: Simd, const L: usize, const R: usize>(
+    simd: S,
+    tiles: &[[[f32; L]; 4]],
+    dm: &mut [&mut [[f32; L]]],
+) {
+    let [m0, m1, m2, m3] = dm else { return };
+    let targets = m0
+        .iter_mut()
+        .zip(m1.iter_mut())
+        .zip(m2.iter_mut().zip(m3.iter_mut()));
+    for (tile, ((m0, m1), (m2, m3))) in tiles.iter().zip(targets) {
+        for part in 0..L / S::WIDTH {
+            let lane = part * S::WIDTH;
+            let y0 = spread::<S, L, R>(simd, &tile[0], &tile[2], lane);
+            let y1 = spread::<S, L, R>(simd, &tile[1], &tile[3], lane);
+            simd.store(m0, lane, y0);
+            simd.store(m1, lane, simd.add(y0, y1));
+            simd.store(m2, lane, simd.sub(y0, y1));
+            simd.store(m3, lane, y1);
+        }
+    }
+}
+
+/// Element `R` of `A y`.
+#[inline(always)]
+fn spread<S: Simd, const L: usize, const R: usize>(
+    simd: S,
+    y0: &[f32; L],
+    y1: &[f32; L],
+    lane: usize,
+) -> S::V {
+    match R {
+        0 => simd.load(y0, lane),
+        1 => simd.add(simd.load(y0, lane), simd.load(y1, lane)),
+        2 => simd.sub(simd.load(y0, lane), simd.load(y1, lane)),
+        _ => simd.load(y1, lane),
     }
 }
 
@@ -299,6 +442,8 @@ pub(super) struct InputGradient<'a, const L: usize> {
     pub planes: Planes,
     pub dv: &'a [f32],
     pub dx: &'a mut [f32],
+    /// Room for [`ROW`] pixels of each tile of a row.
+    pub row: &'a mut [f32],
 }
 
 impl<const L: usize> Kernel for InputGradient<'_, L> {
@@ -307,10 +452,10 @@ impl<const L: usize> Kernel for InputGradient<'_, L> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let (band, planes, map) = (self.band, self.planes, self.frame.input);
+        let halves = self.row.as_chunks_mut::<L>().0.as_chunks_mut::<4>().0;
+        let halves = &mut halves[..band.columns];
         let dx = self.dx.as_chunks_mut::<L>().0;
         for channel in 0..map.channels {
-            let dx = &mut dx[channel * map.live_rows * map.live_columns..]
-                [..map.live_rows * map.live_columns];
             for row in band.row..band.row + band.rows {
                 let at = row_of(&band, &planes, channel, row, L);
                 let mut dv = [&[][..]; ELEMENTS];
@@ -322,64 +467,103 @@ impl<const L: usize> Kernel for InputGradient<'_, L> {
                     let Some(line) = (2 * row + r).checked_sub(map.margin[0]) else {
                         continue;
                     };
-                    if line < map.live_rows {
-                        let dx = &mut dx[line * map.live_columns..][..map.live_columns];
-                        let (first, margin) = (2 * band.column, map.margin[1]);
-                        match r {
-                            0 => add_row::<S, L, 0>(simd, &dv, first, margin, dx),
-                            1 => add_row::<S, L, 1>(simd, &dv, first, margin, dx),
-                            2 => add_row::<S, L, 2>(simd, &dv, first, margin, dx),
-                            _ => add_row::<S, L, 3>(simd, &dv, first, margin, dx),
-                        }
+                    if line >= map.live_rows {
+                        continue;
                     }
+                    match r {
+                        0 => gather_row::<S, L, 0>(simd, &dv, halves),
+                        1 => gather_row::<S, L, 1>(simd, &dv, halves),
+                        2 => gather_row::<S, L, 2>(simd, &dv, halves),
+                        _ => gather_row::<S, L, 3>(simd, &dv, halves),
+                    }
+                    let line = channel * map.live_rows + line;
+                    let dx = &mut dx[line * map.live_columns..][..map.live_columns];
+                    add_row::<S, L>(simd, halves, 2 * band.column, map.margin[1], dx);
                 }
             }
         }
     }
 }
 
-/// Adds row `R` of the patches of a row of tiles to a row of the map, whose margin of so many
-/// columns is not stored. The first patch begins at column `first`.
+/// Row `R` of `B dv` of each tile of a row.
 #[inline(always)]
-fn add_row<S: Simd, const L: usize, const R: usize>(
+fn gather_row<S: Simd, const L: usize, const R: usize>(
     simd: S,
     dv: &[&[[f32; L]]; ELEMENTS],
+    halves: &mut [[[f32; L]; 4]],
+) {
+    for c in 0..4 {
+        let columns = dv[c]
+            .iter()
+            .zip(dv[4 + c])
+            .zip(dv[8 + c].iter().zip(dv[12 + c]));
+        for (half, ((v0, v1), (v2, v3))) in halves.iter_mut().zip(columns) {
+            for part in 0..L / S::WIDTH {
+                let lane = part * S::WIDTH;
+                let d = gather::<S, L, R>(simd, [v0, v1, v2, v3], lane);
+                simd.store(&mut half[c], lane, d);
+            }
+        }
+    }
+}
+
+/// Element `R` of `B v`.
+#[inline(always)]
+fn gather<S: Simd, const L: usize, const R: usize>(
+    simd: S,
+    [v0, v1, v2, v3]: [&[f32; L]; 4],
+    lane: usize,
+) -> S::V {
+    match R {
+        0 => simd.load(v0, lane),
+        1 => {
+            let difference = simd.sub(simd.load(v1, lane), simd.load(v2, lane));
+            simd.sub(difference, simd.load(v3, lane))
+        }
+        2 => {
+            let sum = simd.add(simd.load(v1, lane), simd.load(v2, lane));
+            simd.sub(sum, simd.load(v0, lane))
+        }
+        _ => simd.load(v3, lane),
+    }
+}
+
+/// Transforms a row of patches along the row, and adds it to a row of the map whose margin of so
+/// many columns is not stored. The first patch begins at column `first`.
+#[inline(always)]
+fn add_row<S: Simd, const L: usize>(
+    simd: S,
+    patches: &[[[f32; L]; 4]],
     first: usize,
     margin: usize,
     dx: &mut [[f32; L]],
 ) {
-    let tiles = dv[0].len();
-    for lane in (0..L).step_by(S::WIDTH) {
-        let mut add = |column: usize, v: S::V| {
-            if let Some(dx) = (first + column)
-                .checked_sub(margin)
-                .and_then(|column| dx.get_mut(column))
-            {
-                let sum = simd.add(simd.load(dx, lane), v);
+    let zeros = [[0.0; L]; 4];
+    // Two columns for each patch and two for the end: shared with the patch before.
+    for at in 0..=patches.len() {
+        let before = match at.checked_sub(1) {
+            Some(before) => &patches[before],
+            None => &zeros,
+        };
+        let here = patches.get(at).unwrap_or(&zeros);
+        for c in 0..2 {
+            let column = (first + 2 * at + c).checked_sub(margin);
+            let Some(dx) = column.and_then(|column| dx.get_mut(column)) else {
+                continue;
+            };
+            for part in 0..L / S::WIDTH {
+                let lane = part * S::WIDTH;
+                let shared = match c {
+                    0 => gather::<S, L, 2>(simd, before.each_ref(), lane),
+                    _ => gather::<S, L, 3>(simd, before.each_ref(), lane),
+                };
+                let own = match c {
+                    0 => gather::<S, L, 0>(simd, here.each_ref(), lane),
+                    _ => gather::<S, L, 1>(simd, here.each_ref(), lane),
+                };
+                let sum = simd.add(simd.load(dx, lane), simd.add(shared, own));
                 simd.store(dx, lane, sum);
             }
-        };
-        // What the patch before has for the two columns that it shares with the next.
-        let mut shared = [simd.splat(0.0); 2];
-        for tile in 0..tiles {
-            let mut v = [simd.splat(0.0); 4];
-            for c in 0..4 {
-                let dv = |r: usize| simd.load(&dv[4 * r + c][tile], lane);
-                v[c] = match R {
-                    0 => dv(0),
-                    1 => simd.sub(simd.sub(dv(1), dv(2)), dv(3)),
-                    2 => simd.sub(simd.add(dv(1), dv(2)), dv(0)),
-                    _ => dv(3),
-                };
-            }
-            let [v0, v1, v2, v3] = v;
-            let d1 = simd.sub(simd.sub(v1, v2), v3);
-            let d2 = simd.sub(simd.add(v1, v2), v0);
-            add(2 * tile, simd.add(shared[0], v0));
-            add(2 * tile + 1, simd.add(shared[1], d1));
-            shared = [d2, v3];
         }
-        add(2 * tiles, shared[0]);
-        add(2 * tiles + 1, shared[1]);
     }
 }

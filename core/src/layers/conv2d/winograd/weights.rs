@@ -3,125 +3,81 @@
 //! Down the columns first, then along the rows:
 //!
 //! ```text
-//! forward   t0 = g0    t1 = ((g0 + g2) + g1) / 2    t2 = ((g0 + g2) - g1) / 2    t3 = g2
-//! adjoint   g0 = t0 + (t1 + t2) / 2    g1 = (t1 - t2) / 2    g2 = (t1 + t2) / 2 + t3
+//! G g:   t0 = g0    t1 = ((g0 + g2) + g1) / 2    t2 = ((g0 + g2) - g1) / 2    t3 = g2
+//! G' t:  g0 = t0 + (t1 + t2) / 2    g1 = (t1 - t2) / 2    g2 = (t1 + t2) / 2 + t3
 //! ```
+//!
+//! Eight kernels at a time are turned, so that the same element of each lies side by side.
 
 use super::ELEMENTS;
 use crate::arch::{Kernel, Simd};
-use crate::layers::register_block::block;
 
-/// Which product the transformed weights are for: its rows are outputs, or inputs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
-    Forward,
-    Backward,
+/// Kernels that are transformed at a time.
+const SIDE: usize = 8;
+
+/// The matrices that are multiplied with transformed maps, one for each element: row `r` and term
+/// `k` of element `e` is that element of kernel `r row + k term`.
+pub(super) struct Transform<'a> {
+    pub w: &'a [f32],
+    pub rows: usize,
+    pub row: usize,
+    pub terms: usize,
+    pub term: usize,
+    /// `[element][row][term]`.
+    pub u: &'a mut [f32],
 }
 
-/// Transforms weights `w` (outputs x inputs x 9) into 16 matrices, one for each element, in blocks
-/// of rows as [`Product`](super::product::Product) reads them.
-#[inline(always)]
-pub(super) fn transform<S: Simd>(
-    simd: S,
-    direction: Direction,
-    w: &[f32],
-    [outputs, inputs]: [usize; 2],
-    u: &mut [f32],
-) {
-    let w = w.as_chunks::<9>().0;
-    // Rows of a matrix and their terms, and the distances between kernels.
-    let ((rows, row), (terms, term)) = match direction {
-        Direction::Forward => ((outputs, inputs), (inputs, 1)),
-        Direction::Backward => ((inputs, 1), (outputs, inputs)),
-    };
-    let mut done = 0;
-    while done < rows {
-        let size = block::<S>(rows - done);
-        let w = &w[done * row..];
-        let u = &mut u[done * terms..];
-        let matrix = rows * terms;
-        match size {
-            8 => simd.apart(Rows::<8> {
-                w,
-                row,
-                terms,
-                term,
-                u,
-                matrix,
-            }),
-            4 => simd.apart(Rows::<4> {
-                w,
-                row,
-                terms,
-                term,
-                u,
-                matrix,
-            }),
-            2 => simd.apart(Rows::<2> {
-                w,
-                row,
-                terms,
-                term,
-                u,
-                matrix,
-            }),
-            _ => simd.apart(Rows::<1> {
-                w,
-                row,
-                terms,
-                term,
-                u,
-                matrix,
-            }),
-        }
-        done += size;
-    }
-}
-
-/// `B` rows of each matrix: those of the kernels `w[b row + k term]`, term after term.
-struct Rows<'a, const B: usize> {
-    w: &'a [[f32; 9]],
-    row: usize,
-    terms: usize,
-    term: usize,
-    u: &'a mut [f32],
-    /// Distance between the matrices of two elements.
-    matrix: usize,
-}
-
-impl<const B: usize> Kernel for Rows<'_, B> {
+impl Kernel for Transform<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, _simd: S) {
-        for k in 0..self.terms {
-            let mut g = [[0.0; B]; 9];
-            for b in 0..B {
-                let kernel = &self.w[b * self.row + k * self.term];
-                for (g, value) in g.iter_mut().zip(kernel) {
-                    g[b] = *value;
+    fn run<S: Simd>(self, simd: S) {
+        let Transform {
+            rows, terms, term, ..
+        } = self;
+        for r in 0..rows {
+            let w = &self.w[9 * r * self.row..];
+            let mut k = 0;
+            while k < terms {
+                let (w, at) = (&w[9 * k * term..], r * terms + k);
+                if k + SIDE <= terms {
+                    let mut g = [[0.0; SIDE]; 9];
+                    simd.turn(w, 9 * term, g.as_flattened_mut(), SIDE);
+                    for b in 0..SIDE {
+                        g[8][b] = w[9 * b * term + 8];
+                    }
+                    transform::<SIDE>(&g, at, rows * terms, self.u);
+                    k += SIDE;
+                } else if let Some(g) = w.first_chunk::<9>() {
+                    transform::<1>(&g.map(|g| [g]), at, rows * terms, self.u);
+                    k += 1;
                 }
             }
-            let mut down = [[[0.0; B]; 3]; 4];
-            for c in 0..3 {
-                let t = quarter([g[c], g[3 + c], g[6 + c]]);
-                for (r, t) in t.into_iter().enumerate() {
-                    down[r][c] = t;
-                }
-            }
-            for (r, row) in down.into_iter().enumerate() {
-                for (c, t) in quarter(row).into_iter().enumerate() {
-                    let at = (4 * r + c) * self.matrix + k * B;
-                    self.u[at..at + B].copy_from_slice(&t);
-                }
-            }
+        }
+    }
+}
+
+/// Transforms `B` kernels, and writes element `e` to `u[e matrix + at..]`.
+#[inline(always)]
+fn transform<const B: usize>(g: &[[f32; B]; 9], at: usize, matrix: usize, u: &mut [f32]) {
+    let mut down = [[[0.0; B]; 3]; 4];
+    for c in 0..3 {
+        let t = spread([g[c], g[3 + c], g[6 + c]]);
+        for r in 0..4 {
+            down[r][c] = t[r];
+        }
+    }
+    for r in 0..4 {
+        let t = spread(down[r]);
+        for c in 0..4 {
+            u[(4 * r + c) * matrix + at..][..B].copy_from_slice(&t[c]);
         }
     }
 }
 
 /// `G g`.
 #[inline(always)]
-fn quarter<const B: usize>([g0, g1, g2]: [[f32; B]; 3]) -> [[f32; B]; 4] {
+fn spread<const B: usize>([g0, g1, g2]: [[f32; B]; 3]) -> [[f32; B]; 4] {
     let (mut t1, mut t2) = ([0.0; B], [0.0; B]);
     for b in 0..B {
         let outer = g0[b] + g2[b];
@@ -131,8 +87,8 @@ fn quarter<const B: usize>([g0, g1, g2]: [[f32; B]; 3]) -> [[f32; B]; 4] {
     [g0, t1, t2, g2]
 }
 
-/// Adds `G' du G` to the gradients of kernels, which lie side by side; element `e` of their
-/// transformed gradients from `e matrix` on, side by side as well.
+/// Adds `G' du G` to the gradients of kernels that lie side by side. Element `e` of their
+/// transformed gradients lies from `du[e matrix]` on.
 pub(super) struct AddKernels<'a> {
     pub du: &'a [f32],
     pub matrix: usize,
@@ -143,44 +99,56 @@ impl Kernel for AddKernels<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, _simd: S) {
-        const B: usize = 8;
-        let (blocks, rest) = self.dw.as_chunks_mut::<B>();
-        let done = B * blocks.len();
-        for (i, dw) in blocks.iter_mut().enumerate() {
-            add_kernels::<B>(&self.du[i * B..], self.matrix, dw);
+    fn run<S: Simd>(self, simd: S) {
+        let (blocks, rest) = self.dw.as_chunks_mut::<SIDE>();
+        let done = SIDE * blocks.len();
+        for (i, block) in blocks.iter_mut().enumerate() {
+            let g = gather_kernels::<SIDE>(&self.du[i * SIDE..], self.matrix);
+            let mut turned = [[0.0; SIDE]; SIDE];
+            simd.turn(g.as_flattened(), SIDE, turned.as_flattened_mut(), SIDE);
+            for b in 0..SIDE {
+                for k in 0..SIDE {
+                    block[b][k] += turned[b][k];
+                }
+                block[b][8] += g[8][b];
+            }
         }
         for (i, dw) in rest.iter_mut().enumerate() {
-            add_kernels::<1>(&self.du[done + i..], self.matrix, core::array::from_mut(dw));
-        }
-    }
-}
-
-#[inline(always)]
-fn add_kernels<const B: usize>(du: &[f32], matrix: usize, dw: &mut [[f32; 9]; B]) {
-    let mut t = [[0.0; B]; ELEMENTS];
-    for (e, t) in t.iter_mut().enumerate() {
-        t.copy_from_slice(&du[e * matrix..][..B]);
-    }
-    let mut down = [[[0.0; B]; 4]; 3];
-    for c in 0..4 {
-        let g = third([t[c], t[4 + c], t[8 + c], t[12 + c]]);
-        for (r, g) in g.into_iter().enumerate() {
-            down[r][c] = g;
-        }
-    }
-    for (r, row) in down.into_iter().enumerate() {
-        for (c, g) in third(row).into_iter().enumerate() {
-            for b in 0..B {
-                dw[b][3 * r + c] += g[b];
+            let g = gather_kernels::<1>(&self.du[done + i..], self.matrix);
+            for (dw, [g]) in dw.iter_mut().zip(g) {
+                *dw += g;
             }
         }
     }
 }
 
+/// `G' du G` of `B` kernels.
+#[inline(always)]
+fn gather_kernels<const B: usize>(du: &[f32], matrix: usize) -> [[f32; B]; 9] {
+    let mut t = [[0.0; B]; ELEMENTS];
+    for e in 0..ELEMENTS {
+        t[e].copy_from_slice(&du[e * matrix..][..B]);
+    }
+    let mut down = [[[0.0; B]; 4]; 3];
+    for c in 0..4 {
+        let g = gather([t[c], t[4 + c], t[8 + c], t[12 + c]]);
+        for r in 0..3 {
+            down[r][c] = g[r];
+        }
+    }
+    let mut kernels = [[0.0; B]; 9];
+    for r in 0..3 {
+        let g = gather(down[r]);
+        for c in 0..3 {
+            kernels[3 * r + c] = g[c];
+        }
+    }
+    kernels
+}
+
 /// `G' t`.
 #[inline(always)]
-fn third<const B: usize>([t0, t1, t2, t3]: [[f32; B]; 4]) -> [[f32; B]; 3] {
+fn gather<const B: usize>([t0, t1, t2, t3]: [[f32; B]; 4]) -> [[f32; B]; 3] {
     let (mut g0, mut g1, mut g2) = ([0.0; B], [0.0; B], [0.0; B]);
     for b in 0..B {
         let both = 0.5 * (t1[b] + t2[b]);
