@@ -59,6 +59,11 @@ impl<'a> Gradient<'a> {
         }
     }
 
+    /// The sums of one input, `[element][output]`.
+    pub fn sums(&mut self) -> &mut [f32] {
+        self.du
+    }
+
     /// Adds a band's terms, and to `db` those of the biases.
     #[inline(always)]
     pub fn add<S: Simd, const L: usize>(

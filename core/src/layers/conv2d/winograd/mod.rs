@@ -37,6 +37,7 @@
 //! *Fast Algorithms for Convolutional Neural Networks*, CVPR 2016.
 
 mod gradient;
+mod one_input;
 mod product;
 mod transform;
 mod weights;
@@ -48,7 +49,7 @@ use crate::map::Frame;
 use crate::shape::Window;
 use gradient::Gradient;
 use product::Product;
-use transform::{InputGradient, InputTransform, OutputGradient, OutputTransform};
+use transform::{InputGradient, InputTransform, OutputGradient, OutputTransform, StageOutput};
 
 /// Elements of a transformed tile.
 const ELEMENTS: usize = 16;
@@ -56,10 +57,7 @@ const ELEMENTS: usize = 16;
 /// Floats of a band's transformed maps: half of a second-level cache.
 const BAND: usize = 128 * 1024;
 
-/// Input channels from which on fewer multiplications outweigh the transforms.
-const LEAST_INPUTS: usize = 4;
-
-/// Whether a stage is computed so: a kernel of 3 x 3 with stride 1 over enough channels, and behind
+/// Whether a stage is computed so: a kernel of 3 x 3 with stride 1, and behind
 /// it no pool or one whose windows are the tiles.
 pub(crate) const fn serves(layer: &Conv2d, frame: &Frame) -> bool {
     let pool = match frame.pool {
@@ -70,7 +68,7 @@ pub(crate) const fn serves(layer: &Conv2d, frame: &Frame) -> bool {
     };
     let [rows, columns] = layer.kernel;
     let unit = layer.stride[0] == 1 && layer.stride[1] == 1;
-    rows == 3 && columns == 3 && unit && pool && frame.input.channels >= LEAST_INPUTS
+    rows == 3 && columns == 3 && unit && pool
 }
 
 /// The tiles of a stage and how they are cut into bands.
@@ -221,6 +219,20 @@ pub(crate) fn forward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: F
             planes: v_planes,
             v,
         });
+        if inputs == 1 {
+            simd.apart(one_input::Output::<L> {
+                frame,
+                band,
+                u,
+                bias,
+                planes: v_planes,
+                v,
+                y,
+                codes,
+                row,
+            });
+            continue;
+        }
         for e in 0..ELEMENTS {
             let product = Product {
                 a: &u[e * inputs * outputs..][..inputs * outputs],
@@ -282,17 +294,40 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
         dx[..frame.input.live_len() * L].fill(0.0);
     }
     let mut gradient = Gradient::new([outputs, inputs], gradient_scratch);
+    let stage = StageOutput {
+        frame,
+        y,
+        codes,
+        dy,
+    };
     for band in tiles.bands() {
         let v_planes = Planes::new(inputs, band.len(), L);
         let m_planes = Planes::new(outputs, band.len(), L);
         let (v, rest) = rest.split_at_mut(v_planes.len());
         let dm = &mut rest[..m_planes.len()];
+        if inputs == 1 && weight_gradient && !input_gradient {
+            simd.apart(InputTransform::<L> {
+                frame,
+                band,
+                x,
+                zeros,
+                planes: v_planes,
+                v,
+            });
+            simd.apart(one_input::Gradient::<L> {
+                stage,
+                band,
+                planes: v_planes,
+                v,
+                du: gradient.sums(),
+                db,
+                row,
+            });
+            continue;
+        }
         simd.apart(OutputGradient::<L> {
-            frame,
+            stage,
             band,
-            y,
-            codes,
-            dy,
             planes: m_planes,
             dm,
             row,

@@ -5,7 +5,7 @@
 //! ```text
 //! B' d:  v0 = d0 - d2    v1 = d1 + d2    v2 = d2 - d1    v3 = d3 - d1
 //! B v:   d0 = v0    d1 = (v1 - v2) - v3    d2 = (v1 + v2) - v0    d3 = v3
-//! A' m:  y0 = (m0 + m1) + m2    y1 = (m1 - m2) + m3
+//! A' m:  y0 = m0 + (m1 + m2)    y1 = m3 + (m1 - m2)
 //! A y:   m0 = y0    m1 = y0 + y1    m2 = y0 - y1    m3 = y1
 //! ```
 //!
@@ -19,7 +19,13 @@ use crate::layers::max_pool2d::lanes::{code_plane, read_bits, write_bits};
 use crate::map::Frame;
 
 /// Where a row of tiles begins in the plane of a channel, in floats.
-const fn row_of(band: &Band, planes: &Planes, channel: usize, row: usize, lanes: usize) -> usize {
+pub(super) const fn row_of(
+    band: &Band,
+    planes: &Planes,
+    channel: usize,
+    row: usize,
+    lanes: usize,
+) -> usize {
     channel * planes.channel + (row - band.row) * band.columns * lanes
 }
 
@@ -165,42 +171,70 @@ impl<const L: usize> Kernel for OutputTransform<'_, L> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let (band, planes, map) = (self.band, self.planes, self.frame.output);
-        let plane = code_plane(self.frame, L);
-        let halves = self.row.as_chunks_mut::<L>().0.as_chunks_mut::<ROW>().0;
-        let halves = &mut halves[..band.columns];
-        let y = self.y.as_chunks_mut::<L>().0;
-        for channel in 0..map.channels {
+        let (frame, band, planes) = (self.frame, self.band, self.planes);
+        let halves = &mut self.row.as_chunks_mut::<L>().0.as_chunks_mut::<ROW>().0[..band.columns];
+        for channel in 0..frame.output.channels {
             for row in band.row..band.row + band.rows {
                 let at = row_of(&band, &planes, channel, row, L);
-                let mut m = [&[][..]; ELEMENTS];
-                for (m, element) in m.iter_mut().zip(self.m.chunks(planes.element)) {
-                    *m = element[at..][..band.columns * L].as_chunks::<L>().0;
-                }
+                let m = elements::<L>(self.m, planes.element, at, band.columns);
                 half_output::<S, L, 0>(simd, &m, halves);
                 half_output::<S, L, 1>(simd, &m, halves);
                 half_output::<S, L, 2>(simd, &m, halves);
                 half_output::<S, L, 3>(simd, &m, halves);
-                if self.frame.pool.is_some() {
-                    let y = &mut y[map.at(channel, row, band.column)..][..band.columns];
-                    let first = (channel * map.live_rows + row) * map.live_columns + band.column;
-                    for (tile, (half, y)) in halves.iter().zip(y).enumerate() {
-                        let winners = pooled::<S, L>(simd, half, self.frame.relu, y);
-                        for (p, winners) in winners.into_iter().enumerate() {
-                            write_bits::<L>(&mut self.codes[p * plane..], first + tile, winners);
-                        }
-                    }
-                    continue;
-                }
-                for (r, half) in [0, 4].into_iter().enumerate() {
-                    let (r, column) = (2 * row + r, 2 * band.column);
-                    if r < map.live_rows {
-                        let count = (2 * band.columns).min(map.live_columns - column);
-                        let y = &mut y[map.at(channel, r, column)..][..count];
-                        output_row::<S, L>(simd, halves, half, self.frame.relu, y);
-                    }
-                }
+                output_row::<S, L>(simd, frame, &band, channel, row, halves, self.y, self.codes);
             }
+        }
+    }
+}
+
+/// The tiles of each element from float `at` of its planes on.
+#[inline(always)]
+pub(super) fn elements<const L: usize>(
+    planes: &[f32],
+    element: usize,
+    at: usize,
+    tiles: usize,
+) -> [&[[f32; L]]; ELEMENTS] {
+    let mut elements = [&[][..]; ELEMENTS];
+    for (tiles_of, plane) in elements.iter_mut().zip(planes.chunks(element)) {
+        *tiles_of = plane[at..][..tiles * L].as_chunks::<L>().0;
+    }
+    elements
+}
+
+/// Transforms a row of tiles along the row, from what is left of each after the transform of its
+/// columns; then pool and relu.
+#[inline(always)]
+pub(super) fn output_row<S: Simd, const L: usize>(
+    simd: S,
+    frame: &Frame,
+    band: &Band,
+    channel: usize,
+    row: usize,
+    halves: &[[[f32; L]; ROW]],
+    y: &mut [f32],
+    codes: &mut [f32],
+) {
+    let map = frame.output;
+    let y = y.as_chunks_mut::<L>().0;
+    if frame.pool.is_some() {
+        let plane = code_plane(frame, L);
+        let y = &mut y[map.at(channel, row, band.column)..][..band.columns];
+        let first = map.dense().at(channel, row, band.column);
+        for (tile, (half, y)) in halves.iter().zip(y).enumerate() {
+            let winners = pooled::<S, L>(simd, half, frame.relu, y);
+            for (p, winners) in winners.into_iter().enumerate() {
+                write_bits::<L>(&mut codes[p * plane..], first + tile, winners);
+            }
+        }
+        return;
+    }
+    for (r, half) in [0, 4].into_iter().enumerate() {
+        let (r, column) = (2 * row + r, 2 * band.column);
+        if r < map.live_rows {
+            let count = (2 * band.columns).min(map.live_columns - column);
+            let y = &mut y[map.at(channel, r, column)..][..count];
+            pixels_row::<S, L>(simd, halves, half, frame.relu, y);
         }
     }
 }
@@ -221,8 +255,8 @@ fn half_output<S: Simd, const L: usize, const C: usize>(
         for part in 0..L / S::WIDTH {
             let lane = part * S::WIDTH;
             let (m1, m2) = (simd.load(m1, lane), simd.load(m2, lane));
-            let upper = simd.add(simd.add(simd.load(m0, lane), m1), m2);
-            let lower = simd.add(simd.sub(m1, m2), simd.load(m3, lane));
+            let upper = simd.add(simd.load(m0, lane), simd.add(m1, m2));
+            let lower = simd.add(simd.load(m3, lane), simd.sub(m1, m2));
             simd.store(&mut half[C], lane, upper);
             simd.store(&mut half[4 + C], lane, lower);
         }
@@ -242,8 +276,8 @@ fn two_pixels<S: Simd, const L: usize>(
         simd.load(&values[half + 2], lane),
     );
     [
-        simd.add(simd.add(simd.load(&values[half], lane), m1), m2),
-        simd.add(simd.sub(m1, m2), simd.load(&values[half + 3], lane)),
+        simd.add(simd.load(&values[half], lane), simd.add(m1, m2)),
+        simd.add(simd.load(&values[half + 3], lane), simd.sub(m1, m2)),
     ]
 }
 
@@ -275,7 +309,7 @@ fn pooled<S: Simd, const L: usize>(
 
 /// A row of pixels, activated, from the halves of tiles whose values begin at pixel `half`.
 #[inline(always)]
-fn output_row<S: Simd, const L: usize>(
+fn pixels_row<S: Simd, const L: usize>(
     simd: S,
     halves: &[[[f32; L]; ROW]],
     half: usize,
@@ -301,12 +335,8 @@ fn output_row<S: Simd, const L: usize>(
 /// `dm = A dy' A'` of all output channels, columns first, where `dy'` is the gradient of the
 /// convolution's own output: `dy` sent back through relu and pool.
 pub(super) struct OutputGradient<'a, const L: usize> {
-    pub frame: &'a Frame,
+    pub stage: StageOutput<'a>,
     pub band: Band,
-    /// The stage's output, the pool's winners and the gradient of the output.
-    pub y: &'a [f32],
-    pub codes: &'a [f32],
-    pub dy: &'a [f32],
     pub planes: Planes,
     pub dm: &'a mut [f32],
     /// Room for [`ROW`] pixels of each tile of a row.
@@ -318,60 +348,83 @@ impl<const L: usize> Kernel for OutputGradient<'_, L> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let (band, planes, map) = (self.band, self.planes, self.frame.output);
-        let plane = code_plane(self.frame, L);
-        let tiles = self.row.as_chunks_mut::<L>().0.as_chunks_mut::<4>().0;
-        let tiles = &mut tiles[..band.columns];
-        let (y, dy) = (self.y.as_chunks::<L>().0, self.dy.as_chunks::<L>().0);
-        let dense = map.dense();
-        for channel in 0..map.channels {
+        let (band, planes) = (self.band, self.planes);
+        let tiles = &mut self.row.as_chunks_mut::<L>().0.as_chunks_mut::<4>().0[..band.columns];
+        for channel in 0..self.stage.frame.output.channels {
             for row in band.row..band.row + band.rows {
-                if self.frame.pool.is_some() {
-                    let first = dense.at(channel, row, band.column);
-                    let dy = &dy[first..][..band.columns];
-                    let y = &y[map.at(channel, row, band.column)..][..band.columns];
-                    for (t, (tile, (dy, y))) in tiles.iter_mut().zip(dy.iter().zip(y)).enumerate() {
-                        let right = read_bits::<L>(self.codes, first + t);
-                        let lower = read_bits::<L>(&self.codes[plane..], first + t);
-                        for part in 0..L / S::WIDTH {
-                            let lane = part * S::WIDTH;
-                            let g = activated(simd, self.frame.relu, y, dy, lane);
-                            let (above, below) = simd.split(lower >> lane, g);
-                            let (y00, y01) = simd.split(right >> lane, above);
-                            let (y10, y11) = simd.split(right >> lane, below);
-                            simd.store(&mut tile[0], lane, y00);
-                            simd.store(&mut tile[1], lane, y01);
-                            simd.store(&mut tile[2], lane, y10);
-                            simd.store(&mut tile[3], lane, y11);
-                        }
-                    }
-                } else {
-                    for r in 0..2 {
-                        for (t, tile) in tiles.iter_mut().enumerate() {
-                            for c in 0..2 {
-                                let target = &mut tile[2 * r + c];
-                                let (r, c) = (2 * row + r, 2 * (band.column + t) + c);
-                                if r >= map.live_rows || c >= map.live_columns {
-                                    *target = [0.0; L];
-                                    continue;
-                                }
-                                let dy = &dy[dense.at(channel, r, c)];
-                                let y = &y[map.at(channel, r, c)];
-                                for part in 0..L / S::WIDTH {
-                                    let lane = part * S::WIDTH;
-                                    let g = activated(simd, self.frame.relu, y, dy, lane);
-                                    simd.store(target, lane, g);
-                                }
-                            }
-                        }
-                    }
-                }
+                self.stage
+                    .gradient_row::<S, L>(simd, &band, channel, row, tiles);
                 let at = row_of(&band, &planes, channel, row, L);
                 let mut dm = elements_of::<L>(self.dm, planes.element, at, band.columns);
                 spread_row::<S, L, 0>(simd, tiles, &mut dm[0..4]);
                 spread_row::<S, L, 1>(simd, tiles, &mut dm[4..8]);
                 spread_row::<S, L, 2>(simd, tiles, &mut dm[8..12]);
                 spread_row::<S, L, 3>(simd, tiles, &mut dm[12..16]);
+            }
+        }
+    }
+}
+
+/// What a stage has written, and its gradient.
+#[derive(Clone, Copy)]
+pub(super) struct StageOutput<'a> {
+    pub frame: &'a Frame,
+    pub y: &'a [f32],
+    /// The pool's winners.
+    pub codes: &'a [f32],
+    pub dy: &'a [f32],
+}
+
+impl StageOutput<'_> {
+    /// The gradient of the convolution's own output, sent back through relu and pool, of a row of
+    /// tiles: four pixels a tile, row-major.
+    #[inline(always)]
+    pub fn gradient_row<S: Simd, const L: usize>(
+        &self,
+        simd: S,
+        band: &Band,
+        channel: usize,
+        row: usize,
+        tiles: &mut [[[f32; L]; 4]],
+    ) {
+        let StageOutput { frame, codes, .. } = *self;
+        let (map, dense, relu) = (frame.output, frame.output.dense(), frame.relu);
+        let (y, dy) = (self.y.as_chunks::<L>().0, self.dy.as_chunks::<L>().0);
+        if frame.pool.is_some() {
+            let plane = code_plane(frame, L);
+            let first = dense.at(channel, row, band.column);
+            let dy = &dy[first..][..tiles.len()];
+            let y = &y[map.at(channel, row, band.column)..][..tiles.len()];
+            for (t, (tile, (dy, y))) in tiles.iter_mut().zip(dy.iter().zip(y)).enumerate() {
+                let right = read_bits::<L>(codes, first + t);
+                let lower = read_bits::<L>(&codes[plane..], first + t);
+                for part in 0..L / S::WIDTH {
+                    let lane = part * S::WIDTH;
+                    let g = activated(simd, relu, y, dy, lane);
+                    let (above, below) = simd.split(lower >> lane, g);
+                    let (y00, y01) = simd.split(right >> lane, above);
+                    let (y10, y11) = simd.split(right >> lane, below);
+                    simd.store(&mut tile[0], lane, y00);
+                    simd.store(&mut tile[1], lane, y01);
+                    simd.store(&mut tile[2], lane, y10);
+                    simd.store(&mut tile[3], lane, y11);
+                }
+            }
+            return;
+        }
+        for (t, tile) in tiles.iter_mut().enumerate() {
+            for (pixel, target) in tile.iter_mut().enumerate() {
+                let (r, c) = (2 * row + pixel / 2, 2 * (band.column + t) + pixel % 2);
+                if r >= map.live_rows || c >= map.live_columns {
+                    *target = [0.0; L];
+                    continue;
+                }
+                let (y, dy) = (&y[map.at(channel, r, c)], &dy[dense.at(channel, r, c)]);
+                for part in 0..L / S::WIDTH {
+                    let lane = part * S::WIDTH;
+                    let g = activated(simd, relu, y, dy, lane);
+                    simd.store(target, lane, g);
+                }
             }
         }
     }
@@ -421,7 +474,7 @@ fn spread_row<S: Simd, const L: usize, const R: usize>(
 
 /// Element `R` of `A y`.
 #[inline(always)]
-fn spread<S: Simd, const L: usize, const R: usize>(
+pub(super) fn spread<S: Simd, const L: usize, const R: usize>(
     simd: S,
     y0: &[f32; L],
     y1: &[f32; L],
@@ -458,10 +511,7 @@ impl<const L: usize> Kernel for InputGradient<'_, L> {
         for channel in 0..map.channels {
             for row in band.row..band.row + band.rows {
                 let at = row_of(&band, &planes, channel, row, L);
-                let mut dv = [&[][..]; ELEMENTS];
-                for (dv, element) in dv.iter_mut().zip(self.dv.chunks(planes.element)) {
-                    *dv = element[at..][..band.columns * L].as_chunks::<L>().0;
-                }
+                let dv = elements::<L>(self.dv, planes.element, at, band.columns);
                 for r in 0..4 {
                     // What lies in the margin has no gradient.
                     let Some(line) = (2 * row + r).checked_sub(map.margin[0]) else {
