@@ -17,6 +17,7 @@ pub(crate) mod max_pool2d;
 pub(crate) mod memory;
 pub(crate) mod register_block;
 pub(crate) mod relu;
+pub(crate) mod turn;
 
 use crate::arch::Simd;
 use crate::map::Frame;

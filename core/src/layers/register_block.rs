@@ -33,3 +33,23 @@ pub(crate) fn add_parts<S: Simd, const L: usize>(simd: S, lanes: &[f32; L]) -> S
         }
     }
 }
+
+/// `sums[b][t] += a[b] x[t]`, fused.
+#[inline(always)]
+pub(crate) fn add_products<S: Simd, const B: usize, const T: usize>(
+    simd: S,
+    a: &[f32; B],
+    x: &[f32],
+    sums: &mut [[S::V; T]; B],
+) {
+    let mut vectors = [simd.splat(0.0); T];
+    for t in 0..T {
+        vectors[t] = simd.load(x, t * S::WIDTH);
+    }
+    for b in 0..B {
+        let a = simd.splat(a[b]);
+        for t in 0..T {
+            sums[b][t] = simd.fma(vectors[t], a, sums[b][t]);
+        }
+    }
+}

@@ -7,13 +7,19 @@
 
 use crate::arch::Simd;
 use crate::layers::memory::{Backward, Forward};
-use crate::layers::register_block::block;
+use crate::layers::register_block::{add_products, block};
 use crate::layers::relu::{relu_gradient, relu_in_place};
+use crate::layers::turn::turn;
 use crate::map::Frame;
 
 /// Floats of scratch for the forward pass and for the backward pass.
 pub(crate) const fn scratch_len(frame: &Frame, lanes: usize) -> (usize, usize) {
-    (0, frame.input.len() * lanes)
+    (0, turned_row(frame.input.len()) * lanes)
+}
+
+/// Floats of a row of turned inputs: whole vectors of every instruction set.
+const fn turned_row(inputs: usize) -> usize {
+    inputs.next_multiple_of(16)
 }
 
 /// The forward pass with the relu that follows.
@@ -62,7 +68,7 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
         }
     }
     if weight_gradient {
-        weights_of(simd, L, x, dy, dw, db, &mut scratch[..x.len()]);
+        weights_of(simd, L, x, dy, dw, db, scratch);
     }
     if input_gradient {
         inputs_of(simd, L, w, dy, &mut dx[..x.len()]);
@@ -72,33 +78,6 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
 /// Rows of weights that the input gradient takes at a time: they, their gradients and a block's
 /// sums fit the first cache.
 const DEPTH: usize = 32;
-
-/// `sums[b][t] += a_k[b] x_k[t]` for ascending k: `x_k` is row k of `x`, from column `at` on, and
-/// `a_k` is `a(k)`.
-#[inline(always)]
-fn accumulate<S: Simd, const B: usize, const T: usize>(
-    simd: S,
-    x: &[f32],
-    row: usize,
-    at: usize,
-    a: impl Fn(usize) -> [f32; B],
-    sums: &mut [[S::V; T]; B],
-) {
-    for (k, x) in x.chunks_exact(row).enumerate() {
-        let x = &x[at..][..T * S::WIDTH];
-        let mut vectors = [simd.splat(0.0); T];
-        for t in 0..T {
-            vectors[t] = simd.load(x, t * S::WIDTH);
-        }
-        let a = a(k);
-        for b in 0..B {
-            let a = simd.splat(a[b]);
-            for t in 0..T {
-                sums[b][t] = simd.fma(vectors[t], a, sums[b][t]);
-            }
-        }
-    }
-}
 
 /// Stores a block's sums from column `at` of `target` on, whose rows are `row` long.
 #[inline(always)]
@@ -195,8 +174,13 @@ fn forward_tile<S: Simd, const B: usize, const T: usize>(
         sums[b] = [simd.splat(bias[b]); T];
         rows[b] = &w[b * inputs..][..inputs];
     }
-    let weights = |i| rows.map(|row| row[i]);
-    accumulate(simd, x, lanes, at, weights, &mut sums);
+    for (i, x) in x.chunks_exact(lanes).enumerate().take(inputs) {
+        let mut weights = [0.0; B];
+        for b in 0..B {
+            weights[b] = rows[b][i];
+        }
+        add_products(simd, &weights, &x[at..][..T * S::WIDTH], &mut sums);
+    }
     store(simd, sums, lanes, at, y);
 }
 
@@ -257,16 +241,16 @@ fn input_gradient_tile<S: Simd, const B: usize, const T: usize>(
     } else {
         load(simd, lanes, at, dx)
     };
-    let weights = |o| {
-        let mut weights = [0.0; B];
-        weights.copy_from_slice(&w[o * inputs..][..B]);
-        weights
-    };
-    accumulate(simd, dy, lanes, at, weights, &mut sums);
+    for (o, dy) in dy.chunks_exact(lanes).enumerate() {
+        if let Some(weights) = w[o * inputs..].first_chunk::<B>() {
+            add_products(simd, weights, &dy[at..][..T * S::WIDTH], &mut sums);
+        }
+    }
     store(simd, sums, lanes, at, dx);
 }
 
-/// Adds to `dw` (outputs x inputs) and `db` (outputs). `turned` is scratch as long as `x`.
+/// Adds to `dw` (outputs x inputs) and `db` (outputs). `turned` is scratch of lanes x
+/// [`turned_row`].
 #[inline(always)]
 fn weights_of<S: Simd>(
     simd: S,
@@ -278,11 +262,9 @@ fn weights_of<S: Simd>(
     turned: &mut [f32],
 ) {
     let inputs = x.len() / lanes;
-    for (i, x) in x.chunks_exact(lanes).enumerate() {
-        for (lane, x) in x.iter().enumerate() {
-            turned[lane * inputs + i] = *x;
-        }
-    }
+    let row = turned_row(inputs);
+    let turned = &mut turned[..lanes * row];
+    turn(simd, x, lanes, turned, row);
     for (db, dy) in db.iter_mut().zip(dy.chunks_exact(lanes)) {
         for dy in dy {
             *db += dy;
@@ -319,16 +301,27 @@ fn weight_gradient_block<S: Simd, const B: usize>(
         weight_gradient_tile::<S, B, 1>(simd, lanes, inputs, at, turned, dy, dw);
         at += S::WIDTH;
     }
-    for b in 0..B {
-        for i in at..inputs {
-            let mut sum = dw[b * inputs + i];
-            for lane in 0..lanes {
-                sum = simd.fma_f32(dy[b * lanes + lane], turned[lane * inputs + i], sum);
-            }
-            dw[b * inputs + i] = sum;
+    if at < inputs {
+        // The last inputs, as whole vectors beside the matrix.
+        let mut ends = [[0.0; WIDEST]; B];
+        let ends = ends.as_flattened_mut();
+        for (end, dw) in ends.chunks_exact_mut(S::WIDTH).zip(dw.chunks(inputs)) {
+            end[..inputs - at].copy_from_slice(&dw[at..inputs]);
+        }
+        let mut sums = load::<S, B, 1>(simd, S::WIDTH, 0, ends);
+        weight_gradient_sums(simd, lanes, at, turned, dy, &mut sums);
+        store(simd, sums, S::WIDTH, 0, ends);
+        for (end, dw) in ends
+            .chunks_exact(S::WIDTH)
+            .zip(dw.chunks_mut(inputs).take(B))
+        {
+            dw[at..inputs].copy_from_slice(&end[..inputs - at]);
         }
     }
 }
+
+/// Floats of the longest vector.
+const WIDEST: usize = 16;
 
 /// `B` outputs x `T` vectors of inputs from input `at` on.
 #[inline(always)]
@@ -341,12 +334,31 @@ fn weight_gradient_tile<S: Simd, const B: usize, const T: usize>(
     dy: &[f32],
     dw: &mut [f32],
 ) {
-    let mut sums = load(simd, inputs, at, dw);
+    let mut sums = load::<S, B, T>(simd, inputs, at, dw);
+    weight_gradient_sums(simd, lanes, at, turned, dy, &mut sums);
+    store(simd, sums, inputs, at, dw);
+}
+
+/// Adds to such a block's sums.
+#[inline(always)]
+fn weight_gradient_sums<S: Simd, const B: usize, const T: usize>(
+    simd: S,
+    lanes: usize,
+    at: usize,
+    turned: &[f32],
+    dy: &[f32],
+    sums: &mut [[S::V; T]; B],
+) {
     let mut rows = [dy; B];
     for b in 0..B {
         rows[b] = &dy[b * lanes..][..lanes];
     }
-    let gradients = |lane| rows.map(|row: &[f32]| row[lane]);
-    accumulate::<S, B, T>(simd, turned, inputs, at, gradients, &mut sums);
-    store(simd, sums, inputs, at, dw);
+    let row = turned.len() / lanes;
+    for (lane, x) in turned.chunks_exact(row).enumerate().take(lanes) {
+        let mut gradients = [0.0; B];
+        for b in 0..B {
+            gradients[b] = rows[b][lane];
+        }
+        add_products(simd, &gradients, &x[at..][..T * S::WIDTH], sums);
+    }
 }

@@ -14,10 +14,11 @@ pub(crate) const fn code_plane(frame: &Frame, lanes: usize) -> usize {
     (frame.output.live_len() * lanes).div_ceil(32)
 }
 
-/// Words of 32 bits for the pool's winners: as many bit planes as a winner has bits.
+/// Words of 32 bits for the pool's winners: as many bit planes as a winner has bits, rounded up to
+/// whole pixels, so that maps behind them begin at a cache line where the workspace does.
 pub(crate) const fn codes_len(frame: &Frame, lanes: usize) -> usize {
     match frame.pool {
-        Some(pool) => code_bits(pool) * code_plane(frame, lanes),
+        Some(pool) => (code_bits(pool) * code_plane(frame, lanes)).next_multiple_of(lanes),
         None => 0,
     }
 }

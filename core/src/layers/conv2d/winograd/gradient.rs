@@ -7,7 +7,8 @@
 
 use super::{Band, ELEMENTS, Planes, weights};
 use crate::arch::{Kernel, Simd};
-use crate::layers::register_block::{add_parts, block};
+use crate::layers::register_block::{add_parts, add_products, block};
+use crate::layers::turn::turn;
 
 /// Inputs from which on they are turned.
 const TURNED: usize = 16;
@@ -283,23 +284,7 @@ impl Kernel for Turn<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let (terms, row) = (self.terms, self.row);
-        let inputs = self.v.len() / terms;
-        for i in (0..inputs).step_by(8) {
-            for k in (0..terms).step_by(8) {
-                let source = &self.v[i * terms + k..];
-                let target = &mut self.turned[k * row + i..];
-                if i + 8 <= inputs && k + 8 <= terms {
-                    simd.turn(source, terms, target, row);
-                } else {
-                    for i in 0..8.min(inputs - i) {
-                        for k in 0..8.min(terms - k) {
-                            target[k * row + i] = source[i * terms + k];
-                        }
-                    }
-                }
-            }
-        }
+        turn(simd, self.v, self.terms, self.turned, self.row);
     }
 }
 
@@ -373,17 +358,11 @@ impl<const B: usize> Block<Turned<'_>, B> {
         }
         let mut sums = [[simd.splat(0.0); T]; B];
         for (k, x) in turned.chunks_exact(*row).enumerate().take(*terms) {
-            let x = &x[at..][..T * S::WIDTH];
-            let mut vectors = [simd.splat(0.0); T];
-            for t in 0..T {
-                vectors[t] = simd.load(x, t * S::WIDTH);
-            }
+            let mut a = [0.0; B];
             for b in 0..B {
-                let dm = simd.splat(gradients[b][k]);
-                for t in 0..T {
-                    sums[b][t] = simd.fma(vectors[t], dm, sums[b][t]);
-                }
+                a[b] = gradients[b][k];
             }
+            add_products(simd, &a, &x[at..][..T * S::WIDTH], &mut sums);
         }
         for b in 0..B {
             let du = &mut du[b * *row + at..][..T * S::WIDTH];

@@ -2,7 +2,7 @@
 //! of columns in registers.
 
 use crate::arch::{Kernel, Simd};
-use crate::layers::register_block::block;
+use crate::layers::register_block::{add_products, block};
 
 /// `Y = S + A X`, where `X` has rows of `columns` floats and row `o` of `S` is `start[o]` or zero.
 pub(super) struct Product<'a> {
@@ -96,7 +96,7 @@ fn rows_tile<S: Simd, const B: usize, const T: usize>(
         for b in 0..B {
             a[b] = rows[b][k];
         }
-        accumulate(simd, a, &x[at..][..T * S::WIDTH], &mut sums);
+        add_products(simd, &a, &x[at..][..T * S::WIDTH], &mut sums);
     }
     finish(simd, sums, product.columns, at, product.y);
 }
@@ -111,26 +111,6 @@ fn begin<S: Simd, const B: usize, const T: usize>(simd: S, start: &[f32]) -> [[S
         }
     }
     sums
-}
-
-/// `sums[b][t] += a[b] x[t]`.
-#[inline(always)]
-fn accumulate<S: Simd, const B: usize, const T: usize>(
-    simd: S,
-    a: [f32; B],
-    x: &[f32],
-    sums: &mut [[S::V; T]; B],
-) {
-    let mut vectors = [simd.splat(0.0); T];
-    for t in 0..T {
-        vectors[t] = simd.load(x, t * S::WIDTH);
-    }
-    for b in 0..B {
-        let a = simd.splat(a[b]);
-        for t in 0..T {
-            sums[b][t] = simd.fma(vectors[t], a, sums[b][t]);
-        }
-    }
 }
 
 /// Stores a block's sums.
