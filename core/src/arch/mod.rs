@@ -251,20 +251,22 @@ pub trait Simd: Copy {
         let _ = (bytes, scale, offset, x);
         false
     }
-    /// One output row of up to four channels of a convolution. `x` must reach to the end of the
-    /// last window, `w` hold the weights of `bias.len()` channels, one to four, and `y` four rows.
+    /// Some output rows of up to four channels of a convolution. `x` must reach to the end of the
+    /// last row's last window, `w` hold the weights of `bias.len()` channels, one to four, and `y`
+    /// reach to the end of the last channel's last row.
     #[inline(always)]
-    fn conv_row(
+    fn conv_rows(
         self,
         windows: Windows,
         stride: usize,
+        rows: Rows,
         x: &[f32],
         w: &[f32],
         bias: &[f32],
-        columns: usize,
+        plane: usize,
         y: &mut [f32],
     ) -> bool {
-        let _ = (windows, stride, x, w, bias, columns, y);
+        let _ = (windows, stride, rows, x, w, bias, plane, y);
         false
     }
     /// One channel of a depthwise convolution. `x` must reach to the end of the last row's last
@@ -339,9 +341,14 @@ pub trait Simd: Copy {
         let _ = (windows, pixels, w, dx);
         false
     }
-    /// One output row of max-pooling 2 x 2, then relu. `None` where there is no assembly;
-    /// `Some(false)` when there may have been a NaN, or a slice is too short: then the results hold
-    /// anything.
+    /// Whether there may be a NaN among the values; `None` where there is no assembly.
+    #[inline(always)]
+    fn may_have_nan(self, x: &[f32]) -> Option<bool> {
+        let _ = x;
+        None
+    }
+    /// One output row of max-pooling 2 x 2, then relu, without a NaN. The rows must hold all
+    /// windows.
     #[inline(always)]
     fn pool_positive(
         self,
@@ -349,31 +356,48 @@ pub trait Simd: Copy {
         lower: &[f32],
         y: &mut [f32],
         codes: &mut [f32],
-        first: usize,
-    ) -> Option<bool> {
+        first: Option<usize>,
+    ) -> bool {
         let _ = (upper, lower, y, codes, first);
-        None
+        false
     }
-    /// One output row of max-pooling 1 x 2, then relu. `None` where there is no assembly;
-    /// `Some(false)` when there may have been a NaN, or a slice is too short: then the results hold
-    /// anything.
+    /// One output row of max-pooling 1 x 2, then relu, without a NaN. `x` must hold all windows.
     #[inline(always)]
     fn pool_pairs_positive(
         self,
         x: &[f32],
         y: &mut [f32],
         codes: &mut [f32],
-        first: usize,
-    ) -> Option<bool> {
+        first: Option<usize>,
+    ) -> bool {
         let _ = (x, y, codes, first);
-        None
+        false
     }
-    /// Relu of a row. `None` where there is no assembly; `Some(false)` when
-    /// there may have been a NaN, or a slice is too short: then the results hold anything.
+    /// Relu of a row without a NaN, of `x` or in place. `x` must be as long as `y`, `codes` hold all
+    /// codes.
     #[inline(always)]
-    fn relu_row(self, x: &[f32], y: &mut [f32], codes: &mut [f32], first: usize) -> Option<bool> {
+    fn relu_row(
+        self,
+        x: Option<&[f32]>,
+        y: &mut [f32],
+        codes: &mut [f32],
+        first: Option<usize>,
+    ) -> bool {
         let _ = (x, y, codes, first);
-        None
+        false
+    }
+    /// The gradient of a relu's input from that of its output, `dy` or in place. `dy` must be as
+    /// long as `dx`, `codes` hold all codes.
+    #[inline(always)]
+    fn relu_gradient(
+        self,
+        dy: Option<&[f32]>,
+        dx: &mut [f32],
+        codes: &[f32],
+        first: usize,
+    ) -> bool {
+        let _ = (dy, dx, codes, first);
+        false
     }
     /// The list of a row's pixels that have a gradient. The list must have room for a pixel of each
     /// row of each window, even of those that have none; `None` stands for false.
@@ -387,6 +411,11 @@ pub trait Simd: Copy {
     ) -> Option<usize> {
         let _ = (winners, dy, codes, list);
         None
+    }
+    /// `start + x[0] + x[1] + ...`, added in that order.
+    #[inline(always)]
+    fn add_up(self, start: f32, x: &[f32]) -> f32 {
+        x.iter().fold(start, |sum, x| sum + x)
     }
     /// `y[o] = bias[o] + sum over i of w[o][i] x[i]`. `w` must hold the weights of all outputs.
     #[inline(always)]

@@ -447,9 +447,9 @@ impl Layer {
             Layer::DepthwiseConv2d(layer) => {
                 depthwise_conv2d::forward::<S, L>(layer, simd, frame, memory)
             }
-            Layer::AvgPool2d(pool) => avg_pool2d::forward::<L>(*pool, frame, memory),
+            Layer::AvgPool2d(pool) => avg_pool2d::forward::<S, L>(*pool, simd, frame, memory),
             Layer::GlobalAvgPool2d => {
-                avg_pool2d::forward::<L>(AvgPool2d::whole(&frame.input), frame, memory)
+                avg_pool2d::forward::<S, L>(AvgPool2d::whole(&frame.input), simd, frame, memory)
             }
             Layer::GroupNorm(layer) => group_norm::forward::<S, L>(layer, simd, frame, memory),
             _ => activation::forward::<S, L>(self.activation()?, simd, frame, memory),
@@ -498,7 +498,7 @@ impl Layer {
         match self {
             Layer::Conv2d(layer) => conv2d::single::backward(layer, simd, frame, memory),
             Layer::Linear(_) => linear::single::backward(simd, frame, memory),
-            Layer::Relu | Layer::MaxPool2d(_) => max_pool2d::single::backward(frame, memory),
+            Layer::Relu | Layer::MaxPool2d(_) => max_pool2d::single::backward(simd, frame, memory),
             Layer::Dropout(probability) => dropout::backward_single(*probability, frame, memory),
             Layer::DepthwiseConv2d(layer) => {
                 depthwise_conv2d::single::backward(layer, simd, frame, memory)

@@ -13,6 +13,7 @@ mod depthwise;
 mod gradient;
 mod linear;
 mod pool;
+mod relu;
 mod tile;
 
 use super::single::{Rows, Windows, Winners};
@@ -140,17 +141,18 @@ impl Simd for Thumb {
     }
 
     #[inline]
-    fn conv_row(
+    fn conv_rows(
         self,
         windows: Windows,
         stride: usize,
+        rows: Rows,
         x: &[f32],
         w: &[f32],
         bias: &[f32],
-        columns: usize,
+        plane: usize,
         y: &mut [f32],
     ) -> bool {
-        conv::row(windows, stride, x, w, bias, columns, y)
+        conv::rows(windows, stride, rows, x, w, bias, plane, y)
     }
 
     #[inline]
@@ -221,15 +223,20 @@ impl Simd for Thumb {
     }
 
     #[inline]
+    fn may_have_nan(self, x: &[f32]) -> Option<bool> {
+        Some(relu::may_have_nan(x))
+    }
+
+    #[inline]
     fn pool_positive(
         self,
         upper: &[f32],
         lower: &[f32],
         y: &mut [f32],
         codes: &mut [f32],
-        first: usize,
-    ) -> Option<bool> {
-        Some(pool::positive(upper, lower, y, codes, first))
+        first: Option<usize>,
+    ) -> bool {
+        pool::positive(upper, lower, y, codes, first)
     }
 
     #[inline]
@@ -238,14 +245,31 @@ impl Simd for Thumb {
         x: &[f32],
         y: &mut [f32],
         codes: &mut [f32],
-        first: usize,
-    ) -> Option<bool> {
-        Some(pool::pairs_positive(x, y, codes, first))
+        first: Option<usize>,
+    ) -> bool {
+        pool::pairs_positive(x, y, codes, first)
     }
 
     #[inline]
-    fn relu_row(self, x: &[f32], y: &mut [f32], codes: &mut [f32], first: usize) -> Option<bool> {
-        Some(pool::relu(x, y, codes, first))
+    fn relu_row(
+        self,
+        x: Option<&[f32]>,
+        y: &mut [f32],
+        codes: &mut [f32],
+        first: Option<usize>,
+    ) -> bool {
+        relu::row(x, y, codes, first)
+    }
+
+    #[inline]
+    fn relu_gradient(
+        self,
+        dy: Option<&[f32]>,
+        dx: &mut [f32],
+        codes: &[f32],
+        first: usize,
+    ) -> bool {
+        relu::gradient(dy, dx, codes, first)
     }
 
     #[inline]
@@ -257,6 +281,11 @@ impl Simd for Thumb {
         list: &mut [[f32; 2]],
     ) -> Option<usize> {
         pool::pixels(winners, dy, codes, list)
+    }
+
+    #[inline]
+    fn add_up(self, start: f32, x: &[f32]) -> f32 {
+        linear::add_up(start, x)
     }
 
     #[inline]

@@ -7,10 +7,13 @@
 use super::Conv2d;
 use super::definition;
 use crate::arch::Simd;
-use crate::arch::single::{Windows, Winners, piece, piece_mut};
-use crate::layers::max_pool2d::single::{code_width, finish_row, first_code, winner};
+use crate::arch::single::{Rows, Windows, Winners, piece, piece_mut};
+use crate::layers::max_pool2d::single::{
+    code_width, finish_row, first_code, may_have_nan, relu_in_place, winner,
+};
 use crate::layers::memory::{Forward, SingleBackward};
 use crate::map::Frame;
+use crate::shape::Window;
 
 /// Output channels that the forward pass works on together.
 const GROUP: usize = 4;
@@ -32,8 +35,8 @@ fn windows(layer: &Conv2d, frame: &Frame) -> Windows {
     }
 }
 
-/// The forward pass with the relu and the max-pool that follow, one row of the output of four
-/// channels at a time.
+/// The forward pass with the relu and the max-pool that follow, four channels at a time: all rows
+/// of the output at once, or, before a pool, the rows of its windows.
 #[inline(always)]
 pub(crate) fn forward<S: Simd>(
     layer: &Conv2d,
@@ -51,28 +54,51 @@ pub(crate) fn forward<S: Simd>(
         scratch,
         ..
     } = memory;
-    let windows = windows(layer, frame);
-    let pool = frame.window();
-    let columns = frame.columns;
-    let row = GROUP * columns;
-    let rows = scratch.get_mut(..pool.size[0] * row)?;
+    let (windows, stride) = (windows(layer, frame), layer.stride[1]);
     let terms = windows.terms()?;
+    let conv_rows = |rows, x: &[f32], w: &[f32], bias: &[f32], plane, y: &mut [f32]| {
+        if simd.conv_rows(windows, stride, rows, x, w, bias, plane, y) {
+            return Some(());
+        }
+        definition::conv_rows(simd, windows, stride, rows, x, w, bias, plane, y)
+    };
+    let (map, pool, columns) = (frame.output, frame.window(), frame.columns);
+    let step = layer.stride[0] * windows.row;
     for (group, bias) in bias.chunks(GROUP).enumerate() {
         let w = w.get(GROUP * group * terms..)?;
-        for r in 0..frame.output.live_rows {
-            for k in 0..pool.size[0] {
-                let rows = piece_mut(rows, k, row)?;
-                let x = x.get((r * pool.stride[0] + k) * layer.stride[0] * windows.row..)?;
-                let stride = layer.stride[1];
-                if !simd.conv_row(windows, stride, x, w, bias, columns, rows) {
-                    definition::conv_row(simd, windows, stride, x, w, bias, columns, rows)?;
-                }
+        let channel = GROUP * group;
+        if pool == Window::PIXEL {
+            let rows = Rows {
+                count: frame.rows,
+                columns,
+                step,
+                pitch: map.columns,
+            };
+            let values = y.get_mut(map.at(channel, 0, 0)..)?;
+            conv_rows(rows, x, w, bias, map.plane(), values)?;
+            if frame.relu {
+                let channels = channel..channel + bias.len();
+                relu_in_place(simd, &map, channels, y, codes, keep_codes)?;
             }
+            continue;
+        }
+        let rows = Rows {
+            count: pool.size[0],
+            columns,
+            step,
+            pitch: columns,
+        };
+        let plane = rows.count * columns;
+        let values = scratch.get_mut(..bias.len() * plane)?;
+        for r in 0..map.live_rows {
+            let x = x.get(r * pool.stride[0] * step..)?;
+            conv_rows(rows, x, w, bias, plane, values)?;
+            let nan = may_have_nan(simd, values);
             for b in 0..bias.len() {
-                let rows = rows.get(b * columns..)?;
-                let channel = GROUP * group + b;
-                let first = first_code(frame, keep_codes, channel, r);
-                finish_row(simd, frame, rows, row, channel, r, y, codes, first)?;
+                let values = values.get(b * plane..)?;
+                let first = first_code(&map, keep_codes, channel + b, r);
+                let place = (channel + b, r);
+                finish_row(simd, frame, nan, values, columns, place, y, codes, first)?;
             }
         }
     }

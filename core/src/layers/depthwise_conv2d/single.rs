@@ -5,7 +5,7 @@
 
 use super::{DepthwiseConv2d, definition};
 use crate::arch::Simd;
-use crate::arch::single::{Rows, Windows, piece, piece_mut};
+use crate::arch::single::{Rows, Windows, piece, piece_from, piece_mut};
 use crate::layers::memory::{Forward, SingleBackward};
 use crate::map::Frame;
 
@@ -69,9 +69,7 @@ pub(crate) fn backward<S: Simd>(
         let dy = dy.get(frame.output.at(channel, 0, 0)..)?;
         let mut sum = *db;
         for r in 0..rows.count {
-            for dy in dy.get(r * rows.pitch..)?.get(..rows.columns)? {
-                sum += dy;
-            }
+            sum = simd.add_up(sum, piece_from(dy, r * rows.pitch, rows.columns)?);
         }
         *db = sum;
         if !simd.depthwise_weight_gradient(windows, stride, rows, x, dy, dw) {

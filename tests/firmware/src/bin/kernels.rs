@@ -146,6 +146,8 @@ impl Kernel for Compare<'_> {
                 for outputs in 1..=17 {
                     let inputs = 1 + random.below(5) as usize;
                     let channels = 1 + random.below(4) as usize;
+                    let count = 1 + random.below(3) as usize;
+                    // Some rows lie side by side without anything between them.
                     let row = (outputs - 1) * stride + columns + outputs % 3;
                     let windows = Windows {
                         inputs,
@@ -154,34 +156,43 @@ impl Kernel for Compare<'_> {
                         plane: row * (rows + outputs % 2),
                         row,
                     };
-                    let needed = windows.reach().unwrap_or(0) + (outputs - 1) * stride;
+                    let place = Rows {
+                        count,
+                        columns: outputs,
+                        step: row * (1 + random.below(2) as usize),
+                        pitch: outputs + outputs % 3 * random.below(3) as usize,
+                    };
+                    let needed = windows.reach().unwrap_or(0)
+                        + (count - 1) * place.step
+                        + (outputs - 1) * stride;
                     let terms = inputs * rows * columns * channels;
+                    let plane = count * place.pitch + random.below(3) as usize;
+                    let length = (channels - 1) * plane + (count - 1) * place.pitch + outputs;
                     let mut bias = [0.0; 4];
                     fill(&mut random, false, &mut bias);
                     fill(&mut random, false, &mut a[..needed]);
                     fill(&mut random, false, &mut b[..terms]);
                     let (x, w, bias) = (&a[..needed], &b[..terms], &bias[..channels]);
-                    let (f, p) = targets(&mut random, fast, plain, 4 * outputs);
-                    ok &= simd.conv_row(windows, stride, x, w, bias, outputs, inner(f));
-                    ok &= single::conv_row(simd, windows, stride, x, w, bias, outputs, inner(p))
+                    let (f, p) = targets(&mut random, fast, plain, length);
+                    let y = inner(f);
+                    ok &= simd.conv_rows(windows, stride, place, x, w, bias, plane, y);
+                    let y = inner(p);
+                    ok &= single::conv_rows(simd, windows, stride, place, x, w, bias, plane, y)
                         .is_some();
-                    // Rows of channels that are not there may hold anything.
-                    let valid = GUARD + channels * outputs;
-                    ok &= same(&f[..valid], &p[..valid]);
-                    ok &= same(&f[GUARD + 4 * outputs..], &[CANARY; GUARD]);
+                    // What lies between the rows stays, too.
+                    ok &= same(f, p);
                     // One float too short must be refused, not read or written.
-                    let before = f[GUARD];
-                    f[GUARD] = CANARY;
                     let y = inner(f);
                     let (short, few) = (&x[1..], &w[1..]);
-                    ok &= !simd.conv_row(windows, stride, short, w, bias, outputs, y);
-                    ok &= !simd.conv_row(windows, stride, x, few, bias, outputs, y);
-                    ok &= !simd.conv_row(windows, stride, x, w, bias, outputs, &mut y[1..]);
-                    ok &= y[0] == CANARY && before.to_bits() == p[GUARD].to_bits();
+                    ok &= !simd.conv_rows(windows, stride, place, short, w, bias, plane, y);
+                    ok &= !simd.conv_rows(windows, stride, place, x, few, bias, plane, y);
+                    let y = &mut y[1..];
+                    ok &= !simd.conv_rows(windows, stride, place, x, w, bias, plane, y);
+                    ok &= same(f, p);
                 }
             }
         }
-        check("conv_row", ok);
+        check("conv_rows", ok);
 
         let mut ok = true;
         for (rows, columns) in kernels() {
@@ -314,88 +325,128 @@ impl Kernel for Compare<'_> {
         }
         check("conv_weight_gradient, conv_input_gradient", ok);
 
-        let (mut ok, mut suspects) = (true, 0);
-        for count in 1..30 {
-            for first in [0, 1, 7, 8, 13] {
-                let special = count % 3 == 0;
-                fill(&mut random, special, &mut a[..2 * count]);
-                fill(&mut random, special, &mut b[..2 * count]);
-                let (mut f, mut p) = ([0.0; 6], [0.0; 6]);
-                f[first / 8] = f32::from_bits((1 << (first % 8 * 4)) - 1);
-                p[first / 8] = f[first / 8];
-                let seen = simd.pool_positive(
-                    &a[..2 * count],
-                    &b[..2 * count],
-                    &mut fast[..count],
-                    &mut f,
-                    first,
-                ) == Some(true);
-                let plainly = single::pool_positive(
-                    &a[..2 * count],
-                    &b[..2 * count],
-                    &mut plain[..count],
-                    &mut p,
-                    first,
-                );
-                // The twin refuses every NaN, the assembly negative ones and negative infinity.
-                if seen && plainly {
-                    ok &= same(&fast[..count], &plain[..count]);
-                    ok &= f.map(f32::to_bits) == p.map(f32::to_bits);
-                } else {
-                    suspects += 1;
-                    ok &= special;
-                }
-                let negative_nan = |v: &f32| v.is_nan() && v.is_sign_negative();
-                if a[..2 * count]
-                    .iter()
-                    .chain(&b[..2 * count])
-                    .any(negative_nan)
-                {
-                    ok &= !seen;
-                }
+        let (mut ok, mut found) = (true, 0);
+        for count in 0..70 {
+            let x = &mut a[..count];
+            fill(&mut random, false, x);
+            for x in &mut *x {
+                *x = x.clamp(-10.0, 10.0);
+            }
+            ok &= simd.may_have_nan(x) == Some(false) && !single::may_have_nan(x);
+            // None is missed, whatever else there is.
+            fill(&mut random, true, x);
+            let nan = x.iter().any(|x| x.is_nan());
+            ok &= !nan || simd.may_have_nan(x) == Some(true);
+            ok &= nan == single::may_have_nan(x);
+            found += u32::from(nan);
+            for i in 0..count {
+                fill(&mut random, false, x);
+                x[i] = if i % 2 == 0 { f32::NAN } else { -f32::NAN };
+                ok &= simd.may_have_nan(x) == Some(true) && single::may_have_nan(x);
             }
         }
-        check("pool_positive", ok && suspects > 0);
+        check("may_have_nan", ok && found > 0);
 
-        let (mut ok, mut suspects) = (true, 0);
-        for count in 1..70 {
-            for first in [0, 1, 7, 15, 16, 31, 33, 45] {
-                let special = count % 3 == 0;
-                fill(&mut random, special, &mut a[..2 * count]);
-                for pairs in [false, true] {
-                    let (mut f, mut p) = ([0.0; 9], [0.0; 9]);
-                    let width = if pairs { 2 } else { 1 };
-                    single::write_code(&mut f, width, first, 1);
-                    f[first * width / 32] = f32::from_bits((1 << (first * width % 32)) - 1);
-                    p.copy_from_slice(&f);
-                    let x = &a[..width * count];
-                    let (y, z) = targets(&mut random, fast, plain, count);
-                    let (seen, plainly) = if pairs {
-                        (
-                            simd.pool_pairs_positive(x, inner(y), &mut f, first) == Some(true),
-                            single::pool_pairs_positive(x, inner(z), &mut p, first),
-                        )
-                    } else {
-                        (
-                            simd.relu_row(x, inner(y), &mut f, first) == Some(true),
-                            single::relu_row(x, inner(z), &mut p, first),
-                        )
-                    };
-                    // Either may refuse what is no NaN, but no NaN that it does not see may remain.
-                    if seen && plainly {
-                        ok &= same(y, z) && f.map(f32::to_bits) == p.map(f32::to_bits);
-                    } else {
-                        suspects += 1;
-                        ok &= special;
+        let mut ok = true;
+        for count in 0..70 {
+            for first in [0, 1, 7, 8, 15, 16, 31, 33, 45]
+                .map(Some)
+                .into_iter()
+                .chain([None])
+            {
+                fill(&mut random, false, &mut a[..2 * count]);
+                fill(&mut random, false, &mut b[..2 * count]);
+                for v in a.iter_mut().chain(b.iter_mut()) {
+                    // There are ties, and infinities.
+                    match random.below(8) {
+                        0 => *v = 1.0,
+                        1 => *v = f32::INFINITY.copysign(*v),
+                        _ => {}
                     }
-                    let missed = |v: &f32| v.is_nan() && (!pairs || v.is_sign_negative());
-                    ok &= !(seen && x.iter().any(missed));
-                    ok &= same(&y[..GUARD], &[CANARY; GUARD]);
+                }
+                for width in [1, 2, 4] {
+                    // Codes in front of the first.
+                    let (mut f, mut p) = ([0.0; 15], [0.0; 15]);
+                    for c in 0..first.unwrap_or(0) {
+                        let code = random.below(1 << width) as usize;
+                        single::write_code(&mut f, width, c, code);
+                    }
+                    p.copy_from_slice(&f);
+                    // The fewest words for all codes.
+                    let words = (first.unwrap_or(0) + count) * width;
+                    let words = first.map_or(0, |_| words.div_ceil(32));
+                    let (upper, lower) = (&a[..2 * count], &b[..2 * count]);
+                    let (y, z) = targets(&mut random, fast, plain, count);
+                    let (kept, z) = (inner(y), inner(z));
+                    let (codes, twin) = (&mut f[..words], &mut p);
+                    ok &= match width {
+                        4 => {
+                            single::pool_positive(upper, lower, z, twin, first);
+                            let fewer = words.saturating_sub(1);
+                            (words == 0
+                                || count == 0
+                                || !simd.pool_positive(
+                                    upper,
+                                    lower,
+                                    kept,
+                                    &mut codes[..fewer],
+                                    first,
+                                ))
+                                && (count == 0
+                                    || !simd.pool_positive(&upper[1..], lower, kept, codes, first)
+                                        && !simd.pool_positive(
+                                            upper,
+                                            &lower[1..],
+                                            kept,
+                                            codes,
+                                            first,
+                                        ))
+                                && simd.pool_positive(upper, lower, kept, codes, first)
+                        }
+                        2 => {
+                            single::pool_pairs_positive(upper, z, twin, first);
+                            (count == 0
+                                || !simd.pool_pairs_positive(&upper[1..], kept, codes, first))
+                                && simd.pool_pairs_positive(upper, kept, codes, first)
+                        }
+                        _ => {
+                            single::relu_row(Some(&upper[..count]), z, twin, first);
+                            (count == 0
+                                || !simd.relu_row(Some(&upper[1..count]), kept, codes, first))
+                                && simd.relu_row(Some(&upper[..count]), kept, codes, first)
+                        }
+                    };
+                    ok &= same(kept, z) && same(&y[..GUARD], &[CANARY; GUARD]);
                     ok &= same(&y[GUARD + count..], &[CANARY; GUARD]);
+                    ok &= f.map(f32::to_bits) == p.map(f32::to_bits);
+                }
+
+                // In place: the same as from one row to another.
+                let (y, z) = targets(&mut random, fast, plain, count);
+                let (y, z) = (inner(y), inner(z));
+                let (mut f, mut p) = ([0.0; 15], [0.0; 15]);
+                single::relu_row(None, z, &mut p, first);
+                ok &= simd.relu_row(None, y, &mut f, first) && same(y, z);
+                ok &= f.map(f32::to_bits) == p.map(f32::to_bits);
+                let (Some(first), dy) = (first, &a[..count]) else {
+                    continue;
+                };
+                let words = (first + count).div_ceil(32);
+                for from in [None, Some(dy)] {
+                    let (y, z) = targets(&mut random, fast, plain, count);
+                    single::relu_gradient(from, inner(z), &p, first);
+                    ok &= simd.relu_gradient(from, inner(y), &p[..words], first) && same(y, z);
+                    let y = inner(y);
+                    ok &= count == 0 || !simd.relu_gradient(from, y, &p[..words - 1], first);
+                    let short = from.map(|_| dy.get(1..).unwrap_or_default());
+                    ok &= count == 0 || from.is_none() || !simd.relu_gradient(short, y, &p, first);
                 }
             }
         }
-        check("pool_pairs_positive, relu_row", ok && suspects > 0);
+        check(
+            "pool_positive, pool_pairs_positive, relu_row, relu_gradient",
+            ok,
+        );
 
         let mut ok = true;
         for count in 1..70 {
@@ -464,13 +515,16 @@ impl Kernel for Compare<'_> {
                     ok &= !simd.linear_rows(&w[1..], bias, x, inner(f));
                 }
             }
+            let (start, x) = (value(&mut random, false), &b[..inputs]);
+            let sum = x.iter().fold(start, |sum, x| sum + x);
+            ok &= same(&[simd.add_up(start, x)], &[sum]);
             let (f, p) = targets(&mut random, fast, plain, inputs);
             let scale = random.normal();
             ok &= simd.add_scaled(scale, &b[..inputs], inner(f));
             single::add_scaled(simd, scale, &b[..inputs], inner(p));
             ok &= same(f, p);
         }
-        check("linear_rows, add_scaled", ok);
+        check("linear_rows, add_up, add_scaled", ok);
         good
     }
 }
