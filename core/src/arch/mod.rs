@@ -341,6 +341,37 @@ pub trait Simd: Copy {
         let _ = (windows, pixels, w, dx);
         false
     }
+    /// Adds to the weight gradient of a convolution with a kernel of 1 x 1 and stride 1: what
+    /// [`Simd::conv_weight_gradient`] does with a list of all pixels of each output channel, whose
+    /// gradients are `plane` floats apart; `pitch` is that of `dy`. `x` and `dy` must reach to the
+    /// end of the last channel's last row. The definition is that of lists.
+    #[inline(always)]
+    fn pointwise_weight_gradient(
+        self,
+        windows: Windows,
+        rows: Rows,
+        plane: usize,
+        x: &[f32],
+        dy: &[f32],
+        dw: &mut [f32],
+    ) -> bool {
+        let _ = (windows, rows, plane, x, dy, dw);
+        false
+    }
+    /// The same for the input gradient, which is not added to but overwritten.
+    #[inline(always)]
+    fn pointwise_input_gradient(
+        self,
+        windows: Windows,
+        rows: Rows,
+        plane: usize,
+        w: &[f32],
+        dy: &[f32],
+        dx: &mut [f32],
+    ) -> bool {
+        let _ = (windows, rows, plane, w, dy, dx);
+        false
+    }
     /// Whether there may be a NaN among the values; `None` where there is no assembly.
     #[inline(always)]
     fn may_have_nan(self, x: &[f32]) -> Option<bool> {

@@ -12,6 +12,7 @@ mod conv;
 mod depthwise;
 mod gradient;
 mod linear;
+mod pointwise;
 mod pool;
 mod relu;
 mod tile;
@@ -215,6 +216,32 @@ impl Simd for Thumb {
         dx: &mut [f32],
     ) -> bool {
         gradient::inputs(windows, pixels, w, dx)
+    }
+
+    #[inline]
+    fn pointwise_weight_gradient(
+        self,
+        windows: Windows,
+        rows: Rows,
+        plane: usize,
+        x: &[f32],
+        dy: &[f32],
+        dw: &mut [f32],
+    ) -> bool {
+        pointwise::weights(windows, rows, plane, x, dy, dw)
+    }
+
+    #[inline]
+    fn pointwise_input_gradient(
+        self,
+        windows: Windows,
+        rows: Rows,
+        plane: usize,
+        w: &[f32],
+        dy: &[f32],
+        dx: &mut [f32],
+    ) -> bool {
+        pointwise::inputs(windows, rows, plane, w, dy, dx)
     }
 
     #[inline]

@@ -2,14 +2,16 @@
 //!
 //! In the backward pass only pixels of the output whose gradient is not zero take part: behind a
 //! max-pool and a relu those are few. They come as lists, two floats each: the place of the
-//! pixel's window in a plane of the input, as a bit pattern, and the gradient.
+//! pixel's window in a plane of the input, as a bit pattern, and the gradient. (Behind a relu alone
+//! half of the pixels are left, and a kernel of 1 x 1 does least with each: assembly for it takes
+//! all.)
 
 use super::Conv2d;
 use super::definition;
 use crate::arch::Simd;
-use crate::arch::single::{Rows, Windows, Winners, piece, piece_mut};
+use crate::arch::single::{Rows, Windows, Winners, piece, piece_from, piece_mut};
 use crate::layers::max_pool2d::single::{
-    code_width, finish_row, first_code, may_have_nan, relu_in_place, winner,
+    code_width, finish_row, first_code, may_have_nan, relu_gradient, relu_in_place, winner,
 };
 use crate::layers::memory::{Forward, SingleBackward};
 use crate::map::Frame;
@@ -105,7 +107,8 @@ pub(crate) fn forward<S: Simd>(
     Some(())
 }
 
-/// The backward pass, one output channel at a time.
+/// The backward pass, one output channel at a time, or all at once where the convolution is but a
+/// product of matrices.
 #[inline(always)]
 pub(crate) fn backward<S: Simd>(
     layer: &Conv2d,
@@ -126,27 +129,53 @@ pub(crate) fn backward<S: Simd>(
     } = memory;
     let windows = windows(layer, frame);
     let terms = windows.terms()?;
+    let map = frame.output;
+    let pointwise = layer.kernel == [1; 2] && layer.stride == [1; 2];
+    let dense = pointwise && frame.window() == Window::PIXEL;
+    if dense && frame.relu {
+        relu_gradient(simd, (&map, &map), None, dy, codes)?;
+    }
     let pixels = Pixels {
         frame,
         stride: layer.stride,
         dy,
         codes,
     };
-    for (o, db) in db.iter_mut().enumerate() {
-        let dw = piece_mut(dw, o, terms)?;
-        pixels.visit(simd, o, scratch, |pixels| {
-            for pixel in pixels.as_chunks::<2>().0 {
-                *db += pixel[1];
+    let rows = Rows {
+        count: frame.rows,
+        columns: frame.columns,
+        step: windows.row,
+        pitch: map.columns,
+    };
+    let plane = map.plane();
+    let values = dy.get(map.at(0, 0, 0)..)?;
+    if dense && simd.pointwise_weight_gradient(windows, rows, plane, x, values, dw) {
+        for (o, db) in db.iter_mut().enumerate() {
+            for r in 0..rows.count {
+                let row = piece_from(values, o * plane + r * rows.pitch, rows.columns)?;
+                *db = simd.add_up(*db, row);
             }
-            if simd.conv_weight_gradient(windows, pixels, x, dw) {
-                return Some(());
-            }
-            definition::conv_weight_gradient(simd, windows, pixels, x, dw)
-        })?;
+        }
+    } else {
+        for (o, db) in db.iter_mut().enumerate() {
+            let dw = piece_mut(dw, o, terms)?;
+            pixels.visit(simd, o, scratch, |pixels| {
+                for pixel in pixels.as_chunks::<2>().0 {
+                    *db += pixel[1];
+                }
+                if simd.conv_weight_gradient(windows, pixels, x, dw) {
+                    return Some(());
+                }
+                definition::conv_weight_gradient(simd, windows, pixels, x, dw)
+            })?;
+        }
     }
-    if input_gradient {
+    if !input_gradient {
+        return Some(());
+    }
+    if !dense || !simd.pointwise_input_gradient(windows, rows, plane, w, values, x) {
         x.fill(0.0);
-        for o in 0..frame.output.channels {
+        for o in 0..map.channels {
             let w = piece(w, o, terms)?;
             pixels.visit(simd, o, scratch, |pixels| {
                 if simd.conv_input_gradient(windows, pixels, w, x) {
@@ -184,8 +213,7 @@ impl Pixels<'_> {
             dy,
             codes,
         } = *self;
-        let map = frame.output;
-        let pool = frame.window();
+        let (map, pool, width) = (frame.output, frame.window(), code_width(frame));
         // Windows that overlap: a pixel has the gradients of all that it won, added first.
         let overlap = pool.stride[0] < pool.size[0] || pool.stride[1] < pool.size[1];
         let (line, list) = scratch.split_at_mut_checked(if overlap { frame.columns } else { 0 })?;
@@ -236,7 +264,7 @@ impl Pixels<'_> {
                 }
                 let line = stride[0] * frame.input.columns;
                 let winners = Winners {
-                    width: code_width(frame),
+                    width,
                     first,
                     base: usize::from(frame.relu),
                     rows: pool.size[0],

@@ -222,6 +222,11 @@ pub(crate) fn relu_gradient<S: Simd>(
     dx: &mut [f32],
     codes: &[f32],
 ) -> Option<()> {
+    let (from, to) = if from.has_zeros() || to.has_zeros() {
+        (*from, *to)
+    } else {
+        (from.flat(), to.flat())
+    };
     for channel in 0..to.channels {
         for r in 0..to.live_rows {
             let first = (channel * to.live_rows + r) * to.live_columns;

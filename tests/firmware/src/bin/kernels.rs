@@ -325,6 +325,86 @@ impl Kernel for Compare<'_> {
         }
         check("conv_weight_gradient, conv_input_gradient", ok);
 
+        let mut ok = true;
+        for columns in 1..=17 {
+            for inputs in 1..=9 {
+                let outputs = 1 + random.below(9) as usize;
+                let count = 1 + random.below(3) as usize;
+                // Some rows lie side by side without anything between them.
+                let row = columns + columns % 3;
+                let windows = Windows {
+                    inputs,
+                    rows: 1,
+                    columns: 1,
+                    plane: count * row + random.below(2) as usize,
+                    row,
+                };
+                let place = Rows {
+                    count,
+                    columns,
+                    step: row,
+                    pitch: columns + columns % 3 * random.below(3) as usize,
+                };
+                let plane = count * place.pitch + random.below(2) as usize;
+                let rest = (count - 1) * row + columns;
+                let map = (inputs - 1) * windows.plane + rest;
+                let length = (outputs - 1) * plane + (count - 1) * place.pitch + columns;
+                fill(&mut random, false, &mut a[..map + inputs * outputs]);
+                fill(&mut random, false, &mut b[..length]);
+                let (x, w) = a[..map + inputs * outputs].split_at(map);
+                let dy = &b[..length];
+                // The list of a channel's pixels, all of them.
+                let mut list = [0.0; 2 * 3 * 17];
+                let pixels = |list: &mut [f32], o: usize| {
+                    for r in 0..count {
+                        for c in 0..columns {
+                            let pixel = &mut list[2 * (r * columns + c)..][..2];
+                            pixel[0] = f32::from_bits((r * row + c) as u32);
+                            pixel[1] = dy[o * plane + r * place.pitch + c];
+                        }
+                    }
+                };
+                let pairs = 2 * count * columns;
+
+                let (f, p) = targets(&mut random, fast, plain, inputs * outputs);
+                for o in 0..outputs {
+                    pixels(&mut list, o);
+                    let dw = &mut inner(p)[o * inputs..][..inputs];
+                    ok &= single::conv_weight_gradient(simd, windows, &list[..pairs], x, dw)
+                        .is_some();
+                }
+                let dw = inner(f);
+                let short = &dy[1..];
+                ok &= !simd.pointwise_weight_gradient(windows, place, plane, &x[1..], dy, dw);
+                ok &= !simd.pointwise_weight_gradient(windows, place, plane, x, short, dw);
+                ok &= simd.pointwise_weight_gradient(windows, place, plane, x, dy, dw);
+                ok &= same(f, p);
+
+                let (f, p) = targets(&mut random, fast, plain, map);
+                for i in 0..inputs {
+                    for r in 0..count {
+                        let from = i * windows.plane + r * row;
+                        inner(p)[from..][..columns].fill(0.0);
+                    }
+                }
+                for o in 0..outputs {
+                    pixels(&mut list, o);
+                    let w = &w[o * inputs..][..inputs];
+                    ok &= single::conv_input_gradient(simd, windows, &list[..pairs], w, inner(p))
+                        .is_some();
+                }
+                let dx = inner(f);
+                ok &= !simd.pointwise_input_gradient(windows, place, plane, w, short, dx);
+                let shorter = &mut dx[1..];
+                ok &= !simd.pointwise_input_gradient(windows, place, plane, w, dy, shorter);
+                // Lists take fewer than four channels.
+                let done = simd.pointwise_input_gradient(windows, place, plane, w, dy, dx);
+                ok &= done == (inputs >= 4);
+                ok &= !done || same(f, p);
+            }
+        }
+        check("pointwise_weight_gradient, pointwise_input_gradient", ok);
+
         let (mut ok, mut found) = (true, 0);
         for count in 0..70 {
             let x = &mut a[..count];
