@@ -240,16 +240,17 @@ pub trait Simd: Copy {
     fn fma_f64(self, a: f64, b: f64, c: f64) -> f64;
 
     // The hooks of one sample at a time: whole inner loops, for instruction sets where only
-    // assembly makes them fast. True means done, with the bits of the definition of the same name
-    // in the layer's file `definition.rs`. False means that there is no assembly for that shape, or
-    // that a slice is too short: then the targets hold anything that they held before or that the
-    // definition writes there, and the caller runs the definition, which says whether lengths fit.
+    // assembly makes them fast. `Some(true)` means done, with the bits of the definition of the
+    // same name in the layer's file `definition.rs`. `Some(false)` means that a slice is too short:
+    // then the targets hold anything that they held before or that the definition writes there.
+    // `None` means that there is no assembly, or none for that shape, and the caller runs the
+    // definition: see `single::done_or`.
 
     /// `x[i] = bytes[i] scale + offset`.
     #[inline(always)]
-    fn load_row(self, bytes: &[u8], scale: f32, offset: f32, x: &mut [f32]) -> bool {
+    fn load_row(self, bytes: &[u8], scale: f32, offset: f32, x: &mut [f32]) -> Option<bool> {
         let _ = (bytes, scale, offset, x);
-        false
+        None
     }
     /// Some output rows of up to four channels of a convolution. `x` must reach to the end of the
     /// last row's last window, `w` hold the weights of `bias.len()` channels, one to four, and `y`
@@ -265,9 +266,9 @@ pub trait Simd: Copy {
         bias: &[f32],
         plane: usize,
         y: &mut [f32],
-    ) -> bool {
+    ) -> Option<bool> {
         let _ = (windows, stride, rows, x, w, bias, plane, y);
-        false
+        None
     }
     /// One channel of a depthwise convolution. `x` must reach to the end of the last row's last
     /// window, `y` to the end of its last row, and `w` hold the kernel.
@@ -281,9 +282,9 @@ pub trait Simd: Copy {
         w: &[f32],
         bias: f32,
         y: &mut [f32],
-    ) -> bool {
+    ) -> Option<bool> {
         let _ = (windows, stride, rows, x, w, bias, y);
-        false
+        None
     }
     /// Adds to one channel's weight gradient; the slices as for [`Simd::depthwise`].
     #[inline(always)]
@@ -295,9 +296,9 @@ pub trait Simd: Copy {
         x: &[f32],
         dy: &[f32],
         dw: &mut [f32],
-    ) -> bool {
+    ) -> Option<bool> {
         let _ = (windows, stride, rows, x, dy, dw);
-        false
+        None
     }
     /// Adds one channel's part to the input gradient; the slices as for [`Simd::depthwise`]. No two
     /// rows of a window may overlap.
@@ -310,9 +311,9 @@ pub trait Simd: Copy {
         w: &[f32],
         dy: &[f32],
         dx: &mut [f32],
-    ) -> bool {
+    ) -> Option<bool> {
         let _ = (windows, stride, rows, w, dy, dx);
-        false
+        None
     }
     /// Adds to one output channel's weight gradient. `x` must hold all windows of the pixels, of
     /// which there must be one, and `dw` all weights of an output channel.
@@ -323,9 +324,9 @@ pub trait Simd: Copy {
         pixels: &[f32],
         x: &[f32],
         dw: &mut [f32],
-    ) -> bool {
+    ) -> Option<bool> {
         let _ = (windows, pixels, x, dw);
-        false
+        None
     }
     /// Adds one output channel's part to the input gradient. `dx` must hold all windows of the
     /// pixels, of which there must be one, and `w` all weights of an output channel. No two
@@ -337,9 +338,9 @@ pub trait Simd: Copy {
         pixels: &[f32],
         w: &[f32],
         dx: &mut [f32],
-    ) -> bool {
+    ) -> Option<bool> {
         let _ = (windows, pixels, w, dx);
-        false
+        None
     }
     /// Adds to the weight gradient of a convolution with a kernel of 1 x 1 and stride 1: what
     /// [`Simd::conv_weight_gradient`] does with a list of all pixels of each output channel, whose
@@ -354,9 +355,9 @@ pub trait Simd: Copy {
         x: &[f32],
         dy: &[f32],
         dw: &mut [f32],
-    ) -> bool {
+    ) -> Option<bool> {
         let _ = (windows, rows, plane, x, dy, dw);
-        false
+        None
     }
     /// The same for the input gradient, which is not added to but overwritten.
     #[inline(always)]
@@ -368,9 +369,9 @@ pub trait Simd: Copy {
         w: &[f32],
         dy: &[f32],
         dx: &mut [f32],
-    ) -> bool {
+    ) -> Option<bool> {
         let _ = (windows, rows, plane, w, dy, dx);
-        false
+        None
     }
     /// Whether there may be a NaN among the values; `None` where there is no assembly.
     #[inline(always)]
@@ -388,9 +389,9 @@ pub trait Simd: Copy {
         y: &mut [f32],
         codes: &mut [f32],
         first: Option<usize>,
-    ) -> bool {
+    ) -> Option<bool> {
         let _ = (upper, lower, y, codes, first);
-        false
+        None
     }
     /// One output row of max-pooling 1 x 2, then relu, without a NaN. `x` must hold all windows.
     #[inline(always)]
@@ -400,9 +401,9 @@ pub trait Simd: Copy {
         y: &mut [f32],
         codes: &mut [f32],
         first: Option<usize>,
-    ) -> bool {
+    ) -> Option<bool> {
         let _ = (x, y, codes, first);
-        false
+        None
     }
     /// Relu of a row without a NaN, of `x` or in place. `x` must be as long as `y`, `codes` hold all
     /// codes.
@@ -413,9 +414,9 @@ pub trait Simd: Copy {
         y: &mut [f32],
         codes: &mut [f32],
         first: Option<usize>,
-    ) -> bool {
+    ) -> Option<bool> {
         let _ = (x, y, codes, first);
-        false
+        None
     }
     /// The gradient of a relu's input from that of its output, `dy` or in place. `dy` must be as
     /// long as `dx`, `codes` hold all codes.
@@ -426,9 +427,9 @@ pub trait Simd: Copy {
         dx: &mut [f32],
         codes: &[f32],
         first: usize,
-    ) -> bool {
+    ) -> Option<bool> {
         let _ = (dy, dx, codes, first);
-        false
+        None
     }
     /// The list of a row's pixels that have a gradient. The list must have room for a pixel of each
     /// row of each window, even of those that have none; `None` stands for false.
@@ -450,15 +451,15 @@ pub trait Simd: Copy {
     }
     /// `y[o] = bias[o] + sum over i of w[o][i] x[i]`. `w` must hold the weights of all outputs.
     #[inline(always)]
-    fn linear_rows(self, w: &[f32], bias: &[f32], x: &[f32], y: &mut [f32]) -> bool {
+    fn linear_rows(self, w: &[f32], bias: &[f32], x: &[f32], y: &mut [f32]) -> Option<bool> {
         let _ = (w, bias, x, y);
-        false
+        None
     }
     /// `y[i] += a x[i]`.
     #[inline(always)]
-    fn add_scaled(self, a: f32, x: &[f32], y: &mut [f32]) -> bool {
+    fn add_scaled(self, a: f32, x: &[f32], y: &mut [f32]) -> Option<bool> {
         let _ = (a, x, y);
-        false
+        None
     }
 }
 

@@ -258,17 +258,6 @@ tile!(
 );
 
 tile!(
-    /// Kernels of 3 columns, five pixels.
-    slide3_5,
-    "20",
-    start5!(),
-    slide!("s20-s26" ["s20" "s21" "s22" "s23" "s24" "s25" "s26"], "s27-s29" ["s27" "s28" "s29"],
-        [["s0" "s1" "s2" "s3" "s4"] ["s5" "s6" "s7" "s8" "s9"]
-         ["s10" "s11" "s12" "s13" "s14"] ["s15" "s16" "s17" "s18" "s19"]]),
-    ["s0-s4" "s5-s9" "s10-s14" "s15-s19"]
-);
-
-tile!(
     /// Kernels of 3 columns, four pixels.
     slide3_4,
     "16",
@@ -314,21 +303,9 @@ tile!(
     any_4,
     "16",
     start4!(),
-    pairs!(["s16-s19" ["s16" "s17" "s18" "s19"]] ["s20-s23" ["s20" "s21" "s22" "s23"]],
-        ["s30-s31" "s30" "s31"],
+    any!("s16-s19" ["s16" "s17" "s18" "s19"], ["s28" "s29" "s30" "s31"],
         [["s0" "s1" "s2" "s3"] ["s4" "s5" "s6" "s7"] ["s8" "s9" "s10" "s11"] ["s12" "s13" "s14" "s15"]]),
     ["s0-s3" "s4-s7" "s8-s11" "s12-s15"]
-);
-
-tile!(
-    /// Any kernel, five pixels, stride 2.
-    any2_5,
-    "20",
-    start5!(),
-    any!("s20-s28" ["s20" "s22" "s24" "s26" "s28"], ["s29" "s30" "s31" "s29"],
-        [["s0" "s1" "s2" "s3" "s4"] ["s5" "s6" "s7" "s8" "s9"]
-         ["s10" "s11" "s12" "s13" "s14"] ["s15" "s16" "s17" "s18" "s19"]]),
-    ["s0-s4" "s5-s9" "s10-s14" "s15-s19"]
 );
 
 tile!(
@@ -433,15 +410,13 @@ fn fitting(
     } else {
         taps.row = taps.row.wrapping_sub(frame.taps * FLOAT);
     }
-    let unrolled = windows.rows == 3 && windows.columns == 3;
+    let unrolled = stride == 1 && windows.rows == 3 && windows.columns == 3;
     if unrolled {
         walk.step = frame.skip.wrapping_add(walk.row);
     }
-    let fives: (Tiles, Walk) = match (stride, windows.columns) {
-        (1, 3) if unrolled => (slide_3x3, walk),
-        (1, 3) => (slide3_5, walk),
-        (1, _) => (any_5, taps),
-        _ => (any2_5, taps),
+    let fives: (Tiles, Walk) = match unrolled {
+        true => (slide_3x3, walk),
+        false => (any_5, taps),
     };
     let fours: (Tiles, Walk) = match (stride, windows.columns) {
         (1, 3) => (slide3_4, walk),
@@ -464,39 +439,38 @@ fn fitting(
         (count, columns) = (1, count * columns);
     }
     // As few pixels as possible are computed twice, and most by the faster tiles.
-    let (mut four, mut five, mut one) = (0, 0, 0);
+    let (mut four, mut five, mut one) = (columns / 4, 0, 0);
     if columns < 4 || stride > 2 {
-        one = columns;
-    } else if stride == 1 && windows.columns == 5 {
+        (four, one) = (0, columns);
+    } else if stride == 1 && !unrolled && matches!(windows.columns, 3 | 5) {
         five = usize::from(columns % 4 == 1);
-        four = (columns - 5 * five) / 4;
-    } else {
+        four -= five;
+    } else if stride == 1 && columns >= 4 * ((5 - columns % 5) % 5) {
         four = (5 - columns % 5) % 5;
-        match columns.checked_sub(4 * four) {
-            Some(rest) => five = rest / 5,
-            None => four = columns / 4,
-        }
+        five = (columns - 4 * four) / 5;
     }
-    let mut run = |(tiles, walk): (Tiles, Walk), width: usize, number: usize, at: usize| {
-        if number > 0 {
-            frame.advance = width * stride * FLOAT;
-            for r in 0..count {
-                frame.y = y.as_mut_ptr().wrapping_add(r * pitch + at);
-                frame.x = x.as_ptr().wrapping_add(r * step + at * stride);
-                frame.tiles = number;
-                // SAFETY: the slices are as long as all windows of the rows, four channels'
-                // weights and the rows of `y` need, and a row's last tile ends at its end at the
-                // latest.
-                unsafe { tiles(walk, weights, &mut frame) };
-            }
+    // Where too few pixels are left, a tile begins further left and computes some values over
+    // again.
+    let rest = usize::from(4 * four + 5 * five + one < columns);
+    let runs = [
+        (fours, 4, four, 0),
+        (fives, 5, five, 4 * four),
+        (ones, 1, one, 0),
+        (fours, 4, rest, columns.saturating_sub(4)),
+    ];
+    for ((tiles, walk), width, number, at) in runs {
+        if number == 0 {
+            continue;
         }
-    };
-    run(fours, 4, four, 0);
-    run(fives, 5, five, 4 * four);
-    run(ones, 1, one, 0);
-    if 4 * four + 5 * five + one < columns {
-        // Too few pixels are left: a tile begins further left and computes some values over again.
-        run(fours, 4, 1, columns - 4);
+        frame.advance = width * stride * FLOAT;
+        for r in 0..count {
+            frame.y = y.as_mut_ptr().wrapping_add(r * pitch + at);
+            frame.x = x.as_ptr().wrapping_add(r * step + at * stride);
+            frame.tiles = number;
+            // SAFETY: the slices are as long as all windows of the rows, four channels' weights
+            // and the rows of `y` need, and a row's last tile ends at its end at the latest.
+            unsafe { tiles(walk, weights, &mut frame) };
+        }
     }
     Some(())
 }

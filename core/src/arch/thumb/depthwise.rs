@@ -177,15 +177,6 @@ tile!(
 );
 
 tile!(
-    /// Kernels of 3 x 3, four pixels, stride 1.
-    slide_3x3_4,
-    nine!(),
-    start4!(),
-    slide_3x3!("s8-s13" ["s8" "s9" "s10" "s11" "s12" "s13"], ["s0" "s1" "s2" "s3"]),
-    "s0-s3"
-);
-
-tile!(
     /// Kernels of 3 columns, four pixels, stride 1.
     slide3_4,
     "",
@@ -259,9 +250,8 @@ fn fitting(
         ..slide
     };
     let kernel = [windows.rows, windows.columns];
-    let (fours, walk): (Tiles, Walk) = match (stride, kernel) {
-        (1, [3, 3]) => (slide_3x3_4, slide),
-        (1, [_, 3]) => (slide3_4, slide),
+    let (fours, walk): (Tiles, Walk) = match (stride, windows.columns) {
+        (1, 3) => (slide3_4, slide),
         (1, _) => (any_4, any),
         _ => (any2_4, any),
     };

@@ -152,7 +152,7 @@ pub(super) fn rows(w: &[f32], bias: &[f32], x: &[f32], y: &mut [f32]) -> bool {
 }
 
 /// [`Simd::add_scaled`](super::super::Simd::add_scaled).
-#[inline]
+#[inline(never)]
 pub(super) fn add_scaled(a: f32, x: &[f32], y: &mut [f32]) -> bool {
     let length = x.len().min(y.len());
     if length == 0 {

@@ -152,8 +152,8 @@ impl Simd for Thumb {
         bias: &[f32],
         plane: usize,
         y: &mut [f32],
-    ) -> bool {
-        conv::rows(windows, stride, rows, x, w, bias, plane, y)
+    ) -> Option<bool> {
+        Some(conv::rows(windows, stride, rows, x, w, bias, plane, y))
     }
 
     #[inline]
@@ -166,8 +166,8 @@ impl Simd for Thumb {
         w: &[f32],
         bias: f32,
         y: &mut [f32],
-    ) -> bool {
-        depthwise::map(windows, stride, rows, x, w, bias, y)
+    ) -> Option<bool> {
+        Some(depthwise::map(windows, stride, rows, x, w, bias, y))
     }
 
     #[inline]
@@ -179,8 +179,8 @@ impl Simd for Thumb {
         x: &[f32],
         dy: &[f32],
         dw: &mut [f32],
-    ) -> bool {
-        depthwise::weights(windows, stride, rows, x, dy, dw)
+    ) -> Option<bool> {
+        Some(depthwise::weights(windows, stride, rows, x, dy, dw))
     }
 
     #[inline]
@@ -192,8 +192,8 @@ impl Simd for Thumb {
         w: &[f32],
         dy: &[f32],
         dx: &mut [f32],
-    ) -> bool {
-        depthwise::inputs(windows, stride, rows, w, dy, dx)
+    ) -> Option<bool> {
+        Some(depthwise::inputs(windows, stride, rows, w, dy, dx))
     }
 
     #[inline]
@@ -203,8 +203,8 @@ impl Simd for Thumb {
         pixels: &[f32],
         x: &[f32],
         dw: &mut [f32],
-    ) -> bool {
-        gradient::weights(windows, pixels, x, dw)
+    ) -> Option<bool> {
+        Some(gradient::weights(windows, pixels, x, dw))
     }
 
     #[inline]
@@ -214,8 +214,8 @@ impl Simd for Thumb {
         pixels: &[f32],
         w: &[f32],
         dx: &mut [f32],
-    ) -> bool {
-        gradient::inputs(windows, pixels, w, dx)
+    ) -> Option<bool> {
+        Some(gradient::inputs(windows, pixels, w, dx))
     }
 
     #[inline]
@@ -227,8 +227,8 @@ impl Simd for Thumb {
         x: &[f32],
         dy: &[f32],
         dw: &mut [f32],
-    ) -> bool {
-        pointwise::weights(windows, rows, plane, x, dy, dw)
+    ) -> Option<bool> {
+        Some(pointwise::weights(windows, rows, plane, x, dy, dw))
     }
 
     #[inline]
@@ -240,13 +240,13 @@ impl Simd for Thumb {
         w: &[f32],
         dy: &[f32],
         dx: &mut [f32],
-    ) -> bool {
+    ) -> Option<bool> {
         pointwise::inputs(windows, rows, plane, w, dy, dx)
     }
 
     #[inline]
-    fn load_row(self, bytes: &[u8], scale: f32, offset: f32, x: &mut [f32]) -> bool {
-        linear::load_row(bytes, scale, offset, x)
+    fn load_row(self, bytes: &[u8], scale: f32, offset: f32, x: &mut [f32]) -> Option<bool> {
+        Some(linear::load_row(bytes, scale, offset, x))
     }
 
     #[inline]
@@ -262,8 +262,8 @@ impl Simd for Thumb {
         y: &mut [f32],
         codes: &mut [f32],
         first: Option<usize>,
-    ) -> bool {
-        pool::positive(upper, lower, y, codes, first)
+    ) -> Option<bool> {
+        Some(pool::positive(upper, lower, y, codes, first))
     }
 
     #[inline]
@@ -273,8 +273,8 @@ impl Simd for Thumb {
         y: &mut [f32],
         codes: &mut [f32],
         first: Option<usize>,
-    ) -> bool {
-        pool::pairs_positive(x, y, codes, first)
+    ) -> Option<bool> {
+        Some(pool::pairs_positive(x, y, codes, first))
     }
 
     #[inline]
@@ -284,8 +284,8 @@ impl Simd for Thumb {
         y: &mut [f32],
         codes: &mut [f32],
         first: Option<usize>,
-    ) -> bool {
-        relu::row(x, y, codes, first)
+    ) -> Option<bool> {
+        Some(relu::row(x, y, codes, first))
     }
 
     #[inline]
@@ -295,8 +295,8 @@ impl Simd for Thumb {
         dx: &mut [f32],
         codes: &[f32],
         first: usize,
-    ) -> bool {
-        relu::gradient(dy, dx, codes, first)
+    ) -> Option<bool> {
+        Some(relu::gradient(dy, dx, codes, first))
     }
 
     #[inline]
@@ -316,12 +316,12 @@ impl Simd for Thumb {
     }
 
     #[inline]
-    fn linear_rows(self, w: &[f32], bias: &[f32], x: &[f32], y: &mut [f32]) -> bool {
-        linear::rows(w, bias, x, y)
+    fn linear_rows(self, w: &[f32], bias: &[f32], x: &[f32], y: &mut [f32]) -> Option<bool> {
+        Some(linear::rows(w, bias, x, y))
     }
 
     #[inline]
-    fn add_scaled(self, a: f32, x: &[f32], y: &mut [f32]) -> bool {
-        linear::add_scaled(a, x, y)
+    fn add_scaled(self, a: f32, x: &[f32], y: &mut [f32]) -> Option<bool> {
+        Some(linear::add_scaled(a, x, y))
     }
 }

@@ -60,12 +60,12 @@ macro_rules! products {
     };
 }
 
-/// The weight gradients of four output channels by four input channels, over a row of pixels.
+/// The weight gradients of four output channels by four input channels, over a row of pixels of the
+/// four inputs and, behind these in `maps`, the four outputs.
 ///
 /// # Safety
-/// `columns` floats can be read from each pointer of `x` and `dy` on.
-#[inline(always)]
-unsafe fn weights_4x4(x: [*const f32; 4], dy: [*const f32; 4], columns: usize, dw: &mut [f32; 16]) {
+/// `columns` floats can be read from each pointer on.
+unsafe fn weights_4x4(maps: &[*const f32; 8], columns: usize, sums: &mut [f32; 16]) {
     /// Three pixels, then one, for the sums of an output channel.
     macro_rules! three {
         ($dy:literal $sums:tt) => {
@@ -86,7 +86,11 @@ unsafe fn weights_4x4(x: [*const f32; 4], dy: [*const f32; 4], columns: usize, d
     // SAFETY: as above; every register that is written is declared.
     unsafe {
         asm!(
-            "vldmia {dw}, {{s0-s15}}",
+            "vldmia {sums}, {{s0-s15}}",
+            "ldrd {x0}, {x1}, [{dy0}], #8",
+            "ldrd {x2}, {x3}, [{dy0}], #8",
+            "ldrd {dy2}, {dy3}, [{dy0}, #8]",
+            "ldrd {dy0}, {dy1}, [{dy0}]",
             "cmp {threes}, #0",
             "beq 3f",
             "2:",
@@ -115,16 +119,16 @@ unsafe fn weights_4x4(x: [*const f32; 4], dy: [*const f32; 4], columns: usize, d
             "subs {ones}, #1",
             "bne 4b",
             "5:",
-            "vstmia {dw}, {{s0-s15}}",
-            x0 = inout(reg) x[0] => _,
-            x1 = inout(reg) x[1] => _,
-            x2 = inout(reg) x[2] => _,
-            x3 = inout(reg) x[3] => _,
-            dy0 = inout(reg) dy[0] => _,
-            dy1 = inout(reg) dy[1] => _,
-            dy2 = inout(reg) dy[2] => _,
-            dy3 = inout(reg) dy[3] => _,
-            dw = in(reg) dw.as_mut_ptr(),
+            "vstmia {sums}, {{s0-s15}}",
+            x0 = out(reg) _,
+            x1 = out(reg) _,
+            x2 = out(reg) _,
+            x3 = out(reg) _,
+            dy0 = inout(reg) maps.as_ptr() => _,
+            dy1 = out(reg) _,
+            dy2 = out(reg) _,
+            dy3 = out(reg) _,
+            sums = in(reg) sums.as_mut_ptr(),
             threes = inout(reg) columns / 3 => _,
             ones = inout(reg) columns % 3 => _,
             out("s0") _, out("s1") _, out("s2") _, out("s3") _, out("s4") _, out("s5") _, out("s6") _, out("s7") _,
@@ -158,23 +162,29 @@ pub(super) fn weights(
     for o in (0..outputs).step_by(4) {
         for i in (0..inputs).step_by(4) {
             // A channel that is not there is the last one once more: its sums are the same.
-            let os: [usize; 4] = core::array::from_fn(|k| (o + k).min(outputs - 1));
-            let is: [usize; 4] = core::array::from_fn(|k| (i + k).min(inputs - 1));
+            let place =
+                |k: usize| (o + k / 4).min(outputs - 1) * inputs + (i + k % 4).min(inputs - 1);
             let mut sums = [0.0; 16];
             for (k, sum) in sums.iter_mut().enumerate() {
-                *sum = dw
-                    .get(os[k / 4] * inputs + is[k % 4])
-                    .copied()
-                    .unwrap_or(0.0);
+                *sum = dw.get(place(k)).copied().unwrap_or_default();
             }
             for r in 0..rows.count {
-                let x = is.map(|i| x.as_ptr().wrapping_add(i * windows.plane + r * rows.step));
-                let dy = os.map(|o| dy.as_ptr().wrapping_add(o * plane + r * rows.pitch));
+                let mut maps = [x.as_ptr(); 8];
+                for (k, map) in maps.iter_mut().enumerate() {
+                    *map = match k {
+                        ..4 => x
+                            .as_ptr()
+                            .wrapping_add((i + k).min(inputs - 1) * windows.plane + r * rows.step),
+                        _ => dy
+                            .as_ptr()
+                            .wrapping_add((o + k - 4).min(outputs - 1) * plane + r * rows.pitch),
+                    };
+                }
                 // SAFETY: both maps hold all rows of all channels.
-                unsafe { weights_4x4(x, dy, rows.columns, &mut sums) };
+                unsafe { weights_4x4(&maps, rows.columns, &mut sums) };
             }
             for (k, sum) in sums.iter().enumerate() {
-                if let Some(dw) = dw.get_mut(os[k / 4] * inputs + is[k % 4]) {
+                if let Some(dw) = dw.get_mut(place(k)) {
                     *dw = *sum;
                 }
             }
@@ -196,76 +206,59 @@ struct Walk {
     dx: usize,
 }
 
-/// Defines a tile of input gradients of four channels: the gradients' registers, and those of each
-/// channel's sums.
-macro_rules! inputs {
-    ($(#[$doc:meta])* $name:ident, $range:literal $dy:tt, [$ra:literal $a:tt] [$rb:literal $b:tt] [$rc:literal $c:tt] [$rd:literal $d:tt]) => {
-        $(#[$doc])*
-        ///
-        /// # Safety
-        /// The pixels' gradients can be read from `dy` on and four weights from `w` on, for each
-        /// output channel; the pixels of four channels can be written from `dx` on.
-        unsafe fn $name(walk: Walk, w: *const f32, dy: *const f32, dx: *mut f32) {
-            // SAFETY: as above; every register that is written is declared.
-            unsafe {
-                asm!(
-                    "vmov s0, s1, {zero}, {zero}",
-                    "vmov s2, s3, {zero}, {zero}",
-                    "vmov s4, s5, {zero}, {zero}",
-                    "vmov s6, s7, {zero}, {zero}",
-                    "vmov s8, s9, {zero}, {zero}",
-                    "vmov s10, s11, {zero}, {zero}",
-                    "vmov s12, s13, {zero}, {zero}",
-                    "vmov s14, s15, {zero}, {zero}",
-                    "vmov s16, s17, {zero}, {zero}",
-                    "vmov s18, s19, {zero}, {zero}",
-                    "2:",
-                    concat!("vldmia {dy}, {{", $range, "}}"),
-                    "add {dy}, {next_dy}",
-                    "vldmia {w}, {{s25-s28}}",
-                    "add {w}, {next_w}",
-                    tap!("s25" $a $dy),
-                    tap!("s26" $b $dy),
-                    tap!("s27" $c $dy),
-                    tap!("s28" $d $dy),
-                    "subs {outputs}, #1",
-                    "bne 2b",
-                    concat!("vstmia {dx}, {{", $ra, "}}"),
-                    "add {dx}, {next_dx}",
-                    concat!("vstmia {dx}, {{", $rb, "}}"),
-                    "add {dx}, {next_dx}",
-                    concat!("vstmia {dx}, {{", $rc, "}}"),
-                    "add {dx}, {next_dx}",
-                    concat!("vstmia {dx}, {{", $rd, "}}"),
-                    zero = in(reg) 0,
-                    dy = inout(reg) dy => _,
-                    w = inout(reg) w => _,
-                    dx = inout(reg) dx => _,
-                    outputs = inout(reg) walk.outputs => _,
-                    next_dy = in(reg) walk.dy,
-                    next_w = in(reg) walk.w,
-                    next_dx = in(reg) walk.dx,
-                    out("s0") _, out("s1") _, out("s2") _, out("s3") _, out("s4") _, out("s5") _, out("s6") _, out("s7") _,
-                    out("s8") _, out("s9") _, out("s10") _, out("s11") _, out("s12") _, out("s13") _, out("s14") _,
-                    out("s15") _, out("s16") _, out("s17") _, out("s18") _, out("s19") _, out("s20") _, out("s21") _,
-                    out("s22") _, out("s23") _, out("s24") _, out("s25") _, out("s26") _, out("s27") _, out("s28") _,
-                    options(nostack),
-                );
-            }
-        }
-    };
+/// The input gradients of four channels and five pixels.
+///
+/// # Safety
+/// The pixels' gradients can be read from `dy` on and four weights from `w` on, for each output
+/// channel; the pixels of four channels can be written from `dx` on.
+unsafe fn inputs_4x5(walk: Walk, w: *const f32, dy: *const f32, dx: *mut f32) {
+    // SAFETY: as above; every register that is written is declared.
+    unsafe {
+        asm!(
+            "vmov s0, s1, {zero}, {zero}",
+            "vmov s2, s3, {zero}, {zero}",
+            "vmov s4, s5, {zero}, {zero}",
+            "vmov s6, s7, {zero}, {zero}",
+            "vmov s8, s9, {zero}, {zero}",
+            "vmov s10, s11, {zero}, {zero}",
+            "vmov s12, s13, {zero}, {zero}",
+            "vmov s14, s15, {zero}, {zero}",
+            "vmov s16, s17, {zero}, {zero}",
+            "vmov s18, s19, {zero}, {zero}",
+            "2:",
+            "vldmia {dy}, {{s20-s24}}",
+            "add {dy}, {next_dy}",
+            "vldmia {w}, {{s25-s28}}",
+            "add {w}, {next_w}",
+            tap!("s25" ["s0" "s1" "s2" "s3" "s4"] ["s20" "s21" "s22" "s23" "s24"]),
+            tap!("s26" ["s5" "s6" "s7" "s8" "s9"] ["s20" "s21" "s22" "s23" "s24"]),
+            tap!("s27" ["s10" "s11" "s12" "s13" "s14"] ["s20" "s21" "s22" "s23" "s24"]),
+            tap!("s28" ["s15" "s16" "s17" "s18" "s19"] ["s20" "s21" "s22" "s23" "s24"]),
+            "subs {outputs}, #1",
+            "bne 2b",
+            "vstmia {dx}, {{s0-s4}}",
+            "add {dx}, {next_dx}",
+            "vstmia {dx}, {{s5-s9}}",
+            "add {dx}, {next_dx}",
+            "vstmia {dx}, {{s10-s14}}",
+            "add {dx}, {next_dx}",
+            "vstmia {dx}, {{s15-s19}}",
+            zero = in(reg) 0,
+            dy = inout(reg) dy => _,
+            w = inout(reg) w => _,
+            dx = inout(reg) dx => _,
+            outputs = inout(reg) walk.outputs => _,
+            next_dy = in(reg) walk.dy,
+            next_w = in(reg) walk.w,
+            next_dx = in(reg) walk.dx,
+            out("s0") _, out("s1") _, out("s2") _, out("s3") _, out("s4") _, out("s5") _, out("s6") _, out("s7") _,
+            out("s8") _, out("s9") _, out("s10") _, out("s11") _, out("s12") _, out("s13") _, out("s14") _,
+            out("s15") _, out("s16") _, out("s17") _, out("s18") _, out("s19") _, out("s20") _, out("s21") _,
+            out("s22") _, out("s23") _, out("s24") _, out("s25") _, out("s26") _, out("s27") _, out("s28") _,
+            options(nostack),
+        );
+    }
 }
-
-inputs!(
-    /// Five pixels.
-    inputs_5, "s20-s24" ["s20" "s21" "s22" "s23" "s24"],
-    ["s0-s4" ["s0" "s1" "s2" "s3" "s4"]] ["s5-s9" ["s5" "s6" "s7" "s8" "s9"]]
-    ["s10-s14" ["s10" "s11" "s12" "s13" "s14"]] ["s15-s19" ["s15" "s16" "s17" "s18" "s19"]]
-);
-inputs!(
-    /// One pixel.
-    inputs_1, "s20" ["s20"], ["s0" ["s0"]] ["s1" ["s1"]] ["s2" ["s2"]] ["s3" ["s3"]]
-);
 
 /// [`Simd::pointwise_input_gradient`](super::super::Simd::pointwise_input_gradient).
 #[inline(never)]
@@ -276,16 +269,17 @@ pub(super) fn inputs(
     w: &[f32],
     dy: &[f32],
     dx: &mut [f32],
-) -> bool {
-    let inputs = windows.inputs;
-    let Some(outputs @ 1..) = w.len().checked_div(inputs) else {
-        return false;
-    };
-    let fits = fits(windows, rows, (outputs, plane), dx.len(), dy.len());
-    if fits != Some(true) || inputs < 4 {
-        return false;
+) -> Option<bool> {
+    let (inputs, rows) = (windows.inputs, joined(rows));
+    if inputs < 4 || rows.columns < 5 {
+        return None;
     }
-    let rows = joined(rows);
+    let Some(outputs @ 1..) = w.len().checked_div(inputs) else {
+        return Some(false);
+    };
+    if fits(windows, rows, (outputs, plane), dx.len(), dy.len()) != Some(true) {
+        return Some(false);
+    }
     let walk = Walk {
         outputs,
         dy: plane * FLOAT,
@@ -302,20 +296,12 @@ pub(super) fn inputs(
             let dx = dx
                 .as_mut_ptr()
                 .wrapping_add(i * windows.plane + r * rows.step);
-            let mut c = 0;
-            while c < rows.columns {
-                let (width, tile): (usize, unsafe fn(Walk, *const f32, *const f32, *mut f32)) =
-                    if rows.columns >= 5 {
-                        (5, inputs_5)
-                    } else {
-                        (1, inputs_1)
-                    };
-                c = c.min(rows.columns - width);
+            for c in (0..rows.columns).step_by(5) {
+                let c = c.min(rows.columns - 5);
                 // SAFETY: both maps hold all rows of all channels, and `w` all weights.
-                unsafe { tile(walk, w, dy.wrapping_add(c), dx.wrapping_add(c)) };
-                c += width;
+                unsafe { inputs_4x5(walk, w, dy.wrapping_add(c), dx.wrapping_add(c)) };
             }
         }
     }
-    true
+    Some(true)
 }

@@ -16,7 +16,6 @@ macro_rules! pool {
         /// # Safety
         /// Two floats for each window can be read from `upper` on (and from `lower`, for windows of
         /// two rows), and one written at `y`; so can the words from `codes` on that hold the codes.
-        #[inline(always)]
         unsafe fn $name(
             upper: *const f32,
             lower: *const f32,
@@ -111,22 +110,20 @@ pool!(
 type Pool =
     unsafe fn(*const f32, *const f32, *mut f32, *mut f32, u32, usize, usize) -> (*mut f32, u32);
 
-/// A row of windows of two columns, whose codes have `bits` bits.
+/// A row of windows of two columns, with `slots` codes in a word.
 ///
 /// # Safety
-/// Both rows hold two floats for each float of `y`, if the function reads them.
-#[inline(always)]
+/// Both rows hold two floats for each float of `y`, if the functions read them.
+#[inline(never)]
 unsafe fn pool(
     (plain, with_codes): (Pool, Pool),
-    bits: usize,
-    upper: &[f32],
-    lower: &[f32],
+    slots: usize,
+    (upper, lower): (*const f32, *const f32),
     y: &mut [f32],
     codes: &mut [f32],
     first: Option<usize>,
 ) -> bool {
-    let (upper, lower, count) = (upper.as_ptr(), lower.as_ptr(), y.len());
-    let y = y.as_mut_ptr();
+    let (count, y) = (y.len(), y.as_mut_ptr());
     let Some(last) = count.checked_sub(1) else {
         return true;
     };
@@ -135,30 +132,27 @@ unsafe fn pool(
         unsafe { plain(upper, lower, y, codes.as_mut_ptr(), 0, count, 0) };
         return true;
     };
-    let (slots, last) = (32 / bits, first + last);
-    let (slot, codes) = (first % slots, codes.get_mut(first / slots..));
-    let Some(codes) = codes.filter(|codes| codes.len() > last / slots - first / slots) else {
+    let last = first + last;
+    // `slots` is a power of two.
+    let (slot, last_slot) = (first & (slots - 1), last & (slots - 1));
+    let shift = slots.trailing_zeros();
+    let enough = codes.len() > last >> shift;
+    let (Some(word), true) = (codes.get_mut(first >> shift), enough) else {
         return false;
     };
-    let Some(word) = codes.first().map(|word| word.to_bits()) else {
-        return false;
-    };
-    let word = word
-        .rotate_right((slot * bits) as u32)
-        .rotate_left(bits as u32);
+    let bits = 32 >> shift;
+    let turned = word.to_bits().rotate_right((slot as u32) * bits);
     let left = count.min(slots - slot);
-    let codes = codes.as_mut_ptr();
     // SAFETY: as above, and there are words for all codes, the last one's too.
     unsafe {
-        let (codes, word) = with_codes(upper, lower, y, codes, word, left, count - left);
-        let word = word.rotate_left((last % slots * bits) as u32);
-        codes.write(f32::from_bits(word));
+        let turned = turned.rotate_left(bits);
+        let (word, turned) = with_codes(upper, lower, y, word, turned, left, count - left);
+        word.write(f32::from_bits(turned.rotate_left(last_slot as u32 * bits)));
     }
     true
 }
 
 /// [`Simd::pool_positive`](super::super::Simd::pool_positive).
-#[inline(never)]
 pub(super) fn positive(
     upper: &[f32],
     lower: &[f32],
@@ -167,13 +161,13 @@ pub(super) fn positive(
     first: Option<usize>,
 ) -> bool {
     let kinds: (Pool, Pool) = (pool_2x2, pool_2x2_with_codes);
+    let rows = (upper.as_ptr(), lower.as_ptr());
     let fits = upper.len().min(lower.len()) / 2 >= y.len();
     // SAFETY: both rows are long enough.
-    fits && unsafe { pool(kinds, 4, upper, lower, y, codes, first) }
+    fits && unsafe { pool(kinds, 8, rows, y, codes, first) }
 }
 
 /// [`Simd::pool_pairs_positive`](super::super::Simd::pool_pairs_positive).
-#[inline(never)]
 pub(super) fn pairs_positive(
     x: &[f32],
     y: &mut [f32],
@@ -182,7 +176,7 @@ pub(super) fn pairs_positive(
 ) -> bool {
     let kinds: (Pool, Pool) = (pool_1x2, pool_1x2_with_codes);
     // SAFETY: the row is long enough; there is no other.
-    x.len() / 2 >= y.len() && unsafe { pool(kinds, 2, x, x, y, codes, first) }
+    x.len() / 2 >= y.len() && unsafe { pool(kinds, 16, (x.as_ptr(), x.as_ptr()), y, codes, first) }
 }
 
 /// [`Simd::pixels`](super::super::Simd::pixels).
@@ -210,7 +204,13 @@ pub(super) fn pixels(
     if list.len() < dy.len().checked_mul(rows)? || codes.len() <= last {
         return None;
     }
-    let (slots, slot) = (32 / width, first % (32 / width));
+    // Codes in a word.
+    let slots = match width {
+        1 => 32,
+        2 => 16,
+        _ => 8,
+    };
+    let slot = first % slots;
     let word = codes.get(first / slots)?.to_bits() >> (slot * width);
     let next = codes.as_ptr().wrapping_add(first / slots + 1);
     let left = dy.len().min(slots - slot);

@@ -9,13 +9,14 @@
 use super::Conv2d;
 use super::definition;
 use crate::arch::Simd;
-use crate::arch::single::{Rows, Windows, Winners, piece, piece_from, piece_mut};
+use crate::arch::single::{Rows, Windows, Winners, done_or, piece, piece_from, piece_mut};
 use crate::layers::max_pool2d::single::{
-    code_width, finish_row, first_code, may_have_nan, relu_gradient, relu_in_place, winner,
+    Target, code_width, may_have_nan, relu_gradient, relu_in_place, winner,
 };
 use crate::layers::memory::{Forward, SingleBackward};
 use crate::map::Frame;
 use crate::shape::Window;
+use core::ops::Range;
 
 /// Output channels that the forward pass works on together.
 const GROUP: usize = 4;
@@ -58,50 +59,51 @@ pub(crate) fn forward<S: Simd>(
     } = memory;
     let (windows, stride) = (windows(layer, frame), layer.stride[1]);
     let terms = windows.terms()?;
-    let conv_rows = |rows, x: &[f32], w: &[f32], bias: &[f32], plane, y: &mut [f32]| {
-        if simd.conv_rows(windows, stride, rows, x, w, bias, plane, y) {
-            return Some(());
-        }
-        definition::conv_rows(simd, windows, stride, rows, x, w, bias, plane, y)
-    };
     let (map, pool, columns) = (frame.output, frame.window(), frame.columns);
+    // Without a pool all rows go straight into the map.
+    let direct = pool == Window::PIXEL;
     let step = layer.stride[0] * windows.row;
+    let rows = Rows {
+        count: if direct { frame.rows } else { pool.size[0] },
+        columns,
+        step,
+        pitch: if direct { map.columns } else { columns },
+    };
+    let (plane, times) = match direct {
+        true => (map.plane(), 1),
+        false => (rows.count * columns, map.live_rows),
+    };
     for (group, bias) in bias.chunks(GROUP).enumerate() {
         let w = w.get(GROUP * group * terms..)?;
         let channel = GROUP * group;
-        if pool == Window::PIXEL {
-            let rows = Rows {
-                count: frame.rows,
-                columns,
-                step,
-                pitch: map.columns,
-            };
-            let values = y.get_mut(map.at(channel, 0, 0)..)?;
-            conv_rows(rows, x, w, bias, map.plane(), values)?;
-            if frame.relu {
-                let channels = channel..channel + bias.len();
-                relu_in_place(simd, &map, channels, y, codes, keep_codes)?;
-            }
-            continue;
-        }
-        let rows = Rows {
-            count: pool.size[0],
-            columns,
-            step,
-            pitch: columns,
-        };
-        let plane = rows.count * columns;
-        let values = scratch.get_mut(..bias.len() * plane)?;
-        for r in 0..map.live_rows {
+        for r in 0..times {
             let x = x.get(r * pool.stride[0] * step..)?;
-            conv_rows(rows, x, w, bias, plane, values)?;
-            let nan = may_have_nan(simd, values);
-            for b in 0..bias.len() {
-                let values = values.get(b * plane..)?;
-                let first = first_code(&map, keep_codes, channel + b, r);
-                let place = (channel + b, r);
-                finish_row(simd, frame, nan, values, columns, place, y, codes, first)?;
+            let values = match direct {
+                true => y.get_mut(map.at(channel, 0, 0)..)?,
+                false => scratch.get_mut(..bias.len() * plane)?,
+            };
+            let done = simd.conv_rows(windows, stride, rows, x, w, bias, plane, values);
+            done_or(done, || {
+                definition::conv_rows(simd, windows, stride, rows, x, w, bias, plane, values)
+            })?;
+            if direct {
+                break;
             }
+            let mut target = Target {
+                frame,
+                keep_codes,
+                nan: may_have_nan(simd, values),
+                y,
+                codes,
+            };
+            for b in 0..bias.len() {
+                let values = scratch.get(b * plane..)?;
+                target.finish_row(simd, values, columns, channel + b, r)?;
+            }
+        }
+        if direct && frame.relu {
+            let channels = channel..channel + bias.len();
+            relu_in_place(simd, &map, channels, y, codes, keep_codes)?;
         }
     }
     Some(())
@@ -149,7 +151,11 @@ pub(crate) fn backward<S: Simd>(
     };
     let plane = map.plane();
     let values = dy.get(map.at(0, 0, 0)..)?;
-    if dense && simd.pointwise_weight_gradient(windows, rows, plane, x, values, dw) {
+    let done = match dense {
+        true => simd.pointwise_weight_gradient(windows, rows, plane, x, values, dw),
+        false => None,
+    };
+    if done == Some(true) {
         for (o, db) in db.iter_mut().enumerate() {
             for r in 0..rows.count {
                 let row = piece_from(values, o * plane + r * rows.pitch, rows.columns)?;
@@ -163,25 +169,27 @@ pub(crate) fn backward<S: Simd>(
                 for pixel in pixels.as_chunks::<2>().0 {
                     *db += pixel[1];
                 }
-                if simd.conv_weight_gradient(windows, pixels, x, dw) {
-                    return Some(());
-                }
-                definition::conv_weight_gradient(simd, windows, pixels, x, dw)
+                done_or(simd.conv_weight_gradient(windows, pixels, x, dw), || {
+                    definition::conv_weight_gradient(simd, windows, pixels, x, dw)
+                })
             })?;
         }
     }
     if !input_gradient {
         return Some(());
     }
-    if !dense || !simd.pointwise_input_gradient(windows, rows, plane, w, values, x) {
+    let done = match dense {
+        true => simd.pointwise_input_gradient(windows, rows, plane, w, values, x),
+        false => None,
+    };
+    if done != Some(true) {
         x.fill(0.0);
         for o in 0..map.channels {
             let w = piece(w, o, terms)?;
             pixels.visit(simd, o, scratch, |pixels| {
-                if simd.conv_input_gradient(windows, pixels, w, x) {
-                    return Some(());
-                }
-                definition::conv_input_gradient(simd, windows, pixels, w, x)
+                done_or(simd.conv_input_gradient(windows, pixels, w, x), || {
+                    definition::conv_input_gradient(simd, windows, pixels, w, x)
+                })
             })?;
         }
     }
@@ -197,8 +205,8 @@ struct Pixels<'a> {
 }
 
 impl Pixels<'_> {
-    /// Calls `work` with lists of the pixels of a channel, row-major: as many in a list as fit into
-    /// `scratch`.
+    /// Calls `work` with lists of the pixels of a channel, row-major: of as many rows in a list as
+    /// fit into `scratch`.
     #[inline(always)]
     fn visit<S: Simd>(
         &self,
@@ -207,6 +215,34 @@ impl Pixels<'_> {
         scratch: &mut [f32],
         mut work: impl FnMut(&[f32]) -> Option<()>,
     ) -> Option<()> {
+        let pool = self.frame.window();
+        // Windows that overlap: a pixel has the gradients of all that it won, added first.
+        let overlap = pool.stride[0] < pool.size[0] || pool.stride[1] < pool.size[1];
+        // Rows of the convolution's own output, or of the pool's.
+        let rows = match overlap {
+            true => 0..self.frame.rows,
+            false => 0..self.frame.output.live_rows,
+        };
+        let mut rest = rows;
+        while rest.start < rest.end {
+            let list = self.list(simd, channel, overlap, &mut rest, scratch)?;
+            if !list.is_empty() {
+                work(list)?;
+            }
+        }
+        Some(())
+    }
+
+    /// The list of the first of some rows, at least one, that are taken off `rest`.
+    #[inline(never)]
+    fn list<'s, S: Simd>(
+        &self,
+        simd: S,
+        channel: usize,
+        overlap: bool,
+        rest: &mut Range<usize>,
+        scratch: &'s mut [f32],
+    ) -> Option<&'s [f32]> {
         let Pixels {
             frame,
             stride,
@@ -214,63 +250,36 @@ impl Pixels<'_> {
             codes,
         } = *self;
         let (map, pool, width) = (frame.output, frame.window(), code_width(frame));
-        // Windows that overlap: a pixel has the gradients of all that it won, added first.
-        let overlap = pool.stride[0] < pool.size[0] || pool.stride[1] < pool.size[1];
         let (line, list) = scratch.split_at_mut_checked(if overlap { frame.columns } else { 0 })?;
         let list = list.as_chunks_mut::<2>().0;
+        // Pixels of a row, at most.
+        let most = match overlap {
+            true => frame.columns,
+            false => pool.size[0] * map.live_columns,
+        };
+        let place = stride[0] * frame.input.columns;
         let mut count = 0;
-        if overlap {
-            let mut push =
-                |list: &mut [[f32; 2]], row: usize, column: usize, g: f32| -> Option<()> {
-                    let place = row * stride[0] * frame.input.columns + column * stride[1];
-                    if count == list.len() {
-                        work(list.as_flattened())?;
-                        count = 0;
-                    }
-                    *list.get_mut(count)? = [f32::from_bits(place as u32), g];
-                    count += 1;
-                    Some(())
-                };
-            for row in 0..frame.rows {
-                line.fill(0.0);
-                for r in 0..map.live_rows {
-                    let Some(k) = row.checked_sub(r * pool.stride[0]) else {
-                        continue;
-                    };
-                    if k >= pool.size[0] {
-                        continue;
-                    }
-                    for c in 0..map.live_columns {
-                        let place = (channel * map.live_rows + r) * map.live_columns + c;
-                        if let Some(v) = winner(frame, codes, k, place) {
-                            let column = c * pool.stride[1] + v;
-                            *line.get_mut(column)? += dy.get(map.at(channel, r, c))?;
-                        }
-                    }
-                }
+        loop {
+            let row = rest.next()?;
+            if overlap {
+                self.add_up(channel, row, line)?;
                 for (column, g) in line.iter().enumerate() {
                     if *g != 0.0 {
-                        push(list, row, column, *g)?;
+                        let place = row * place + column * stride[1];
+                        *list.get_mut(count)? = [f32::from_bits(place as u32), *g];
+                        count += 1;
                     }
                 }
-            }
-        } else {
-            for r in 0..map.live_rows {
-                let dy = dy.get(map.at(channel, r, 0)..)?.get(..map.live_columns)?;
-                let first = (channel * map.live_rows + r) * map.live_columns;
-                if list.len() - count < pool.size[0] * dy.len() {
-                    work(list.get(..count)?.as_flattened())?;
-                    count = 0;
-                }
-                let line = stride[0] * frame.input.columns;
+            } else {
+                let dy = dy.get(map.at(channel, row, 0)..)?.get(..map.live_columns)?;
                 let winners = Winners {
                     width,
-                    first,
+                    first: (channel * map.live_rows + row) * map.live_columns,
                     base: usize::from(frame.relu),
                     rows: pool.size[0],
                     columns: pool.size[1],
-                    place: r * pool.stride[0] * line,
-                    row: line,
+                    place: row * pool.stride[0] * place,
+                    row: place,
                     step: pool.stride[1] * stride[1],
                     pixel: stride[1],
                 };
@@ -280,9 +289,31 @@ impl Pixels<'_> {
                     None => definition::pixels(winners, dy, codes, free)?,
                 };
             }
+            if rest.start == rest.end || list.len() - count < most {
+                return Some(list.get(..count)?.as_flattened());
+            }
         }
-        if count > 0 {
-            work(list.get(..count)?.as_flattened())?;
+    }
+
+    /// The gradients of a row of a channel of the convolution's own output, of all windows that it
+    /// is in.
+    fn add_up(&self, channel: usize, row: usize, line: &mut [f32]) -> Option<()> {
+        let (map, pool) = (self.frame.output, self.frame.window());
+        line.fill(0.0);
+        for r in 0..map.live_rows {
+            let Some(k) = row.checked_sub(r * pool.stride[0]) else {
+                continue;
+            };
+            if k >= pool.size[0] {
+                continue;
+            }
+            for c in 0..map.live_columns {
+                let place = (channel * map.live_rows + r) * map.live_columns + c;
+                if let Some(v) = winner(self.frame, self.codes, k, place) {
+                    let column = c * pool.stride[1] + v;
+                    *line.get_mut(column)? += self.dy.get(map.at(channel, r, c))?;
+                }
+            }
         }
         Some(())
     }

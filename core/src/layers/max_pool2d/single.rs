@@ -5,7 +5,7 @@
 
 use super::definition::{self, read_code, write_code};
 use crate::arch::Simd;
-use crate::arch::single::{piece, piece_from};
+use crate::arch::single::{done_or, piece, piece_from};
 use crate::layers::memory::{Forward, SingleBackward};
 use crate::map::{Frame, Map};
 use crate::shape::Window;
@@ -62,78 +62,91 @@ pub(crate) fn forward<S: Simd>(simd: S, frame: &Frame, memory: Forward<'_>) -> O
     } = memory;
     let frame = &frame.flat();
     let (input, step) = (frame.input, frame.window().stride[0]);
-    let nan = may_have_nan(simd, x);
+    let mut target = Target {
+        frame,
+        keep_codes,
+        nan: may_have_nan(simd, x),
+        y,
+        codes,
+    };
     for channel in 0..frame.output.channels {
         for r in 0..frame.output.live_rows {
             let rows = x.get(input.at(channel, r * step, 0)..)?;
-            let first = first_code(&frame.output, keep_codes, channel, r);
-            let place = (channel, r);
-            finish_row(
-                simd,
-                frame,
-                nan,
-                rows,
-                input.columns,
-                place,
-                y,
-                codes,
-                first,
-            )?;
+            target.finish_row(simd, rows, input.columns, channel, r)?;
         }
     }
     Some(())
 }
 
-/// Pools and activates a row of a channel's output: `rows` begins with the first window's first
-/// pixel and goes on after `pitch` floats with the next row of the windows. `nan` says whether
-/// there may be a NaN. Its codes begin with number `first`, if anybody reads them.
-#[inline(always)]
-pub(crate) fn finish_row<S: Simd>(
-    simd: S,
+/// Where rows go to be pooled and activated.
+pub(crate) struct Target<'a> {
+    pub frame: &'a Frame,
+    pub keep_codes: bool,
+    /// Whether there may be a NaN.
+    pub nan: bool,
+    pub y: &'a mut [f32],
+    pub codes: &'a mut [f32],
+}
+
+impl Target<'_> {
+    /// Pools and activates row `r` of a channel's output: `rows` begins with the first window's
+    /// first pixel and goes on after `pitch` floats with the next row of the windows.
+    #[inline(never)]
+    pub(crate) fn finish_row<S: Simd>(
+        &mut self,
+        simd: S,
+        rows: &[f32],
+        pitch: usize,
+        channel: usize,
+        r: usize,
+    ) -> Option<()> {
+        let Target {
+            frame,
+            keep_codes,
+            nan,
+            ..
+        } = *self;
+        let (map, relu, codes) = (&frame.output, frame.relu, &mut *self.codes);
+        let pool = frame.window();
+        let first = first_code(map, keep_codes, channel, r);
+        let y = self.y.get_mut(map.at(channel, r, 0)..)?;
+        let y = y.get_mut(..map.live_columns)?;
+        // Rows of positive values in integer arithmetic: by assembly or as it is defined.
+        match (pool.size, pool.stride[1]) {
+            ([1, 1], 1) if relu => relu_row(simd, nan, Some(rows.get(..y.len())?), y, codes, first),
+            ([2, 2], 2) if relu && !nan => {
+                let upper = piece(rows, 0, 2 * y.len())?;
+                let lower = piece_from(rows, pitch, 2 * y.len())?;
+                done_or(simd.pool_positive(upper, lower, y, codes, first), || {
+                    definition::pool_positive(upper, lower, y, codes, first);
+                    Some(())
+                })
+            }
+            ([1, 2], 2) if relu && !nan => {
+                let pairs = piece(rows, 0, 2 * y.len())?;
+                done_or(simd.pool_pairs_positive(pairs, y, codes, first), || {
+                    definition::pool_pairs_positive(pairs, y, codes, first);
+                    Some(())
+                })
+            }
+            _ => any_row(frame, rows, pitch, y, codes, first),
+        }
+    }
+}
+
+/// Pools and activates a row with windows of any size, whatever the values.
+#[inline(never)]
+fn any_row(
     frame: &Frame,
-    nan: bool,
     rows: &[f32],
     pitch: usize,
-    (channel, r): (usize, usize),
     y: &mut [f32],
     codes: &mut [f32],
     first: Option<usize>,
 ) -> Option<()> {
-    let map = frame.output;
     let pool = frame.window();
     let [height, width] = pool.size;
     let step = pool.stride[1];
-    let y = y
-        .get_mut(map.at(channel, r, 0)..)?
-        .get_mut(..map.live_columns)?;
-    // Rows of positive values in integer arithmetic: by assembly or as it is defined.
-    match (height, width, step) {
-        (1, 1, 1) => {
-            let x = rows.get(..y.len())?;
-            if frame.relu {
-                relu_row(simd, nan, Some(x), y, codes, first);
-            } else {
-                y.copy_from_slice(x);
-            }
-            return Some(());
-        }
-        (2, 2, 2) if frame.relu && !nan => {
-            let upper = piece(rows, 0, 2 * y.len())?;
-            let lower = piece_from(rows, pitch, 2 * y.len())?;
-            if !simd.pool_positive(upper, lower, y, codes, first) {
-                definition::pool_positive(upper, lower, y, codes, first);
-            }
-            return Some(());
-        }
-        (1, 2, 2) if frame.relu && !nan => {
-            let pairs = piece(rows, 0, 2 * y.len())?;
-            if !simd.pool_pairs_positive(pairs, y, codes, first) {
-                definition::pool_pairs_positive(pairs, y, codes, first);
-            }
-            return Some(());
-        }
-        _ => {}
-    }
     let bits = code_width(frame);
     for (c, y) in y.iter_mut().enumerate() {
         let (mut best, mut winner) = (*rows.get(c * step)?, 0);
@@ -173,15 +186,14 @@ pub(crate) fn relu_in_place<S: Simd>(
     let nan = may_have_nan(simd, y.get(from..to)?);
     if !map.has_zeros() {
         let first = first_code(map, keep_codes, channels.start, 0);
-        relu_row(simd, nan, None, y.get_mut(from..to)?, codes, first);
-        return Some(());
+        return relu_row(simd, nan, None, y.get_mut(from..to)?, codes, first);
     }
     for channel in channels {
         for r in 0..map.live_rows {
             let first = first_code(map, keep_codes, channel, r);
             let y = y.get_mut(map.at(channel, r, 0)..)?;
             let y = y.get_mut(..map.live_columns)?;
-            relu_row(simd, nan, None, y, codes, first);
+            relu_row(simd, nan, None, y, codes, first)?;
         }
     }
     Some(())
@@ -196,12 +208,12 @@ fn relu_row<S: Simd>(
     y: &mut [f32],
     codes: &mut [f32],
     first: Option<usize>,
-) {
+) -> Option<()> {
     if !nan {
-        if !simd.relu_row(x, y, codes, first) {
+        return done_or(simd.relu_row(x, y, codes, first), || {
             definition::relu_row(x, y, codes, first);
-        }
-        return;
+            Some(())
+        });
     }
     for (c, y) in y.iter_mut().enumerate() {
         let value = *x.and_then(|x| x.get(c)).unwrap_or(y);
@@ -210,6 +222,7 @@ fn relu_row<S: Simd>(
             write_code(codes, 1, first + c, usize::from(*y > 0.0));
         }
     }
+    Some(())
 }
 
 /// The gradient of a relu's input from that of its output, `dy` or in place; `from` and `to` say
@@ -236,9 +249,10 @@ pub(crate) fn relu_gradient<S: Simd>(
             };
             let dx = dx.get_mut(to.at(channel, r, 0)..)?;
             let dx = dx.get_mut(..to.live_columns)?;
-            if !simd.relu_gradient(dy, dx, codes, first) {
+            done_or(simd.relu_gradient(dy, dx, codes, first), || {
                 definition::relu_gradient(dy, dx, codes, first);
-            }
+                Some(())
+            })?;
         }
     }
     Some(())
