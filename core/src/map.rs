@@ -108,7 +108,8 @@ impl Frame {
 
     /// The same work on one row, where it goes pixel by pixel from one dense map to another.
     pub const fn flat(&self) -> Frame {
-        if self.pool.is_some() || self.input.has_zeros() || self.output.has_zeros() {
+        let dense = !self.input.has_zeros() && !self.output.has_zeros();
+        if self.pool.is_some() || !dense || self.input.len() != self.output.len() {
             return *self;
         }
         Frame {

@@ -24,7 +24,11 @@ const GROUP: usize = 4;
 /// Floats of scratch, for either pass.
 pub(crate) const fn scratch_len(frame: &Frame) -> (usize, usize) {
     let length = GROUP * frame.window().size[0] * frame.columns;
-    (length, length)
+    if frame.pool.is_some() {
+        (length, length)
+    } else {
+        (0, length)
+    }
 }
 
 /// The windows of the convolution over the stage's input.
@@ -61,7 +65,7 @@ pub(crate) fn forward<S: Simd>(
     let terms = windows.terms()?;
     let (map, pool, columns) = (frame.output, frame.window(), frame.columns);
     // Without a pool all rows go straight into the map.
-    let direct = pool == Window::PIXEL;
+    let direct = frame.pool.is_none();
     let step = layer.stride[0] * windows.row;
     let rows = Rows {
         count: if direct { frame.rows } else { pool.size[0] },

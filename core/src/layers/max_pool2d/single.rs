@@ -62,16 +62,20 @@ pub(crate) fn forward<S: Simd>(simd: S, frame: &Frame, memory: Forward<'_>) -> O
     } = memory;
     let frame = &frame.flat();
     let (input, step) = (frame.input, frame.window().stride[0]);
+    let [rows, _] = frame.window().cover([frame.output.live_rows, 1]);
     let mut target = Target {
         frame,
         keep_codes,
-        nan: may_have_nan(simd, x),
+        nan: false,
         y,
         codes,
     };
     for channel in 0..frame.output.channels {
+        let x = x.get(input.at(channel, 0, 0)..)?;
+        let read = x.get(..rows * input.columns).unwrap_or(x);
+        target.nan = may_have_nan(simd, read);
         for r in 0..frame.output.live_rows {
-            let rows = x.get(input.at(channel, r * step, 0)..)?;
+            let rows = x.get(r * step * input.columns..)?;
             target.finish_row(simd, rows, input.columns, channel, r)?;
         }
     }
@@ -181,18 +185,21 @@ pub(crate) fn relu_in_place<S: Simd>(
     codes: &mut [f32],
     keep_codes: bool,
 ) -> Option<()> {
-    let (from, to) = (map.at(channels.start, 0, 0), map.at(channels.end, 0, 0));
-    let to = to.min(y.len());
-    let nan = may_have_nan(simd, y.get(from..to)?);
     if !map.has_zeros() {
+        // All rows are one.
         let first = first_code(map, keep_codes, channels.start, 0);
-        return relu_row(simd, nan, None, y.get_mut(from..to)?, codes, first);
+        let range = map.at(channels.start, 0, 0)..map.at(channels.end, 0, 0);
+        let y = y.get_mut(range)?;
+        let nan = may_have_nan(simd, y);
+        return relu_row(simd, nan, None, y, codes, first);
     }
     for channel in channels {
+        let y = y.get_mut(map.at(channel, 0, 0)..)?;
+        let written = y.get(..map.live_rows * map.columns).unwrap_or(y);
+        let nan = may_have_nan(simd, written);
         for r in 0..map.live_rows {
             let first = first_code(map, keep_codes, channel, r);
-            let y = y.get_mut(map.at(channel, r, 0)..)?;
-            let y = y.get_mut(..map.live_columns)?;
+            let y = y.get_mut(r * map.columns..)?.get_mut(..map.live_columns)?;
             relu_row(simd, nan, None, y, codes, first)?;
         }
     }
