@@ -64,7 +64,7 @@ pub(crate) fn forward<S: Simd, const L: usize>(
     for channel in 0..output.channels {
         for r in 0..output.live_rows {
             for c in 0..output.live_columns {
-                // The first term and this is the first term, whatever the sign of a zero.
+                // -0 + x is x, also where x is a zero of either sign.
                 let mut sum = [-0.0; L];
                 for u in 0..pool.size[0] {
                     let from = input.at(channel, r * pool.stride[0] + u, c * pool.stride[1]);

@@ -91,7 +91,7 @@ pub(crate) fn forward<S: Simd>(
                 definition::conv_rows(simd, windows, stride, rows, x, w, bias, plane, values)
             })?;
             if direct {
-                break;
+                continue;
             }
             let mut target = Target {
                 frame,
