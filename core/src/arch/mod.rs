@@ -405,8 +405,8 @@ pub trait Simd: Copy {
         let _ = (x, y, codes, first);
         None
     }
-    /// Relu of a row without a NaN, of `x` or in place. `x` must be as long as `y`, `codes` hold all
-    /// codes.
+    /// Relu of a row without a NaN, of `x` or in place. `x` must be as long as `y`, `codes` hold
+    /// all codes.
     #[inline(always)]
     fn relu_row(
         self,

@@ -78,7 +78,8 @@ pub struct Winners {
     pub pixel: usize,
 }
 
-/// What a hook has done, or the definition if there is no assembly; `None` where lengths do not fit.
+/// What a hook has done, or the definition if there is no assembly; `None` where lengths do not
+/// fit.
 #[inline(always)]
 pub fn done_or(hook: Option<bool>, definition: impl FnOnce() -> Option<()>) -> Option<()> {
     match hook {
