@@ -47,6 +47,21 @@ impl Map {
         self.len() > self.live_len()
     }
 
+    /// The same pixels as one row of one channel, if all are live.
+    pub const fn flat(&self) -> Map {
+        if self.has_zeros() {
+            return *self;
+        }
+        Map {
+            channels: 1,
+            rows: 1,
+            columns: self.len(),
+            margin: [0; 2],
+            live_rows: 1,
+            live_columns: self.len(),
+        }
+    }
+
     /// Where live pixel (row, column) of a channel lies, in pixels.
     pub const fn at(&self, channel: usize, row: usize, column: usize) -> usize {
         (channel * self.rows + row + self.margin[0]) * self.columns + column + self.margin[1]
@@ -90,6 +105,21 @@ impl Frame {
         pool: None,
         output: Map::EMPTY,
     };
+
+    /// The same work on one row, where it goes pixel by pixel from one dense map to another.
+    pub const fn flat(&self) -> Frame {
+        let dense = !self.input.has_zeros() && !self.output.has_zeros();
+        if self.pool.is_some() || !dense || self.input.len() != self.output.len() {
+            return *self;
+        }
+        Frame {
+            input: self.input.flat(),
+            rows: 1,
+            columns: self.input.len(),
+            output: self.output.flat(),
+            ..*self
+        }
+    }
 
     /// The windows of the max-pool; single pixels if there is none.
     pub const fn window(&self) -> Window {

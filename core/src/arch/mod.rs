@@ -253,32 +253,35 @@ pub trait Simd: Copy {
     fn fma_f64(self, a: f64, b: f64, c: f64) -> f64;
 
     // The hooks of one sample at a time: whole inner loops, for instruction sets where only
-    // assembly makes them fast. True means done, with the bits of the definition of the same name
-    // in the layer's file `definition.rs`. False means that there is no assembly for that shape, or
-    // that a slice is too short: then the targets hold anything that they held before or that the
-    // definition writes there, and the caller runs the definition, which says whether lengths fit.
+    // assembly makes them fast. `Some(true)` means done, with the bits of the definition of the
+    // same name in the layer's file `definition.rs`. `Some(false)` means that a slice is too short:
+    // then the targets hold anything that they held before or that the definition writes there.
+    // `None` means that there is no assembly, or none for that shape, and the caller runs the
+    // definition: see `single::done_or`.
 
     /// `x[i] = bytes[i] scale + offset`.
     #[inline(always)]
-    fn load_row(self, bytes: &[u8], scale: f32, offset: f32, x: &mut [f32]) -> bool {
+    fn load_row(self, bytes: &[u8], scale: f32, offset: f32, x: &mut [f32]) -> Option<bool> {
         let _ = (bytes, scale, offset, x);
-        false
+        None
     }
-    /// One output row of up to four channels of a convolution. `x` must reach to the end of the
-    /// last window, `w` hold the weights of `bias.len()` channels, one to four, and `y` four rows.
+    /// Some output rows of up to four channels of a convolution. `x` must reach to the end of the
+    /// last row's last window, `w` hold the weights of `bias.len()` channels, one to four, and `y`
+    /// reach to the end of the last channel's last row.
     #[inline(always)]
-    fn conv_row(
+    fn conv_rows(
         self,
         windows: Windows,
         stride: usize,
+        rows: Rows,
         x: &[f32],
         w: &[f32],
         bias: &[f32],
-        columns: usize,
+        plane: usize,
         y: &mut [f32],
-    ) -> bool {
-        let _ = (windows, stride, x, w, bias, columns, y);
-        false
+    ) -> Option<bool> {
+        let _ = (windows, stride, rows, x, w, bias, plane, y);
+        None
     }
     /// One channel of a depthwise convolution. `x` must reach to the end of the last row's last
     /// window, `y` to the end of its last row, and `w` hold the kernel.
@@ -292,9 +295,9 @@ pub trait Simd: Copy {
         w: &[f32],
         bias: f32,
         y: &mut [f32],
-    ) -> bool {
+    ) -> Option<bool> {
         let _ = (windows, stride, rows, x, w, bias, y);
-        false
+        None
     }
     /// Adds to one channel's weight gradient; the slices as for [`Simd::depthwise`].
     #[inline(always)]
@@ -306,9 +309,9 @@ pub trait Simd: Copy {
         x: &[f32],
         dy: &[f32],
         dw: &mut [f32],
-    ) -> bool {
+    ) -> Option<bool> {
         let _ = (windows, stride, rows, x, dy, dw);
-        false
+        None
     }
     /// Adds one channel's part to the input gradient; the slices as for [`Simd::depthwise`]. No two
     /// rows of a window may overlap.
@@ -321,9 +324,9 @@ pub trait Simd: Copy {
         w: &[f32],
         dy: &[f32],
         dx: &mut [f32],
-    ) -> bool {
+    ) -> Option<bool> {
         let _ = (windows, stride, rows, w, dy, dx);
-        false
+        None
     }
     /// Adds to one output channel's weight gradient. `x` must hold all windows of the pixels, of
     /// which there must be one, and `dw` all weights of an output channel.
@@ -334,9 +337,9 @@ pub trait Simd: Copy {
         pixels: &[f32],
         x: &[f32],
         dw: &mut [f32],
-    ) -> bool {
+    ) -> Option<bool> {
         let _ = (windows, pixels, x, dw);
-        false
+        None
     }
     /// Adds one output channel's part to the input gradient. `dx` must hold all windows of the
     /// pixels, of which there must be one, and `w` all weights of an output channel. No two
@@ -348,13 +351,49 @@ pub trait Simd: Copy {
         pixels: &[f32],
         w: &[f32],
         dx: &mut [f32],
-    ) -> bool {
+    ) -> Option<bool> {
         let _ = (windows, pixels, w, dx);
-        false
+        None
     }
-    /// One output row of max-pooling 2 x 2, then relu. `None` where there is no assembly;
-    /// `Some(false)` when there may have been a NaN, or a slice is too short: then the results hold
-    /// anything.
+    /// Adds to the weight gradient of a convolution with a kernel of 1 x 1 and stride 1: what
+    /// [`Simd::conv_weight_gradient`] does with a list of all pixels of each output channel, whose
+    /// gradients are `plane` floats apart; `pitch` is that of `dy`. `x` and `dy` must reach to the
+    /// end of the last channel's last row. The definition is that of lists.
+    #[inline(always)]
+    fn pointwise_weight_gradient(
+        self,
+        windows: Windows,
+        rows: Rows,
+        plane: usize,
+        x: &[f32],
+        dy: &[f32],
+        dw: &mut [f32],
+    ) -> Option<bool> {
+        let _ = (windows, rows, plane, x, dy, dw);
+        None
+    }
+    /// The same for the input gradient, which is not added to but overwritten.
+    #[inline(always)]
+    fn pointwise_input_gradient(
+        self,
+        windows: Windows,
+        rows: Rows,
+        plane: usize,
+        w: &[f32],
+        dy: &[f32],
+        dx: &mut [f32],
+    ) -> Option<bool> {
+        let _ = (windows, rows, plane, w, dy, dx);
+        None
+    }
+    /// Whether there may be a NaN among the values; `None` where there is no assembly.
+    #[inline(always)]
+    fn may_have_nan(self, x: &[f32]) -> Option<bool> {
+        let _ = x;
+        None
+    }
+    /// One output row of max-pooling 2 x 2, then relu, without a NaN. The rows must hold all
+    /// windows.
     #[inline(always)]
     fn pool_positive(
         self,
@@ -362,30 +401,47 @@ pub trait Simd: Copy {
         lower: &[f32],
         y: &mut [f32],
         codes: &mut [f32],
-        first: usize,
+        first: Option<usize>,
     ) -> Option<bool> {
         let _ = (upper, lower, y, codes, first);
         None
     }
-    /// One output row of max-pooling 1 x 2, then relu. `None` where there is no assembly;
-    /// `Some(false)` when there may have been a NaN, or a slice is too short: then the results hold
-    /// anything.
+    /// One output row of max-pooling 1 x 2, then relu, without a NaN. `x` must hold all windows.
     #[inline(always)]
     fn pool_pairs_positive(
         self,
         x: &[f32],
         y: &mut [f32],
         codes: &mut [f32],
-        first: usize,
+        first: Option<usize>,
     ) -> Option<bool> {
         let _ = (x, y, codes, first);
         None
     }
-    /// Relu of a row. `None` where there is no assembly; `Some(false)` when
-    /// there may have been a NaN, or a slice is too short: then the results hold anything.
+    /// Relu of a row without a NaN, of `x` or in place. `x` must be as long as `y`, `codes` hold
+    /// all codes.
     #[inline(always)]
-    fn relu_row(self, x: &[f32], y: &mut [f32], codes: &mut [f32], first: usize) -> Option<bool> {
+    fn relu_row(
+        self,
+        x: Option<&[f32]>,
+        y: &mut [f32],
+        codes: &mut [f32],
+        first: Option<usize>,
+    ) -> Option<bool> {
         let _ = (x, y, codes, first);
+        None
+    }
+    /// The gradient of a relu's input from that of its output, `dy` or in place. `dy` must be as
+    /// long as `dx`, `codes` hold all codes.
+    #[inline(always)]
+    fn relu_gradient(
+        self,
+        dy: Option<&[f32]>,
+        dx: &mut [f32],
+        codes: &[f32],
+        first: usize,
+    ) -> Option<bool> {
+        let _ = (dy, dx, codes, first);
         None
     }
     /// The list of a row's pixels that have a gradient. The list must have room for a pixel of each
@@ -401,17 +457,22 @@ pub trait Simd: Copy {
         let _ = (winners, dy, codes, list);
         None
     }
+    /// `start + x[0] + x[1] + ...`, added in that order.
+    #[inline(always)]
+    fn add_up(self, start: f32, x: &[f32]) -> f32 {
+        x.iter().fold(start, |sum, x| sum + x)
+    }
     /// `y[o] = bias[o] + sum over i of w[o][i] x[i]`. `w` must hold the weights of all outputs.
     #[inline(always)]
-    fn linear_rows(self, w: &[f32], bias: &[f32], x: &[f32], y: &mut [f32]) -> bool {
+    fn linear_rows(self, w: &[f32], bias: &[f32], x: &[f32], y: &mut [f32]) -> Option<bool> {
         let _ = (w, bias, x, y);
-        false
+        None
     }
     /// `y[i] += a x[i]`.
     #[inline(always)]
-    fn add_scaled(self, a: f32, x: &[f32], y: &mut [f32]) -> bool {
+    fn add_scaled(self, a: f32, x: &[f32], y: &mut [f32]) -> Option<bool> {
         let _ = (a, x, y);
-        false
+        None
     }
 }
 

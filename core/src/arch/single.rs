@@ -78,6 +78,17 @@ pub struct Winners {
     pub pixel: usize,
 }
 
+/// What a hook has done, or the definition if there is no assembly; `None` where lengths do not
+/// fit.
+#[inline(always)]
+pub fn done_or(hook: Option<bool>, definition: impl FnOnce() -> Option<()>) -> Option<()> {
+    match hook {
+        Some(true) => Some(()),
+        Some(false) => None,
+        None => definition(),
+    }
+}
+
 /// The `i`-th of pieces of `length` floats. (`chunks_exact` panics for a length of zero.)
 #[inline(always)]
 pub fn piece(x: &[f32], i: usize, length: usize) -> Option<&[f32]> {

@@ -8,6 +8,7 @@
 //! windows; they begin with the first term and with zero.
 
 use super::memory::{Backward, Forward, SingleBackward};
+use crate::arch::Simd;
 use crate::map::{Frame, Map};
 use crate::shape::{LayerError, Shape, Window};
 
@@ -22,12 +23,14 @@ pub struct AvgPool2d {
 }
 
 impl AvgPool2d {
-    /// One window over a whole map.
+    /// One window over a whole map. Rows without anything between them are one.
     pub(crate) const fn whole(map: &Map) -> AvgPool2d {
-        AvgPool2d {
-            size: [map.live_rows, map.live_columns],
-            stride: [1; 2],
-        }
+        let size = if map.has_zeros() {
+            [map.live_rows, map.live_columns]
+        } else {
+            [1, map.plane()]
+        };
+        AvgPool2d { size, stride: size }
     }
 
     /// The windows.
@@ -48,8 +51,9 @@ impl AvgPool2d {
 
 /// The forward pass. `None` where lengths do not fit.
 #[inline(always)]
-pub(crate) fn forward<const L: usize>(
+pub(crate) fn forward<S: Simd, const L: usize>(
     pool: AvgPool2d,
+    simd: S,
     frame: &Frame,
     memory: Forward<'_>,
 ) -> Option<()> {
@@ -60,17 +64,18 @@ pub(crate) fn forward<const L: usize>(
     for channel in 0..output.channels {
         for r in 0..output.live_rows {
             for c in 0..output.live_columns {
-                let mut sum = [0.0; L];
+                // -0 + x is x, also where x is a zero of either sign.
+                let mut sum = [-0.0; L];
                 for u in 0..pool.size[0] {
                     let from = input.at(channel, r * pool.stride[0] + u, c * pool.stride[1]);
                     let row = x.get(from..)?.get(..pool.size[1])?;
-                    for (v, x) in row.iter().enumerate() {
+                    if L == 1 {
+                        sum[0] = simd.add_up(sum[0], row.as_flattened());
+                        continue;
+                    }
+                    for x in row {
                         for lane in 0..L {
-                            sum[lane] = if u + v == 0 {
-                                x[lane]
-                            } else {
-                                sum[lane] + x[lane]
-                            };
+                            sum[lane] += x[lane];
                         }
                     }
                 }
@@ -95,17 +100,26 @@ fn input_gradient<const L: usize>(
 ) -> Option<()> {
     let (dy, dx) = (dy.as_chunks::<L>().0, dx.as_chunks_mut::<L>().0);
     let count = pool.window().len() as f32;
-    dx.get_mut(..input.len())?.fill([0.0; L]);
+    // Where no windows overlap, each sum has one term.
+    let apart = pool.stride[0] >= pool.size[0] && pool.stride[1] >= pool.size[1];
+    if !apart || output.live_len() * pool.window().len() < input.len() {
+        dx.get_mut(..input.len())?.fill([0.0; L]);
+    }
     for channel in 0..output.channels {
         for r in 0..output.live_rows {
             for c in 0..output.live_columns {
                 let mut share = *dy.get(output.at(channel, r, c))?;
                 for lane in 0..L {
-                    share[lane] /= count;
+                    share[lane] = share[lane] / count + 0.0;
                 }
                 for u in 0..pool.size[0] {
                     let from = input.at(channel, r * pool.stride[0] + u, c * pool.stride[1]);
-                    for dx in dx.get_mut(from..)?.get_mut(..pool.size[1])? {
+                    let dx = dx.get_mut(from..)?.get_mut(..pool.size[1])?;
+                    if apart {
+                        dx.fill(share);
+                        continue;
+                    }
+                    for dx in dx {
                         for lane in 0..L {
                             dx[lane] += share[lane];
                         }

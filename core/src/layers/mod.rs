@@ -464,9 +464,8 @@ impl Layer {
             Layer::DepthwiseConv2d(layer) => {
                 depthwise_conv2d::forward::<S, L>(layer, simd, frame, memory)
             }
-            Layer::AvgPool2d(pool) => avg_pool2d::forward::<L>(*pool, frame, memory),
-            Layer::GlobalAvgPool2d => {
-                avg_pool2d::forward::<L>(AvgPool2d::whole(&frame.input), frame, memory)
+            Layer::AvgPool2d(_) | Layer::GlobalAvgPool2d => {
+                avg_pool2d::forward::<S, L>(self.avg_pool(frame), simd, frame, memory)
             }
             Layer::GroupNorm(layer) => group_norm::forward::<S, L>(layer, simd, frame, memory),
             _ => activation::forward::<S, L>(self.activation()?, simd, frame, memory),
@@ -497,9 +496,8 @@ impl Layer {
             Layer::DepthwiseConv2d(layer) => {
                 depthwise_conv2d::backward::<S, L>(layer, simd, frame, memory)?;
             }
-            Layer::AvgPool2d(pool) => avg_pool2d::backward::<L>(*pool, frame, memory)?,
-            Layer::GlobalAvgPool2d => {
-                avg_pool2d::backward::<L>(AvgPool2d::whole(&frame.input), frame, memory)?;
+            Layer::AvgPool2d(_) | Layer::GlobalAvgPool2d => {
+                avg_pool2d::backward::<L>(self.avg_pool(frame), frame, memory)?;
             }
             Layer::GroupNorm(layer) => group_norm::backward::<S, L>(layer, simd, frame, memory)?,
             _ => activation::backward::<S, L>(self.activation()?, simd, frame, memory)?,
@@ -518,14 +516,13 @@ impl Layer {
         match self {
             Layer::Conv2d(layer) => conv2d::single::backward(layer, simd, frame, memory),
             Layer::Linear(_) => linear::single::backward(simd, frame, memory),
-            Layer::Relu | Layer::MaxPool2d(_) => max_pool2d::single::backward(frame, memory),
+            Layer::Relu | Layer::MaxPool2d(_) => max_pool2d::single::backward(simd, frame, memory),
             Layer::Dropout(probability) => dropout::backward_single(*probability, frame, memory),
             Layer::DepthwiseConv2d(layer) => {
                 depthwise_conv2d::single::backward(layer, simd, frame, memory)
             }
-            Layer::AvgPool2d(pool) => avg_pool2d::backward_single(*pool, frame, memory),
-            Layer::GlobalAvgPool2d => {
-                avg_pool2d::backward_single(AvgPool2d::whole(&frame.input), frame, memory)
+            Layer::AvgPool2d(_) | Layer::GlobalAvgPool2d => {
+                avg_pool2d::backward_single(self.avg_pool(frame), frame, memory)
             }
             Layer::GroupNorm(layer) => group_norm::backward_single(layer, simd, frame, memory),
             _ => activation::backward_single(self.activation()?, simd, frame, memory),
@@ -567,6 +564,14 @@ impl Layer {
             Layer::Conv2d(layer) => layer.input_row(frame, position, row, copy),
             Layer::DepthwiseConv2d(layer) => layer.input_row(frame, position, row, copy),
             _ => copy(0, row),
+        }
+    }
+
+    /// The average pool that the layer is; else one over the whole map.
+    const fn avg_pool(&self, frame: &Frame) -> AvgPool2d {
+        match self {
+            Layer::AvgPool2d(pool) => *pool,
+            _ => AvgPool2d::whole(&frame.input),
         }
     }
 

@@ -162,7 +162,8 @@ pub(super) fn load_single<S: Simd>(
     };
     match samples.values {
         Values::U8(bytes) => place.rows(bytes, x, |scaling, bytes, x| {
-            if !simd.load_row(bytes, scaling.scale, scaling.offset, x) {
+            let done = simd.load_row(bytes, scaling.scale, scaling.offset, x);
+            if done.is_none() {
                 elements(simd, scaling, bytes, x);
             }
         }),

@@ -952,12 +952,33 @@ fn the_first_of_equals_wins_the_max_pool() {
 #[test]
 fn not_a_number_reaches_the_loss_through_every_layer() {
     // An infinite weight times 0 makes one pixel of four not a number, at each place of the window.
-    for place in 0..4 {
+    let conv = conv2d(1, 1);
+    let depthwise = depthwise_conv2d(1);
+    let pairs = max_pool2d(2).kernel(1, 2);
+    let networks = [
+        // Relu and pools behind a convolution, the relu also into a map with a margin.
+        vec![conv, relu(), max_pool2d(2), linear(2)],
+        vec![conv, relu(), pairs, linear(2)],
+        vec![conv, relu(), linear(2)],
+        vec![conv, relu(), conv2d(1, 3).padding(1), linear(2)],
+        // The same alone.
+        vec![depthwise, relu(), max_pool2d(2), linear(2)],
+        vec![depthwise, relu(), pairs, linear(2)],
+        vec![depthwise, relu(), linear(2)],
+        vec![depthwise, relu(), conv2d(1, 3).padding(1), linear(2)],
+        vec![conv, global_avg_pool2d(), linear(2)],
+    ];
+    for (layers, place) in networks
+        .iter()
+        .flat_map(|net| (0..4).map(move |i| (net, i)))
+    {
         let mut pixels = [2; 4];
         pixels[place] = 1;
-        let parameters = [f32::INFINITY, 0.0, 0.5, -0.25, 0.0, 0.0];
-        let layers = [conv2d(1, 1), relu(), max_pool2d(2), linear(2)];
-        let fixture = by_hand(Shape::new(1, 2, 2), &layers, &parameters, &pixels, 0);
+        let input = Shape::new(1, 2, 2);
+        let mut parameters = Fixture::new(input, layers, 1, 0).parameters;
+        parameters.fill(0.5);
+        (parameters[0], parameters[1]) = (f32::INFINITY, 0.0);
+        let fixture = by_hand(input, layers, &parameters, &pixels, 0);
         let _guard = FORCED.lock();
         let before = Isa::current();
         for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
@@ -966,7 +987,7 @@ fn not_a_number_reaches_the_loss_through_every_layer() {
                 let logits = fixture.predict(lanes, &[0]);
                 assert!(
                     logits.iter().all(|z| z.is_nan()),
-                    "{isa:?}, {lanes} lanes, place {place}: {logits:?}"
+                    "{isa:?}, {lanes} lanes, {layers:?}, place {place}: {logits:?}"
                 );
                 assert!(fixture.evaluate(lanes, &[0]).loss.is_nan());
             }

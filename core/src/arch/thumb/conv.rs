@@ -6,7 +6,7 @@
 //! one of its rows, or from one input channel, to the next. A tile of a single pixel takes any
 //! stride.
 
-use super::super::single::Windows;
+use super::super::single::{Rows, Windows};
 use super::tile::{FLOAT, channel, tap, taps};
 use core::arch::asm;
 
@@ -15,8 +15,8 @@ use core::arch::asm;
 #[repr(C)]
 struct Frame {
     y: *mut f32,
-    /// Bytes from a channel's row of `y` to the next.
-    pitch: usize,
+    /// Bytes from the first channel's row of `y` to the second's.
+    second: usize,
     /// Rows of the kernel.
     rows: usize,
     /// Columns of the kernel.
@@ -35,6 +35,9 @@ struct Frame {
     tiles: usize,
     /// The sums' beginnings.
     bias: [[f32; 5]; 4],
+    /// Bytes from the second channel's row of `y` to the third's, and from there to the fourth's.
+    third: usize,
+    fourth: usize,
 }
 
 /// How a tile walks over the map: bytes from a kernel row to the next, and from a tap to the next.
@@ -69,8 +72,10 @@ macro_rules! tile {
                     concat!("vstmia {u}, {{", $ra, "}}"),
                     "add {u}, {r}",
                     concat!("vstmia {u}, {{", $rb, "}}"),
+                    "ldr {r}, [{frame}, #120]",
                     "add {u}, {r}",
                     concat!("vstmia {u}, {{", $rc, "}}"),
+                    "ldr {r}, [{frame}, #124]",
                     "add {u}, {r}",
                     concat!("vstmia {u}, {{", $rd, "}}"),
                     "ldr {u}, [{frame}, #36]",
@@ -177,24 +182,67 @@ macro_rules! slide_3 {
     };
 }
 
-/// Taps: for each input channel, each kernel row and each of its columns. `$x` are the pixels that
-/// count of those loaded.
-macro_rules! any {
+/// A tap for all four channels.
+macro_rules! all {
     ($pixels:literal $x:tt, [$wa:literal $wb:literal $wc:literal $wd:literal], [$a:tt $b:tt $c:tt $d:tt]) => {
         concat!(
-            "2:\nldr {r}, [{frame}, #8]\n",
-            "3:\nldr {u}, [{frame}, #12]\n",
-            "4:\nvldmia {x}, {{",
+            "vldmia {x}, {{",
             $pixels,
             "}}\nadd {x}, {step}\n",
             channel!("{w0}", $wa, [$wa], $a, $x),
             channel!("{w1}", $wb, [$wb], $b, $x),
             channel!("{w2}", $wc, [$wc], $c, $x),
-            channel!("{w3}", $wd, [$wd], $d, $x),
+            channel!("{w3}", $wd, [$wd], $d, $x)
+        )
+    };
+}
+
+/// Taps: for each input channel, each kernel row and each of its columns. `$x` are the pixels that
+/// count of those loaded.
+macro_rules! any {
+    ($($tap:tt)*) => {
+        concat!(
+            "2:\nldr {r}, [{frame}, #8]\n",
+            "3:\nldr {u}, [{frame}, #12]\n",
+            "4:\n",
+            all!($($tap)*),
             "subs {u}, #1\nbne 4b\n",
             "add {x}, {row}\nsubs {r}, #1\nbne 3b\n",
             "ldr {u}, [{frame}, #16]\nadd {x}, {u}\nsubs {inputs}, #1\nbne 2b"
         )
+    };
+}
+
+/// The same, two taps at a time, so that one instruction loads both weights of a channel; an odd
+/// last one alone.
+macro_rules! pairs {
+    ([$first:literal $x:tt] [$second:literal $y:tt], [$range:literal $v:literal $w:literal], $sums:tt) => {
+        concat!(
+            "2:\nldr {r}, [{frame}, #8]\n",
+            "3:\nldr {u}, [{frame}, #12]\nlsrs {u}, {u}, #1\nbeq 5f\n",
+            "4:\nvldmia {x}, {{",
+            $first,
+            "}}\nadd {x}, {step}\nvldmia {x}, {{",
+            $second,
+            "}}\nadd {x}, {step}\n",
+            pairs!(@channels $range [$v $w] $sums $x $y),
+            "subs {u}, #1\nbne 4b\n",
+            "5:\nldr {u}, [{frame}, #12]\nlsls {u}, {u}, #31\nbeq 6f\n",
+            all!($first $x, [$v $w $v $w], $sums),
+            "6:\nadd {x}, {row}\nsubs {r}, #1\nbne 3b\n",
+            "ldr {u}, [{frame}, #16]\nadd {x}, {u}\nsubs {inputs}, #1\nbne 2b"
+        )
+    };
+    (@channels $range:literal $w:tt [$a:tt $b:tt $c:tt $d:tt] $x:tt $y:tt) => {
+        concat!(
+            pairs!(@channel "{w0}" $range $w $a $x $y),
+            pairs!(@channel "{w1}" $range $w $b $x $y),
+            pairs!(@channel "{w2}" $range $w $c $x $y),
+            pairs!(@channel "{w3}" $range $w $d $x $y)
+        )
+    };
+    (@channel $pointer:literal $range:literal [$v:literal $w:literal] $sums:tt $x:tt $y:tt) => {
+        concat!("vldmia ", $pointer, "!, {{", $range, "}}\n", tap!($v $sums $x), tap!($w $sums $y))
     };
 }
 
@@ -204,17 +252,6 @@ tile!(
     "20",
     start5!(),
     slide_3!("s20-s26" ["s20" "s21" "s22" "s23" "s24" "s25" "s26"], "s27-s29" ["s27" "s28" "s29"],
-        [["s0" "s1" "s2" "s3" "s4"] ["s5" "s6" "s7" "s8" "s9"]
-         ["s10" "s11" "s12" "s13" "s14"] ["s15" "s16" "s17" "s18" "s19"]]),
-    ["s0-s4" "s5-s9" "s10-s14" "s15-s19"]
-);
-
-tile!(
-    /// Kernels of 3 columns, five pixels.
-    slide3_5,
-    "20",
-    start5!(),
-    slide!("s20-s26" ["s20" "s21" "s22" "s23" "s24" "s25" "s26"], "s27-s29" ["s27" "s28" "s29"],
         [["s0" "s1" "s2" "s3" "s4"] ["s5" "s6" "s7" "s8" "s9"]
          ["s10" "s11" "s12" "s13" "s14"] ["s15" "s16" "s17" "s18" "s19"]]),
     ["s0-s4" "s5-s9" "s10-s14" "s15-s19"]
@@ -254,7 +291,8 @@ tile!(
     any_5,
     "20",
     start5!(),
-    any!("s20-s24" ["s20" "s21" "s22" "s23" "s24"], ["s28" "s29" "s30" "s31"],
+    pairs!(["s20-s24" ["s20" "s21" "s22" "s23" "s24"]] ["s25-s29" ["s25" "s26" "s27" "s28" "s29"]],
+        ["s30-s31" "s30" "s31"],
         [["s0" "s1" "s2" "s3" "s4"] ["s5" "s6" "s7" "s8" "s9"]
          ["s10" "s11" "s12" "s13" "s14"] ["s15" "s16" "s17" "s18" "s19"]]),
     ["s0-s4" "s5-s9" "s10-s14" "s15-s19"]
@@ -268,17 +306,6 @@ tile!(
     any!("s16-s19" ["s16" "s17" "s18" "s19"], ["s28" "s29" "s30" "s31"],
         [["s0" "s1" "s2" "s3"] ["s4" "s5" "s6" "s7"] ["s8" "s9" "s10" "s11"] ["s12" "s13" "s14" "s15"]]),
     ["s0-s3" "s4-s7" "s8-s11" "s12-s15"]
-);
-
-tile!(
-    /// Any kernel, five pixels, stride 2.
-    any2_5,
-    "20",
-    start5!(),
-    any!("s20-s28" ["s20" "s22" "s24" "s26" "s28"], ["s29" "s30" "s31" "s29"],
-        [["s0" "s1" "s2" "s3" "s4"] ["s5" "s6" "s7" "s8" "s9"]
-         ["s10" "s11" "s12" "s13" "s14"] ["s15" "s16" "s17" "s18" "s19"]]),
-    ["s0-s4" "s5-s9" "s10-s14" "s15-s19"]
 );
 
 tile!(
@@ -300,18 +327,19 @@ tile!(
     ["s0" "s1" "s2" "s3"]
 );
 
-/// [`Simd::conv_row`](super::super::Simd::conv_row).
+/// [`Simd::conv_rows`](super::super::Simd::conv_rows).
 #[inline(never)]
-pub(super) fn row(
+pub(super) fn rows(
     windows: Windows,
     stride: usize,
+    rows: Rows,
     x: &[f32],
     w: &[f32],
     bias: &[f32],
-    columns: usize,
+    plane: usize,
     y: &mut [f32],
 ) -> bool {
-    fitting(windows, stride, x, w, bias, columns, y).is_some()
+    fitting(windows, stride, rows, x, w, bias, plane, y).is_some()
 }
 
 /// The same; `None` for false.
@@ -319,26 +347,33 @@ pub(super) fn row(
 fn fitting(
     windows: Windows,
     stride: usize,
+    rows: Rows,
     x: &[f32],
     w: &[f32],
     bias: &[f32],
-    columns: usize,
+    plane: usize,
     y: &mut [f32],
 ) -> Option<()> {
     let last = bias.len().checked_sub(1)?;
+    let last_row = rows.count.checked_sub(1)?;
     let terms = windows.terms()?;
-    let span = columns.checked_sub(1)?.checked_mul(stride)?;
-    let fits = x.len() >= windows.reach()?.checked_add(span)?
+    let span = rows.columns.checked_sub(1)?.checked_mul(stride)?;
+    let read = last_row.checked_mul(rows.step)?.checked_add(span)?;
+    let written = last_row
+        .checked_mul(rows.pitch)?
+        .checked_add(rows.columns)?;
+    let fits = x.len() >= windows.reach()?.checked_add(read)?
         && w.len() >= terms.checked_mul(last + 1)?
-        && y.len() / 4 >= columns;
+        && y.len() >= last.checked_mul(plane)?.checked_add(written)?;
     if !fits || last > 3 || stride == 0 {
         return None;
     }
-    // A channel that is not there computes the last one's values over again.
+    // A channel that is not there computes the last one's values over again, to the same place.
     let mut weights = [w.as_ptr(); 4];
+    let next = |channel: usize| if channel <= last { plane * FLOAT } else { 0 };
     let mut frame = Frame {
         y: y.as_mut_ptr(),
-        pitch: columns * FLOAT,
+        second: next(1),
         rows: windows.rows,
         taps: windows.columns,
         skip: 0,
@@ -348,6 +383,8 @@ fn fitting(
         weights: terms * FLOAT,
         tiles: 0,
         bias: [[0.0; 5]; 4],
+        third: next(2),
+        fourth: next(3),
     };
     for (b, (weights, start)) in weights.iter_mut().zip(&mut frame.bias).enumerate() {
         let channel = b.min(last);
@@ -373,15 +410,13 @@ fn fitting(
     } else {
         taps.row = taps.row.wrapping_sub(frame.taps * FLOAT);
     }
-    let unrolled = windows.rows == 3 && windows.columns == 3;
+    let unrolled = stride == 1 && windows.rows == 3 && windows.columns == 3;
     if unrolled {
         walk.step = frame.skip.wrapping_add(walk.row);
     }
-    let fives: (Tiles, Walk) = match (stride, windows.columns) {
-        (1, 3) if unrolled => (slide_3x3, walk),
-        (1, 3) => (slide3_5, walk),
-        (1, _) => (any_5, taps),
-        _ => (any2_5, taps),
+    let fives: (Tiles, Walk) = match unrolled {
+        true => (slide_3x3, walk),
+        false => (any_5, taps),
     };
     let fours: (Tiles, Walk) = match (stride, windows.columns) {
         (1, 3) => (slide3_4, walk),
@@ -393,41 +428,49 @@ fn fitting(
         3 => (slide3_1, walk),
         _ => (any_1, taps),
     };
-    // As few pixels as possible are computed twice, and most by the faster tiles.
-    let (mut four, mut five, mut one) = (0, 0, 0);
-    if columns < 4 || stride > 2 {
-        one = columns;
-    } else if stride == 1 && windows.columns == 5 {
-        five = usize::from(columns % 4 == 1);
-        four = (columns - 5 * five) / 4;
-    } else {
-        four = (5 - columns % 5) % 5;
-        match columns.checked_sub(4 * four) {
-            Some(rest) => five = rest / 5,
-            None => four = columns / 4,
-        }
+    let Rows {
+        mut count,
+        mut columns,
+        step,
+        pitch,
+    } = rows;
+    if stride == 1 && windows.columns == 1 && step == columns && pitch == columns {
+        // Such rows are one.
+        (count, columns) = (1, count * columns);
     }
-    let mut at = 0;
-    let mut run = |(tiles, walk): (Tiles, Walk), width: usize, count: usize, at: usize| {
-        if count > 0 {
-            frame.y = y.as_mut_ptr().wrapping_add(at);
-            frame.x = x.as_ptr().wrapping_add(at * stride);
-            frame.advance = width * stride * FLOAT;
-            frame.tiles = count;
-            // SAFETY: the slices are as long as all windows of the row, four channels' weights and
-            // four rows of `y` need, and the last tile ends at the end of the row at the latest.
+    // As few pixels as possible are computed twice, and most by the faster tiles.
+    let (mut four, mut five, mut one) = (columns / 4, 0, 0);
+    if columns < 4 || stride > 2 {
+        (four, one) = (0, columns);
+    } else if stride == 1 && !unrolled && matches!(windows.columns, 3 | 5) {
+        five = usize::from(columns % 4 == 1);
+        four -= five;
+    } else if stride == 1 && columns >= 4 * ((5 - columns % 5) % 5) {
+        four = (5 - columns % 5) % 5;
+        five = (columns - 4 * four) / 5;
+    }
+    // Where too few pixels are left, a tile begins further left and computes some values over
+    // again.
+    let rest = usize::from(4 * four + 5 * five + one < columns);
+    let runs = [
+        (fours, 4, four, 0),
+        (fives, 5, five, 4 * four),
+        (ones, 1, one, 0),
+        (fours, 4, rest, columns.saturating_sub(4)),
+    ];
+    for ((tiles, walk), width, number, at) in runs {
+        if number == 0 {
+            continue;
+        }
+        frame.advance = width * stride * FLOAT;
+        for r in 0..count {
+            frame.y = y.as_mut_ptr().wrapping_add(r * pitch + at);
+            frame.x = x.as_ptr().wrapping_add(r * step + at * stride);
+            frame.tiles = number;
+            // SAFETY: the slices are as long as all windows of the rows, four channels' weights
+            // and the rows of `y` need, and a row's last tile ends at its end at the latest.
             unsafe { tiles(walk, weights, &mut frame) };
         }
-    };
-    run(fours, 4, four, at);
-    at += 4 * four;
-    run(fives, 5, five, at);
-    at += 5 * five;
-    run(ones, 1, one, at);
-    at += one;
-    if at < columns {
-        // Too few pixels are left: a tile begins further left and computes some values over again.
-        run(fours, 4, 1, columns - 4);
     }
     Some(())
 }

@@ -5,47 +5,85 @@ use super::super::single::{Rows, Windows};
 use super::tile::{FLOAT, channel, tap, taps};
 use core::arch::asm;
 
-/// One channel's kernel, and how a tile walks over the map: bytes from a kernel row to the next.
-#[derive(Clone, Copy)]
-struct Channel {
+/// What a row of tiles needs besides pointers in registers. The assembly knows where each field
+/// lies.
+#[repr(C)]
+struct Frame {
     w: *const f32,
-    bias: f32,
+    /// Rows of the kernel.
     rows: usize,
-    columns: usize,
-    row: usize,
+    /// Tiles in a row.
+    tiles: usize,
+    /// Bytes from where a tile has stopped to the next tile's first window.
+    advance: usize,
+    /// Bytes from behind a row's tiles to the next row's, in the map and in `y`.
+    next_x: usize,
+    next_y: usize,
 }
 
-/// A tile's function.
-type Tile = unsafe fn(&Channel, *const f32, *mut f32);
+/// How a tile walks over the map: bytes from a kernel row to the next, and the kernel's columns.
+#[derive(Clone, Copy)]
+struct Walk {
+    row: usize,
+    columns: usize,
+}
 
-/// Defines a tile of one channel: instructions that fetch the sums, those that add all terms, and
-/// the sums' registers.
+/// A function for some adjacent tiles in each of `count` rows, both at least 1.
+type Tiles = unsafe fn(&Frame, Walk, bias: f32, count: usize, *const f32, *mut f32);
+
+/// Defines a tile of one channel: what comes before all tiles, instructions that fetch the sums,
+/// those that add all terms, and the sums' registers.
 macro_rules! tile {
-    ($(#[$doc:meta])* $name:ident, $start:expr, $body:expr, $sums:literal) => {
+    ($(#[$doc:meta])* $name:ident, $before:expr, $start:expr, $body:expr, $sums:literal) => {
         $(#[$doc])*
         ///
         /// # Safety
-        /// The pixels of all windows of the tile can be read from `x` on and the kernel's weights
-        /// from `channel.w` on, and all of the tile's values can be written from `y` on.
-        unsafe fn $name(channel: &Channel, x: *const f32, y: *mut f32) {
+        /// The pixels of all windows of the tiles can be read from `x` on and the kernel's weights
+        /// from `frame.w` on, and all of the tiles' values can be written from `y` on; `frame` and
+        /// `walk` say what lies between.
+        unsafe fn $name(
+            frame: &Frame,
+            walk: Walk,
+            bias: f32,
+            count: usize,
+            x: *const f32,
+            y: *mut f32,
+        ) {
             // SAFETY: as above; every register that is written is declared.
             unsafe {
                 asm!(
+                    $before,
+                    "8:",
+                    "ldr {tiles}, [{frame}, #8]",
+                    "7:",
                     $start,
                     $body,
-                    concat!("vstmia {y}, {{", $sums, "}}"),
-                    "/* {columns} {u} */",
+                    concat!("vstmia {y}!, {{", $sums, "}}"),
+                    "ldr {u}, [{frame}, #12]",
+                    "add {x}, {u}",
+                    "subs {tiles}, #1",
+                    "bne 7b",
+                    "ldrd {u}, {tiles}, [{frame}, #16]",
+                    "add {x}, {u}",
+                    "add {y}, {tiles}",
+                    "subs {count}, #1",
+                    "bne 8b",
+                    "/* {columns} {w} {rows} */",
                     x = inout(reg) x => _,
-                    w = inout(reg) channel.w => _,
-                    y = in(reg) y,
-                    bias = in(reg) channel.bias.to_bits(),
-                    row = in(reg) channel.row,
-                    columns = in(reg) channel.columns,
-                    rows = inout(reg) channel.rows => _,
+                    y = inout(reg) y => _,
+                    frame = in(reg) frame,
+                    bias = in(reg) bias.to_bits(),
+                    row = in(reg) walk.row,
+                    columns = in(reg) walk.columns,
+                    count = inout(reg) count => _,
+                    tiles = out(reg) _,
+                    w = out(reg) _,
+                    rows = out(reg) _,
                     u = out(reg) _,
                     out("s0") _, out("s1") _, out("s2") _, out("s3") _, out("s4") _, out("s5") _, out("s6") _, out("s7") _,
                     out("s8") _, out("s9") _, out("s10") _, out("s11") _, out("s12") _, out("s13") _, out("s14") _,
-                    out("s15") _, out("s16") _, out("s17") _, out("s18") _, out("s19") _, out("s20") _,
+                    out("s15") _, out("s16") _, out("s17") _, out("s18") _, out("s19") _, out("s20") _, out("s21") _,
+                    out("s22") _, out("s23") _, out("s24") _, out("s25") _, out("s26") _,
                     options(nostack),
                 );
             }
@@ -53,10 +91,31 @@ macro_rules! tile {
     };
 }
 
+/// Kernels of 3 x 3, whose weights stay in registers from `s18` on.
+macro_rules! slide_3x3 {
+    ($pixels:literal $x:tt, $sums:tt) => {
+        concat!(
+            "vldmia {x}, {{",
+            $pixels,
+            "}}\nadd {x}, {row}\n",
+            taps!(["s18" "s19" "s20"] $sums $x),
+            "vldmia {x}, {{",
+            $pixels,
+            "}}\nadd {x}, {row}\n",
+            taps!(["s21" "s22" "s23"] $sums $x),
+            "vldmia {x}, {{",
+            $pixels,
+            "}}\nadd {x}, {row}\n",
+            taps!(["s24" "s25" "s26"] $sums $x)
+        )
+    };
+}
+
 /// A slide over kernel rows of three weights.
 macro_rules! slide {
     ($pixels:literal $x:tt, $range:literal $w:tt, $sums:tt) => {
         concat!(
+            "ldrd {w}, {rows}, [{frame}]\n",
             "3:\nvldmia {x}, {{",
             $pixels,
             "}}\n",
@@ -71,6 +130,7 @@ macro_rules! slide {
 macro_rules! any {
     ($pixels:literal $x:tt, $w:literal, $sums:tt) => {
         concat!(
+            "ldrd {w}, {rows}, [{frame}]\n",
             "3:\nmov {u}, {columns}\n",
             "4:\nvldmia {x}, {{",
             $pixels,
@@ -99,11 +159,19 @@ macro_rules! start8 {
     };
 }
 
+/// Loads nine weights.
+macro_rules! nine {
+    () => {
+        "ldr {u}, [{frame}]\nvldmia {u}, {{s18-s26}}"
+    };
+}
+
 tile!(
-    /// Kernels of 3 columns, eight pixels, stride 1.
-    slide3_8,
+    /// Kernels of 3 x 3, eight pixels, stride 1.
+    slide_3x3_8,
+    nine!(),
     start8!(),
-    slide!("s8-s17" ["s8" "s9" "s10" "s11" "s12" "s13" "s14" "s15" "s16" "s17"], "s18-s20" ["s18" "s19" "s20"],
+    slide_3x3!("s8-s17" ["s8" "s9" "s10" "s11" "s12" "s13" "s14" "s15" "s16" "s17"],
         ["s0" "s1" "s2" "s3" "s4" "s5" "s6" "s7"]),
     "s0-s7"
 );
@@ -111,6 +179,7 @@ tile!(
 tile!(
     /// Kernels of 3 columns, four pixels, stride 1.
     slide3_4,
+    "",
     start4!(),
     slide!("s8-s13" ["s8" "s9" "s10" "s11" "s12" "s13"], "s18-s20" ["s18" "s19" "s20"], ["s0" "s1" "s2" "s3"]),
     "s0-s3"
@@ -119,6 +188,7 @@ tile!(
 tile!(
     /// Any kernel, four pixels, stride 1.
     any_4,
+    "",
     start4!(),
     any!("s8-s11" ["s8" "s9" "s10" "s11"], "s20", ["s0" "s1" "s2" "s3"]),
     "s0-s3"
@@ -127,6 +197,7 @@ tile!(
 tile!(
     /// Any kernel, four pixels, stride 2.
     any2_4,
+    "",
     start4!(),
     any!("s8-s14" ["s8" "s10" "s12" "s14"], "s20", ["s0" "s1" "s2" "s3"]),
     "s0-s3"
@@ -135,6 +206,7 @@ tile!(
 tile!(
     /// Any kernel, one pixel, any stride.
     any_1,
+    "",
     "vmov s0, {bias}",
     any!("s8" ["s8"], "s20", ["s0"]),
     "s0"
@@ -169,42 +241,60 @@ fn fitting(
     if stride == 0 || !fits(windows, stride, rows, x.len(), w.len(), y.len())? {
         return None;
     }
-    let slide = Channel {
-        w: w.as_ptr(),
-        bias,
-        rows: windows.rows,
-        columns: windows.columns,
+    let slide = Walk {
         row: windows.row * FLOAT,
+        columns: windows.columns,
     };
-    let any = Channel {
+    let any = Walk {
         row: slide.row.wrapping_sub(windows.columns * FLOAT),
         ..slide
     };
-    let (fours, four): (Tile, &Channel) = match (stride, windows.columns) {
-        (1, 3) => (slide3_4, &slide),
-        (1, _) => (any_4, &any),
-        _ => (any2_4, &any),
+    let kernel = [windows.rows, windows.columns];
+    let (fours, walk): (Tiles, Walk) = match (stride, windows.columns) {
+        (1, 3) => (slide3_4, slide),
+        (1, _) => (any_4, any),
+        _ => (any2_4, any),
     };
-    let eights = stride == 1 && windows.columns == 3;
-    for r in 0..rows.count {
-        let x = x.as_ptr().wrapping_add(r * rows.step);
-        let y = y.as_mut_ptr().wrapping_add(r * rows.pitch);
-        let mut at = 0;
-        while at < columns {
-            let (width, tile, channel): (usize, Tile, &Channel) = match columns - at {
-                8.. if eights => (8, slide3_8, &slide),
-                _ if columns >= 4 && stride <= 2 => (4, fours, four),
-                _ => (1, any_1, &any),
-            };
-            // Too few pixels are left: the tile begins further left and computes some values over
-            // again.
-            at = at.min(columns - width);
-            let (x, y) = (x.wrapping_add(at * stride), y.wrapping_add(at));
-            // SAFETY: the slices are as long as all windows of all rows, the kernel and the rows of
-            // `y` need, and the tile ends at the end of the row at the latest.
-            unsafe { tile(channel, x, y) };
-            at += width;
+    let mut run = |tiles: Tiles, walk: Walk, width: usize, number: usize, at: usize| {
+        if number == 0 {
+            return;
         }
+        let advance = width * stride;
+        let bytes = |floats: usize| floats.wrapping_mul(FLOAT);
+        let frame = Frame {
+            w: w.as_ptr(),
+            rows: windows.rows,
+            tiles: number,
+            advance: bytes(advance.wrapping_sub(windows.rows * windows.row)),
+            next_x: bytes(rows.step.wrapping_sub(number * advance)),
+            next_y: bytes(rows.pitch.wrapping_sub(number * width)),
+        };
+        let (x, y) = (
+            x.as_ptr().wrapping_add(at * stride),
+            y.as_mut_ptr().wrapping_add(at),
+        );
+        // SAFETY: the slices are as long as all windows of all rows, the kernel and the rows of
+        // `y` need, and the last tile ends at the end of the row at the latest.
+        unsafe { tiles(&frame, walk, bias, rows.count, x, y) };
+    };
+    // Where too few pixels are left, a tile begins further left and computes some values over
+    // again.
+    if columns < 4 || stride > 2 {
+        run(any_1, any, 1, columns, 0);
+        return Some(());
+    }
+    let mut done = 0;
+    if columns >= 8 && stride == 1 && kernel == [3, 3] {
+        run(slide_3x3_8, slide, 8, columns / 8, 0);
+        done = columns / 8 * 8;
+        if columns - done > 4 {
+            run(slide_3x3_8, slide, 8, 1, columns - 8);
+            done = columns;
+        }
+    }
+    run(fours, walk, 4, (columns - done) / 4, done);
+    if columns > done && !(columns - done).is_multiple_of(4) {
+        run(fours, walk, 4, 1, columns - 4);
     }
     Some(())
 }
@@ -284,6 +374,88 @@ weight_gradient!(
     four "s8-s11" ["vfma.f32 s0, s4, s8" "vfma.f32 s0, s5, s9" "vfma.f32 s0, s6, s10" "vfma.f32 s0, s7, s11"],
     one "s8" ["vfma.f32 s0, s4, s8"]
 );
+
+/// The weight gradients of a kernel of 3 x 3, stride 1.
+///
+/// # Safety
+/// The windows of all rows can be read from `x` on, whose rows are `row` floats apart, and the
+/// gradients from `dy` on; nine gradients can be written at `dw`; `rows` has a row and a pixel.
+unsafe fn weights_3x3(row: usize, rows: Rows, x: *const f32, dy: *const f32, dw: *mut f32) {
+    /// Of a run of pixels the terms of all nine taps, row by row.
+    macro_rules! window {
+        ($pixels:literal $x:tt $y:tt) => {
+            concat!(
+                window!(@row $pixels $x $y ["s0" "s1" "s2"]),
+                window!(@row $pixels $x $y ["s20" "s21" "s22"]),
+                window!(@row $pixels $x $y ["s23" "s24" "s25"])
+            )
+        };
+        (@row $pixels:literal $x:tt [$($y:literal)*] $sums:tt) => {
+            concat!("vldmia {x}, {{", $pixels, "}}\nadd {x}, {row}\n", window!(@terms $x [$($y)*] $sums))
+        };
+        (@terms [$a:literal $b:literal $c:literal $($x:literal)*] [$y:literal $($ys:literal)*] [$s:literal $t:literal $u:literal]) => {
+            concat!(
+                "vfma.f32 ", $s, ", ", $y, ", ", $a, "\n",
+                "vfma.f32 ", $t, ", ", $y, ", ", $b, "\n",
+                "vfma.f32 ", $u, ", ", $y, ", ", $c, "\n",
+                window!(@terms [$b $c $($x)*] [$($ys)*] [$s $t $u])
+            )
+        };
+        (@terms $x:tt [] $sums:tt) => { "" };
+    }
+    let (fours, ones) = (rows.columns / 4, rows.columns % 4);
+    let bytes = |floats: usize| floats.wrapping_mul(FLOAT);
+    // SAFETY: as above; every register that is written is declared.
+    unsafe {
+        asm!(
+            "vldmia {dw}!, {{s0-s2}}",
+            "vldmia {dw}, {{s20-s25}}",
+            "2:",
+            "movs {u}, {fours}",
+            "beq 4f",
+            "3:",
+            "vldmia {dy}!, {{s4-s7}}",
+            window!("s8-s13" ["s8" "s9" "s10" "s11" "s12" "s13"] ["s4" "s5" "s6" "s7"]),
+            "sub {x}, {back}",
+            "add {x}, #16",
+            "subs {u}, #1",
+            "bne 3b",
+            "4:",
+            "movs {u}, {ones}",
+            "beq 6f",
+            "5:",
+            "vldmia {dy}!, {{s4}}",
+            window!("s8-s10" ["s8" "s9" "s10"] ["s4"]),
+            "sub {x}, {back}",
+            "add {x}, #4",
+            "subs {u}, #1",
+            "bne 5b",
+            "6:",
+            "add {x}, {step}",
+            "add {dy}, {pitch}",
+            "subs {rows}, #1",
+            "bne 2b",
+            "vstmia {dw}, {{s20-s25}}",
+            "sub {dw}, #12",
+            "vstmia {dw}, {{s0-s2}}",
+            u = out(reg) _,
+            x = inout(reg) x => _,
+            dy = inout(reg) dy => _,
+            dw = inout(reg) dw => _,
+            fours = in(reg) fours,
+            ones = in(reg) ones,
+            row = in(reg) bytes(row),
+            back = in(reg) bytes(3 * row),
+            step = in(reg) bytes(rows.step.wrapping_sub(rows.columns)),
+            pitch = in(reg) bytes(rows.pitch.wrapping_sub(rows.columns)),
+            rows = inout(reg) rows.count => _,
+            out("s0") _, out("s1") _, out("s2") _, out("s4") _, out("s5") _, out("s6") _, out("s7") _,
+            out("s8") _, out("s9") _, out("s10") _, out("s11") _, out("s12") _, out("s13") _, out("s20") _,
+            out("s21") _, out("s22") _, out("s23") _, out("s24") _, out("s25") _,
+            options(nostack),
+        );
+    }
+}
 
 /// Defines the input gradients of a row of outputs from one or three adjacent taps: four outputs at
 /// a time where the stride is 1, and output by output.
@@ -387,6 +559,12 @@ pub(super) fn weights(
         return false;
     }
     let mut dw = dw.as_mut_ptr();
+    if stride == 1 && [windows.rows, windows.columns] == [3, 3] {
+        // SAFETY: the slices are as long as all windows of all rows, the kernel and the rows of
+        // `dy` need.
+        unsafe { weights_3x3(windows.row, rows, x.as_ptr(), dy.as_ptr(), dw) };
+        return true;
+    }
     for u in 0..windows.rows {
         let mut v = 0;
         while v < windows.columns {

@@ -1,4 +1,4 @@
-//! Linear layers, sums of vectors, and bytes as floats.
+//! Linear layers, sums, and bytes as floats.
 
 use core::arch::asm;
 
@@ -8,26 +8,54 @@ use core::arch::asm;
 /// `count` bytes can be read at `bytes` and as many floats written at `x`.
 #[inline(always)]
 unsafe fn load(bytes: *const u8, x: *mut f32, count: usize, scale: f32, offset: f32) {
+    let offsets = [offset; 4];
     // SAFETY: as above; every register that is written is declared.
     unsafe {
         asm!(
-            "vmov s0, s1, {scale}, {offset}",
+            "vmov s0, {a}",
+            "cmp {fours}, #0",
+            "beq 3f",
             "2:",
-            "ldrb {byte}, [{bytes}], #1",
-            "vmov.f32 s3, s1",
-            "vmov s2, {byte}",
-            "vcvt.f32.u32 s2, s2",
-            "vfma.f32 s3, s2, s0",
-            "vstmia {x}!, {{s3}}",
-            "subs {count}, #1",
+            "ldrb {a}, [{bytes}], #1",
+            "ldrb {b}, [{bytes}], #1",
+            "vmov s4, s5, {a}, {b}",
+            "ldrb {a}, [{bytes}], #1",
+            "ldrb {b}, [{bytes}], #1",
+            "vmov s6, s7, {a}, {b}",
+            "vldmia {offsets}, {{s8-s11}}",
+            "vcvt.f32.u32 s4, s4",
+            "vcvt.f32.u32 s5, s5",
+            "vcvt.f32.u32 s6, s6",
+            "vcvt.f32.u32 s7, s7",
+            "vfma.f32 s8, s4, s0",
+            "vfma.f32 s9, s5, s0",
+            "vfma.f32 s10, s6, s0",
+            "vfma.f32 s11, s7, s0",
+            "vstmia {x}!, {{s8-s11}}",
+            "subs {fours}, #1",
             "bne 2b",
-            scale = in(reg) scale.to_bits(),
-            offset = in(reg) offset.to_bits(),
-            byte = out(reg) _,
+            "3:",
+            "cmp {ones}, #0",
+            "beq 5f",
+            "4:",
+            "ldrb {a}, [{bytes}], #1",
+            "vldmia {offsets}, {{s8}}",
+            "vmov s4, {a}",
+            "vcvt.f32.u32 s4, s4",
+            "vfma.f32 s8, s4, s0",
+            "vstmia {x}!, {{s8}}",
+            "subs {ones}, #1",
+            "bne 4b",
+            "5:",
+            a = inout(reg) scale.to_bits() => _,
+            b = out(reg) _,
+            offsets = in(reg) offsets.as_ptr(),
             bytes = inout(reg) bytes => _,
             x = inout(reg) x => _,
-            count = inout(reg) count => _,
-            out("s0") _, out("s1") _, out("s2") _, out("s3") _,
+            fours = inout(reg) count / 4 => _,
+            ones = inout(reg) count % 4 => _,
+            out("s0") _, out("s4") _, out("s5") _, out("s6") _, out("s7") _, out("s8") _, out("s9") _,
+            out("s10") _, out("s11") _,
             options(nostack),
         );
     }
@@ -124,7 +152,7 @@ pub(super) fn rows(w: &[f32], bias: &[f32], x: &[f32], y: &mut [f32]) -> bool {
 }
 
 /// [`Simd::add_scaled`](super::super::Simd::add_scaled).
-#[inline]
+#[inline(never)]
 pub(super) fn add_scaled(a: f32, x: &[f32], y: &mut [f32]) -> bool {
     let length = x.len().min(y.len());
     if length == 0 {
@@ -173,4 +201,48 @@ pub(super) fn add_scaled(a: f32, x: &[f32], y: &mut [f32]) -> bool {
         );
     }
     true
+}
+
+/// [`Simd::add_up`](super::super::Simd::add_up).
+#[inline(never)]
+pub(super) fn add_up(start: f32, x: &[f32]) -> f32 {
+    let mut sum = start.to_bits();
+    // SAFETY: reads the slice's floats; every register that is written is declared.
+    unsafe {
+        asm!(
+            "vmov s0, {sum}",
+            "cmp {blocks}, #0",
+            "beq 3f",
+            "2:",
+            "vldmia {x}!, {{s8-s15}}",
+            "vadd.f32 s0, s0, s8",
+            "vadd.f32 s0, s0, s9",
+            "vadd.f32 s0, s0, s10",
+            "vadd.f32 s0, s0, s11",
+            "vadd.f32 s0, s0, s12",
+            "vadd.f32 s0, s0, s13",
+            "vadd.f32 s0, s0, s14",
+            "vadd.f32 s0, s0, s15",
+            "subs {blocks}, #1",
+            "bne 2b",
+            "3:",
+            "cmp {rest}, #0",
+            "beq 5f",
+            "4:",
+            "vldmia {x}!, {{s8}}",
+            "vadd.f32 s0, s0, s8",
+            "subs {rest}, #1",
+            "bne 4b",
+            "5:",
+            "vmov {sum}, s0",
+            sum = inout(reg) sum,
+            x = inout(reg) x.as_ptr() => _,
+            blocks = inout(reg) x.len() / 8 => _,
+            rest = inout(reg) x.len() % 8 => _,
+            out("s0") _, out("s8") _, out("s9") _, out("s10") _, out("s11") _, out("s12") _, out("s13") _,
+            out("s14") _, out("s15") _,
+            options(nostack, readonly),
+        );
+    }
+    f32::from_bits(sum)
 }

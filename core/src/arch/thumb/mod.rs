@@ -12,7 +12,9 @@ mod conv;
 mod depthwise;
 mod gradient;
 mod linear;
+mod pointwise;
 mod pool;
+mod relu;
 mod tile;
 
 use super::single::{Rows, Windows, Winners};
@@ -145,17 +147,18 @@ impl Simd for Thumb {
     }
 
     #[inline]
-    fn conv_row(
+    fn conv_rows(
         self,
         windows: Windows,
         stride: usize,
+        rows: Rows,
         x: &[f32],
         w: &[f32],
         bias: &[f32],
-        columns: usize,
+        plane: usize,
         y: &mut [f32],
-    ) -> bool {
-        conv::row(windows, stride, x, w, bias, columns, y)
+    ) -> Option<bool> {
+        Some(conv::rows(windows, stride, rows, x, w, bias, plane, y))
     }
 
     #[inline]
@@ -168,8 +171,8 @@ impl Simd for Thumb {
         w: &[f32],
         bias: f32,
         y: &mut [f32],
-    ) -> bool {
-        depthwise::map(windows, stride, rows, x, w, bias, y)
+    ) -> Option<bool> {
+        Some(depthwise::map(windows, stride, rows, x, w, bias, y))
     }
 
     #[inline]
@@ -181,8 +184,8 @@ impl Simd for Thumb {
         x: &[f32],
         dy: &[f32],
         dw: &mut [f32],
-    ) -> bool {
-        depthwise::weights(windows, stride, rows, x, dy, dw)
+    ) -> Option<bool> {
+        Some(depthwise::weights(windows, stride, rows, x, dy, dw))
     }
 
     #[inline]
@@ -194,8 +197,8 @@ impl Simd for Thumb {
         w: &[f32],
         dy: &[f32],
         dx: &mut [f32],
-    ) -> bool {
-        depthwise::inputs(windows, stride, rows, w, dy, dx)
+    ) -> Option<bool> {
+        Some(depthwise::inputs(windows, stride, rows, w, dy, dx))
     }
 
     #[inline]
@@ -205,8 +208,8 @@ impl Simd for Thumb {
         pixels: &[f32],
         x: &[f32],
         dw: &mut [f32],
-    ) -> bool {
-        gradient::weights(windows, pixels, x, dw)
+    ) -> Option<bool> {
+        Some(gradient::weights(windows, pixels, x, dw))
     }
 
     #[inline]
@@ -216,13 +219,44 @@ impl Simd for Thumb {
         pixels: &[f32],
         w: &[f32],
         dx: &mut [f32],
-    ) -> bool {
-        gradient::inputs(windows, pixels, w, dx)
+    ) -> Option<bool> {
+        Some(gradient::inputs(windows, pixels, w, dx))
     }
 
     #[inline]
-    fn load_row(self, bytes: &[u8], scale: f32, offset: f32, x: &mut [f32]) -> bool {
-        linear::load_row(bytes, scale, offset, x)
+    fn pointwise_weight_gradient(
+        self,
+        windows: Windows,
+        rows: Rows,
+        plane: usize,
+        x: &[f32],
+        dy: &[f32],
+        dw: &mut [f32],
+    ) -> Option<bool> {
+        Some(pointwise::weights(windows, rows, plane, x, dy, dw))
+    }
+
+    #[inline]
+    fn pointwise_input_gradient(
+        self,
+        windows: Windows,
+        rows: Rows,
+        plane: usize,
+        w: &[f32],
+        dy: &[f32],
+        dx: &mut [f32],
+    ) -> Option<bool> {
+        pointwise::inputs(windows, rows, plane, w, dy, dx)
+    }
+
+    #[inline]
+    fn load_row(self, bytes: &[u8], scale: f32, offset: f32, x: &mut [f32]) -> Option<bool> {
+        Some(linear::load_row(bytes, scale, offset, x))
+    }
+
+    #[inline]
+    fn may_have_nan(self, x: &[f32]) -> Option<bool> {
+        Some(relu::may_have_nan(x))
     }
 
     #[inline]
@@ -232,7 +266,7 @@ impl Simd for Thumb {
         lower: &[f32],
         y: &mut [f32],
         codes: &mut [f32],
-        first: usize,
+        first: Option<usize>,
     ) -> Option<bool> {
         Some(pool::positive(upper, lower, y, codes, first))
     }
@@ -243,14 +277,31 @@ impl Simd for Thumb {
         x: &[f32],
         y: &mut [f32],
         codes: &mut [f32],
-        first: usize,
+        first: Option<usize>,
     ) -> Option<bool> {
         Some(pool::pairs_positive(x, y, codes, first))
     }
 
     #[inline]
-    fn relu_row(self, x: &[f32], y: &mut [f32], codes: &mut [f32], first: usize) -> Option<bool> {
-        Some(pool::relu(x, y, codes, first))
+    fn relu_row(
+        self,
+        x: Option<&[f32]>,
+        y: &mut [f32],
+        codes: &mut [f32],
+        first: Option<usize>,
+    ) -> Option<bool> {
+        Some(relu::row(x, y, codes, first))
+    }
+
+    #[inline]
+    fn relu_gradient(
+        self,
+        dy: Option<&[f32]>,
+        dx: &mut [f32],
+        codes: &[f32],
+        first: usize,
+    ) -> Option<bool> {
+        Some(relu::gradient(dy, dx, codes, first))
     }
 
     #[inline]
@@ -265,12 +316,17 @@ impl Simd for Thumb {
     }
 
     #[inline]
-    fn linear_rows(self, w: &[f32], bias: &[f32], x: &[f32], y: &mut [f32]) -> bool {
-        linear::rows(w, bias, x, y)
+    fn add_up(self, start: f32, x: &[f32]) -> f32 {
+        linear::add_up(start, x)
     }
 
     #[inline]
-    fn add_scaled(self, a: f32, x: &[f32], y: &mut [f32]) -> bool {
-        linear::add_scaled(a, x, y)
+    fn linear_rows(self, w: &[f32], bias: &[f32], x: &[f32], y: &mut [f32]) -> Option<bool> {
+        Some(linear::rows(w, bias, x, y))
+    }
+
+    #[inline]
+    fn add_scaled(self, a: f32, x: &[f32], y: &mut [f32]) -> Option<bool> {
+        Some(linear::add_scaled(a, x, y))
     }
 }

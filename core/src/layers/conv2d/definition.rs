@@ -6,45 +6,46 @@
 //! and then the targets hold anything.
 
 use crate::arch::Simd;
-use crate::arch::single::{Windows, Winners, piece, piece_mut};
+use crate::arch::single::{Rows, Windows, Winners, piece, piece_from, piece_mut};
 use crate::layers::max_pool2d::definition::read_code;
 
-/// One output row of four channels (or the last one to three): `y[b][c] = bias[b] + sum over i, u,
-/// v of w[b][i][u][v] x[i][u][c s + v]`.
+/// Some output rows of four channels (or the last one to three): `y[b][r][c] = bias[b] + sum over
+/// i, u, v of w[b][i][u][v] x[i][r step + u][c s + v]`.
 ///
 /// `w` begins with the weights of the first of the `bias.len()` channels, `x` with the first
-/// window's first pixel. `y` has room for four rows of `columns`; those past `bias.len()` may hold
-/// anything afterwards.
+/// window's first pixel, `y` with the first value; its channels are `plane` floats apart.
 #[inline(always)]
-pub fn conv_row<S: Simd>(
+pub fn conv_rows<S: Simd>(
     simd: S,
     windows: Windows,
     stride: usize,
+    rows: Rows,
     x: &[f32],
     w: &[f32],
     bias: &[f32],
-    columns: usize,
+    plane: usize,
     y: &mut [f32],
 ) -> Option<()> {
     let terms = windows.terms()?;
     for (b, bias) in bias.iter().enumerate() {
         let w = piece(w, b, terms)?;
-        for (c, y) in piece_mut(y, b, columns)?.iter_mut().enumerate() {
-            let mut sum = *bias;
-            for i in 0..windows.inputs {
-                for u in 0..windows.rows {
-                    let x = x
-                        .get(i * windows.plane + u * windows.row + c * stride..)?
-                        .get(..windows.columns)?;
-                    for (x, w) in x
-                        .iter()
-                        .zip(piece(w, i * windows.rows + u, windows.columns)?)
-                    {
-                        sum = simd.fma_f32(*x, *w, sum);
+        for r in 0..rows.count {
+            let x = x.get(r * rows.step..)?;
+            let y = y.get_mut(b * plane + r * rows.pitch..)?;
+            for (c, y) in y.get_mut(..rows.columns)?.iter_mut().enumerate() {
+                let mut sum = *bias;
+                for i in 0..windows.inputs {
+                    for u in 0..windows.rows {
+                        let from = i * windows.plane + u * windows.row + c * stride;
+                        let x = piece_from(x, from, windows.columns)?;
+                        let w = piece(w, i * windows.rows + u, windows.columns)?;
+                        for (x, w) in x.iter().zip(w) {
+                            sum = simd.fma_f32(*x, *w, sum);
+                        }
                     }
                 }
+                *y = sum;
             }
-            *y = sum;
         }
     }
     Some(())

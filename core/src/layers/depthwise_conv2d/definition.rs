@@ -4,7 +4,7 @@
 
 use crate::arch::Simd;
 use crate::arch::single::{Rows, Windows, piece, piece_from, piece_mut};
-use crate::layers::conv2d::definition::conv_row;
+use crate::layers::conv2d::definition::conv_rows;
 
 /// One channel of a depthwise convolution: `y[r][c] = bias + sum over u, v of w[u][v] x[r step + u
 /// row + c stride + v]`.
@@ -19,12 +19,7 @@ pub fn depthwise<S: Simd>(
     bias: f32,
     y: &mut [f32],
 ) -> Option<()> {
-    for r in 0..rows.count {
-        let y = y.get_mut(r * rows.pitch..)?.get_mut(..rows.columns)?;
-        let x = x.get(r * rows.step..)?;
-        conv_row(simd, windows, stride, x, w, &[bias], rows.columns, y)?;
-    }
-    Some(())
+    conv_rows(simd, windows, stride, rows, x, w, &[bias], 0, y)
 }
 
 /// Adds to one channel's weight gradient: `dw[u][v] += sum over r, c of dy[r][c] x[r step + u row +

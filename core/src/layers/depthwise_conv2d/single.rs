@@ -5,7 +5,7 @@
 
 use super::{DepthwiseConv2d, definition};
 use crate::arch::Simd;
-use crate::arch::single::{Rows, Windows, piece, piece_mut};
+use crate::arch::single::{Rows, Windows, done_or, piece, piece_from, piece_mut};
 use crate::layers::memory::{Forward, SingleBackward};
 use crate::map::Frame;
 
@@ -43,9 +43,10 @@ pub(crate) fn forward<S: Simd>(
         let w = piece(w, channel, taps)?;
         let x = piece(x, channel, windows.plane)?;
         let y = y.get_mut(frame.output.at(channel, 0, 0)..)?;
-        if !simd.depthwise(windows, stride, rows, x, w, *bias, y) {
-            definition::depthwise(simd, windows, stride, rows, x, w, *bias, y)?;
-        }
+        let done = simd.depthwise(windows, stride, rows, x, w, *bias, y);
+        done_or(done, || {
+            definition::depthwise(simd, windows, stride, rows, x, w, *bias, y)
+        })?;
     }
     Some(())
 }
@@ -69,14 +70,13 @@ pub(crate) fn backward<S: Simd>(
         let dy = dy.get(frame.output.at(channel, 0, 0)..)?;
         let mut sum = *db;
         for r in 0..rows.count {
-            for dy in dy.get(r * rows.pitch..)?.get(..rows.columns)? {
-                sum += dy;
-            }
+            sum = simd.add_up(sum, piece_from(dy, r * rows.pitch, rows.columns)?);
         }
         *db = sum;
-        if !simd.depthwise_weight_gradient(windows, stride, rows, x, dy, dw) {
-            definition::depthwise_weight_gradient(simd, windows, stride, rows, x, dy, dw)?;
-        }
+        let done = simd.depthwise_weight_gradient(windows, stride, rows, x, dy, dw);
+        done_or(done, || {
+            definition::depthwise_weight_gradient(simd, windows, stride, rows, x, dy, dw)
+        })?;
     }
     if memory.input_gradient {
         x.get_mut(..frame.input.len())?.fill(0.0);
@@ -84,9 +84,10 @@ pub(crate) fn backward<S: Simd>(
             let w = piece(w, channel, taps)?;
             let dx = piece_mut(x, channel, windows.plane)?;
             let dy = dy.get(frame.output.at(channel, 0, 0)..)?;
-            if !simd.depthwise_input_gradient(windows, stride, rows, w, dy, dx) {
-                definition::depthwise_input_gradient(simd, windows, stride, rows, w, dy, dx)?;
-            }
+            let done = simd.depthwise_input_gradient(windows, stride, rows, w, dy, dx);
+            done_or(done, || {
+                definition::depthwise_input_gradient(simd, windows, stride, rows, w, dy, dx)
+            })?;
         }
     }
     Some(())

@@ -3,7 +3,7 @@
 
 use super::definition;
 use crate::arch::Simd;
-use crate::arch::single::{piece, piece_mut};
+use crate::arch::single::{done_or, piece, piece_mut};
 use crate::layers::max_pool2d::definition::{read_code, write_code};
 use crate::layers::max_pool2d::single::code_width;
 use crate::layers::memory::{Forward, SingleBackward};
@@ -11,10 +11,11 @@ use crate::map::Frame;
 
 /// `y += a x`.
 #[inline(always)]
-fn add_scaled<S: Simd>(simd: S, a: f32, x: &[f32], y: &mut [f32]) {
-    if !simd.add_scaled(a, x, y) {
+fn add_scaled<S: Simd>(simd: S, a: f32, x: &[f32], y: &mut [f32]) -> Option<()> {
+    done_or(simd.add_scaled(a, x, y), || {
         definition::add_scaled(simd, a, x, y);
-    }
+        Some(())
+    })
 }
 
 /// The forward pass.
@@ -30,9 +31,10 @@ pub(crate) fn forward<S: Simd>(simd: S, frame: &Frame, memory: Forward<'_>) -> O
     } = memory;
     let map = frame.output;
     let outputs = y.get_mut(..map.channels)?;
-    if !simd.linear_rows(w, bias, x, outputs) {
+    done_or(simd.linear_rows(w, bias, x, outputs), || {
         definition::linear_rows(simd, w, bias, x, outputs);
-    }
+        Some(())
+    })?;
     if frame.relu {
         for (i, y) in outputs.iter_mut().enumerate() {
             *y = if *y < 0.0 { 0.0 } else { *y };
@@ -80,14 +82,14 @@ pub(crate) fn backward<S: Simd>(simd: S, frame: &Frame, memory: SingleBackward<'
     for (o, (db, dy)) in db.iter_mut().zip(dy.iter()).enumerate() {
         if *dy != 0.0 {
             *db += dy;
-            add_scaled(simd, *dy, x, piece_mut(dw, o, inputs)?);
+            add_scaled(simd, *dy, x, piece_mut(dw, o, inputs)?)?;
         }
     }
     if input_gradient {
         x.fill(0.0);
         for (o, dy) in dy.iter().enumerate() {
             if *dy != 0.0 {
-                add_scaled(simd, *dy, piece(w, o, inputs)?, x);
+                add_scaled(simd, *dy, piece(w, o, inputs)?, x)?;
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Rows of a max-pool and of a relu in integer arithmetic, and their codes: the definitions, and
 //! what runs where there is no assembly. As in [`conv2d`](crate::layers::conv2d::definition),
-//! [`Simd`](crate::arch::Simd) has a hook for each row.
+//! [`Simd`](crate::arch::Simd) has a hook for each.
 
 /// Stores a code of `width` bits, a power of two; there was 0.
 #[inline(always)]
@@ -24,82 +24,95 @@ pub fn read_code(codes: &[f32], width: usize, index: usize) -> usize {
     }
 }
 
+/// Whether there may be a NaN among the values. It says so when there is one; when there is none,
+/// an infinity or a large value may look like one.
+#[inline(always)]
+pub fn may_have_nan(x: &[f32]) -> bool {
+    // The largest magnitude, doubled: the sign drops out.
+    let mut magnitude = 0;
+    for x in x {
+        magnitude = magnitude.max(x.to_bits() << 1);
+    }
+    magnitude > f32::INFINITY.to_bits() << 1
+}
+
 /// One output row of max-pooling with windows of 2 x 2 side by side, then relu; and the codes of
-/// the winners, four bits each, from code number `first` on: 0 where the activation is off, else 1
-/// more than the winner's number. They were 0 before.
+/// the winners, four bits each, from code number `first` on if anybody reads them: 0 where the
+/// activation is off, else 1 more than the winner's number. They were 0 before. There must be no
+/// NaN.
 ///
 /// Of positive numbers the largest is the one with the largest bit pattern, so this is integer
-/// arithmetic, also where there is no floating-point unit. False when there may have been a NaN,
-/// which that does not see, or a slice is too short; then the results hold anything.
+/// arithmetic, also where there is no floating-point unit.
 #[inline(always)]
 pub fn pool_positive(
     upper: &[f32],
     lower: &[f32],
     y: &mut [f32],
     codes: &mut [f32],
-    first: usize,
-) -> bool {
-    // The largest magnitude, doubled: the sign drops out.
-    let mut magnitude = 0;
+    first: Option<usize>,
+) {
     let windows = upper
         .as_chunks::<2>()
         .0
         .iter()
         .zip(lower.as_chunks::<2>().0);
     for (c, (y, (upper, lower))) in y.iter_mut().zip(windows).enumerate() {
-        let (mut best, mut code) = (0, 0);
-        for (k, v) in [upper[0], upper[1], lower[0], lower[1]]
-            .into_iter()
-            .enumerate()
-        {
-            let bits = v.to_bits();
-            if bits as i32 > best {
-                (best, code) = (bits as i32, k as u32 + 1);
-            }
-            if bits << 1 > magnitude {
-                magnitude = bits << 1;
-            }
-        }
-        *y = f32::from_bits(best as u32);
-        let bit = (first + c) * 4;
-        if let Some(word) = codes.get_mut(bit / 32) {
-            *word = f32::from_bits(word.to_bits() | code << (bit % 32));
+        let code = largest(&[upper[0], upper[1], lower[0], lower[1]], y);
+        if let Some(first) = first {
+            write_code(codes, 4, first + c, code);
         }
     }
-    magnitude <= f32::INFINITY.to_bits() << 1
 }
 
 /// The same for windows of 1 x 2, with codes of two bits.
 #[inline(always)]
-pub fn pool_pairs_positive(x: &[f32], y: &mut [f32], codes: &mut [f32], first: usize) -> bool {
-    let mut magnitude = 0;
+pub fn pool_pairs_positive(x: &[f32], y: &mut [f32], codes: &mut [f32], first: Option<usize>) {
     for (c, (y, pair)) in y.iter_mut().zip(x.as_chunks::<2>().0).enumerate() {
-        let (mut best, mut code) = (0, 0);
-        for (k, v) in pair.iter().enumerate() {
-            let bits = v.to_bits();
-            if bits as i32 > best {
-                (best, code) = (bits as i32, k + 1);
-            }
-            magnitude = magnitude.max(bits << 1);
+        let code = largest(pair, y);
+        if let Some(first) = first {
+            write_code(codes, 2, first + c, code);
         }
-        *y = f32::from_bits(best as u32);
-        write_code(codes, 2, first + c, code);
     }
-    magnitude <= f32::INFINITY.to_bits() << 1
 }
 
-/// `y[c] = 0` where `x[c] < 0`, else `x[c]`; and the codes, of one bit, from number `first` on: 1
-/// where `y[c] > 0`. They were 0 before. Integer arithmetic. False when there may have been a NaN,
-/// or a slice is too short; then the results hold anything.
+/// The largest positive value, and 1 more than its number; 0 and 0 where none is positive.
 #[inline(always)]
-pub fn relu_row(x: &[f32], y: &mut [f32], codes: &mut [f32], first: usize) -> bool {
-    const NEGATIVE_ZERO: u32 = 1 << 31;
-    let mut magnitude = 0;
-    for (c, (y, x)) in y.iter_mut().zip(x).enumerate() {
-        let bits = x.to_bits();
-        magnitude = magnitude.max(bits << 1);
-        *y = if bits > NEGATIVE_ZERO { 0.0 } else { *x };
-        write_code(codes, 1, first + c, usize::from(bits as i32 > 0));
+fn largest(values: &[f32], y: &mut f32) -> usize {
+    let (mut best, mut code) = (0, 0);
+    for (k, v) in values.iter().enumerate() {
+        let bits = v.to_bits() as i32;
+        if bits > best {
+            (best, code) = (bits, k + 1);
+        }
     }
-    magnitude <= f32::INFINITY.to_bits() << 1
+    *y = f32::from_bits(best as u32);
+    code
+}
+
+/// Relu of `x`, or in place: 0 where a value is not positive. And the codes, of one bit, from
+/// number `first` on if anybody reads them: 1 where it is positive. They were 0 before. There must
+/// be no NaN. Integer arithmetic.
+#[inline(always)]
+pub fn relu_row(x: Option<&[f32]>, y: &mut [f32], codes: &mut [f32], first: Option<usize>) {
+    for (c, y) in y.iter_mut().enumerate() {
+        let value = x.and_then(|x| x.get(c)).unwrap_or(y);
+        let code = largest(&[*value], y);
+        if let Some(first) = first {
+            write_code(codes, 1, first + c, code);
+        }
+    }
+}
+
+/// The gradient of a relu's input from that of its output, `dy` or in place: 0 where the code, from
+/// number `first` on, is 0.
+#[inline(always)]
+pub fn relu_gradient(dy: Option<&[f32]>, dx: &mut [f32], codes: &[f32], first: usize) {
+    for (c, dx) in dx.iter_mut().enumerate() {
+        let value = *dy.and_then(|dy| dy.get(c)).unwrap_or(dx);
+        *dx = if read_code(codes, 1, first + c) == 0 {
+            0.0
+        } else {
+            value
+        };
+    }
 }

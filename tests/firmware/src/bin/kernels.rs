@@ -13,6 +13,10 @@ use secant::single_kernels as single;
 use secant_firmware::{Console, exit};
 use static_cell::ConstStaticCell;
 
+/// What a hook answers when it has done the work, and when a slice is too short.
+const DONE: Option<bool> = Some(true);
+const SHORT: Option<bool> = Some(false);
+
 /// The longest slice of any test.
 const LENGTH: usize = 3_000;
 
@@ -132,7 +136,7 @@ impl Kernel for Compare<'_> {
         for count in 0..40 {
             let bytes: [u8; 40] = core::array::from_fn(|_| random.next_u32() as u8);
             let (scale, offset) = (random.normal(), random.normal());
-            ok &= simd.load_row(&bytes[..count], scale, offset, &mut fast[..count]);
+            ok &= simd.load_row(&bytes[..count], scale, offset, &mut fast[..count]) == DONE;
             for (x, byte) in plain[..count].iter_mut().zip(&bytes) {
                 *x = simd.fma_f32(f32::from(*byte), scale, offset);
             }
@@ -146,6 +150,8 @@ impl Kernel for Compare<'_> {
                 for outputs in 1..=17 {
                     let inputs = 1 + random.below(5) as usize;
                     let channels = 1 + random.below(4) as usize;
+                    let count = 1 + random.below(3) as usize;
+                    // Some rows lie side by side without anything between them.
                     let row = (outputs - 1) * stride + columns + outputs % 3;
                     let windows = Windows {
                         inputs,
@@ -154,34 +160,43 @@ impl Kernel for Compare<'_> {
                         plane: row * (rows + outputs % 2),
                         row,
                     };
-                    let needed = windows.reach().unwrap_or(0) + (outputs - 1) * stride;
+                    let place = Rows {
+                        count,
+                        columns: outputs,
+                        step: row * (1 + random.below(2) as usize),
+                        pitch: outputs + outputs % 3 * random.below(3) as usize,
+                    };
+                    let needed = windows.reach().unwrap_or(0)
+                        + (count - 1) * place.step
+                        + (outputs - 1) * stride;
                     let terms = inputs * rows * columns * channels;
+                    let plane = count * place.pitch + random.below(3) as usize;
+                    let length = (channels - 1) * plane + (count - 1) * place.pitch + outputs;
                     let mut bias = [0.0; 4];
                     fill(&mut random, false, &mut bias);
                     fill(&mut random, false, &mut a[..needed]);
                     fill(&mut random, false, &mut b[..terms]);
                     let (x, w, bias) = (&a[..needed], &b[..terms], &bias[..channels]);
-                    let (f, p) = targets(&mut random, fast, plain, 4 * outputs);
-                    ok &= simd.conv_row(windows, stride, x, w, bias, outputs, inner(f));
-                    ok &= single::conv_row(simd, windows, stride, x, w, bias, outputs, inner(p))
+                    let (f, p) = targets(&mut random, fast, plain, length);
+                    let y = inner(f);
+                    ok &= simd.conv_rows(windows, stride, place, x, w, bias, plane, y) == DONE;
+                    let y = inner(p);
+                    ok &= single::conv_rows(simd, windows, stride, place, x, w, bias, plane, y)
                         .is_some();
-                    // Rows of channels that are not there may hold anything.
-                    let valid = GUARD + channels * outputs;
-                    ok &= same(&f[..valid], &p[..valid]);
-                    ok &= same(&f[GUARD + 4 * outputs..], &[CANARY; GUARD]);
+                    // What lies between the rows stays, too.
+                    ok &= same(f, p);
                     // One float too short must be refused, not read or written.
-                    let before = f[GUARD];
-                    f[GUARD] = CANARY;
                     let y = inner(f);
                     let (short, few) = (&x[1..], &w[1..]);
-                    ok &= !simd.conv_row(windows, stride, short, w, bias, outputs, y);
-                    ok &= !simd.conv_row(windows, stride, x, few, bias, outputs, y);
-                    ok &= !simd.conv_row(windows, stride, x, w, bias, outputs, &mut y[1..]);
-                    ok &= y[0] == CANARY && before.to_bits() == p[GUARD].to_bits();
+                    ok &= simd.conv_rows(windows, stride, place, short, w, bias, plane, y) == SHORT;
+                    ok &= simd.conv_rows(windows, stride, place, x, few, bias, plane, y) == SHORT;
+                    let y = &mut y[1..];
+                    ok &= simd.conv_rows(windows, stride, place, x, w, bias, plane, y) == SHORT;
+                    ok &= same(f, p);
                 }
             }
         }
-        check("conv_row", ok);
+        check("conv_rows", ok);
 
         let mut ok = true;
         for (rows, columns) in kernels() {
@@ -212,17 +227,18 @@ impl Kernel for Compare<'_> {
                     let (x, (w, dy)) = (&a[..map], b[..terms + length].split_at(terms));
 
                     let (f, p) = targets(&mut random, fast, plain, length);
-                    ok &= simd.depthwise(windows, stride, place, x, w, bias, inner(f));
+                    ok &= simd.depthwise(windows, stride, place, x, w, bias, inner(f)) == DONE;
                     ok &= single::depthwise(simd, windows, stride, place, x, w, bias, inner(p))
                         .is_some();
                     ok &= same(f, p);
                     let y = inner(f);
-                    ok &= !simd.depthwise(windows, stride, place, &x[1..], w, bias, y);
-                    ok &= !simd.depthwise(windows, stride, place, x, &w[1..], bias, y);
-                    ok &= !simd.depthwise(windows, stride, place, x, w, bias, &mut y[1..]);
+                    ok &= simd.depthwise(windows, stride, place, &x[1..], w, bias, y) == SHORT;
+                    ok &= simd.depthwise(windows, stride, place, x, &w[1..], bias, y) == SHORT;
+                    ok &= simd.depthwise(windows, stride, place, x, w, bias, &mut y[1..]) == SHORT;
 
                     let (f, p) = targets(&mut random, fast, plain, terms);
-                    ok &= simd.depthwise_weight_gradient(windows, stride, place, x, dy, inner(f));
+                    ok &= simd.depthwise_weight_gradient(windows, stride, place, x, dy, inner(f))
+                        == DONE;
                     let done = single::depthwise_weight_gradient(
                         simd,
                         windows,
@@ -234,13 +250,17 @@ impl Kernel for Compare<'_> {
                     );
                     ok &= done.is_some() && same(f, p);
                     let dw = inner(f);
-                    ok &= !simd.depthwise_weight_gradient(windows, stride, place, &x[1..], dy, dw);
-                    ok &= !simd.depthwise_weight_gradient(windows, stride, place, x, &dy[1..], dw);
+                    ok &= simd.depthwise_weight_gradient(windows, stride, place, &x[1..], dy, dw)
+                        == SHORT;
+                    ok &= simd.depthwise_weight_gradient(windows, stride, place, x, &dy[1..], dw)
+                        == SHORT;
                     let dw = &mut dw[1..];
-                    ok &= !simd.depthwise_weight_gradient(windows, stride, place, x, dy, dw);
+                    ok &=
+                        simd.depthwise_weight_gradient(windows, stride, place, x, dy, dw) == SHORT;
 
                     let (f, p) = targets(&mut random, fast, plain, map);
-                    ok &= simd.depthwise_input_gradient(windows, stride, place, w, dy, inner(f));
+                    ok &= simd.depthwise_input_gradient(windows, stride, place, w, dy, inner(f))
+                        == DONE;
                     let done = single::depthwise_input_gradient(
                         simd,
                         windows,
@@ -252,10 +272,12 @@ impl Kernel for Compare<'_> {
                     );
                     ok &= done.is_some() && same(f, p);
                     let dx = inner(f);
-                    ok &= !simd.depthwise_input_gradient(windows, stride, place, &w[1..], dy, dx);
-                    ok &= !simd.depthwise_input_gradient(windows, stride, place, w, &dy[1..], dx);
+                    ok &= simd.depthwise_input_gradient(windows, stride, place, &w[1..], dy, dx)
+                        == SHORT;
+                    ok &= simd.depthwise_input_gradient(windows, stride, place, w, &dy[1..], dx)
+                        == SHORT;
                     let dx = &mut dx[1..];
-                    ok &= !simd.depthwise_input_gradient(windows, stride, place, w, dy, dx);
+                    ok &= simd.depthwise_input_gradient(windows, stride, place, w, dy, dx) == SHORT;
                 }
             }
         }
@@ -296,106 +318,218 @@ impl Kernel for Compare<'_> {
 
                 let (f, p) = targets(&mut random, fast, plain, terms);
                 // A list without pixels is none of the assembly's.
-                ok &= simd.conv_weight_gradient(windows, pixels, x, inner(f)) == (count > 0);
+                ok &= (simd.conv_weight_gradient(windows, pixels, x, inner(f)) == DONE)
+                    == (count > 0);
                 let done = single::conv_weight_gradient(simd, windows, pixels, x, inner(p));
                 ok &= done.is_some() && same(f, p);
                 let dw = inner(f);
-                ok &= !simd.conv_weight_gradient(windows, pixels, &x[1..], dw);
-                ok &= !simd.conv_weight_gradient(windows, pixels, x, &mut dw[1..]);
+                ok &= simd.conv_weight_gradient(windows, pixels, &x[1..], dw) == SHORT;
+                ok &= simd.conv_weight_gradient(windows, pixels, x, &mut dw[1..]) == SHORT;
 
                 let (f, p) = targets(&mut random, fast, plain, map);
-                ok &= simd.conv_input_gradient(windows, pixels, w, inner(f)) == (count > 0);
+                ok &=
+                    (simd.conv_input_gradient(windows, pixels, w, inner(f)) == DONE) == (count > 0);
                 let done = single::conv_input_gradient(simd, windows, pixels, w, inner(p));
                 ok &= done.is_some() && same(f, p);
                 let dx = inner(f);
-                ok &= !simd.conv_input_gradient(windows, pixels, &w[1..], dx);
-                ok &= !simd.conv_input_gradient(windows, pixels, w, &mut dx[1..]);
+                ok &= simd.conv_input_gradient(windows, pixels, &w[1..], dx) == SHORT;
+                ok &= simd.conv_input_gradient(windows, pixels, w, &mut dx[1..]) == SHORT;
             }
         }
         check("conv_weight_gradient, conv_input_gradient", ok);
 
-        let (mut ok, mut suspects) = (true, 0);
-        for count in 1..30 {
-            for first in [0, 1, 7, 8, 13] {
-                let special = count % 3 == 0;
-                fill(&mut random, special, &mut a[..2 * count]);
-                fill(&mut random, special, &mut b[..2 * count]);
-                let (mut f, mut p) = ([0.0; 6], [0.0; 6]);
-                f[first / 8] = f32::from_bits((1 << (first % 8 * 4)) - 1);
-                p[first / 8] = f[first / 8];
-                let seen = simd.pool_positive(
-                    &a[..2 * count],
-                    &b[..2 * count],
-                    &mut fast[..count],
-                    &mut f,
-                    first,
-                ) == Some(true);
-                let plainly = single::pool_positive(
-                    &a[..2 * count],
-                    &b[..2 * count],
-                    &mut plain[..count],
-                    &mut p,
-                    first,
-                );
-                // The twin refuses every NaN, the assembly negative ones and negative infinity.
-                if seen && plainly {
-                    ok &= same(&fast[..count], &plain[..count]);
-                    ok &= f.map(f32::to_bits) == p.map(f32::to_bits);
-                } else {
-                    suspects += 1;
-                    ok &= special;
-                }
-                let negative_nan = |v: &f32| v.is_nan() && v.is_sign_negative();
-                if a[..2 * count]
-                    .iter()
-                    .chain(&b[..2 * count])
-                    .any(negative_nan)
-                {
-                    ok &= !seen;
-                }
-            }
-        }
-        check("pool_positive", ok && suspects > 0);
-
-        let (mut ok, mut suspects) = (true, 0);
-        for count in 1..70 {
-            for first in [0, 1, 7, 15, 16, 31, 33, 45] {
-                let special = count % 3 == 0;
-                fill(&mut random, special, &mut a[..2 * count]);
-                for pairs in [false, true] {
-                    let (mut f, mut p) = ([0.0; 9], [0.0; 9]);
-                    let width = if pairs { 2 } else { 1 };
-                    single::write_code(&mut f, width, first, 1);
-                    f[first * width / 32] = f32::from_bits((1 << (first * width % 32)) - 1);
-                    p.copy_from_slice(&f);
-                    let x = &a[..width * count];
-                    let (y, z) = targets(&mut random, fast, plain, count);
-                    let (seen, plainly) = if pairs {
-                        (
-                            simd.pool_pairs_positive(x, inner(y), &mut f, first) == Some(true),
-                            single::pool_pairs_positive(x, inner(z), &mut p, first),
-                        )
-                    } else {
-                        (
-                            simd.relu_row(x, inner(y), &mut f, first) == Some(true),
-                            single::relu_row(x, inner(z), &mut p, first),
-                        )
-                    };
-                    // Either may refuse what is no NaN, but no NaN that it does not see may remain.
-                    if seen && plainly {
-                        ok &= same(y, z) && f.map(f32::to_bits) == p.map(f32::to_bits);
-                    } else {
-                        suspects += 1;
-                        ok &= special;
+        let mut ok = true;
+        for columns in 1..=17 {
+            for inputs in 1..=9 {
+                let outputs = 1 + random.below(9) as usize;
+                let count = 1 + random.below(3) as usize;
+                // Some rows lie side by side without anything between them.
+                let row = columns + columns % 3;
+                let windows = Windows {
+                    inputs,
+                    rows: 1,
+                    columns: 1,
+                    plane: count * row + random.below(2) as usize,
+                    row,
+                };
+                let place = Rows {
+                    count,
+                    columns,
+                    step: row,
+                    pitch: columns + columns % 3 * random.below(3) as usize,
+                };
+                let plane = count * place.pitch + random.below(2) as usize;
+                let rest = (count - 1) * row + columns;
+                let map = (inputs - 1) * windows.plane + rest;
+                let length = (outputs - 1) * plane + (count - 1) * place.pitch + columns;
+                fill(&mut random, false, &mut a[..map + inputs * outputs]);
+                fill(&mut random, false, &mut b[..length]);
+                let (x, w) = a[..map + inputs * outputs].split_at(map);
+                let dy = &b[..length];
+                // The list of a channel's pixels, all of them.
+                let mut list = [0.0; 2 * 3 * 17];
+                let pixels = |list: &mut [f32], o: usize| {
+                    for r in 0..count {
+                        for c in 0..columns {
+                            let pixel = &mut list[2 * (r * columns + c)..][..2];
+                            pixel[0] = f32::from_bits((r * row + c) as u32);
+                            pixel[1] = dy[o * plane + r * place.pitch + c];
+                        }
                     }
-                    let missed = |v: &f32| v.is_nan() && (!pairs || v.is_sign_negative());
-                    ok &= !(seen && x.iter().any(missed));
-                    ok &= same(&y[..GUARD], &[CANARY; GUARD]);
-                    ok &= same(&y[GUARD + count..], &[CANARY; GUARD]);
+                };
+                let pairs = 2 * count * columns;
+
+                let (f, p) = targets(&mut random, fast, plain, inputs * outputs);
+                for o in 0..outputs {
+                    pixels(&mut list, o);
+                    let dw = &mut inner(p)[o * inputs..][..inputs];
+                    ok &= single::conv_weight_gradient(simd, windows, &list[..pairs], x, dw)
+                        .is_some();
+                }
+                let dw = inner(f);
+                let short = &dy[1..];
+                ok &=
+                    simd.pointwise_weight_gradient(windows, place, plane, &x[1..], dy, dw) == SHORT;
+                ok &= simd.pointwise_weight_gradient(windows, place, plane, x, short, dw) == SHORT;
+                ok &= simd.pointwise_weight_gradient(windows, place, plane, x, dy, dw) == DONE;
+                ok &= same(f, p);
+
+                let (f, p) = targets(&mut random, fast, plain, map);
+                for i in 0..inputs {
+                    for r in 0..count {
+                        let from = i * windows.plane + r * row;
+                        inner(p)[from..][..columns].fill(0.0);
+                    }
+                }
+                for o in 0..outputs {
+                    pixels(&mut list, o);
+                    let w = &w[o * inputs..][..inputs];
+                    ok &= single::conv_input_gradient(simd, windows, &list[..pairs], w, inner(p))
+                        .is_some();
+                }
+                let dx = inner(f);
+                ok &= simd.pointwise_input_gradient(windows, place, plane, w, short, dx) != DONE;
+                let shorter = &mut dx[1..];
+                ok &= simd.pointwise_input_gradient(windows, place, plane, w, dy, shorter) != DONE;
+                // Lists take fewer than four channels, and fewer than five pixels.
+                let side_by_side = row == columns && place.pitch == columns;
+                let wide = if side_by_side { count } else { 1 } * columns >= 5;
+                let expected = (inputs >= 4 && wide).then_some(true);
+                ok &= simd.pointwise_input_gradient(windows, place, plane, w, dy, dx) == expected;
+                ok &= expected.is_none() || same(f, p);
+            }
+        }
+        check("pointwise_weight_gradient, pointwise_input_gradient", ok);
+
+        let (mut ok, mut found) = (true, 0);
+        for count in 0..70 {
+            let x = &mut a[..count];
+            fill(&mut random, false, x);
+            for x in &mut *x {
+                *x = x.clamp(-10.0, 10.0);
+            }
+            ok &= simd.may_have_nan(x) == Some(false) && !single::may_have_nan(x);
+            // None is missed, whatever else there is.
+            fill(&mut random, true, x);
+            let nan = x.iter().any(|x| x.is_nan());
+            ok &= !nan || simd.may_have_nan(x) == Some(true);
+            ok &= nan == single::may_have_nan(x);
+            found += u32::from(nan);
+            for i in 0..count {
+                fill(&mut random, false, x);
+                x[i] = if i % 2 == 0 { f32::NAN } else { -f32::NAN };
+                ok &= simd.may_have_nan(x) == Some(true) && single::may_have_nan(x);
+            }
+        }
+        check("may_have_nan", ok && found > 0);
+
+        let mut ok = true;
+        for count in 0..70 {
+            for first in [0, 1, 7, 8, 15, 16, 31, 33, 45]
+                .map(Some)
+                .into_iter()
+                .chain([None])
+            {
+                fill(&mut random, false, &mut a[..2 * count]);
+                fill(&mut random, false, &mut b[..2 * count]);
+                for v in a.iter_mut().chain(b.iter_mut()) {
+                    // There are ties, and infinities.
+                    match random.below(8) {
+                        0 => *v = 1.0,
+                        1 => *v = f32::INFINITY.copysign(*v),
+                        _ => {}
+                    }
+                }
+                for width in [1, 2, 4] {
+                    // Codes in front of the first.
+                    let (mut f, mut p) = ([0.0; 15], [0.0; 15]);
+                    for c in 0..first.unwrap_or(0) {
+                        let code = random.below(1 << width) as usize;
+                        single::write_code(&mut f, width, c, code);
+                    }
+                    p.copy_from_slice(&f);
+                    // The fewest words for all codes.
+                    let words = match first {
+                        Some(first) => ((first + count) * width).div_ceil(32_usize),
+                        None => 0,
+                    };
+                    let (upper, lower) = (&a[..2 * count], &b[..2 * count]);
+                    let hook = |upper: &[f32], lower: &[f32], y: &mut [f32], codes: &mut [f32]| {
+                        match width {
+                            1 => simd.relu_row(upper.get(..upper.len() / 2), y, codes, first),
+                            2 => simd.pool_pairs_positive(upper, y, codes, first),
+                            _ => simd.pool_positive(upper, lower, y, codes, first),
+                        }
+                    };
+                    let (y, z) = targets(&mut random, fast, plain, count);
+                    let codes = &mut f[..words];
+                    if count > 0 {
+                        ok &= hook(&upper[1..], lower, inner(y), codes) == SHORT;
+                        ok &= width < 4 || hook(upper, &lower[1..], inner(y), codes) == SHORT;
+                    }
+                    ok &= hook(upper, lower, inner(y), codes) == DONE;
+                    match width {
+                        1 => single::relu_row(Some(upper), inner(z), &mut p, first),
+                        2 => single::pool_pairs_positive(upper, inner(z), &mut p, first),
+                        _ => single::pool_positive(upper, lower, inner(z), &mut p, first),
+                    }
+                    ok &= same(y, z) && f.map(f32::to_bits) == p.map(f32::to_bits);
+                    if count > 0 && words > 0 {
+                        let codes = &mut f[..words - 1];
+                        ok &= hook(upper, lower, inner(y), codes) == SHORT;
+                    }
+                }
+
+                // In place: the same as from one row to another.
+                let (y, z) = targets(&mut random, fast, plain, count);
+                let (y, z) = (inner(y), inner(z));
+                let (mut f, mut p) = ([0.0; 15], [0.0; 15]);
+                single::relu_row(None, z, &mut p, first);
+                ok &= simd.relu_row(None, y, &mut f, first) == DONE && same(y, z);
+                ok &= f.map(f32::to_bits) == p.map(f32::to_bits);
+                let (Some(first), dy) = (first, &a[..count]) else {
+                    continue;
+                };
+                let words = (first + count).div_ceil(32);
+                for from in [None, Some(dy)] {
+                    let (y, z) = targets(&mut random, fast, plain, count);
+                    single::relu_gradient(from, inner(z), &p, first);
+                    ok &= simd.relu_gradient(from, inner(y), &p[..words], first) == DONE
+                        && same(y, z);
+                    let y = inner(y);
+                    ok &=
+                        count == 0 || simd.relu_gradient(from, y, &p[..words - 1], first) == SHORT;
+                    let short = from.map(|_| dy.get(1..).unwrap_or_default());
+                    ok &= count == 0
+                        || from.is_none()
+                        || simd.relu_gradient(short, y, &p, first) == SHORT;
                 }
             }
         }
-        check("pool_pairs_positive, relu_row", ok && suspects > 0);
+        check(
+            "pool_positive, pool_pairs_positive, relu_row, relu_gradient",
+            ok,
+        );
 
         let mut ok = true;
         for count in 1..70 {
@@ -457,20 +591,23 @@ impl Kernel for Compare<'_> {
                 let (x, bias) = b[..inputs + outputs].split_at(inputs);
                 let w = &a[..inputs * outputs];
                 let (f, p) = targets(&mut random, fast, plain, outputs);
-                ok &= simd.linear_rows(w, bias, x, inner(f));
+                ok &= simd.linear_rows(w, bias, x, inner(f)) == DONE;
                 single::linear_rows(simd, w, bias, x, inner(p));
                 ok &= same(f, p);
                 if !w.is_empty() {
-                    ok &= !simd.linear_rows(&w[1..], bias, x, inner(f));
+                    ok &= simd.linear_rows(&w[1..], bias, x, inner(f)) == SHORT;
                 }
             }
+            let (start, x) = (value(&mut random, false), &b[..inputs]);
+            let sum = x.iter().fold(start, |sum, x| sum + x);
+            ok &= same(&[simd.add_up(start, x)], &[sum]);
             let (f, p) = targets(&mut random, fast, plain, inputs);
             let scale = random.normal();
-            ok &= simd.add_scaled(scale, &b[..inputs], inner(f));
+            ok &= simd.add_scaled(scale, &b[..inputs], inner(f)) == DONE;
             single::add_scaled(simd, scale, &b[..inputs], inner(p));
             ok &= same(f, p);
         }
-        check("linear_rows, add_scaled", ok);
+        check("linear_rows, add_up, add_scaled", ok);
         good
     }
 }
