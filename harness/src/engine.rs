@@ -13,7 +13,7 @@ use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
 use secant::network::Network;
-use secant::{Batch, DropoutKey, LayerInputs, Metrics, Scaling};
+use secant::{Affine, Batch, DropoutKey, LayerInputs, Metrics};
 
 use crate::data::dataset::Part;
 use crate::model::MAX_LAYERS;
@@ -44,7 +44,7 @@ pub struct Engine {
 struct Shared {
     network: Network<'static, MAX_LAYERS>,
     samples: Arc<Part>,
-    scalings: Vec<Scaling>,
+    scalings: Vec<Affine>,
     job: RwLock<Job>,
     chunks: Vec<Mutex<Chunk>>,
     /// Number of the job; changes when there is a new one.
@@ -98,7 +98,7 @@ impl Engine {
     pub fn new(
         network: Network<'static, MAX_LAYERS>,
         samples: Arc<Part>,
-        scalings: Vec<Scaling>,
+        scalings: Vec<Affine>,
         threads: usize,
     ) -> Engine {
         let shared = Arc::new(Shared {

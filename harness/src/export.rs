@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use jiff::ZonedDateTime;
-use secant::Scaling;
+use secant::Affine;
 use serde::Serialize;
 
 use crate::config::RunConfig;
@@ -118,7 +118,7 @@ impl RunFolder {
     pub fn write_model(
         &self,
         model: &Model,
-        scalings: &[Scaling],
+        scalings: &[Affine],
         parameters: &[f32],
     ) -> Result<(), Error> {
         let path = self.0.join(MODEL);

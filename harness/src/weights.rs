@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
-use secant::Scaling;
+use secant::Affine;
 use secant::network::Layer;
 use serde::{Deserialize, Serialize};
 
@@ -58,8 +58,8 @@ enum Inputs {
 }
 
 impl Inputs {
-    fn new(scalings: &[Scaling]) -> Inputs {
-        let input = |scaling: &Scaling| Input {
+    fn new(scalings: &[Affine]) -> Inputs {
+        let input = |scaling: &Affine| Input {
             offset: scaling.offset,
             scale: scaling.scale,
         };
@@ -69,8 +69,8 @@ impl Inputs {
         }
     }
 
-    fn scalings(&self) -> Vec<Scaling> {
-        let scaling = |input: &Input| Scaling {
+    fn scalings(&self) -> Vec<Affine> {
+        let scaling = |input: &Input| Affine {
             scale: input.scale,
             offset: input.offset,
         };
@@ -96,7 +96,7 @@ struct Input {
 ///
 /// # Errors
 /// An [`io::Error`] when the library refuses the tensors.
-pub fn safetensors(model: &Model, scalings: &[Scaling], parameters: &[f32]) -> io::Result<Vec<u8>> {
+pub fn safetensors(model: &Model, scalings: &[Affine], parameters: &[f32]) -> io::Result<Vec<u8>> {
     // The file holds the weights of frozen layers too.
     let network = model.network.try_freeze(0, &[]);
     let network = &network.map_err(|error| io::Error::other(error.to_string()))?;
@@ -133,7 +133,7 @@ pub struct Start {
     pub frozen_layers: usize,
     /// How the network that they belong to wants its inputs.
     #[serde(skip)]
-    pub scalings: Vec<Scaling>,
+    pub scalings: Vec<Affine>,
     /// Those of the layers that are trained.
     #[serde(skip)]
     pub parameters: Vec<f32>,
@@ -222,7 +222,7 @@ mod tests {
         let parameters: Vec<f32> = (0..model.network.parameter_count())
             .map(|i| i as f32)
             .collect();
-        let file = || safetensors(&model, &[Scaling::NONE], &parameters).unwrap();
+        let file = || safetensors(&model, &[Affine::NONE], &parameters).unwrap();
         let bytes = file();
         assert!((0..20).all(|_| file() == bytes));
         // Every weight is in its place.
@@ -256,16 +256,16 @@ mod tests {
         let weights: Vec<f32> = (0..model.network.parameter_count())
             .map(|i| 0.5 * i as f32)
             .collect();
-        let bytes = safetensors(&model, &[Scaling::standard(0.3, 0.2)], &weights).unwrap();
+        let bytes = safetensors(&model, &[Affine::standard(0.3, 0.2)], &weights).unwrap();
         let (about, found) = read(&bytes, &model.network).unwrap();
         assert_eq!(found, weights);
         assert_eq!(about.model, model.spec);
-        assert_eq!(about.input.scalings(), [Scaling::standard(0.3, 0.2)]);
+        assert_eq!(about.input.scalings(), [Affine::standard(0.3, 0.2)]);
         // One for each channel.
         let scalings = [
-            Scaling::standard(0.3, 0.2),
-            Scaling::UNIT,
-            Scaling::standard(-1.0, 3.0),
+            Affine::standard(0.3, 0.2),
+            Affine::UNIT,
+            Affine::standard(-1.0, 3.0),
         ];
         let bytes = safetensors(&model, &scalings, &weights).unwrap();
         let (about, _) = read(&bytes, &model.network).unwrap();

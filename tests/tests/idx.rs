@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use byteorder::{BigEndian, WriteBytesExt};
 use flate2::{Compression, write::GzEncoder};
-use secant::Scaling;
+use secant::Affine;
 use secant_harness::data::array::Cells;
 use secant_harness::data::elements::{Elements, Targets};
 use secant_harness::data::open::{self as dataset, Location};
@@ -25,7 +25,7 @@ fn idx_bytes(kind: u8, dimensions: &[u32], elements: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn scaling_of(pixels: &[u8]) -> Scaling {
+fn scaling_of(pixels: &[u8]) -> Affine {
     let shape = secant::network::Shape::vector(1);
     scaling::per_channel(&Elements::U8(pixels.to_vec()), shape)[0]
 }
@@ -337,7 +337,7 @@ fn the_order_of_places_is_the_documented_one() {
 #[test]
 fn normalised_pixels_have_mean_zero_and_variance_one() {
     let pixels: Vec<u8> = (0..10_000u32).map(|i| (i * i % 251) as u8).collect();
-    let Scaling { scale, offset } = scaling_of(&pixels);
+    let Affine { scale, offset } = scaling_of(&pixels);
     let values = pixels
         .iter()
         .map(|&p| f64::from(p) * f64::from(scale) + f64::from(offset));
@@ -367,7 +367,7 @@ fn the_real_images_load_where_they_are_installed() {
         ("fashion-mnist", 60_000, 10_000)
     );
     // Mean .2860406 and deviation .3530242 of pixels over 255, as the data set's users know them.
-    let Scaling { scale, offset } = set.scalings[0];
+    let Affine { scale, offset } = set.scalings[0];
     assert!(
         (255.0 / f64::from(scale) / 255.0 / 255.0 - 0.353_024_2).abs() < 1e-6,
         "{scale}"

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use clap::ValueEnum;
-use secant::Scaling;
+use secant::Affine;
 use secant::network::Init;
 
 use super::plan::Plan;
@@ -58,7 +58,7 @@ impl Protocol {
     pub fn inputs(self, dataset: &Dataset) -> Dataset {
         let Protocol::DeepObs = self;
         Dataset {
-            scalings: vec![Scaling::UNIT],
+            scalings: vec![Affine::UNIT],
             ..dataset.clone()
         }
     }

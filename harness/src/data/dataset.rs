@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use secant::network::Shape;
-use secant::{Normalisation, Samples, Scaling, Values};
+use secant::{Affine, Normalisation, Samples, Values};
 use sha2::{Digest, Sha256};
 
 use super::elements::{Elements, Targets, size};
@@ -30,7 +30,7 @@ impl Part {
     }
 
     /// As the library takes them, normalised by one scaling for all channels, or one for each.
-    pub fn samples<'a>(&'a self, scalings: &'a [Scaling]) -> Samples<'a> {
+    pub fn samples<'a>(&'a self, scalings: &'a [Affine]) -> Samples<'a> {
         Samples {
             values: match &self.elements {
                 Elements::U8(values) => Values::U8(values),
@@ -94,7 +94,7 @@ pub struct Dataset {
     /// Samples that only the last table sees.
     pub test: Arc<Part>,
     /// Per channel, from elements to numbers of mean 0 and variance 1 over `train`.
-    pub scalings: Vec<Scaling>,
+    pub scalings: Vec<Affine>,
     /// SHA-256, in hexadecimal digits, of the shape and of both parts: equal for the same content,
     /// whatever files it came from.
     pub digest: String,
