@@ -24,20 +24,20 @@ pub struct RunConfig {
     pub init: Init,
     /// How they are updated.
     pub optimizer: Optimizer,
-    /// Training images a step.
+    /// Training samples a step.
     pub batch: Batch,
-    /// The most passes over the training images, at least 1.
+    /// The most passes over the training samples, at least 1.
     pub epochs: u32,
     /// The most steps, if that is less.
     pub max_iterations: Option<u32>,
     /// Stop when the mean training loss of two epochs in a row differs by less; 0 never stops.
     pub tolerance: f64,
-    /// Share of the training images, in [0, 1), that is set aside for validation.
+    /// Share of the training samples, in [0, 1), that is set aside for validation.
     pub validation: f64,
-    /// Whether the test images are evaluated in the course of the run: for benchmarks that publish
+    /// Whether the test samples are evaluated in the course of the run: for benchmarks that publish
     /// such curves. Nothing may be chosen by them.
     pub watch_test: bool,
-    /// Seed of all randomness: split, initial weights, order of the images, dropout.
+    /// Seed of all randomness: split, initial weights, order of the samples, dropout.
     pub seed: u64,
     /// Threads that share a batch; the result does not depend on it.
     pub threads: NonZeroUsize,

@@ -147,7 +147,7 @@ impl Engine {
     }
 
     /// [`gradient`](Engine::gradient), with the same bits, that shows the inputs of the layers,
-    /// from the batch's first [`LANES`] images, to `observe`. The workspace has at least
+    /// from the batch's first [`LANES`] samples, to `observe`. The workspace has at least
     /// `workspace_len` floats.
     ///
     /// # Panics

@@ -147,14 +147,14 @@ pub fn plural(count: u32, what: &str) -> String {
 
 /// The table at the end of a run.
 pub fn table(config: &RunConfig, outcome: &Outcome, split: &Split) -> String {
-    let row = |name: &str, tally: &Metrics, images: usize| {
+    let row = |name: &str, tally: &Metrics, samples: usize| {
         format!(
-            "{name:<10}  {:>8.4}  {:>8}  {images:>6}\n",
+            "{name:<10}  {:>8.4}  {:>8}  {samples:>7}\n",
             tally.mean_loss(),
             percent(tally.accuracy())
         )
     };
-    let mut text = String::from("\n                loss  accuracy  images\n");
+    let mut text = String::from("\n                loss  accuracy  samples\n");
     text.push_str(&row("train", &outcome.train, split.train.len()));
     if let Some(tally) = &outcome.validation {
         text.push_str(&row("validation", tally, split.validation.len()));
@@ -232,7 +232,7 @@ impl<'a> DatasetRecord<'a> {
 /// `null`.
 #[derive(Debug, Serialize)]
 pub struct RunRecord<'a> {
-    /// The data: name, folder, and how many images train, validate and test.
+    /// The data: name, folder, and how many samples train, validate and test.
     dataset: DatasetRecord<'a>,
     /// A preset's name, or the description of the network.
     model: &'a str,
@@ -240,17 +240,17 @@ pub struct RunRecord<'a> {
     parameters: usize,
     /// How the weights were drawn and updated: name, settings, batch, initialisation.
     optimizer: OptimizerRecord<'a>,
-    /// Seed of split, initial weights, order of the images and dropout.
+    /// Seed of split, initial weights, order of the samples and dropout.
     seed: u64,
     /// Threads that shared a batch.
     threads: usize,
     /// Instruction set of the kernels.
     isa: &'static str,
-    /// Whole passes over the training images.
+    /// Whole passes over the training samples.
     epochs: u32,
     /// Steps of the optimiser.
     iterations: u32,
-    /// Gradients of single images over the number of training images, every one counted, line
+    /// Gradients of single samples over the number of training samples, every one counted, line
     /// searches too.
     gradient_epochs: f64,
     /// Seconds in all: start-up, steps, evaluations.
@@ -258,14 +258,14 @@ pub struct RunRecord<'a> {
     /// `epochs`, `max_iterations`, `tolerance`, `converged`, `line_search_failed`, `interrupted` or
     /// `diverged`.
     stop_reason: StopReason,
-    /// Mean loss of all training images with the last weights, without dropout.
+    /// Mean loss of all training samples with the last weights, without dropout.
     train_loss: f64,
-    /// Share of the validation images that came out right with the last weights; `null` without
-    /// such images.
+    /// Share of the validation samples that came out right with the last weights; `null` without
+    /// such samples.
     validation_accuracy: Option<f64>,
-    /// Mean loss of the test images with the last weights.
+    /// Mean loss of the test samples with the last weights.
     test_loss: f64,
-    /// Share of the test images that came out right with the last weights.
+    /// Share of the test samples that came out right with the last weights.
     test_accuracy: f64,
     /// See [`Outcome::collapsed`].
     collapsed: bool,

@@ -1,24 +1,24 @@
 //! One training run: split, steps, epochs, and when to stop.
 //!
 //! The protocol is that of the experiment behind this project: a random split of the training
-//! images into training and validation, decided by the seed; batches in a new random order each
+//! samples into training and validation, decided by the seed; batches in a new random order each
 //! epoch; an end when the mean training loss of two epochs in a row differs by less than a
 //! tolerance, or at the maximum.
 //!
 //! ```text
-//! choose the validation images by the seed, from each class in proportion; the others train
+//! choose the validation samples by the seed, from each class in proportion; the others train
 //! draw the initial weights, or take those that were given
 //! for each epoch:
-//!     shuffle the training images
+//!     shuffle the training samples
 //!     for each batch:  one step of the optimiser                     (counted in train_seconds)
-//!     evaluate on the validation images
+//!     evaluate on the validation samples
 //!     stop if |L - L of the epoch before| < tolerance
 //!                                     (L: mean loss of the batches, each before its step)
-//! evaluate on the training and test images
+//! evaluate on the training and test samples
 //! ```
 //!
 //! A run is a value without global state: nothing is printed and no file is touched here. Runs with
-//! the same seed share split, initial weights and order of images, whatever their optimiser, so
+//! the same seed share split, initial weights and order of samples, whatever their optimiser, so
 //! that they can be compared in pairs.
 
 use std::ops::ControlFlow;
@@ -54,7 +54,7 @@ pub struct Record {
     pub epoch: u32,
     /// Steps so far.
     pub iteration: u32,
-    /// Gradients of single images so far, over the number of training images; line searches count
+    /// Gradients of single samples so far, over the number of training samples; line searches count
     /// in full.
     pub gradient_epochs: f64,
     /// Seconds in steps so far.
@@ -63,11 +63,11 @@ pub struct Record {
     pub seconds: f64,
     /// Mean loss of the epoch's batches, each before its step.
     pub train_loss: f64,
-    /// Mean loss of the validation images, if there are any.
+    /// Mean loss of the validation samples, if there are any.
     pub validation_loss: Option<f64>,
-    /// Share of the validation images that came out right.
+    /// Share of the validation samples that came out right.
     pub validation_accuracy: Option<f64>,
-    /// Share of the test images that came out right, where the run watches them.
+    /// Share of the test samples that came out right, where the run watches them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_accuracy: Option<f64>,
 }
@@ -152,11 +152,11 @@ pub struct Outcome {
     pub train_seconds: f64,
     /// Seconds in all, the last evaluations included.
     pub seconds: f64,
-    /// Losses and accuracy on the training images, with the last weights and without dropout.
+    /// Losses and accuracy on the training samples, with the last weights and without dropout.
     pub train: Metrics,
-    /// The same on the validation images, if there are any.
+    /// The same on the validation samples, if there are any.
     pub validation: Option<Metrics>,
-    /// The same on the test images.
+    /// The same on the test samples.
     pub test: Metrics,
     /// A line for each epoch.
     pub history: Vec<Record>,
@@ -178,7 +178,7 @@ impl Outcome {
 
     /// Whether training went wrong without a doubt: the loss is not finite, or the validation
     /// accuracy ended under 50 % or more than ten points under its own best. Without validation
-    /// images the test accuracy stands in.
+    /// samples the test accuracy stands in.
     pub fn collapsed(&self) -> bool {
         let last = self.validation.unwrap_or(self.test).accuracy();
         let best = self
@@ -218,15 +218,15 @@ pub struct Trainer<'a> {
     initial_sha256: String,
     has_dropout: bool,
 
-    /// The training images in the order of the epoch at work.
+    /// The training samples in the order of the epoch at work.
     order: Vec<u32>,
     /// Whole epochs made.
     epochs: u32,
-    /// Images of the epoch at work that have been used.
+    /// Samples of the epoch at work that have been used.
     position: usize,
     iterations: u32,
     sample_gradients: u64,
-    /// Sum over the images of the epoch at work.
+    /// Sum over the samples of the epoch at work.
     loss: f64,
     /// Mean loss of the epoch before.
     previous_loss: Option<f64>,
@@ -319,7 +319,7 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// How the training images were divided.
+    /// How the training samples were divided.
     pub fn split(&self) -> &Split {
         &self.split
     }
@@ -445,12 +445,12 @@ impl<'a> Trainer<'a> {
         self.watched = watch.then(|| self.test());
     }
 
-    /// Evaluates on the test images.
+    /// Evaluates on the test samples.
     fn test(&self) -> Metrics {
-        let images = Arc::clone(&self.dataset.test);
-        let all: Vec<u32> = (0..images.len() as u32).collect();
+        let samples = Arc::clone(&self.dataset.test);
+        let all: Vec<u32> = (0..samples.len() as u32).collect();
         let (network, threads) = (self.config.model.network, self.config.threads.get());
-        Engine::new(network, images, self.dataset.scalings.clone(), threads)
+        Engine::new(network, samples, self.dataset.scalings.clone(), threads)
             .evaluate(&self.parameters, &all)
     }
 
@@ -472,7 +472,7 @@ impl<'a> Trainer<'a> {
         self.sample_gradients as f64 / self.split.train.len() as f64
     }
 
-    /// Evaluates on the training and test images, and hands everything over.
+    /// Evaluates on the training and test samples, and hands everything over.
     pub fn finish(mut self) -> Outcome {
         let train = self.engine.evaluate(&self.parameters, &self.split.train);
         let test = self.test();

@@ -67,7 +67,7 @@ pub struct CompareArgs {
     )]
     pub seeds: u32,
 
-    /// The first seed: split, initial weights and order of images depend on it
+    /// The first seed: split, initial weights and order of samples depend on it
     #[arg(long, value_name = "S", default_value = "0")]
     pub seed: u64,
 
@@ -84,7 +84,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "NAME", default_value = "pytorch")]
     pub init: InitName,
 
-    /// Passes over the training images; with several, runs of each length are made, each with its
+    /// Passes over the training samples; with several, runs of each length are made, each with its
     /// own schedule
     #[arg(
         long,
@@ -104,8 +104,8 @@ pub struct CompareArgs {
     )]
     pub protocol: Option<Protocol>,
 
-    /// Accuracies to reach: on the validation images in the course of a run, or, with several
-    /// lengths of run, on the test images at the end, averaged over the seeds
+    /// Accuracies to reach: on the validation samples in the course of a run, or, with several
+    /// lengths of run, on the test samples at the end, averaged over the seeds
     #[arg(
         long,
         value_name = "A,...",
@@ -115,7 +115,7 @@ pub struct CompareArgs {
     )]
     pub targets: Vec<f64>,
 
-    /// Evaluations on the validation images in a run
+    /// Evaluations on the validation samples in a run
     #[arg(
         long,
         value_name = "N",
@@ -124,15 +124,15 @@ pub struct CompareArgs {
     )]
     pub evaluations: u32,
 
-    /// Share of the training images set aside for validation
+    /// Share of the training samples set aside for validation
     #[arg(long, value_name = "F", default_value = "0.1", value_parser = fraction)]
     pub validation: f64,
 
-    /// Images a step, for all optimisers
+    /// Samples a step, for all optimisers
     #[arg(long, value_name = "B")]
     pub batch: Option<Batch>,
 
-    /// Use N training images only, from each class in proportion
+    /// Use N training samples only, from each class in proportion
     #[arg(long, value_name = "N")]
     pub limit: Option<NonZeroUsize>,
 

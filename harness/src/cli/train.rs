@@ -117,7 +117,7 @@ pub struct TrainArgs {
     )]
     pub optimizer: Choice,
 
-    /// Images a step, or 'full' for all of them [default: 64; adam and lbfgs 32, lbfgs-armijo
+    /// Samples a step, or 'full' for all of them [default: 64; adam and lbfgs 32, lbfgs-armijo
     /// 512]
     #[arg(long, value_name = "B|full", help_heading = OPTIMISER)]
     pub batch: Option<Batch>,
@@ -218,7 +218,7 @@ pub struct TrainArgs {
     #[arg(long, help_heading = LBFGS)]
     pub no_guard: bool,
 
-    /// Most passes over the training images [default: 10, full batches 100]
+    /// Most passes over the training samples [default: 10, full batches 100]
     #[arg(
         long,
         value_name = "N",
@@ -251,11 +251,11 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DIR|synthetic", help_heading = DATA)]
     pub data: Option<PathBuf>,
 
-    /// Use N training images only, from each class in proportion (all test images are kept)
+    /// Use N training samples only, from each class in proportion (all test samples are kept)
     #[arg(long, value_name = "N", help_heading = DATA)]
     pub limit: Option<NonZeroUsize>,
 
-    /// Share of the training images set aside for validation; 0 trains on all of them
+    /// Share of the training samples set aside for validation; 0 trains on all of them
     #[arg(
         long,
         value_name = "F",
@@ -265,7 +265,7 @@ pub struct TrainArgs {
     )]
     pub validation: f64,
 
-    /// Seed of all randomness: split, initial weights, order of the images, dropout
+    /// Seed of all randomness: split, initial weights, order of the samples, dropout
     #[arg(long, value_name = "S", default_value = "0", help_heading = DATA)]
     pub seed: u64,
 
@@ -391,7 +391,7 @@ impl TrainArgs {
         say(
             self.json,
             &format!(
-                "{}: {} training, {} validation and {} test images from {}",
+                "{}: {} training, {} validation and {} test samples from {}",
                 dataset.name,
                 split.train.len(),
                 split.validation.len(),

@@ -101,7 +101,7 @@ pub fn fraction(text: &str) -> Result<f64, String> {
     number(text, accept, "a number above 0, at most 1")
 }
 
-/// Passes over the images: a number above 0.
+/// Passes over the samples: a number above 0.
 ///
 /// # Errors
 /// One phrase that says so.

@@ -15,11 +15,11 @@ pub struct Arm {
     pub name: String,
     /// Its settings.
     pub optimizer: Optimizer,
-    /// Images a step.
+    /// Samples a step.
     pub batch: Batch,
     /// How the initial weights are drawn.
     pub init: Init,
-    /// Passes over the training images.
+    /// Passes over the training samples.
     pub epochs: f64,
     /// Whether tuning may change the settings.
     pub tuned: bool,

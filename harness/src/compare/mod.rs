@@ -1,9 +1,9 @@
-//! Several optimisers on the same splits, initial weights and order of images, and what can be said
+//! Several optimisers on the same splits, initial weights and order of samples, and what can be said
 //! about their difference.
 //!
 //! Rules, after AlgoPerf (Dahl and others 2023) and DeepOBS (Schneider and others 2019): targets
 //! are fixed beforehand; each optimiser gets the same number of tuning settings, scored on
-//! validation images only, on seeds that the comparison does not use; a target that a run does not
+//! validation samples only, on seeds that the comparison does not use; a target that a run does not
 //! reach counts as infinitely far; evaluation is off the clock; every gradient is counted; runs are
 //! interleaved, so that noise of the machine falls on all.
 
@@ -71,8 +71,8 @@ pub fn compare(plan: &Plan, dataset: &Dataset, signal: &Arc<AtomicUsize>) -> Res
     }
     if plan.tune > 0 && plan.validation == 0.0 {
         return Err(Error::Usage(
-            "--tune needs validation images, and this protocol has none: settings are never chosen \
-             by test images"
+            "--tune needs validation samples, and this protocol has none: settings are never chosen \
+             by test samples"
                 .to_owned(),
         ));
     }

@@ -22,17 +22,17 @@ pub struct Plan {
     pub model: Model,
     /// How the initial weights are drawn.
     pub init: Init,
-    /// Lengths of the runs, in passes over the training images.
+    /// Lengths of the runs, in passes over the training samples.
     pub epochs: Vec<f64>,
     /// Accuracies to reach.
     pub targets: Vec<f64>,
     /// Evaluations in a run.
     pub evaluations: u32,
-    /// Share of the training images set aside for validation.
+    /// Share of the training samples set aside for validation.
     pub validation: f64,
-    /// Images a step, for all optimisers.
+    /// Samples a step, for all optimisers.
     pub batch: Option<Batch>,
-    /// Whether the test images are evaluated in the course of a run.
+    /// Whether the test samples are evaluated in the course of a run.
     pub watch_test: bool,
     /// Optimiser, setting and value that a protocol gives; the user's own come after them.
     pub given: &'static [(&'static str, &'static str, &'static str)],

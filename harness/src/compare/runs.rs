@@ -41,9 +41,9 @@ pub struct Run {
 /// What the table needs of a record.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Summary {
-    /// Share of the test images that came out right.
+    /// Share of the test samples that came out right.
     pub test_accuracy: f64,
-    /// The same on the validation images.
+    /// The same on the validation samples.
     pub validation_accuracy: Option<f64>,
     /// Whether training went wrong.
     pub collapsed: bool,
@@ -63,21 +63,21 @@ pub struct OptimizerSummary {
 /// A point of a run's course.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub struct Point {
-    /// Gradients of single images over the number of training images.
+    /// Gradients of single samples over the number of training samples.
     pub gradient_epochs: f64,
     /// Seconds in steps.
     pub train_seconds: f64,
     /// Mean loss of the epoch's batches so far.
     pub train_loss: Option<f64>,
-    /// Share of the validation images that came out right.
+    /// Share of the validation samples that came out right.
     pub validation_accuracy: Option<f64>,
-    /// Share of the test images, where the protocol watches them.
+    /// Share of the test samples, where the protocol watches them.
     #[serde(default)]
     pub test_accuracy: Option<f64>,
 }
 
 impl Point {
-    /// Accuracy on the images that the run watches.
+    /// Accuracy on the samples that the run watches.
     pub fn accuracy(&self) -> Option<f64> {
         self.validation_accuracy.or(self.test_accuracy)
     }
@@ -98,8 +98,8 @@ pub struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// Training images: as many for every seed.
-    fn images(plan: &Plan, dataset: &Dataset) -> usize {
+    /// Training samples: as many for every seed.
+    fn samples(plan: &Plan, dataset: &Dataset) -> usize {
         let targets = &dataset.train.targets;
         let split = Split::stratified(targets, plan.validation, &mut Random::new(0, 0));
         split.train.len()
@@ -107,8 +107,8 @@ impl Runner<'_> {
 
     /// Steps of one run.
     pub fn iterations(plan: &Plan, dataset: &Dataset, arm: &Arm) -> u64 {
-        let images = Runner::images(plan, dataset);
-        let all = images.div_ceil(arm.batch.size(images)) as f64;
+        let samples = Runner::samples(plan, dataset);
+        let all = samples.div_ceil(arm.batch.size(samples)) as f64;
         (all * arm.epochs).ceil().max(1.0) as u64
     }
 

@@ -13,7 +13,7 @@ use super::runs::{Point, Run};
 pub struct Row {
     /// The optimiser, as the user named it.
     pub name: String,
-    /// Passes over the training images, as asked for.
+    /// Passes over the training samples, as asked for.
     pub epochs: f64,
     /// Runs.
     pub runs: usize,
@@ -35,7 +35,7 @@ pub struct Row {
 /// How far a target is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Reach {
-    /// The accuracy on the validation images, or the test images where the protocol watches these.
+    /// The accuracy on the validation samples, or the test samples where the protocol watches these.
     pub target: f64,
     /// Runs that reached it.
     pub reached: usize,

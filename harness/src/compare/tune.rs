@@ -1,6 +1,6 @@
-//! The same number of settings for each optimiser, drawn at random, scored on validation images.
+//! The same number of settings for each optimiser, drawn at random, scored on validation samples.
 //!
-//! The first is the default setting. The others draw the batch, 16, 32, 64 or 128 images, and what
+//! The first is the default setting. The others draw the batch, 16, 32, 64 or 128 samples, and what
 //! the optimiser's file says can be tuned; see [`crate::optimizers::tuning`].
 
 use std::num::NonZeroUsize;
@@ -24,7 +24,7 @@ const SEEDS: [u64; 3] = [1_000_003, 1_000_004, 1_000_005];
 pub struct Tuning {
     /// The arm.
     pub name: String,
-    /// Passes over the training images.
+    /// Passes over the training samples.
     pub epochs: f64,
     /// Every setting, in the order in which they were tried.
     pub trials: Vec<Trial>,
@@ -37,11 +37,11 @@ pub struct Tuning {
 pub struct Trial {
     /// The learning rate.
     pub learning_rate: f32,
-    /// Images a step.
+    /// Samples a step.
     pub batch: Batch,
     /// The optimiser and all settings.
     pub optimizer: Optimizer,
-    /// Share of the validation images that came out right in the end, 0 for a run that collapsed:
+    /// Share of the validation samples that came out right in the end, 0 for a run that collapsed:
     /// the mean of three runs.
     pub validation_accuracy: f64,
 }

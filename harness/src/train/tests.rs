@@ -21,7 +21,7 @@ fn config(words: &str) -> RunConfig {
     args.resolve(Task::FASHION_MNIST).unwrap()
 }
 
-/// 200 training and 100 test images.
+/// 200 training and 100 test samples.
 fn dataset() -> Dataset {
     let (train, test) = crate::data::synthetic::generate(200, 100, 1);
     Dataset::new(
@@ -95,7 +95,7 @@ fn a_stopped_run_goes_on_to_the_same_bits() {
 #[test]
 fn epochs_iterations_and_records_are_counted() {
     let dataset = dataset();
-    // 160 images to train on: three steps an epoch.
+    // 160 samples to train on: three steps an epoch.
     let config = config("--model pool4,linear10 --batch 64 --epochs 4 --max-iter 7");
     let mut watch = Watch {
         break_at: 0,
@@ -173,7 +173,7 @@ fn collapse_is_judged_by_the_end() {
         outcome.train.loss = f64::NAN;
         assert!(outcome.collapsed(), "a loss that is not finite");
     }
-    // Without validation images the test accuracy stands in.
+    // Without validation samples the test accuracy stands in.
     outcome.train = tally(500.0, 900);
     outcome.history = vec![Record {
         validation_accuracy: None,
