@@ -358,6 +358,7 @@ impl Bench {
             self.network,
             Arc::clone(&self.samples),
             self.scalings.clone(),
+            Vec::new(),
             threads,
         );
         let mut kinds = BTreeMap::new();

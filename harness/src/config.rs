@@ -6,6 +6,7 @@ use secant::network::Init;
 use serde::{Serialize, Serializer};
 
 use crate::batch::Batch;
+use crate::loss::{ClassWeights, NamedLoss};
 use crate::model::Model;
 use crate::optimizers::Optimizer;
 use crate::weights::Start;
@@ -24,6 +25,12 @@ pub struct RunConfig {
     pub init: Init,
     /// How they are updated.
     pub optimizer: Optimizer,
+    /// How much the samples of each class count, if not alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<ClassWeights>,
+    /// Whether numbers to predict are learned in the data's own units, not standardised.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub raw_targets: bool,
     /// Training samples a step.
     pub batch: Batch,
     /// The most passes over the training samples, at least 1.
@@ -51,10 +58,11 @@ pub(crate) fn init_name<S: Serializer>(init: &Init, serializer: S) -> Result<S::
 impl Serialize for Model {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct;
-        let mut fields = serializer.serialize_struct("Model", 3)?;
+        let mut fields = serializer.serialize_struct("Model", 4)?;
         fields.serialize_field("name", &self.name)?;
         fields.serialize_field("spec", &self.spec)?;
         fields.serialize_field("parameters", &self.parameter_count())?;
+        fields.serialize_field("loss", &NamedLoss::from(self.network.loss()))?;
         fields.end()
     }
 }

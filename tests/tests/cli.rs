@@ -324,7 +324,7 @@ fn json_is_one_object_with_exactly_the_documented_keys() {
     };
     assert_eq!(
         keys(&record),
-        "dataset model parameters optimizer seed threads isa epochs iterations gradient_epochs seconds stop_reason \
+        "dataset model parameters optimizer loss seed threads isa epochs iterations gradient_epochs seconds stop_reason \
          train_loss validation_accuracy test_loss test_accuracy collapsed sha256 history"
     );
     assert_eq!(

@@ -8,7 +8,8 @@ use std::time::Instant;
 use clap::Args;
 use secant::arch::Isa;
 
-use super::environment::{choose_isa, open_dataset, watch_signals};
+use super::environment::{choose_isa, open_dataset, tell, watch_signals};
+use super::targets::TargetArgs;
 use super::values::{InitName, OptimizerParser, names, not_negative, processors, share, threads};
 use crate::batch::Batch;
 use crate::config::RunConfig;
@@ -106,6 +107,10 @@ pub struct TrainArgs {
     /// Leave the weights of the first K layers as they are
     #[arg(long, value_name = "K", requires = "weights", help_heading = NETWORK)]
     pub freeze: Option<usize>,
+
+    /// What is predicted, and what training makes small.
+    #[command(flatten)]
+    pub targets: TargetArgs,
 
     /// How the weights are updated
     #[arg(
@@ -304,6 +309,7 @@ impl TrainArgs {
     pub fn resolve(&self, task: Task) -> Result<RunConfig, Error> {
         let mut model = Description::model(self.model.as_ref(), task)
             .map_err(|why| Error::Usage(format!("--model: {why}")))?;
+        model.network = model.network.with_loss(self.targets.loss(task)?);
         let frozen = self.freeze.unwrap_or(0);
         let start = match &self.weights {
             Some(path) => Some(weights::start(path, frozen, &mut model)?),
@@ -318,6 +324,8 @@ impl TrainArgs {
             model,
             start,
             init: self.init.into(),
+            class_weights: self.targets.class_weights.clone(),
+            raw_targets: self.targets.raw_targets,
             batch,
             epochs: self.epochs.unwrap_or(match batch {
                 Batch::Size(_) => 10,
@@ -362,8 +370,12 @@ impl TrainArgs {
         choose_isa()?;
         let started = Instant::now();
         let limit = self.limit.map(usize::from);
-        let mut dataset = open_dataset(self.data.as_deref(), limit)?;
+        let dataset = open_dataset(self.data.as_deref(), limit, &self.targets.predict())?;
         let config = self.resolve(dataset.task())?;
+        let trained = config.start.as_ref().map(|s| s.target_scalings.as_slice());
+        let loss = config.model.network.loss();
+        let mut dataset = self.targets.prepare(dataset, loss, trained)?;
+        tell(&dataset);
         if let Some(line) = &config.model.note {
             note(line);
         }
@@ -423,7 +435,10 @@ impl TrainArgs {
         let model = if outcome.diverged() {
             Ok(())
         } else {
-            folder.write_model(&config.model, &dataset.scalings, &outcome.parameters)
+            {
+                let scalings = (&*dataset.scalings, &*dataset.target_scalings);
+                folder.write_model(&config.model, scalings, &outcome.parameters)
+            }
         };
         let metrics = folder.write_text(export::METRICS, &export::metrics_csv(&outcome.history));
         let title = format!(
@@ -441,7 +456,7 @@ impl TrainArgs {
             let record = RunRecord::new(&config, &dataset, &split, &outcome);
             report::print_json(&record)?;
         } else if !outcome.diverged() {
-            say(false, &report::table(&config, &outcome, &split));
+            say(false, &report::table(&config, &outcome));
         }
         model.and(metrics).and(curves)?;
         say(
@@ -461,11 +476,8 @@ impl TrainArgs {
             note("secant: interrupted; what was done until then is saved.");
             return Ok(128 + signal.load(Ordering::Relaxed) as u8);
         }
-        if outcome.collapsed() {
-            note(
-                "secant: the run counts as collapsed: its validation accuracy ended under 50 %, or \
-                 more than 10 points under its own best.",
-            );
+        if let Some(why) = outcome.collapse() {
+            note(&format!("secant: the run counts as collapsed: {why}."));
         }
         Ok(EXIT_OK)
     }

@@ -106,6 +106,7 @@ impl Arm {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::score::Measure;
     use std::num::NonZeroUsize;
 
     fn plan() -> Plan {
@@ -116,6 +117,9 @@ mod tests {
             model: "micro".parse().unwrap(),
             init: Init::PyTorch,
             epochs: vec![1.0],
+            measure: Measure::Accuracy,
+            class_weights: None,
+            raw_targets: false,
             targets: vec![],
             evaluations: 1,
             validation: 0.1,
