@@ -120,8 +120,7 @@ impl Observer for Display {
             self.headed = true;
             let figure = record.measure.name();
             self.line(&format!(
-                "epoch  iteration  gradient epochs  seconds  train loss  {:>15}  {figure:>8}",
-                "validation loss"
+                "epoch iteration  gradient epochs  seconds  train loss  valid. loss  {figure:>8}"
             ));
         }
         let dash = || "-".to_owned();
@@ -132,7 +131,7 @@ impl Observer for Display {
         let figure = record.validation.map_or_else(dash, figure);
         let width = record.measure.name().len().max(8);
         self.line(&format!(
-            "{:5}  {:9}  {:15.2}  {:7.1}  {:>10}  {loss:>15}  {figure:>width$}",
+            "{:5} {:9}  {:15.2}  {:7.1}  {:>10}  {loss:>11}  {figure:>width$}",
             record.epoch,
             record.iteration,
             record.gradient_epochs,

@@ -214,8 +214,9 @@ impl Outcome {
     ///   network that is sure and wrong.
     /// * On the validation samples (or else the test samples) the network has gone less than a tenth
     ///   of the way from the best constant answer to perfection: with two classes of one size, an
-    ///   accuracy under 55 %, with a hundred under 10.9 %; for numbers, an R squared under 0.1. With
-    ///   class weights this is not asked, since they may well cost accuracy.
+    ///   accuracy under 55 %, with a hundred under 10.9 %. For numbers a hundredth of the way, an R
+    ///   squared under 0.01: much of them may be noise. With class weights this is not asked, since
+    ///   they may well cost accuracy.
     /// * There, it ended more than ten points of accuracy, or 0.1 of R squared, under its own best.
     pub fn collapse(&self) -> Option<String> {
         if self.diverged() {
@@ -245,9 +246,13 @@ impl Outcome {
                 measure.show(self.guess.value),
             ),
         };
-        if self.guess.skill(&last) < TENTH && !self.weighted {
+        let (least, words) = match last.measure {
+            Measure::Rmse => (0.01, "a hundredth"),
+            _ => (TENTH, "a tenth"),
+        };
+        if self.guess.skill(&last) < least && !self.weighted {
             return Some(format!(
-                "its {part} {figure}, {shown}, is less than a tenth of the way from {best_constant}, \
+                "its {part} {figure}, {shown}, is less than {words} of the way from {best_constant}, \
                  where the best constant answer is, to perfect"
             ));
         }
@@ -277,7 +282,7 @@ impl Outcome {
     }
 }
 
-/// What a network must gain over a constant answer, and may lose of its own best.
+/// What a network must gain over a constant answer in classes, and may lose of its own best.
 const TENTH: f64 = 0.1;
 
 /// Trains from start to end. Equal to a [`Trainer`] that runs once.

@@ -239,7 +239,8 @@ fn collapse_of_a_regression_is_judged_by_r_squared() {
     for (best, last, expected) in [
         (Some(0.9), Some(0.85), false),
         (Some(0.9), Some(0.79), true),
-        (Some(0.05), Some(0.05), true),
+        (Some(0.005), Some(0.005), true),
+        (Some(0.05), Some(0.02), false),
         (Some(-3.0), Some(0.2), false),
         (Some(-3.0), Some(-3.0), true),
         // Targets that never change have no R squared.
