@@ -214,10 +214,11 @@ impl Outcome {
     ///   network that is sure and wrong.
     /// * On the validation samples (or else the test samples) the network has gone less than a tenth
     ///   of the way from the best constant answer to perfection: with two classes of one size, an
-    ///   accuracy under 55 %, with a hundred under 10.9 %. For numbers a hundredth of the way, an R
-    ///   squared under 0.01: much of them may be noise. With class weights this is not asked, since
+    ///   accuracy under 55 %, with a hundred under 10.9 %. With class weights this is not asked, since
     ///   they may well cost accuracy.
-    /// * There, it ended more than ten points of accuracy, or 0.1 of R squared, under its own best.
+    /// * For numbers, its R squared on the training samples is under 0.01. (They may be noise for the
+    ///   most part, so a good fit may be not far above 0, and one of few samples below 0 on others.)
+    /// * On the validation samples it ended more than ten points of accuracy, or 0.1 of R squared, under its own best.
     pub fn collapse(&self) -> Option<String> {
         if self.diverged() {
             return Some("its loss or a weight is not finite".to_owned());
@@ -238,22 +239,27 @@ impl Outcome {
         if last.value.is_nan() {
             return Some(format!("its {part} {} is not finite", last.measure.name()));
         }
-        let (shown, figure, best_constant) = match (last.measure, last.r_squared) {
-            (Measure::Rmse, Some(r)) => (format!("{r:.3}"), "R squared", "0".to_owned()),
-            (measure, _) => (
-                measure.show(last.value),
-                measure.name(),
-                measure.show(self.guess.value),
-            ),
+        let shown = |score: &Score| match (score.measure, score.r_squared) {
+            (Measure::Rmse, Some(r)) => format!("{r:.3}"),
+            (measure, _) => measure.show(score.value),
         };
-        let (least, words) = match last.measure {
-            Measure::Rmse => (0.01, "a hundredth"),
-            _ => (TENTH, "a tenth"),
+        let figure = match last.measure {
+            Measure::Rmse => "R squared",
+            measure => measure.name(),
         };
-        if self.guess.skill(&last) < least && !self.weighted {
+        if last.measure == Measure::Rmse {
+            if self.train_guess.skill(&self.train) < HUNDREDTH {
+                return Some(format!(
+                    "its training R squared, {}, is hardly above the 0 of the mean",
+                    shown(&self.train)
+                ));
+            }
+        } else if self.guess.skill(&last) < TENTH && !self.weighted {
             return Some(format!(
-                "its {part} {figure}, {shown}, is less than {words} of the way from {best_constant}, \
-                 where the best constant answer is, to perfect"
+                "its {part} {figure}, {}, is less than a tenth of the way from {}, where the best \
+                 constant answer is, to perfect",
+                shown(&last),
+                last.measure.show(self.guess.value)
             ));
         }
         let merit = |score: &Score| match score.measure {
@@ -270,7 +276,8 @@ impl Outcome {
                 measure => ("10 points", measure.show(best)),
             };
             return Some(format!(
-                "its {part} {figure}, {shown}, is more than {points} under its own best, {best}"
+                "its {part} {figure}, {}, is more than {points} under its own best, {best}",
+                shown(&last)
             ));
         }
         None
@@ -284,6 +291,9 @@ impl Outcome {
 
 /// What a network must gain over a constant answer in classes, and may lose of its own best.
 const TENTH: f64 = 0.1;
+
+/// What a network must gain over the mean in numbers.
+const HUNDREDTH: f64 = 0.01;
 
 /// Trains from start to end. Equal to a [`Trainer`] that runs once.
 ///

@@ -43,8 +43,18 @@ Models:
              dropoutF         in training, zeros with probability F
              conv1dNkK, depthwise1dK, pool1dK, avgpool1dK    the same for signals, which have one row
            A kernel, size, stride or padding may be ROWSxCOLUMNS: conv8k3x5, pool1x2.
-           The input is a sample of the data; a last layer with one output a class is added where
-           none is written.
+           The input is a sample of the data; a last layer with an output for each class, or each
+           number to predict, is added where none is written.
+
+Losses:
+  cross-entropy   for classes, the default of these
+  smoothed:S      the same with a share S of each label spread over all classes, as in smoothed:0.1
+  bce             each output on its own, there or not: several labels at once (numbers from 0 to 1)
+  mse             squared errors of numbers, the default of these
+  huber:DELTA     half of that up to errors of DELTA, linear beyond: outliers count less
+  Numbers are standardised first, each to mean 0 and variance 1 over the training part, so losses
+  and DELTA are in deviations; RMSE and R squared are in the data's own units. --raw-targets does
+  without. model.safetensors says how to get from an output to a number.
 
 Examples:
   secant train                                             micro with Adam, a good start
@@ -53,6 +63,8 @@ Examples:
   secant train --optimizer lbfgs --batch full              deterministic L-BFGS
   secant train --weights runs/.../model.safetensors --freeze 6    fine-tune the last layer
   secant train --data synthetic --limit 2000 --epochs 2    a quick look, without data
+  secant train --data readings.csv --predict temperature   numbers, from the columns of a table
+  secant train --data DIR --predict input --model 'linear16 linear600'    an autoencoder
   secant train --json | jq .test_accuracy                  for scripts
 
 Optimisers:
@@ -69,7 +81,7 @@ Files of a run:
   metrics.csv         a line for each epoch
   model.safetensors   the trained weights
   weights.bin         the same as bare little-endian floats, for a device
-  curves.svg          loss and accuracy over the run
+  curves.svg          loss, and accuracy or error, over the run
 
 Environment:
   SECANT_DATA   folder with the data, or 'synthetic'

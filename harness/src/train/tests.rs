@@ -235,23 +235,29 @@ fn collapse_of_a_regression_is_judged_by_r_squared() {
         ..accuracy(0.0)
     };
     let record = outcome.history[0];
-    outcome.train = score(Some(0.9));
-    for (best, last, expected) in [
-        (Some(0.9), Some(0.85), false),
-        (Some(0.9), Some(0.79), true),
-        (Some(0.005), Some(0.005), true),
-        (Some(0.05), Some(0.02), false),
-        (Some(-3.0), Some(0.2), false),
-        (Some(-3.0), Some(-3.0), true),
+    // On the training samples; on the validation samples at best, and last; collapsed?
+    for (train, best, last, expected) in [
+        (Some(0.9), Some(0.9), Some(0.85), false),
+        (Some(0.9), Some(0.9), Some(0.79), true),
+        (Some(0.005), Some(0.005), Some(0.005), true),
+        (Some(0.05), Some(0.02), Some(0.02), false),
+        // By heart: no better than the mean on others, but never better either.
+        (Some(0.9), Some(-0.2), Some(-0.25), false),
+        (Some(-3.0), Some(-3.0), Some(-3.0), true),
         // Targets that never change have no R squared.
-        (None, None, false),
+        (None, None, None, false),
     ] {
+        outcome.train = score(train);
         outcome.history = vec![Record {
             validation: Some(score(best)),
             ..record
         }];
         outcome.validation = Some(score(last));
-        assert_eq!(outcome.collapsed(), expected, "{best:?}, {last:?}");
+        assert_eq!(
+            outcome.collapsed(),
+            expected,
+            "{train:?}, {best:?}, {last:?}"
+        );
     }
 }
 
