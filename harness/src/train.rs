@@ -218,7 +218,8 @@ impl Outcome {
     ///   they may well cost accuracy.
     /// * For numbers, its R squared on the training samples is under 0.01. (They may be noise for the
     ///   most part, so a good fit may be not far above 0, and one of few samples below 0 on others.)
-    /// * On the validation samples it ended more than ten points of accuracy, or 0.1 of R squared, under its own best.
+    /// * On the validation samples it ended more than ten points of accuracy under its own best, or
+    ///   with more than 1.5 times the RMSE of it, and more than half of that of the mean.
     pub fn collapse(&self) -> Option<String> {
         if self.diverged() {
             return Some("its loss or a weight is not finite".to_owned());
@@ -239,48 +240,48 @@ impl Outcome {
         if last.value.is_nan() {
             return Some(format!("its {part} {} is not finite", last.measure.name()));
         }
-        let shown = |score: &Score| match (score.measure, score.r_squared) {
-            (Measure::Rmse, Some(r)) => format!("{r:.3}"),
-            (measure, _) => measure.show(score.value),
-        };
-        let figure = match last.measure {
-            Measure::Rmse => "R squared",
-            measure => measure.name(),
-        };
         if last.measure == Measure::Rmse {
             if self.train_guess.skill(&self.train) < HUNDREDTH {
                 return Some(format!(
-                    "its training R squared, {}, is hardly above the 0 of the mean",
-                    shown(&self.train)
+                    "its training R squared, {:.3}, is hardly above the 0 of the mean",
+                    self.train.r_squared.unwrap_or(f64::NAN)
                 ));
             }
         } else if self.guess.skill(&last) < TENTH && !self.weighted {
             return Some(format!(
-                "its {part} {figure}, {}, is less than a tenth of the way from {}, where the best \
+                "its {part} {}, {}, is less than a tenth of the way from {}, where the best \
                  constant answer is, to perfect",
-                shown(&last),
+                last.measure.name(),
+                last.measure.show(last.value),
                 last.measure.show(self.guess.value)
             ));
         }
-        let merit = |score: &Score| match score.measure {
-            Measure::Rmse => score.r_squared,
-            _ => Some(score.value),
-        };
         let seen = self.history.iter();
         let seen = seen.filter_map(|record| record.validation.or(record.test));
-        let best = seen.filter_map(|score| merit(&score));
-        let best = best.fold(f64::NEG_INFINITY, f64::max);
-        if merit(&last).is_some_and(|last| last < best - TENTH) {
-            let (points, best) = match last.measure {
-                Measure::Rmse => ("0.1", format!("{best:.3}")),
-                measure => ("10 points", measure.show(best)),
-            };
-            return Some(format!(
-                "its {part} {figure}, {}, is more than {points} under its own best, {best}",
-                shown(&last)
-            ));
-        }
-        None
+        let measure = last.measure;
+        let best = seen.fold(last.value, |best, score| {
+            if measure.reaches(score.value, best) {
+                score.value
+            } else {
+                best
+            }
+        });
+        let (fallen, words) = match measure {
+            Measure::Rmse => {
+                let mean = self.guess.value;
+                let large = mean > 0.0 && last.value > 0.5 * mean;
+                (large && last.value > HALF_MORE * best, "1.5 times")
+            }
+            _ => (last.value < best - TENTH, "10 points under"),
+        };
+        fallen.then(|| {
+            format!(
+                "its {part} {}, {}, is more than {words} its own best, {}",
+                measure.name(),
+                measure.show(last.value),
+                measure.show(best)
+            )
+        })
     }
 
     /// Whether training went wrong: see [`Outcome::collapse`].
@@ -294,6 +295,9 @@ const TENTH: f64 = 0.1;
 
 /// What a network must gain over the mean in numbers.
 const HUNDREDTH: f64 = 0.01;
+
+/// How many times its least error a network may end with.
+const HALF_MORE: f64 = 1.5;
 
 /// Trains from start to end. Equal to a [`Trainer`] that runs once.
 ///

@@ -226,38 +226,38 @@ fn collapse_is_judged_by_what_a_constant_answer_gets() {
 }
 
 #[test]
-fn collapse_of_a_regression_is_judged_by_r_squared() {
+fn collapse_of_a_regression_is_judged_by_its_errors() {
     let mut outcome = judged();
-    let score = |r_squared| Score {
+    let score = |value, r_squared| Score {
         measure: Measure::Rmse,
-        value: 12.5,
+        value,
         r_squared,
         ..accuracy(0.0)
     };
     let record = outcome.history[0];
-    // On the training samples; on the validation samples at best, and last; collapsed?
+    // R squared on the training samples; RMSE on the validation samples at best, and last;
+    // collapsed?
     for (train, best, last, expected) in [
-        (Some(0.9), Some(0.9), Some(0.85), false),
-        (Some(0.9), Some(0.9), Some(0.79), true),
-        (Some(0.005), Some(0.005), Some(0.005), true),
-        (Some(0.05), Some(0.02), Some(0.02), false),
-        // By heart: no better than the mean on others, but never better either.
-        (Some(0.9), Some(-0.2), Some(-0.25), false),
-        (Some(-3.0), Some(-3.0), Some(-3.0), true),
+        (Some(0.9), 10.0, 14.9, false),
+        (Some(0.9), 10.0, 15.1, true),
+        (Some(0.9), 10.0, 5.0, false),
+        (Some(0.02), 10.0, 10.0, false),
+        (Some(0.005), 10.0, 10.0, true),
+        (Some(-3.0), 10.0, 10.0, true),
+        // A good fit may double its error.
+        (Some(0.99), 1.0, 9.9, false),
         // Targets that never change have no R squared.
-        (None, None, None, false),
+        (None, 0.1, 0.1, false),
     ] {
-        outcome.train = score(train);
+        outcome.train = score(7.0, train);
+        outcome.guess.value = 20.0;
         outcome.history = vec![Record {
-            validation: Some(score(best)),
+            validation: Some(score(best, Some(0.5))),
             ..record
         }];
-        outcome.validation = Some(score(last));
-        assert_eq!(
-            outcome.collapsed(),
-            expected,
-            "{train:?}, {best:?}, {last:?}"
-        );
+        // By heart: what it learned may be worse than the mean on others.
+        outcome.validation = Some(score(last, Some(-0.2)));
+        assert_eq!(outcome.collapsed(), expected, "{train:?}, {best}, {last}");
     }
 }
 
