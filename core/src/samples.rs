@@ -167,11 +167,12 @@ impl Normalisation<'_> {
 /// Samples and what they should become.
 ///
 /// ```
-/// use secant::{Normalisation, Samples, Affine, Targets, Values};
+/// use secant::{Affine, Normalisation, Samples, Targets, Values};
 ///
 /// // Two gestures of three axes x 50 points, each axis with its own scale, and their classes.
 /// let (accelerations, gestures) = ([0i16; 2 * 3 * 50], [0, 4]);
-/// let axes = [Affine::standard(0.0, 800.0), Affine::standard(0.0, 800.0), Affine::standard(16_384.0, 900.0)];
+/// let [x, y] = [Affine::standard(0.0, 800.0); 2];
+/// let axes = [x, y, Affine::standard(16_384.0, 900.0)];
 /// let samples = Samples {
 ///     values: Values::I16(&accelerations),
 ///     targets: Targets::U8(&gestures),

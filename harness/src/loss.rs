@@ -119,8 +119,8 @@ impl Serialize for NamedLoss {
 /// How much the samples of each class count.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ClassWeights {
-    /// `N / (C N_c)` for `N_c` of the `N` samples to train on in class `c` of `C`: each class counts
-    /// alike. A class without samples has weight 1.
+    /// `N / (C N_c)` for `N_c` of the `N` samples to train on in class `c` of `C`: each class
+    /// counts alike. A class without samples has weight 1.
     Balanced,
     /// These, one for each class.
     Given(Vec<f32>),

@@ -207,17 +207,19 @@ impl Outcome {
         self.stop == StopReason::Diverged || !self.train.loss.is_finite()
     }
 
-    /// Why training counts as gone wrong, if it does, in words that go on from "the run collapsed:".
+    /// Why training counts as gone wrong, if it does, in words that go on from "the run
+    /// collapsed:".
     ///
     /// * The loss or a weight is not finite.
     /// * The training loss is above that of the best constant answer ([`Guess`]): so is that of a
     ///   network that is sure and wrong.
-    /// * On the validation samples (or else the test samples) the network has gone less than a tenth
-    ///   of the way from the best constant answer to perfection: with two classes of one size, an
-    ///   accuracy under 55 %, with a hundred under 10.9 %. With class weights this is not asked, since
-    ///   they may well cost accuracy.
-    /// * For numbers, its R squared on the training samples is under 0.01. (They may be noise for the
-    ///   most part, so a good fit may be not far above 0, and one of few samples below 0 on others.)
+    /// * On the validation samples (or else the test samples) the network has gone less than a
+    ///   tenth of the way from the best constant answer to perfection: with two classes of one
+    ///   size, an accuracy under 55 %, with a hundred under 10.9 %. With class weights this is not
+    ///   asked, since they may well cost accuracy.
+    /// * For numbers, its R squared on the training samples is under 0.01. (They may be noise for
+    ///   the most part, so a good fit may be not far above 0, and one of few samples below 0 on
+    ///   others.)
     /// * On the validation samples it ended more than ten points of accuracy under its own best, or
     ///   with more than 1.5 times the RMSE of it, and more than half of that of the mean.
     pub fn collapse(&self) -> Option<String> {

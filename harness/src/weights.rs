@@ -95,9 +95,9 @@ struct Input {
 /// `i.weight` and a tensor `i.bias` of 32-bit floats, shaped as PyTorch has them (`conv2d`:
 /// outputs, inputs, rows, columns; `depthwise_conv2d`: channels, 1, rows, columns; `linear`:
 /// outputs, inputs). The metadata `secant` is a JSON object with the model's description and the
-/// normalisation of its inputs, `input`: `{"offset", "scale"}`, or a list of these with one for each
-/// channel. Where numbers were standardised to predict them, `target` says the same of these: the
-/// number is `(output - offset) / scale`. The same weights always give the same bytes.
+/// normalisation of its inputs, `input`: `{"offset", "scale"}`, or a list of these with one for
+/// each channel. Where numbers were standardised to predict them, `target` says the same of these:
+/// the number is `(output - offset) / scale`. The same weights always give the same bytes.
 ///
 /// # Errors
 /// An [`io::Error`] when the library refuses the tensors.

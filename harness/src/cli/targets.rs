@@ -20,7 +20,8 @@ pub struct TargetArgs {
     pub predict: Option<Predict>,
 
     /// What training makes small: cross-entropy or smoothed:S for classes, mse or huber:DELTA for
-    /// numbers, bce for several labels at once [default: cross-entropy for classes, mse for numbers]
+    /// numbers, bce for several labels at once [default: cross-entropy for classes, mse for
+    /// numbers]
     #[arg(long, value_name = "LOSS", help_heading = HEADING)]
     pub loss: Option<NamedLoss>,
 
@@ -57,8 +58,8 @@ impl TargetArgs {
         Ok(loss.loss())
     }
 
-    /// The data as the network learns it: numbers to predict standardised, unless they are labels or
-    /// wanted raw, or in the units of `trained`, the weights that a run starts from.
+    /// The data as the network learns it: numbers to predict standardised, unless they are labels
+    /// or wanted raw, or in the units of `trained`, the weights that a run starts from.
     ///
     /// # Errors
     /// [`Error::Usage`] for labels that are none.

@@ -1,5 +1,5 @@
-//! Several optimisers on the same splits, initial weights and order of samples, and what can be said
-//! about their difference.
+//! Several optimisers on the same splits, initial weights and order of samples, and what can be
+//! said about their difference.
 //!
 //! Rules, after AlgoPerf (Dahl and others 2023) and DeepOBS (Schneider and others 2019): targets
 //! are fixed beforehand; each optimiser gets the same number of tuning settings, scored on

@@ -7,13 +7,13 @@
 //!
 //! The first line is a header, and one column is called `label`, `class` or `target`, in any case,
 //! wherever it stands. If its values are numbers and not all of them whole, they are numbers to
-//! predict; otherwise classes. Columns that a person names instead ([`Predict::Columns`]) are numbers
-//! to predict, several to a sample if need be; a single one that is not all numbers holds classes.
-//! A column without a name holds row numbers, as pandas writes them, and is left out. All other
-//! columns are numbers.
+//! predict; otherwise classes. Columns that a person names instead ([`Predict::Columns`]) are
+//! numbers to predict, several to a sample if need be; a single one that is not all numbers holds
+//! classes. A column without a name holds row numbers, as pandas writes them, and is left out. All
+//! other columns are numbers.
 //!
-//! A sample has shape columns x 1 x 1, each column a channel, so that each is scaled by its own mean
-//! and deviation; unless *all* columns are named by place, in any order:
+//! A sample has shape columns x 1 x 1, each column a channel, so that each is scaled by its own
+//! mean and deviation; unless *all* columns are named by place, in any order:
 //!
 //! | columns | shape |
 //! |---|---|
