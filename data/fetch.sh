@@ -3,7 +3,7 @@
 #
 #   data/fetch.sh [DIR]        the four files of Fashion-MNIST, into data/fashion-mnist of this repository unless given
 #   data/fetch.sh NAME [DIR]   a small set of time series, into data/NAME; NAME is one of
-#                              basic-motions gun-point pickup-gesture italy-power-demand
+#                              basic-motions gun-point pickup-gesture italy-power-demand covid-3-month
 #
 # Fashion-MNIST, tried in turn: the files of the installed Debian package dataset-fashion-mnist; that package, downloaded
 # with apt-get and unpacked; the data set's public home, with curl. The time series lie in the Python package aeon, which
@@ -21,7 +21,7 @@ files='train-images-idx3-ubyte train-labels-idx1-ubyte t10k-images-idx3-ubyte t1
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 sums=$here/SHA256SUMS
-series='basic-motions gun-point pickup-gesture italy-power-demand'
+series='basic-motions gun-point pickup-gesture italy-power-demand covid-3-month'
 usage="usage: data/fetch.sh [DIR]          Fashion-MNIST, into data/fashion-mnist of this repository unless given
        data/fetch.sh NAME [DIR]     one of $series, into data/NAME"
 case ${1:-} in
@@ -105,6 +105,7 @@ case ${1:-} in
     gun-point) stem=GunPoint ;;
     pickup-gesture) stem=PickupGestureWiimoteZ_eq ;;
     italy-power-demand) stem=ItalyPowerDemand ;;
+    covid-3-month) stem=Covid3Month ;;
     *) stem= ;;
 esac
 if [ -n "$stem" ]; then

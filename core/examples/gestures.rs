@@ -9,7 +9,7 @@
 use secant::network::{Init, Network, Shape, conv1d, global_avg_pool2d, linear, max_pool1d, relu};
 use secant::optim::{Adam, AdamConfig};
 use secant::{
-    Batch, Metrics, Normalisation, Random, Samples, Scaling, Targets, Values, argmax, softmax,
+    Affine, Batch, Metrics, Normalisation, Random, Samples, Targets, Values, argmax, softmax,
 };
 
 /// 16 filters of 8 points, 16 of 5, the mean over time, four classes.
@@ -42,12 +42,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let classes: [u8; 40] = std::array::from_fn(|i| i as u8 / 10);
     // Mean and deviation of each channel over the windows to train on.
     let scalings = [
-        Scaling::standard(1307.0, 3621.0),
-        Scaling::standard(-668.0, 3479.0),
-        Scaling::standard(-526.0, 1816.0),
-        Scaling::standard(10.0, 1081.0),
-        Scaling::standard(-12.0, 932.0),
-        Scaling::standard(-29.0, 1800.0),
+        Affine::standard(1307.0, 3621.0),
+        Affine::standard(-668.0, 3479.0),
+        Affine::standard(-526.0, 1816.0),
+        Affine::standard(10.0, 1081.0),
+        Affine::standard(-12.0, 932.0),
+        Affine::standard(-29.0, 1800.0),
     ];
     let samples = |elements| Samples {
         values: Values::I16(elements),

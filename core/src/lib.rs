@@ -99,5 +99,5 @@ pub use pass::{LayerInputs, SteppedGradient};
 pub use pass::{StageInfo, StagePass};
 pub use random::Random;
 pub use real::Real;
-pub use samples::{Normalisation, Samples, Scaling, Targets, Values};
+pub use samples::{Affine, Normalisation, Samples, Targets, Values};
 pub use train_error::TrainError;

@@ -100,29 +100,29 @@ impl<'a> Targets<'a> {
 /// How an element becomes a value: `x = element * scale + offset`, rounded once.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Scaling {
+pub struct Affine {
     /// Value of one step of an element.
     pub scale: f32,
     /// Value of element 0.
     pub offset: f32,
 }
 
-impl Scaling {
+impl Affine {
     /// Elements as they are.
-    pub const NONE: Scaling = Scaling {
+    pub const NONE: Affine = Affine {
         scale: 1.0,
         offset: 0.0,
     };
 
     /// Bytes 0..=255 become 0..=1.
-    pub const UNIT: Scaling = Scaling {
+    pub const UNIT: Affine = Affine {
         scale: 1.0 / 255.0,
         offset: 0.0,
     };
 
     /// Elements of that mean and standard deviation become values of mean 0 and variance 1.
-    pub const fn standard(mean: f32, deviation: f32) -> Scaling {
-        Scaling {
+    pub const fn standard(mean: f32, deviation: f32) -> Affine {
+        Affine {
             scale: 1.0 / deviation,
             offset: -mean / deviation,
         }
@@ -134,31 +134,31 @@ impl Scaling {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Normalisation<'a> {
     /// All alike.
-    Same(Scaling),
+    Same(Affine),
     /// Each channel in its own way; as many as a sample has channels.
-    PerChannel(&'a [Scaling]),
+    PerChannel(&'a [Affine]),
 }
 
 impl Normalisation<'_> {
     /// Elements as they are.
-    pub const NONE: Normalisation<'static> = Normalisation::Same(Scaling::NONE);
+    pub const NONE: Normalisation<'static> = Normalisation::Same(Affine::NONE);
 
     /// Bytes 0..=255 become 0..=1.
-    pub const UNIT: Normalisation<'static> = Normalisation::Same(Scaling::UNIT);
+    pub const UNIT: Normalisation<'static> = Normalisation::Same(Affine::UNIT);
 
     /// Elements of that mean and standard deviation become values of mean 0 and variance 1.
     pub const fn standard(mean: f32, deviation: f32) -> Normalisation<'static> {
-        Normalisation::Same(Scaling::standard(mean, deviation))
+        Normalisation::Same(Affine::standard(mean, deviation))
     }
 
     /// The scaling of a channel.
     #[inline(always)]
-    pub(crate) fn channel(&self, channel: usize) -> Scaling {
+    pub(crate) fn channel(&self, channel: usize) -> Affine {
         match self {
             Normalisation::Same(scaling) => *scaling,
             Normalisation::PerChannel(scalings) => match scalings.get(channel) {
                 Some(scaling) => *scaling,
-                None => Scaling::NONE,
+                None => Affine::NONE,
             },
         }
     }
@@ -167,11 +167,12 @@ impl Normalisation<'_> {
 /// Samples and what they should become.
 ///
 /// ```
-/// use secant::{Normalisation, Samples, Scaling, Targets, Values};
+/// use secant::{Affine, Normalisation, Samples, Targets, Values};
 ///
 /// // Two gestures of three axes x 50 points, each axis with its own scale, and their classes.
 /// let (accelerations, gestures) = ([0i16; 2 * 3 * 50], [0, 4]);
-/// let axes = [Scaling::standard(0.0, 800.0), Scaling::standard(0.0, 800.0), Scaling::standard(16_384.0, 900.0)];
+/// let [x, y] = [Affine::standard(0.0, 800.0); 2];
+/// let axes = [x, y, Affine::standard(16_384.0, 900.0)];
 /// let samples = Samples {
 ///     values: Values::I16(&accelerations),
 ///     targets: Targets::U8(&gestures),

@@ -1,10 +1,10 @@
-//! How many images a step takes.
+//! How many samples a step takes.
 
 use std::num::NonZeroUsize;
 
 use serde::{Serialize, Serializer};
 
-/// Training images a step.
+/// Training samples a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Batch {
     /// This many; an epoch's last step takes what is left.
@@ -14,7 +14,7 @@ pub enum Batch {
 }
 
 impl Batch {
-    /// Images a step when there are `count` in all.
+    /// Samples a step when there are `count` in all.
     pub fn size(self, count: usize) -> usize {
         match self {
             Batch::Size(size) => size.get().min(count).max(1),
@@ -31,7 +31,7 @@ impl std::str::FromStr for Batch {
             "full" => Ok(Batch::Full),
             _ => match text.parse() {
                 Ok(size) => Ok(Batch::Size(size)),
-                Err(_) => Err("expected a number of images, at least 1, or 'full'".to_owned()),
+                Err(_) => Err("expected a number of samples, at least 1, or 'full'".to_owned()),
             },
         }
     }

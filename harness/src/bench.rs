@@ -12,7 +12,7 @@ use std::time::Instant;
 use secant::arch::{self, Isa, Kernel, Simd};
 use secant::network::Init;
 use secant::optim::{Initial, Pair, two_loop};
-use secant::{DropoutKey, PassError, Random, Scaling, StagePass};
+use secant::{Affine, DropoutKey, PassError, Random, StagePass};
 use serde::Serialize;
 
 use crate::batch::Batch;
@@ -215,7 +215,7 @@ pub fn run(
 struct Bench {
     network: Net,
     samples: Arc<Part>,
-    scalings: Vec<Scaling>,
+    scalings: Vec<Affine>,
     parameters: Vec<f32>,
     indices: Vec<u32>,
 }
@@ -358,6 +358,7 @@ impl Bench {
             self.network,
             Arc::clone(&self.samples),
             self.scalings.clone(),
+            Vec::new(),
             threads,
         );
         let mut kinds = BTreeMap::new();

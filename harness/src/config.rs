@@ -6,6 +6,7 @@ use secant::network::Init;
 use serde::{Serialize, Serializer};
 
 use crate::batch::Batch;
+use crate::loss::{ClassWeights, NamedLoss};
 use crate::model::Model;
 use crate::optimizers::Optimizer;
 use crate::weights::Start;
@@ -24,20 +25,26 @@ pub struct RunConfig {
     pub init: Init,
     /// How they are updated.
     pub optimizer: Optimizer,
-    /// Training images a step.
+    /// How much the samples of each class count, if not alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<ClassWeights>,
+    /// Whether numbers to predict are learned in the data's own units, not standardised.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub raw_targets: bool,
+    /// Training samples a step.
     pub batch: Batch,
-    /// The most passes over the training images, at least 1.
+    /// The most passes over the training samples, at least 1.
     pub epochs: u32,
     /// The most steps, if that is less.
     pub max_iterations: Option<u32>,
     /// Stop when the mean training loss of two epochs in a row differs by less; 0 never stops.
     pub tolerance: f64,
-    /// Share of the training images, in [0, 1), that is set aside for validation.
+    /// Share of the training samples, in [0, 1), that is set aside for validation.
     pub validation: f64,
-    /// Whether the test images are evaluated in the course of the run: for benchmarks that publish
+    /// Whether the test samples are evaluated in the course of the run: for benchmarks that publish
     /// such curves. Nothing may be chosen by them.
     pub watch_test: bool,
-    /// Seed of all randomness: split, initial weights, order of the images, dropout.
+    /// Seed of all randomness: split, initial weights, order of the samples, dropout.
     pub seed: u64,
     /// Threads that share a batch; the result does not depend on it.
     pub threads: NonZeroUsize,
@@ -51,10 +58,11 @@ pub(crate) fn init_name<S: Serializer>(init: &Init, serializer: S) -> Result<S::
 impl Serialize for Model {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct;
-        let mut fields = serializer.serialize_struct("Model", 3)?;
+        let mut fields = serializer.serialize_struct("Model", 4)?;
         fields.serialize_field("name", &self.name)?;
         fields.serialize_field("spec", &self.spec)?;
         fields.serialize_field("parameters", &self.parameter_count())?;
+        fields.serialize_field("loss", &NamedLoss::from(self.network.loss()))?;
         fields.end()
     }
 }

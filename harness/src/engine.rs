@@ -13,7 +13,7 @@ use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
 use secant::network::Network;
-use secant::{Batch, DropoutKey, LayerInputs, Metrics, Scaling};
+use secant::{Affine, Batch, DropoutKey, LayerInputs, Metrics, Targets};
 
 use crate::data::dataset::Part;
 use crate::model::MAX_LAYERS;
@@ -44,7 +44,8 @@ pub struct Engine {
 struct Shared {
     network: Network<'static, MAX_LAYERS>,
     samples: Arc<Part>,
-    scalings: Vec<Scaling>,
+    scalings: Vec<Affine>,
+    class_weights: Vec<f32>,
     job: RwLock<Job>,
     chunks: Vec<Mutex<Chunk>>,
     /// Number of the job; changes when there is a new one.
@@ -69,6 +70,7 @@ struct Job {
 enum Kind {
     Gradient(Option<DropoutKey>),
     Evaluation,
+    Errors,
     #[default]
     Stop,
 }
@@ -78,6 +80,16 @@ enum Kind {
 struct Chunk {
     gradient: Vec<f32>,
     tally: Metrics,
+    errors: Errors,
+}
+
+/// How far outputs are from targets that are numbers, summed over samples.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Errors {
+    /// Of each output the sum of squared differences.
+    pub squares: Vec<f64>,
+    /// Outputs above 0 whose target is 0.5 or more, and others whose target is less.
+    pub right: u64,
 }
 
 /// The chunks of a batch of `count` samples: whole lane blocks, as equal as they can be.
@@ -94,17 +106,19 @@ fn chunk_range(count: usize, chunk: usize) -> std::ops::Range<usize> {
 
 impl Engine {
     /// An engine on `threads` threads, the caller's among them. `scalings` is one for all channels,
-    /// or one for each.
+    /// or one for each; `class_weights` has a factor for each class, or nothing.
     pub fn new(
         network: Network<'static, MAX_LAYERS>,
         samples: Arc<Part>,
-        scalings: Vec<Scaling>,
+        scalings: Vec<Affine>,
+        class_weights: Vec<f32>,
         threads: usize,
     ) -> Engine {
         let shared = Arc::new(Shared {
             network,
             samples,
             scalings,
+            class_weights,
             job: RwLock::default(),
             chunks: (0..CHUNKS).map(|_| Mutex::default()).collect(),
             generation: AtomicU64::new(0),
@@ -147,7 +161,7 @@ impl Engine {
     }
 
     /// [`gradient`](Engine::gradient), with the same bits, that shows the inputs of the layers,
-    /// from the batch's first [`LANES`] images, to `observe`. The workspace has at least
+    /// from the batch's first [`LANES`] samples, to `observe`. The workspace has at least
     /// `workspace_len` floats.
     ///
     /// # Panics
@@ -204,6 +218,26 @@ impl Engine {
         let mut total = Metrics::default();
         for c in 0..chunk_count(indices.len()) {
             total += self.shared.chunk(c).tally;
+        }
+        total
+    }
+
+    /// How far the outputs are from the targets of the samples `indices`, which are numbers.
+    ///
+    /// # Panics
+    /// As [`evaluate`](Engine::evaluate).
+    pub fn errors(&mut self, parameters: &[f32], indices: &[u32]) -> Errors {
+        self.run(Kind::Errors, parameters, indices, None);
+        let mut total = Errors {
+            squares: vec![0.0; self.shared.network.output_len()],
+            right: 0,
+        };
+        for c in 0..chunk_count(indices.len()) {
+            let chunk = self.shared.chunk(c);
+            for (sum, own) in total.squares.iter_mut().zip(&chunk.errors.squares) {
+                *sum += own;
+            }
+            total.right += chunk.errors.right;
         }
         total
     }
@@ -345,7 +379,9 @@ impl Shared {
         let mut chunk = self.chunk(c);
         let samples = self.samples.samples(&self.scalings);
         let weight = 1.0 / indices.len() as f32;
-        let mut batch = Batch::new(samples, &indices[chunk_range(indices.len(), c)]).weight(weight);
+        let mut batch = Batch::new(samples, &indices[chunk_range(indices.len(), c)])
+            .weight(weight)
+            .class_weights(&self.class_weights);
         let network = &self.network;
         let tally = match kind {
             Kind::Gradient(dropout) => {
@@ -363,8 +399,41 @@ impl Shared {
                 }
             }
             Kind::Evaluation => network.evaluate::<LANES>(parameters, batch, workspace),
+            Kind::Errors => {
+                chunk.errors = self.chunk_errors(parameters, batch, workspace);
+                Ok(Metrics::default())
+            }
             Kind::Stop => Ok(Metrics::default()),
         };
         chunk.tally = tally.expect("the parameters and the samples belong to the network");
+    }
+
+    /// How far the outputs of a chunk are from its targets.
+    fn chunk_errors(&self, parameters: &[f32], batch: Batch<'_>, workspace: &mut [f32]) -> Errors {
+        let width = self.network.output_len();
+        let mut errors = Errors {
+            squares: vec![0.0; width],
+            right: 0,
+        };
+        let Targets::F32(targets) = batch.samples.targets else {
+            return errors;
+        };
+        let mut outputs = vec![0.0; LANES * width];
+        for indices in batch.indices.chunks(LANES) {
+            let outputs = &mut outputs[..indices.len() * width];
+            let block = Batch::new(batch.samples, indices);
+            self.network
+                .predict::<LANES>(parameters, block, outputs, workspace)
+                .expect("the parameters and the samples belong to the network");
+            for (index, outputs) in indices.iter().zip(outputs.chunks_exact(width)) {
+                let targets = &targets[*index as usize * width..][..width];
+                for ((sum, z), t) in errors.squares.iter_mut().zip(outputs).zip(targets) {
+                    let error = f64::from(*z) - f64::from(*t);
+                    *sum += error * error;
+                    errors.right += u64::from((*z > 0.0) == (*t >= 0.5));
+                }
+            }
+        }
+        errors
     }
 }

@@ -5,12 +5,13 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use jiff::ZonedDateTime;
-use secant::Scaling;
+use secant::Affine;
 use serde::Serialize;
 
 use crate::config::RunConfig;
 use crate::error::Error;
 use crate::model::Model;
+use crate::score::Measure;
 use crate::train::Record;
 use crate::weights;
 
@@ -22,7 +23,7 @@ pub const METRICS: &str = "metrics.csv";
 pub const MODEL: &str = "model.safetensors";
 /// The trained weights as bare floats, for a device.
 pub const WEIGHTS: &str = "weights.bin";
-/// Loss and accuracy over the run.
+/// Loss, and accuracy or error, over the run.
 pub const CURVES: &str = "curves.svg";
 
 /// Folder in which runs get a folder of their own.
@@ -118,11 +119,11 @@ impl RunFolder {
     pub fn write_model(
         &self,
         model: &Model,
-        scalings: &[Scaling],
+        (inputs, targets): (&[Affine], &[Affine]),
         parameters: &[f32],
     ) -> Result<(), Error> {
         let path = self.0.join(MODEL);
-        let bytes = weights::safetensors(model, scalings, parameters);
+        let bytes = weights::safetensors(model, (inputs, targets), parameters);
         write_whole(&path, &bytes.map_err(|error| output(&path, error))?)?;
         write_whole(&self.0.join(WEIGHTS), &weights::bare(parameters))
     }
@@ -166,8 +167,10 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), Error> {
 
 /// The history as CSV.
 pub fn metrics_csv(history: &[Record]) -> String {
-    let mut text = String::from(
-        "epoch,iteration,gradient_epochs,seconds,train_loss,validation_loss,validation_accuracy\n",
+    let measure = history.first().map_or(Measure::default(), |r| r.measure);
+    let mut text = format!(
+        "epoch,iteration,gradient_epochs,seconds,train_loss,validation_loss,validation_{}\n",
+        measure.key()
     );
     let optional = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
     for record in history {
@@ -178,8 +181,8 @@ pub fn metrics_csv(history: &[Record]) -> String {
             record.gradient_epochs,
             record.seconds,
             record.train_loss,
-            optional(record.validation_loss),
-            optional(record.validation_accuracy),
+            optional(record.validation.map(|score| score.loss)),
+            optional(record.validation.map(|score| score.value)),
         ));
     }
     text
@@ -188,6 +191,7 @@ pub fn metrics_csv(history: &[Record]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::score::Score;
 
     fn folder() -> PathBuf {
         let name = format!(
@@ -238,13 +242,19 @@ mod tests {
             train_seconds: 0.5,
             seconds: 0.75,
             train_loss: 0.1,
-            validation_loss: None,
-            validation_accuracy: None,
-            test_accuracy: None,
+            measure: Measure::Accuracy,
+            validation: None,
+            test: None,
+        };
+        let score = |measure, value| Score {
+            loss: 0.25,
+            count: 1,
+            measure,
+            value,
+            r_squared: None,
         };
         let other = Record {
-            validation_loss: Some(0.25),
-            validation_accuracy: Some(0.9),
+            validation: Some(score(Measure::Accuracy, 0.9)),
             ..record
         };
         assert_eq!(
@@ -252,6 +262,16 @@ mod tests {
             "epoch,iteration,gradient_epochs,seconds,train_loss,validation_loss,validation_accuracy\n\
              1,3,2.5,0.750,0.1,,\n\
              1,3,2.5,0.750,0.1,0.25,0.9\n"
+        );
+        let regression = Record {
+            measure: Measure::Rmse,
+            validation: Some(score(Measure::Rmse, 17.5)),
+            ..record
+        };
+        assert_eq!(
+            metrics_csv(&[regression]),
+            "epoch,iteration,gradient_epochs,seconds,train_loss,validation_loss,validation_rmse\n\
+             1,3,2.5,0.750,0.1,0.25,17.5\n"
         );
     }
 }

@@ -23,7 +23,7 @@ mod language;
 
 use secant::network::{Layer, Network, Shape, ShapeError};
 
-use crate::data::dataset::{Task, dimensions};
+use crate::data::dataset::{Predicted, Task, dimensions};
 use language::{closest, parse_layer};
 
 /// Most layers of a network.
@@ -167,9 +167,13 @@ impl Description {
             layers.push(secant::network::linear(task.outputs));
             words.push(last.clone());
             if !self.preset {
+                let what = match (task.predicted, task.outputs) {
+                    (Predicted::Numbers, 1) => "the number to predict".to_owned(),
+                    (Predicted::Numbers, many) => format!("each of the {many} numbers to predict"),
+                    (Predicted::Classes, many) => format!("each of the {many} classes"),
+                };
                 note = Some(format!(
-                    "The model gets a last layer {last}, an output for each of the {} classes.",
-                    task.outputs
+                    "The model gets a last layer {last}, an output for {what}."
                 ));
             }
         }
@@ -187,10 +191,14 @@ impl Description {
         })?;
         if network.output_len() != task.outputs {
             return Err(ModelError(format!(
-                "the model ends with {} outputs, {} are needed: one a class (end it with {last}, or leave its last \
+                "the model ends with {} outputs, {} are needed: one {} (end it with {last}, or leave its last \
                  layer out)",
                 network.output_len(),
-                task.outputs
+                task.outputs,
+                match task.predicted {
+                    Predicted::Classes => "a class",
+                    Predicted::Numbers => "for each number to predict",
+                }
             )));
         }
         let spec = words.join(" ");

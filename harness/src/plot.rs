@@ -6,6 +6,7 @@ use std::ops::Range;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
+use crate::score::Measure;
 use crate::train::Record;
 
 const SIZE: (u32, u32) = (1000, 420);
@@ -20,7 +21,7 @@ struct Curve {
     points: Vec<(f64, f64)>,
 }
 
-/// Losses on the left, validation accuracy on the right, over gradient epochs.
+/// Losses on the left, what the network is judged by on the right, over gradient epochs.
 ///
 /// # Errors
 /// Whatever the drawing library reports.
@@ -36,11 +37,15 @@ pub fn curves(title: &str, history: &[Record]) -> Result<String, Box<dyn Error>>
     };
     let losses = [
         curve("training", FIRST, |record| Some(record.train_loss)),
-        curve("validation", SECOND, |record| record.validation_loss),
+        curve("validation", SECOND, |record| {
+            record.validation.map(|score| score.loss)
+        }),
     ];
-    let accuracies = [curve("validation", SECOND, |record| {
-        record.validation_accuracy.map(|share| 100.0 * share)
+    let figures = [curve("validation", SECOND, |record| {
+        let value = record.validation.map(|score| score.value);
+        value.map(|value| value * record.measure.factor())
     })];
+    let measure = history.first().map_or(Measure::default(), |r| r.measure);
 
     let mut svg = String::new();
     {
@@ -49,7 +54,7 @@ pub fn curves(title: &str, history: &[Record]) -> Result<String, Box<dyn Error>>
         let root = root.titled(title, ("sans-serif", 18))?;
         let (left, right) = root.split_horizontally(SIZE.0 / 2);
         panel(&left, "loss", &losses)?;
-        panel(&right, "validation accuracy (%)", &accuracies)?;
+        panel(&right, &format!("validation {}", measure.axis()), &figures)?;
         root.present()?;
     }
     Ok(svg)
@@ -135,6 +140,7 @@ fn range_of(values: impl Iterator<Item = f64>) -> Range<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::score::Score;
 
     fn record(epoch: u32, loss: f64, accuracy: Option<f64>) -> Record {
         Record {
@@ -144,9 +150,15 @@ mod tests {
             train_seconds: 0.0,
             seconds: 0.0,
             train_loss: loss,
-            validation_loss: accuracy.map(|_| loss),
-            validation_accuracy: accuracy,
-            test_accuracy: None,
+            measure: Measure::Accuracy,
+            validation: accuracy.map(|value| Score {
+                loss,
+                count: 1,
+                measure: Measure::Accuracy,
+                value,
+                r_squared: None,
+            }),
+            test: None,
         }
     }
 

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use secant::Metrics;
 use secant::arch::Isa;
 use secant::network::Init;
 use serde::Serialize;
@@ -17,7 +16,9 @@ use crate::config::{RunConfig, init_name};
 use crate::data::dataset::Dataset;
 use crate::data::split::Split;
 use crate::error::Error;
+use crate::loss::NamedLoss;
 use crate::optimizers::Optimizer;
+use crate::score::{Measure, Numbers, Score, number};
 use crate::train::{Observer, Outcome, Record, RunStatus, StopReason};
 
 /// Writes a line to standard output, or to standard error if `json` keeps standard output for the
@@ -117,27 +118,27 @@ impl Observer for Display {
     fn record(&mut self, record: &Record) {
         if !self.headed {
             self.headed = true;
-            self.line(
-                "epoch  iteration  gradient epochs  seconds  train loss  validation loss  accuracy",
-            );
+            let figure = record.measure.name();
+            self.line(&format!(
+                "epoch iteration  gradient epochs  seconds  train loss  valid. loss  {figure:>8}"
+            ));
         }
+        let dash = || "-".to_owned();
         let loss = record
-            .validation_loss
-            .map_or("-".to_owned(), |loss| format!("{loss:.4}"));
-        let accuracy = record.validation_accuracy.map_or("-".to_owned(), percent);
+            .validation
+            .map_or_else(dash, |score| number(score.loss));
+        let figure = |score: Score| record.measure.show(score.value);
+        let figure = record.validation.map_or_else(dash, figure);
+        let width = record.measure.name().len().max(8);
         self.line(&format!(
-            "{:5}  {:9}  {:15.2}  {:7.1}  {:10.4}  {loss:>15}  {accuracy:>8}",
+            "{:5} {:9}  {:15.2}  {:7.1}  {:>10}  {loss:>11}  {figure:>width$}",
             record.epoch,
             record.iteration,
             record.gradient_epochs,
             record.seconds,
-            record.train_loss,
+            number(record.train_loss),
         ));
     }
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.2} %", 100.0 * share)
 }
 
 /// `1 epoch`, `2 epochs`.
@@ -146,20 +147,38 @@ pub fn plural(count: u32, what: &str) -> String {
 }
 
 /// The table at the end of a run.
-pub fn table(config: &RunConfig, outcome: &Outcome, split: &Split) -> String {
-    let row = |name: &str, tally: &Metrics, images: usize| {
-        format!(
-            "{name:<10}  {:>8.4}  {:>8}  {images:>6}\n",
-            tally.mean_loss(),
-            percent(tally.accuracy())
-        )
+pub fn table(config: &RunConfig, outcome: &Outcome) -> String {
+    let measure = outcome.test.measure;
+    let width = measure.name().len().max(8);
+    let fit = |text: &str| match measure {
+        Measure::Rmse => format!("  {text:>9}"),
+        _ => String::new(),
     };
-    let mut text = String::from("\n                loss  accuracy  images\n");
-    text.push_str(&row("train", &outcome.train, split.train.len()));
-    if let Some(tally) = &outcome.validation {
-        text.push_str(&row("validation", tally, split.validation.len()));
+    let mut text = format!(
+        "\n{:<10}  {:>9}  {:>width$}{}  samples\n",
+        "",
+        "loss",
+        measure.name(),
+        fit("R squared")
+    );
+    let parts = [
+        ("train", Some(outcome.train)),
+        ("validation", outcome.validation),
+        ("test", Some(outcome.test)),
+    ];
+    for (name, score) in parts {
+        let Some(score) = score else { continue };
+        let r = score
+            .r_squared
+            .map_or("-".to_owned(), |r| format!("{r:.4}"));
+        text.push_str(&format!(
+            "{name:<10}  {:>9}  {:>width$}{}  {:>7}\n",
+            number(score.loss),
+            measure.show(score.value),
+            fit(&r),
+            score.count
+        ));
     }
-    text.push_str(&row("test", &outcome.test, outcome.test.count as usize));
     text.push_str(&format!(
         "\n{} ({}), {}, seed {}: {}, {}, {:.2} gradient epochs in {:.1} s ({:.1} s of it \
          training); stopped: {}.",
@@ -200,6 +219,7 @@ pub struct DatasetRecord<'a> {
     source: &'a str,
     /// Channels, rows and columns of a sample.
     shape: [usize; 3],
+    /// 0 where numbers are predicted.
     classes: usize,
     /// SHA-256 of shape, samples and labels.
     sha256: &'a str,
@@ -232,7 +252,7 @@ impl<'a> DatasetRecord<'a> {
 /// `null`.
 #[derive(Debug, Serialize)]
 pub struct RunRecord<'a> {
-    /// The data: name, folder, and how many images train, validate and test.
+    /// The data: name, folder, and how many samples train, validate and test.
     dataset: DatasetRecord<'a>,
     /// A preset's name, or the description of the network.
     model: &'a str,
@@ -240,17 +260,19 @@ pub struct RunRecord<'a> {
     parameters: usize,
     /// How the weights were drawn and updated: name, settings, batch, initialisation.
     optimizer: OptimizerRecord<'a>,
-    /// Seed of split, initial weights, order of the images and dropout.
+    /// What training makes small: `cross-entropy`, `smoothed:S`, `mse`, `huber:DELTA` or `bce`.
+    loss: NamedLoss,
+    /// Seed of split, initial weights, order of the samples and dropout.
     seed: u64,
     /// Threads that shared a batch.
     threads: usize,
     /// Instruction set of the kernels.
     isa: &'static str,
-    /// Whole passes over the training images.
+    /// Whole passes over the training samples.
     epochs: u32,
     /// Steps of the optimiser.
     iterations: u32,
-    /// Gradients of single images over the number of training images, every one counted, line
+    /// Gradients of single samples over the number of training samples, every one counted, line
     /// searches too.
     gradient_epochs: f64,
     /// Seconds in all: start-up, steps, evaluations.
@@ -258,16 +280,21 @@ pub struct RunRecord<'a> {
     /// `epochs`, `max_iterations`, `tolerance`, `converged`, `line_search_failed`, `interrupted` or
     /// `diverged`.
     stop_reason: StopReason,
-    /// Mean loss of all training images with the last weights, without dropout.
+    /// Mean loss of all training samples with the last weights, without dropout: in the units in
+    /// which numbers to predict are standardised.
     train_loss: f64,
-    /// Share of the validation images that came out right with the last weights; `null` without
-    /// such images.
-    validation_accuracy: Option<f64>,
-    /// Mean loss of the test images with the last weights.
-    test_loss: f64,
-    /// Share of the test images that came out right with the last weights.
-    test_accuracy: f64,
-    /// See [`Outcome::collapsed`].
+    /// `validation_accuracy`, the share of the validation samples that came out right with the last
+    /// weights (`null` without such samples); `test_loss`, the mean loss of the test samples;
+    /// `test_accuracy`. For labels `..._labels_right` stands in place of the accuracies, and for
+    /// numbers `..._rmse`, in the data's own units, with `train_r_squared`, `validation_r_squared`
+    /// and `test_r_squared`.
+    #[serde(flatten)]
+    scores: Numbers,
+    /// RMSE of each output on the test samples, where several numbers are predicted; not where
+    /// these are the samples.
+    #[serde(skip_serializing_if = "<[f64]>::is_empty")]
+    test_rmse_of_outputs: &'a [f64],
+    /// See [`Outcome::collapse`].
     collapsed: bool,
     /// SHA-256 of the weights as little-endian bytes, in the order of the flat slice.
     sha256: Hashes<'a>,
@@ -311,6 +338,7 @@ impl<'a> RunRecord<'a> {
                 init: config.init,
                 rollbacks: outcome.rollbacks,
             },
+            loss: NamedLoss::from(config.model.network.loss()),
             seed: config.seed,
             threads: config.threads.get(),
             isa: Isa::current().name(),
@@ -319,10 +347,12 @@ impl<'a> RunRecord<'a> {
             gradient_epochs: outcome.gradient_epochs,
             seconds: outcome.seconds,
             stop_reason: outcome.stop,
-            train_loss: outcome.train.mean_loss(),
-            validation_accuracy: outcome.validation.map(|tally| tally.accuracy()),
-            test_loss: outcome.test.mean_loss(),
-            test_accuracy: outcome.test.accuracy(),
+            train_loss: outcome.train.loss,
+            scores: scores(outcome),
+            test_rmse_of_outputs: match outcome.test_outputs.as_slice() {
+                several @ [_, _, ..] if !dataset.autoencoder => several,
+                _ => &[],
+            },
             collapsed: outcome.collapsed(),
             sha256: Hashes {
                 initial: &outcome.initial_sha256,
@@ -331,4 +361,29 @@ impl<'a> RunRecord<'a> {
             history: &outcome.history,
         }
     }
+}
+
+/// The figures of a run under their names.
+fn scores(outcome: &Outcome) -> Numbers {
+    let key = outcome.test.measure.key();
+    let mut scores = vec![
+        (
+            format!("validation_{key}"),
+            outcome.validation.map(|score| score.value),
+        ),
+        ("test_loss".to_owned(), Some(outcome.test.loss)),
+        (format!("test_{key}"), Some(outcome.test.value)),
+    ];
+    if outcome.test.measure == Measure::Rmse {
+        scores.insert(0, (format!("train_{key}"), Some(outcome.train.value)));
+        for (part, score) in [
+            ("train", Some(outcome.train)),
+            ("validation", outcome.validation),
+            ("test", Some(outcome.test)),
+        ] {
+            let r = score.and_then(|score| score.r_squared);
+            scores.push((format!("{part}_r_squared"), r));
+        }
+    }
+    Numbers(scores)
 }

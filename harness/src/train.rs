@@ -1,24 +1,24 @@
 //! One training run: split, steps, epochs, and when to stop.
 //!
 //! The protocol is that of the experiment behind this project: a random split of the training
-//! images into training and validation, decided by the seed; batches in a new random order each
+//! samples into training and validation, decided by the seed; batches in a new random order each
 //! epoch; an end when the mean training loss of two epochs in a row differs by less than a
 //! tolerance, or at the maximum.
 //!
 //! ```text
-//! choose the validation images by the seed, from each class in proportion; the others train
+//! choose the validation samples by the seed, from each class in proportion; the others train
 //! draw the initial weights, or take those that were given
 //! for each epoch:
-//!     shuffle the training images
+//!     shuffle the training samples
 //!     for each batch:  one step of the optimiser                     (counted in train_seconds)
-//!     evaluate on the validation images
+//!     evaluate on the validation samples
 //!     stop if |L - L of the epoch before| < tolerance
 //!                                     (L: mean loss of the batches, each before its step)
-//! evaluate on the training and test images
+//! evaluate on the training and test samples
 //! ```
 //!
 //! A run is a value without global state: nothing is printed and no file is touched here. Runs with
-//! the same seed share split, initial weights and order of images, whatever their optimiser, so
+//! the same seed share split, initial weights and order of samples, whatever their optimiser, so
 //! that they can be compared in pairs.
 
 use std::ops::ControlFlow;
@@ -28,17 +28,19 @@ use std::time::{Duration, Instant};
 use secant::ConfigError;
 use secant::network::Layer;
 use secant::optim::Termination;
-use secant::{DropoutKey, Metrics, Random};
+use secant::{DropoutKey, Random};
 use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 
 use crate::batch::Batch;
 use crate::config::RunConfig;
-use crate::data::dataset::Dataset;
+use crate::data::dataset::{Dataset, Part};
 use crate::data::split::Split;
 use crate::digest::sha256;
 use crate::engine::Engine;
 use crate::model::Net;
 use crate::optimizers::step::{BatchLoss, Stepper};
+use crate::score::{self, Guess, Measure, Score};
 
 /// Streams of random numbers under one seed. The order of epoch `e` is stream `ORDER + e`.
 mod stream {
@@ -48,13 +50,13 @@ mod stream {
 }
 
 /// One line of a run's history, made after each epoch and where a run stops within one.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Record {
     /// The epoch, from 1.
     pub epoch: u32,
     /// Steps so far.
     pub iteration: u32,
-    /// Gradients of single images so far, over the number of training images; line searches count
+    /// Gradients of single samples so far, over the number of training samples; line searches count
     /// in full.
     pub gradient_epochs: f64,
     /// Seconds in steps so far.
@@ -63,13 +65,34 @@ pub struct Record {
     pub seconds: f64,
     /// Mean loss of the epoch's batches, each before its step.
     pub train_loss: f64,
-    /// Mean loss of the validation images, if there are any.
-    pub validation_loss: Option<f64>,
-    /// Share of the validation images that came out right.
-    pub validation_accuracy: Option<f64>,
-    /// Share of the test images that came out right, where the run watches them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub test_accuracy: Option<f64>,
+    /// What the network is judged by.
+    pub measure: Measure,
+    /// On the validation samples, if there are any.
+    pub validation: Option<Score>,
+    /// On the test samples, where the run watches them.
+    pub test: Option<Score>,
+}
+
+/// As an object; the keys of the scores are `validation_loss` and, for example,
+/// `validation_accuracy`.
+impl Serialize for Record {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let key = self.measure.key();
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("epoch", &self.epoch)?;
+        map.serialize_entry("iteration", &self.iteration)?;
+        map.serialize_entry("gradient_epochs", &self.gradient_epochs)?;
+        map.serialize_entry("train_seconds", &self.train_seconds)?;
+        map.serialize_entry("seconds", &self.seconds)?;
+        map.serialize_entry("train_loss", &self.train_loss)?;
+        map.serialize_entry("validation_loss", &self.validation.map(|score| score.loss))?;
+        let value = self.validation.map(|score| score.value);
+        map.serialize_entry(&format!("validation_{key}"), &value)?;
+        if let Some(score) = self.test {
+            map.serialize_entry(&format!("test_{key}"), &score.value)?;
+        }
+        map.end()
+    }
 }
 
 /// Why a run stopped.
@@ -152,12 +175,20 @@ pub struct Outcome {
     pub train_seconds: f64,
     /// Seconds in all, the last evaluations included.
     pub seconds: f64,
-    /// Losses and accuracy on the training images, with the last weights and without dropout.
-    pub train: Metrics,
-    /// The same on the validation images, if there are any.
-    pub validation: Option<Metrics>,
-    /// The same on the test images.
-    pub test: Metrics,
+    /// On the training samples, with the last weights and without dropout.
+    pub train: Score,
+    /// The same on the validation samples, if there are any.
+    pub validation: Option<Score>,
+    /// The same on the test samples.
+    pub test: Score,
+    /// RMSE of each output on the test samples, with [`Measure::Rmse`].
+    pub test_outputs: Vec<f64>,
+    /// What the best constant answer gets on the training samples,
+    pub train_guess: Guess,
+    /// and on the validation samples, or else on the test samples.
+    pub guess: Guess,
+    /// Whether classes count by weights of their own, so that the accuracy is not what is trained.
+    pub weighted: bool,
     /// A line for each epoch.
     pub history: Vec<Record>,
     /// The last weights, those of frozen layers too. Not to be used when [`Outcome::diverged`].
@@ -173,22 +204,102 @@ pub struct Outcome {
 impl Outcome {
     /// Whether the loss or a weight is not finite, so that the weights are of no use.
     pub fn diverged(&self) -> bool {
-        self.stop == StopReason::Diverged || !self.train.mean_loss().is_finite()
+        self.stop == StopReason::Diverged || !self.train.loss.is_finite()
     }
 
-    /// Whether training went wrong without a doubt: the loss is not finite, or the validation
-    /// accuracy ended under 50 % or more than ten points under its own best. Without validation
-    /// images the test accuracy stands in.
+    /// Why training counts as gone wrong, if it does, in words that go on from "the run
+    /// collapsed:".
+    ///
+    /// * The loss or a weight is not finite.
+    /// * The training loss is above that of the best constant answer ([`Guess`]): so is that of a
+    ///   network that is sure and wrong.
+    /// * On the validation samples (or else the test samples) the network has gone less than a
+    ///   tenth of the way from the best constant answer to perfection: with two classes of one
+    ///   size, an accuracy under 55 %, with a hundred under 10.9 %. With class weights this is not
+    ///   asked, since they may well cost accuracy.
+    /// * For numbers, its R squared on the training samples is under 0.01. (They may be noise for
+    ///   the most part, so a good fit may be not far above 0, and one of few samples below 0 on
+    ///   others.)
+    /// * On the validation samples it ended more than ten points of accuracy under its own best, or
+    ///   with more than 1.5 times the RMSE of it, and more than half of that of the mean.
+    pub fn collapse(&self) -> Option<String> {
+        if self.diverged() {
+            return Some("its loss or a weight is not finite".to_owned());
+        }
+        let constant = self.train_guess.loss;
+        if self.train.loss > constant && constant > 0.0 {
+            return Some(format!(
+                "its training loss, {}, is above the {} of a network that gives every sample the \
+                 same answer",
+                score::number(self.train.loss),
+                score::number(constant)
+            ));
+        }
+        let (last, part) = match self.validation {
+            Some(score) => (score, "validation"),
+            None => (self.test, "test"),
+        };
+        if last.value.is_nan() {
+            return Some(format!("its {part} {} is not finite", last.measure.name()));
+        }
+        if last.measure == Measure::Rmse {
+            if self.train_guess.skill(&self.train) < HUNDREDTH {
+                return Some(format!(
+                    "its training R squared, {:.3}, is hardly above the 0 of the mean",
+                    self.train.r_squared.unwrap_or(f64::NAN)
+                ));
+            }
+        } else if self.guess.skill(&last) < TENTH && !self.weighted {
+            return Some(format!(
+                "its {part} {}, {}, is less than a tenth of the way from {}, where the best \
+                 constant answer is, to perfect",
+                last.measure.name(),
+                last.measure.show(last.value),
+                last.measure.show(self.guess.value)
+            ));
+        }
+        let seen = self.history.iter();
+        let seen = seen.filter_map(|record| record.validation.or(record.test));
+        let measure = last.measure;
+        let best = seen.fold(last.value, |best, score| {
+            if measure.reaches(score.value, best) {
+                score.value
+            } else {
+                best
+            }
+        });
+        let (fallen, words) = match measure {
+            Measure::Rmse => {
+                let mean = self.guess.value;
+                let large = mean > 0.0 && last.value > 0.5 * mean;
+                (large && last.value > HALF_MORE * best, "1.5 times")
+            }
+            _ => (last.value < best - TENTH, "10 points under"),
+        };
+        fallen.then(|| {
+            format!(
+                "its {part} {}, {}, is more than {words} its own best, {}",
+                measure.name(),
+                measure.show(last.value),
+                measure.show(best)
+            )
+        })
+    }
+
+    /// Whether training went wrong: see [`Outcome::collapse`].
     pub fn collapsed(&self) -> bool {
-        let last = self.validation.unwrap_or(self.test).accuracy();
-        let best = self
-            .history
-            .iter()
-            .filter_map(|record| record.validation_accuracy.or(record.test_accuracy));
-        let best = best.fold(last, f64::max);
-        self.diverged() || last.is_nan() || last < 0.5 || last < best - 0.1
+        self.collapse().is_some()
     }
 }
+
+/// What a network must gain over a constant answer in classes, and may lose of its own best.
+const TENTH: f64 = 0.1;
+
+/// What a network must gain over the mean in numbers.
+const HUNDREDTH: f64 = 0.01;
+
+/// How many times its least error a network may end with.
+const HALF_MORE: f64 = 1.5;
 
 /// Trains from start to end. Equal to a [`Trainer`] that runs once.
 ///
@@ -206,6 +317,13 @@ pub fn train(
     Ok(trainer.finish())
 }
 
+/// What the training part is divided into.
+#[derive(Debug, Clone, Copy)]
+enum Portion {
+    Train,
+    Validation,
+}
+
 /// A run that can be stopped and continued.
 pub struct Trainer<'a> {
     config: &'a RunConfig,
@@ -217,23 +335,25 @@ pub struct Trainer<'a> {
     parameters: Vec<f32>,
     initial_sha256: String,
     has_dropout: bool,
+    class_weights: Vec<f32>,
+    measure: Measure,
 
-    /// The training images in the order of the epoch at work.
+    /// The training samples in the order of the epoch at work.
     order: Vec<u32>,
     /// Whole epochs made.
     epochs: u32,
-    /// Images of the epoch at work that have been used.
+    /// Samples of the epoch at work that have been used.
     position: usize,
     iterations: u32,
     sample_gradients: u64,
-    /// Sum over the images of the epoch at work.
+    /// Sum over the samples of the epoch at work.
     loss: f64,
     /// Mean loss of the epoch before.
     previous_loss: Option<f64>,
     started: Instant,
     stepping: Duration,
-    validation: Option<Metrics>,
-    watched: Option<Metrics>,
+    validation: Option<Score>,
+    watched: Option<Score>,
     history: Vec<Record>,
     stop: Option<StopReason>,
 }
@@ -275,6 +395,16 @@ impl<'a> Trainer<'a> {
             .iter()
             .any(|layer| matches!(layer, Layer::Dropout(_)));
         let same_objective = config.batch == Batch::Full && !has_dropout;
+        let targets = &dataset.train.targets;
+        let split = Split::stratified(
+            targets,
+            config.validation,
+            &mut Random::new(config.seed, stream::SPLIT),
+        );
+        let class_weights = match &config.class_weights {
+            Some(weights) => weights.of(targets, &split.train, network.output_len()),
+            None => Vec::new(),
+        };
         Ok(Self {
             config,
             dataset,
@@ -282,18 +412,17 @@ impl<'a> Trainer<'a> {
                 network,
                 Arc::clone(&dataset.train),
                 dataset.scalings.clone(),
+                class_weights.clone(),
                 config.threads.get(),
             ),
+            class_weights,
+            measure: Measure::of(targets, network.loss()),
             stepper: (config.optimizer.settings()).start(
                 &config.model.network,
                 same_objective,
                 memory,
             )?,
-            split: Split::stratified(
-                &dataset.train.targets,
-                config.validation,
-                &mut Random::new(config.seed, stream::SPLIT),
-            ),
+            split,
             initial_sha256: sha256(&all_weights(&network, &parameters)),
             parameters,
             has_dropout,
@@ -319,7 +448,7 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// How the training images were divided.
+    /// How the training samples were divided.
     pub fn split(&self) -> &Split {
         &self.split
     }
@@ -436,22 +565,60 @@ impl<'a> Trainer<'a> {
         if self.split.validation.is_empty() || !mean.is_finite() {
             self.validation = None;
         } else {
-            self.validation = Some(
-                self.engine
-                    .evaluate(&self.parameters, &self.split.validation),
-            );
+            self.validation = Some(self.score_of(Portion::Validation));
         }
         let watch = self.config.watch_test && mean.is_finite();
-        self.watched = watch.then(|| self.test());
+        self.watched = watch.then(|| self.test().0);
     }
 
-    /// Evaluates on the test images.
-    fn test(&self) -> Metrics {
-        let images = Arc::clone(&self.dataset.test);
-        let all: Vec<u32> = (0..images.len() as u32).collect();
-        let (network, threads) = (self.config.model.network, self.config.threads.get());
-        Engine::new(network, images, self.dataset.scalings.clone(), threads)
-            .evaluate(&self.parameters, &all)
+    /// Evaluates on a portion of the training part.
+    fn score_of(&mut self, portion: Portion) -> Score {
+        let indices = match portion {
+            Portion::Train => &self.split.train,
+            Portion::Validation => &self.split.validation,
+        };
+        let samples = (&*self.dataset.train, indices.as_slice());
+        let engine = &mut self.engine;
+        score::score(
+            engine,
+            &self.parameters,
+            samples,
+            self.dataset,
+            self.measure,
+        )
+        .0
+    }
+
+    /// Evaluates on the test samples: their score, and the RMSE of each output.
+    fn test(&self) -> (Score, Vec<f64>) {
+        let part = &self.dataset.test;
+        let all: Vec<u32> = (0..part.len() as u32).collect();
+        let mut engine = Engine::new(
+            self.config.model.network,
+            Arc::clone(part),
+            self.dataset.scalings.clone(),
+            self.class_weights.clone(),
+            self.config.threads.get(),
+        );
+        let samples = (&**part, all.as_slice());
+        score::score(
+            &mut engine,
+            &self.parameters,
+            samples,
+            self.dataset,
+            self.measure,
+        )
+    }
+
+    /// What the best constant answer gets on these samples.
+    fn guess(&self, part: &Part, indices: &[u32]) -> Guess {
+        let network = &self.config.model.network;
+        Guess::new(
+            network.loss(),
+            (part, indices),
+            (network.output_len(), &self.class_weights),
+            &self.dataset.target_scalings,
+        )
     }
 
     fn record(&self, train_loss: f64) -> Record {
@@ -462,9 +629,9 @@ impl<'a> Trainer<'a> {
             train_seconds: self.stepping.as_secs_f64(),
             seconds: self.started.elapsed().as_secs_f64(),
             train_loss,
-            validation_loss: self.validation.map(|tally| tally.mean_loss()),
-            validation_accuracy: self.validation.map(|tally| tally.accuracy()),
-            test_accuracy: self.watched.map(|tally| tally.accuracy()),
+            measure: self.measure,
+            validation: self.validation,
+            test: self.watched,
         }
     }
 
@@ -472,10 +639,18 @@ impl<'a> Trainer<'a> {
         self.sample_gradients as f64 / self.split.train.len() as f64
     }
 
-    /// Evaluates on the training and test images, and hands everything over.
+    /// Evaluates on the training and test samples, and hands everything over.
     pub fn finish(mut self) -> Outcome {
-        let train = self.engine.evaluate(&self.parameters, &self.split.train);
-        let test = self.test();
+        let train = self.score_of(Portion::Train);
+        let (test, test_outputs) = self.test();
+        let train_guess = self.guess(&self.dataset.train, &self.split.train);
+        let guess = match self.validation {
+            Some(_) => self.guess(&self.dataset.train, &self.split.validation),
+            None => {
+                let all: Vec<u32> = (0..self.dataset.test.len() as u32).collect();
+                self.guess(&self.dataset.test, &all)
+            }
+        };
         let parameters = all_weights(&self.config.model.network, &self.parameters);
         Outcome {
             stop: self.stop.unwrap_or(StopReason::Interrupted),
@@ -487,6 +662,10 @@ impl<'a> Trainer<'a> {
             train,
             validation: self.validation,
             test,
+            test_outputs,
+            train_guess,
+            guess,
+            weighted: !self.class_weights.is_empty(),
             history: self.history,
             rollbacks: self.stepper.rollbacks(),
             final_sha256: sha256(&parameters),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
-use secant::Scaling;
+use secant::Affine;
 use secant::network::Layer;
 use serde::{Deserialize, Serialize};
 
@@ -47,9 +47,13 @@ fn names(network: &Net) -> Vec<(String, Vec<usize>, Range<usize>)> {
 struct About {
     input: Inputs,
     model: String,
+    /// How targets are made of numbers to predict, if they are: `number = (output - offset) /
+    /// scale`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    target: Option<Inputs>,
 }
 
-/// The normalisation: one for all channels, or a list with one for each.
+/// A normalisation: one for all channels or outputs, or a list with one for each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Inputs {
@@ -58,8 +62,8 @@ enum Inputs {
 }
 
 impl Inputs {
-    fn new(scalings: &[Scaling]) -> Inputs {
-        let input = |scaling: &Scaling| Input {
+    fn new(scalings: &[Affine]) -> Inputs {
+        let input = |scaling: &Affine| Input {
             offset: scaling.offset,
             scale: scaling.scale,
         };
@@ -69,8 +73,8 @@ impl Inputs {
         }
     }
 
-    fn scalings(&self) -> Vec<Scaling> {
-        let scaling = |input: &Input| Scaling {
+    fn scalings(&self) -> Vec<Affine> {
+        let scaling = |input: &Input| Affine {
             scale: input.scale,
             offset: input.offset,
         };
@@ -91,12 +95,17 @@ struct Input {
 /// `i.weight` and a tensor `i.bias` of 32-bit floats, shaped as PyTorch has them (`conv2d`:
 /// outputs, inputs, rows, columns; `depthwise_conv2d`: channels, 1, rows, columns; `linear`:
 /// outputs, inputs). The metadata `secant` is a JSON object with the model's description and the
-/// normalisation of its inputs: `{"offset", "scale"}`, or a list of these with one for each
-/// channel. The same weights always give the same bytes.
+/// normalisation of its inputs, `input`: `{"offset", "scale"}`, or a list of these with one for
+/// each channel. Where numbers were standardised to predict them, `target` says the same of these:
+/// the number is `(output - offset) / scale`. The same weights always give the same bytes.
 ///
 /// # Errors
 /// An [`io::Error`] when the library refuses the tensors.
-pub fn safetensors(model: &Model, scalings: &[Scaling], parameters: &[f32]) -> io::Result<Vec<u8>> {
+pub fn safetensors(
+    model: &Model,
+    (inputs, targets): (&[Affine], &[Affine]),
+    parameters: &[f32],
+) -> io::Result<Vec<u8>> {
     // The file holds the weights of frozen layers too.
     let network = model.network.try_freeze(0, &[]);
     let network = &network.map_err(|error| io::Error::other(error.to_string()))?;
@@ -108,8 +117,12 @@ pub fn safetensors(model: &Model, scalings: &[Scaling], parameters: &[f32]) -> i
         tensors.push((name, view));
     }
     let about = About {
-        input: Inputs::new(scalings),
+        input: Inputs::new(inputs),
         model: model.spec.clone(),
+        target: targets.first().map(|first| {
+            let alike = targets.iter().all(|target| target == first);
+            Inputs::new(if alike { &targets[..1] } else { targets })
+        }),
     };
     // One entry only: the format keeps several in no fixed order.
     let metadata = HashMap::from([("secant".to_owned(), serde_json::to_string(&about)?)]);
@@ -133,7 +146,10 @@ pub struct Start {
     pub frozen_layers: usize,
     /// How the network that they belong to wants its inputs.
     #[serde(skip)]
-    pub scalings: Vec<Scaling>,
+    pub scalings: Vec<Affine>,
+    /// What its outputs are of numbers to predict: a map for each output, or none.
+    #[serde(skip)]
+    pub target_scalings: Vec<Affine>,
     /// Those of the layers that are trained.
     #[serde(skip)]
     pub parameters: Vec<f32>,
@@ -175,7 +191,22 @@ pub fn start(path: &Path, frozen_layers: usize, model: &mut Model) -> Result<Sta
         .try_freeze(frozen_layers, frozen)
         .map_err(|error| Error::Usage(format!("--freeze {frozen_layers}: {error}")))?;
     something_to_train(&model.network, frozen_layers)?;
+    let outputs = model.network.output_len();
+    let target_scalings = match about.target.map(|target| target.scalings()) {
+        None => Vec::new(),
+        Some(targets) => match targets.as_slice() {
+            [one] => vec![*one; outputs],
+            targets if targets.len() == outputs => targets.to_vec(),
+            targets => {
+                return Err(wrong(format!(
+                    "holds the units of {} outputs, and the network has {outputs}",
+                    targets.len()
+                )));
+            }
+        },
+    };
     Ok(Start {
+        target_scalings,
         file: path.to_owned(),
         sha256,
         frozen_layers,
@@ -222,7 +253,7 @@ mod tests {
         let parameters: Vec<f32> = (0..model.network.parameter_count())
             .map(|i| i as f32)
             .collect();
-        let file = || safetensors(&model, &[Scaling::NONE], &parameters).unwrap();
+        let file = || safetensors(&model, (&[Affine::NONE], &[]), &parameters).unwrap();
         let bytes = file();
         assert!((0..20).all(|_| file() == bytes));
         // Every weight is in its place.
@@ -256,20 +287,23 @@ mod tests {
         let weights: Vec<f32> = (0..model.network.parameter_count())
             .map(|i| 0.5 * i as f32)
             .collect();
-        let bytes = safetensors(&model, &[Scaling::standard(0.3, 0.2)], &weights).unwrap();
+        let bytes = safetensors(&model, (&[Affine::standard(0.3, 0.2)], &[]), &weights).unwrap();
         let (about, found) = read(&bytes, &model.network).unwrap();
         assert_eq!(found, weights);
         assert_eq!(about.model, model.spec);
-        assert_eq!(about.input.scalings(), [Scaling::standard(0.3, 0.2)]);
+        assert_eq!(about.input.scalings(), [Affine::standard(0.3, 0.2)]);
         // One for each channel.
         let scalings = [
-            Scaling::standard(0.3, 0.2),
-            Scaling::UNIT,
-            Scaling::standard(-1.0, 3.0),
+            Affine::standard(0.3, 0.2),
+            Affine::UNIT,
+            Affine::standard(-1.0, 3.0),
         ];
-        let bytes = safetensors(&model, &scalings, &weights).unwrap();
+        let targets = [Affine::standard(7.0, 2.0); 10];
+        let bytes = safetensors(&model, (&scalings, &targets), &weights).unwrap();
         let (about, _) = read(&bytes, &model.network).unwrap();
         assert_eq!(about.input.scalings(), scalings);
+        let found = about.target.map(|target| target.scalings());
+        assert_eq!(found, Some(vec![targets[0]]), "one stands for all");
         // Another network, and another kind of file.
         let other: Model = "conv3k3,relu,depthwise3,pool2,linear10".parse().unwrap();
         assert_eq!(read(&bytes, &other.network).unwrap_err(), Some(model.spec));

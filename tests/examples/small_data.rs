@@ -26,6 +26,7 @@ use secant_harness::cli::{Cli, Command};
 use secant_harness::data::dataset::Dataset;
 use secant_harness::data::elements::Targets;
 use secant_harness::data::open::{self, Location, STANDARD_FOLDERS};
+use secant_harness::data::predict::Predict;
 use secant_harness::data::split::Split;
 use secant_harness::model::MAX_LAYERS;
 use secant_harness::train::train;
@@ -332,7 +333,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Location::Synthetic { .. } = location {
         println!("Fashion-MNIST was not found: on the built-in images, which say little.");
     }
-    let dataset = open::load(&location, None)?;
+    let dataset = open::load(&location, None, &Predict::Labels)?;
     let words = "secant train --optimizer lbfgs --epochs 2 --validation 0.1";
     let Command::Train(args) = Cli::try_parse_from(words.split(' '))?.command else {
         return Err("'train' is another command".into());
@@ -342,7 +343,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let network = config.model.network;
     println!(
         "micro, two epochs: test accuracy {:.2} %\n",
-        100.0 * outcome.test.accuracy()
+        100.0 * outcome.test.value
     );
 
     // The images that validated have not been trained on.

@@ -10,7 +10,7 @@ use secant::network::{Init, Network, presets};
 use secant::objective;
 use secant::optim::{Adam, AdamConfig, Decay, Lbfgs, LbfgsConfig};
 use secant::random::philox4x32;
-use secant::{Batch, DropoutKey, Normalisation, Random, Samples, Scaling};
+use secant::{Affine, Batch, DropoutKey, Normalisation, Random, Samples};
 use sha2::{Digest, Sha256};
 
 /// What the table begins with.
@@ -48,7 +48,7 @@ pub fn images(pixels: &mut [u8; IMAGES * PIXELS], labels: &mut [u8; IMAGES]) {
 
 /// The golden data set, of mean near 0 and variance near 1.
 pub fn samples<'a>(pixels: &'a [u8; IMAGES * PIXELS], labels: &'a [u8; IMAGES]) -> Samples<'a> {
-    let normalisation = Normalisation::Same(Scaling {
+    let normalisation = Normalisation::Same(Affine {
         scale: 1.0 / 64.0,
         offset: -1.75,
     });

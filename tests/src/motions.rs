@@ -6,7 +6,7 @@
 
 use secant::network::{Init, Network, Shape, conv1d, global_avg_pool2d, linear, max_pool1d, relu};
 use secant::optim::{Adam, AdamConfig};
-use secant::{Batch, Metrics, Normalisation, Random, Samples, Scaling, Targets, Values};
+use secant::{Affine, Batch, Metrics, Normalisation, Random, Samples, Targets, Values};
 
 /// Points of each of six channels, through two convolutions to four classes. The mean over time at
 /// the end makes the answer depend little on when a movement was made.
@@ -65,13 +65,13 @@ static CLASSES: [u8; WINDOWS] = {
 
 /// Mean 0 and variance 1 of each channel over the training windows, whose elements are steps of
 /// 1/512.
-static SCALINGS: [Scaling; 6] = [
-    Scaling::standard(1307.0, 3621.0),
-    Scaling::standard(-668.0, 3479.0),
-    Scaling::standard(-526.0, 1816.0),
-    Scaling::standard(10.0, 1081.0),
-    Scaling::standard(-12.0, 932.0),
-    Scaling::standard(-29.0, 1800.0),
+static SCALINGS: [Affine; 6] = [
+    Affine::standard(1307.0, 3621.0),
+    Affine::standard(-668.0, 3479.0),
+    Affine::standard(-526.0, 1816.0),
+    Affine::standard(10.0, 1081.0),
+    Affine::standard(-12.0, 932.0),
+    Affine::standard(-29.0, 1800.0),
 ];
 
 /// The windows to train on, or those to test on.

@@ -112,7 +112,7 @@ fn help_teaches_and_typos_get_a_hint() {
         ("train --tolerance -1", "expected a number, at least 0"),
         (
             "train --batch 0",
-            "expected a number of images, at least 1, or 'full'",
+            "expected a number of samples, at least 1, or 'full'",
         ),
         (
             "train --history x --optimizer lbfgs",
@@ -173,7 +173,7 @@ fn help_teaches_and_typos_get_a_hint() {
         ),
         (
             "train --optimizer adam:batch=0",
-            "--batch 0: expected a number of images, at least 1, or 'full'",
+            "--batch 0: expected a number of samples, at least 1, or 'full'",
         ),
         ("train --force", "--out"),
     ] {
@@ -199,7 +199,7 @@ fn without_data_it_says_so_and_trains_on_the_built_in_set() {
     let output = succeed(&folder, &QUICK.replace("--data synthetic ", ""));
     assert!(stderr(&output).contains("Run data/fetch.sh to get the real images"));
     assert!(stdout(&output).starts_with(
-        "synthetic: 240 training, 60 validation and 10000 test images from built-in\n"
+        "synthetic: 240 training, 60 validation and 10000 test samples from built-in\n"
     ));
 }
 
@@ -324,7 +324,7 @@ fn json_is_one_object_with_exactly_the_documented_keys() {
     };
     assert_eq!(
         keys(&record),
-        "dataset model parameters optimizer seed threads isa epochs iterations gradient_epochs seconds stop_reason \
+        "dataset model parameters optimizer loss seed threads isa epochs iterations gradient_epochs seconds stop_reason \
          train_loss validation_accuracy test_loss test_accuracy collapsed sha256 history"
     );
     assert_eq!(
@@ -340,7 +340,7 @@ fn json_is_one_object_with_exactly_the_documented_keys() {
     assert_eq!(
         (&record["epochs"], &record["iterations"]),
         (&2.into(), &6.into()),
-        "three batches of 240 images"
+        "three batches of 240 samples"
     );
     assert_eq!(record["gradient_epochs"], 2.0);
     assert_eq!(record["stop_reason"], "epochs");

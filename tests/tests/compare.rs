@@ -106,7 +106,7 @@ fn runs_of_several_lengths_are_compared_length_by_length() {
         assert!(pair[0]["difference"].is_null(), "the first of its length");
         assert_eq!(pair[1]["difference"]["seeds"], 2);
     }
-    // 240 images in batches of 32: 8 steps an epoch.
+    // 240 samples in batches of 32: 8 steps an epoch.
     for (run, epochs) in result["runs"].as_array().unwrap().iter().zip(epochs) {
         assert_eq!(run["iterations"].as_f64().unwrap(), (8.0 * epochs).ceil());
     }
@@ -219,7 +219,7 @@ fn what_is_wrong_is_told_in_one_line() {
         ),
         (
             "--protocol deepobs --tune 2",
-            "--tune needs validation images",
+            "--tune needs validation samples",
         ),
         ("--protocol deepobs --model micro", "cannot be used with"),
         ("--reference none.json", "--reference none.json"),

@@ -18,7 +18,7 @@ fn bits(model: &Model, count: u32, threads: usize) -> (Vec<u32>, u64, u64) {
     let mut parameters = vec![0.0; network.parameter_count()];
     network.initialise(Init::He, &mut Random::new(5, 0), &mut parameters);
     let scalings = scaling::per_channel(&images.elements, synthetic::SHAPE);
-    let mut engine = Engine::new(network, Arc::new(images), scalings, threads);
+    let mut engine = Engine::new(network, Arc::new(images), scalings, Vec::new(), threads);
     let mut gradient = vec![0.0; parameters.len()];
     let mut indices: Vec<u32> = (0..count).collect();
     Random::new(5, 1).shuffle(&mut indices);

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use byteorder::{BigEndian, WriteBytesExt};
 use flate2::{Compression, write::GzEncoder};
-use secant::Scaling;
+use secant::Affine;
 use secant_harness::data::array::Cells;
 use secant_harness::data::elements::{Elements, Targets};
 use secant_harness::data::open::{self as dataset, Location};
+use secant_harness::data::predict::Predict;
 use secant_harness::data::{idx, scaling};
 use tempfile::TempDir;
 
@@ -25,7 +26,7 @@ fn idx_bytes(kind: u8, dimensions: &[u32], elements: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn scaling_of(pixels: &[u8]) -> Scaling {
+fn scaling_of(pixels: &[u8]) -> Affine {
     let shape = secant::network::Shape::vector(1);
     scaling::per_channel(&Elements::U8(pixels.to_vec()), shape)[0]
 }
@@ -227,20 +228,22 @@ fn a_folder_loads_and_a_limit_cuts_only_the_training_images() {
     let folder = TempDir::new().unwrap();
     write_set(&folder, 40, 20);
     let location = Location::Path(folder.path().to_owned());
-    let whole = dataset::load(&location, None).unwrap();
+    let whole = dataset::load(&location, None, &Predict::Labels).unwrap();
     assert_eq!((whole.train.len(), whole.test.len()), (40, 20));
     assert_eq!(
         whole.name,
         folder.path().file_name().unwrap().to_str().unwrap(),
         "not taken for Fashion-MNIST"
     );
-    let cut = dataset::load(&location, Some(30)).unwrap();
+    let cut = dataset::load(&location, Some(30), &Predict::Labels).unwrap();
     assert_eq!(
         (cut.train.len(), cut.train.elements.len(), cut.test.len()),
         (30, 30 * 784, 20)
     );
     assert_eq!(
-        dataset::load(&location, Some(41)).unwrap().train,
+        dataset::load(&location, Some(41), &Predict::Labels)
+            .unwrap()
+            .train,
         whole.train
     );
 }
@@ -252,7 +255,7 @@ fn files_that_do_not_fit_together_are_refused() {
         write_set(&folder, 40, 20);
         write(&folder, replace, &bytes);
         let location = Location::Path(folder.path().to_owned());
-        dataset::load(&location, None)
+        dataset::load(&location, None, &Predict::Labels)
             .unwrap_err()
             .to_string()
             .replace(&folder.path().display().to_string(), "F")
@@ -279,13 +282,21 @@ fn a_folder_that_lacks_a_file_says_which() {
     let folder = TempDir::new().unwrap();
     write_set(&folder, 10, 10);
     fs::remove_file(folder.path().join("t10k-images-idx3-ubyte.gz")).unwrap();
-    let error = dataset::load(&Location::Path(folder.path().to_owned()), None)
-        .unwrap_err()
-        .to_string();
+    let error = dataset::load(
+        &Location::Path(folder.path().to_owned()),
+        None,
+        &Predict::Labels,
+    )
+    .unwrap_err()
+    .to_string();
     assert!(error.ends_with("expected a file like t10k-images-idx3-ubyte or t10k-images-idx3-ubyte.gz, found none; data/fetch.sh gets Fashion-MNIST's"), "{error}");
-    let error = dataset::load(&Location::Path("no/such/folder".into()), None)
-        .unwrap_err()
-        .to_string();
+    let error = dataset::load(
+        &Location::Path("no/such/folder".into()),
+        None,
+        &Predict::Labels,
+    )
+    .unwrap_err()
+    .to_string();
     assert!(
         error.starts_with("no/such/folder: expected a folder or file"),
         "{error}"
@@ -337,7 +348,7 @@ fn the_order_of_places_is_the_documented_one() {
 #[test]
 fn normalised_pixels_have_mean_zero_and_variance_one() {
     let pixels: Vec<u8> = (0..10_000u32).map(|i| (i * i % 251) as u8).collect();
-    let Scaling { scale, offset } = scaling_of(&pixels);
+    let Affine { scale, offset } = scaling_of(&pixels);
     let values = pixels
         .iter()
         .map(|&p| f64::from(p) * f64::from(scale) + f64::from(offset));
@@ -361,13 +372,13 @@ fn the_real_images_load_where_they_are_installed() {
         println!("skipped: Fashion-MNIST is not installed (data/fetch.sh gets it)");
         return;
     }
-    let set = dataset::load(&location, None).unwrap();
+    let set = dataset::load(&location, None, &Predict::Labels).unwrap();
     assert_eq!(
         (set.name.as_str(), set.train.len(), set.test.len()),
         ("fashion-mnist", 60_000, 10_000)
     );
     // Mean .2860406 and deviation .3530242 of pixels over 255, as the data set's users know them.
-    let Scaling { scale, offset } = set.scalings[0];
+    let Affine { scale, offset } = set.scalings[0];
     assert!(
         (255.0 / f64::from(scale) / 255.0 / 255.0 - 0.353_024_2).abs() < 1e-6,
         "{scale}"

@@ -4,6 +4,7 @@
 use secant_harness::data::dataset::{Part, hex};
 use secant_harness::data::elements::{Elements, Targets};
 use secant_harness::data::open::{Location, load};
+use secant_harness::data::predict::Predict;
 use secant_harness::data::synthetic::{CLASSES, SEED, generate};
 use sha2::{Digest, Sha256};
 
@@ -38,7 +39,12 @@ fn the_bytes_are_pinned() {
 
 #[test]
 fn the_set_has_the_shapes_of_fashion_mnist() {
-    let set = load(&Location::Synthetic { fallback: true }, None).unwrap();
+    let set = load(
+        &Location::Synthetic { fallback: true },
+        None,
+        &Predict::Labels,
+    )
+    .unwrap();
     assert_eq!((set.train.len(), set.test.len()), (60_000, 10_000));
     assert_eq!(
         (pixels(&set.train).len(), pixels(&set.test).len()),

@@ -3,12 +3,12 @@
 use crate::arch::{Kernel, Simd, dispatch_lanes};
 use crate::batch::Batch;
 use crate::map::Map;
-use crate::samples::{Normalisation, Samples, Scaling, Values};
+use crate::samples::{Affine, Normalisation, Samples, Values};
 use crate::shape::Shape;
 
 /// The value of an element.
 #[inline(always)]
-fn value<S: Simd>(simd: S, scaling: Scaling, element: impl Into<f32>) -> f32 {
+fn value<S: Simd>(simd: S, scaling: Affine, element: impl Into<f32>) -> f32 {
     simd.fma_f32(element.into(), scaling.scale, scaling.offset)
 }
 
@@ -76,7 +76,7 @@ impl<const LANES: usize> Load<'_, LANES> {
     /// Calls `fill` for each row of each channel with its scaling, its elements in each sample, and
     /// its pixels.
     #[inline(always)]
-    fn rows<T>(self, values: &[T], mut fill: impl FnMut(Scaling, &[&[T]], &mut [[f32; LANES]])) {
+    fn rows<T>(self, values: &[T], mut fill: impl FnMut(Affine, &[&[T]], &mut [[f32; LANES]])) {
         let (map, shape) = (self.map, self.shape);
         let length = shape.len();
         for channel in 0..map.channels {
@@ -100,7 +100,7 @@ impl<const LANES: usize> Load<'_, LANES> {
 #[inline(always)]
 fn scattered<S: Simd, T: Copy + Into<f32>, const L: usize>(
     simd: S,
-    scaling: Scaling,
+    scaling: Affine,
     rows: &[&[T]],
     pixels: &mut [[f32; L]],
 ) {
@@ -117,7 +117,7 @@ fn scattered<S: Simd, T: Copy + Into<f32>, const L: usize>(
 #[inline(always)]
 fn square<S: Simd, const L: usize>(
     simd: S,
-    scaling: Scaling,
+    scaling: Affine,
     rows: &[&[u8]],
     c: usize,
     pixels: &mut [[f32; L]],
@@ -194,7 +194,7 @@ impl Place<'_> {
         &self,
         values: &[T],
         x: &mut [f32],
-        mut fill: impl FnMut(Scaling, &[T], &mut [f32]),
+        mut fill: impl FnMut(Affine, &[T], &mut [f32]),
     ) -> Option<()> {
         let (map, shape) = (self.map, self.shape);
         let values = values.get(self.index * shape.len()..)?.get(..shape.len())?;
@@ -212,7 +212,7 @@ impl Place<'_> {
 
 /// A row of one sample.
 #[inline(always)]
-fn elements<S: Simd, T: Copy + Into<f32>>(simd: S, scaling: Scaling, row: &[T], x: &mut [f32]) {
+fn elements<S: Simd, T: Copy + Into<f32>>(simd: S, scaling: Affine, row: &[T], x: &mut [f32]) {
     for (x, element) in x.iter_mut().zip(row) {
         *x = value(simd, scaling, *element);
     }

@@ -5,11 +5,13 @@ use std::num::NonZeroUsize;
 
 use clap::Args;
 
-use super::environment::{choose_isa, open_dataset};
+use super::environment::{choose_isa, open_dataset, tell};
 use super::values::processors;
 use crate::bench::{self, Report};
+use crate::data::predict::Predict;
 use crate::data::synthetic;
 use crate::error::{EXIT_OK, Error};
+use crate::loss::NamedLoss;
 use crate::model::Description;
 use crate::report::say;
 use std::path::PathBuf;
@@ -41,11 +43,15 @@ impl BenchArgs {
         let threads = self.threads.unwrap_or(processors()).get();
         // The speed does not depend on what the images show.
         let dataset = match &self.data {
-            Some(path) => open_dataset(Some(path), None)?,
+            Some(path) => open_dataset(Some(path), None, &Predict::Labels)?,
             None => synthetic::dataset(Some(bench::SAMPLES)),
         };
-        let model = Description::model(self.model.as_ref(), dataset.task())
+        let task = dataset.task();
+        let mut model = Description::model(self.model.as_ref(), task)
             .map_err(|why| Error::Usage(format!("--model: {why}")))?;
+        let loss = NamedLoss::default_for(task).loss();
+        model.network = model.network.with_loss(loss);
+        tell(&dataset);
         let report = bench::run(&model, &dataset, threads);
         let report = report.map_err(|error| Error::Run(error.to_string()))?;
         let text = if self.json {

@@ -4,18 +4,21 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
+use secant::Loss;
 
-use super::environment::{choose_isa, open_dataset, watch_signals};
-use super::values::{InitName, fraction, passes, processors};
+use super::environment::{choose_isa, open_dataset, tell, watch_signals};
+use super::targets::TargetArgs;
+use super::values::{InitName, above_zero, fraction, passes, processors};
 use crate::batch::Batch;
 use crate::compare::plan::Plan;
 use crate::compare::protocol::Protocol;
 use crate::compare::{self};
-use crate::data::dataset::Task;
+use crate::data::dataset::Dataset;
 use crate::error::Error;
 use crate::model::Description;
 use crate::optimizers;
 use crate::report::note;
+use crate::score::Measure;
 
 /// The optimisers with their settings, from the registry; then examples.
 fn help() -> String {
@@ -67,7 +70,7 @@ pub struct CompareArgs {
     )]
     pub seeds: u32,
 
-    /// The first seed: split, initial weights and order of images depend on it
+    /// The first seed: split, initial weights and order of samples depend on it
     #[arg(long, value_name = "S", default_value = "0")]
     pub seed: u64,
 
@@ -80,11 +83,15 @@ pub struct CompareArgs {
     #[arg(long, value_name = "MODEL")]
     pub model: Option<Description>,
 
+    /// What is predicted, and what training makes small.
+    #[command(flatten)]
+    pub targets_of: TargetArgs,
+
     /// How the initial weights are drawn
     #[arg(long, value_name = "NAME", default_value = "pytorch")]
     pub init: InitName,
 
-    /// Passes over the training images; with several, runs of each length are made, each with its
+    /// Passes over the training samples; with several, runs of each length are made, each with its
     /// own schedule
     #[arg(
         long,
@@ -100,22 +107,20 @@ pub struct CompareArgs {
     #[arg(
         long,
         value_name = "NAME",
-        conflicts_with_all = ["model", "init", "validation", "batch", "limit"]
+        conflicts_with_all = [
+            "model", "init", "validation", "batch", "limit", "predict", "loss", "class_weights",
+            "raw_targets"
+        ]
     )]
     pub protocol: Option<Protocol>,
 
-    /// Accuracies to reach: on the validation images in the course of a run, or, with several
-    /// lengths of run, on the test images at the end, averaged over the seeds
-    #[arg(
-        long,
-        value_name = "A,...",
-        value_delimiter = ',',
-        default_values_t = Plan::TARGETS,
-        value_parser = fraction
-    )]
-    pub targets: Vec<f64>,
+    /// Accuracies to reach, or for numbers RMSEs to come down to: on the validation samples in the
+    /// course of a run, or, with several lengths of run, on the test samples at the end, averaged
+    /// over the seeds [default: 0.86,0.87,0.88; none for numbers]
+    #[arg(long, value_name = "A,...", value_delimiter = ',', value_parser = above_zero)]
+    pub targets: Option<Vec<f64>>,
 
-    /// Evaluations on the validation images in a run
+    /// Evaluations on the validation samples in a run
     #[arg(
         long,
         value_name = "N",
@@ -124,15 +129,15 @@ pub struct CompareArgs {
     )]
     pub evaluations: u32,
 
-    /// Share of the training images set aside for validation
+    /// Share of the training samples set aside for validation
     #[arg(long, value_name = "F", default_value = "0.1", value_parser = fraction)]
     pub validation: f64,
 
-    /// Images a step, for all optimisers
+    /// Samples a step, for all optimisers
     #[arg(long, value_name = "B")]
     pub batch: Option<Batch>,
 
-    /// Use N training images only, from each class in proportion
+    /// Use N training samples only, from each class in proportion
     #[arg(long, value_name = "N")]
     pub limit: Option<NonZeroUsize>,
 
@@ -159,16 +164,35 @@ pub struct CompareArgs {
 
 impl CompareArgs {
     /// What is compared, and how.
-    fn plan(&self, task: Task) -> Result<Plan, Error> {
+    fn plan(&self, dataset: &Dataset, loss: Loss) -> Result<Plan, Error> {
+        let task = dataset.task();
+        let mut model = Description::model(self.model.as_ref(), task)
+            .map_err(|why| Error::Usage(format!("--model: {why}")))?;
+        model.network = model.network.with_loss(loss);
+        let measure = Measure::of(&dataset.train.targets, loss);
+        let targets = match (&self.targets, measure) {
+            (None, Measure::Rmse) => Vec::new(),
+            (None, _) => Plan::TARGETS.to_vec(),
+            (Some(targets), _) => targets.clone(),
+        };
+        if let Some(target) = targets.iter().find(|t| **t > 1.0)
+            && measure != Measure::Rmse
+        {
+            return Err(Error::Usage(format!(
+                "--targets {target}: expected a number above 0, at most 1: a share of what is right"
+            )));
+        }
         let mut plan = Plan {
             optimizers: self.optimizers.clone(),
             seeds: (self.seed..self.seed + u64::from(self.seeds)).collect(),
             tune: self.tune,
-            model: Description::model(self.model.as_ref(), task)
-                .map_err(|why| Error::Usage(format!("--model: {why}")))?,
+            model,
+            measure,
+            class_weights: self.targets_of.class_weights.clone(),
+            raw_targets: self.targets_of.raw_targets,
             init: self.init.into(),
             epochs: self.epochs.clone(),
-            targets: self.targets.clone(),
+            targets,
             evaluations: self.evaluations,
             validation: self.validation,
             batch: self.batch,
@@ -188,11 +212,15 @@ impl CompareArgs {
     /// Compares, and writes down what came out.
     pub(super) fn run(&self) -> Result<u8, Error> {
         choose_isa()?;
-        let mut dataset = open_dataset(self.data.as_deref(), self.limit.map(usize::from))?;
+        let limit = self.limit.map(usize::from);
+        let mut dataset = open_dataset(self.data.as_deref(), limit, &self.targets_of.predict())?;
+        let loss = self.targets_of.loss(dataset.task())?;
+        dataset = self.targets_of.prepare(dataset, loss, None)?;
         if let Some(protocol) = self.protocol {
             dataset = protocol.inputs(&dataset);
         }
-        let plan = self.plan(dataset.task())?;
+        let plan = self.plan(&dataset, loss)?;
+        tell(&dataset);
         if let Some(line) = &plan.model.note {
             note(line);
         }

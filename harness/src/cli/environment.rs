@@ -9,8 +9,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::data::dataset::Dataset;
-use crate::data::elements::Targets;
 use crate::data::open::{self, Location, STANDARD_FOLDERS};
+use crate::data::predict::Predict;
 use crate::error::Error;
 use crate::report::note;
 
@@ -52,10 +52,15 @@ pub fn watch_signals() -> Result<Arc<AtomicUsize>, Error> {
 }
 
 /// The data of `--data`, of `SECANT_DATA`, or of the standard folders; else the built-in set.
+/// `predict` says what its targets are.
 ///
 /// # Errors
 /// [`Error::Dataset`] when it cannot be used.
-pub fn open_dataset(data: Option<&Path>, limit: Option<usize>) -> Result<Dataset, Error> {
+pub fn open_dataset(
+    data: Option<&Path>,
+    limit: Option<usize>,
+    predict: &Predict,
+) -> Result<Dataset, Error> {
     let folders = STANDARD_FOLDERS.map(Path::new);
     let location = open::locate(data, std::env::var_os("SECANT_DATA"), &folders);
     if location == (Location::Synthetic { fallback: true }) {
@@ -65,16 +70,12 @@ pub fn open_dataset(data: Option<&Path>, limit: Option<usize>) -> Result<Dataset
             STANDARD_FOLDERS.join(" or ")
         ));
     }
-    let dataset = open::load(&location, limit)?;
-    if let Targets::Values { .. } = dataset.train.targets {
-        return Err(Error::Usage(format!(
-            "{}: expected a class for each sample, found numbers to predict, which this program does not train on \
-             yet; write the labels as integers or names",
-            dataset.source
-        )));
-    }
+    Ok(open::load(&location, limit, predict)?)
+}
+
+/// Tells what a person should know about the data, once the options are known to fit it.
+pub fn tell(dataset: &Dataset) {
     for line in &dataset.notes {
         note(line);
     }
-    Ok(dataset)
 }

@@ -4,6 +4,7 @@ mod bench;
 mod compare;
 mod environment;
 mod size;
+mod targets;
 mod train;
 mod values;
 

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::values::OptimizerParser;
-use crate::data::dataset::Task;
+use crate::data::dataset::{Predicted, Task};
 use crate::error::{EXIT_OK, Error};
 use crate::model::{Description, Model};
 use crate::optimizers::Choice;
@@ -26,8 +26,14 @@ pub struct SizeArgs {
     #[arg(long, value_name = "CxRxC", default_value = "1x28x28", value_parser = shape)]
     shape: Shape,
 
-    /// Number of classes
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = classes)]
+    /// Number of classes, or of numbers to predict
+    #[arg(
+        long,
+        visible_alias = "outputs",
+        value_name = "N",
+        default_value_t = 10,
+        value_parser = classes
+    )]
     classes: usize,
 
     /// How the weights are updated
@@ -101,6 +107,7 @@ fn print(args: &SizeArgs, out: &mut impl Write) -> Result<(), Error> {
     let task = Task {
         input: args.shape,
         outputs: args.classes,
+        predicted: Predicted::Classes,
     };
     let model = &Description::model(args.model.as_ref(), task)
         .map_err(|why| Error::Usage(format!("--model: {why}")))?;

@@ -8,7 +8,8 @@ use std::time::Instant;
 use clap::Args;
 use secant::arch::Isa;
 
-use super::environment::{choose_isa, open_dataset, watch_signals};
+use super::environment::{choose_isa, open_dataset, tell, watch_signals};
+use super::targets::TargetArgs;
 use super::values::{InitName, OptimizerParser, names, not_negative, processors, share, threads};
 use crate::batch::Batch;
 use crate::config::RunConfig;
@@ -42,8 +43,18 @@ Models:
              dropoutF         in training, zeros with probability F
              conv1dNkK, depthwise1dK, pool1dK, avgpool1dK    the same for signals, which have one row
            A kernel, size, stride or padding may be ROWSxCOLUMNS: conv8k3x5, pool1x2.
-           The input is a sample of the data; a last layer with one output a class is added where
-           none is written.
+           The input is a sample of the data; a last layer with an output for each class, or each
+           number to predict, is added where none is written.
+
+Losses:
+  cross-entropy   for classes, the default of these
+  smoothed:S      the same with a share S of each label spread over all classes, as in smoothed:0.1
+  bce             each output on its own, there or not: several labels at once (numbers from 0 to 1)
+  mse             squared errors of numbers, the default of these
+  huber:DELTA     half of that up to errors of DELTA, linear beyond: outliers count less
+  Numbers are standardised first, each to mean 0 and variance 1 over the training part, so losses
+  and DELTA are in deviations; RMSE and R squared are in the data's own units. --raw-targets does
+  without. model.safetensors says how to get from an output to a number.
 
 Examples:
   secant train                                             micro with Adam, a good start
@@ -52,6 +63,8 @@ Examples:
   secant train --optimizer lbfgs --batch full              deterministic L-BFGS
   secant train --weights runs/.../model.safetensors --freeze 6    fine-tune the last layer
   secant train --data synthetic --limit 2000 --epochs 2    a quick look, without data
+  secant train --data readings.csv --predict temperature   numbers, from the columns of a table
+  secant train --data DIR --predict input --model 'linear16 linear600'    an autoencoder
   secant train --json | jq .test_accuracy                  for scripts
 
 Optimisers:
@@ -68,7 +81,7 @@ Files of a run:
   metrics.csv         a line for each epoch
   model.safetensors   the trained weights
   weights.bin         the same as bare little-endian floats, for a device
-  curves.svg          loss and accuracy over the run
+  curves.svg          loss, and accuracy or error, over the run
 
 Environment:
   SECANT_DATA   folder with the data, or 'synthetic'
@@ -107,6 +120,10 @@ pub struct TrainArgs {
     #[arg(long, value_name = "K", requires = "weights", help_heading = NETWORK)]
     pub freeze: Option<usize>,
 
+    /// What is predicted, and what training makes small.
+    #[command(flatten)]
+    pub targets: TargetArgs,
+
     /// How the weights are updated
     #[arg(
         long,
@@ -117,7 +134,7 @@ pub struct TrainArgs {
     )]
     pub optimizer: Choice,
 
-    /// Images a step, or 'full' for all of them [default: 64; adam and lbfgs 32, lbfgs-armijo
+    /// Samples a step, or 'full' for all of them [default: 64; adam and lbfgs 32, lbfgs-armijo
     /// 512]
     #[arg(long, value_name = "B|full", help_heading = OPTIMISER)]
     pub batch: Option<Batch>,
@@ -218,7 +235,7 @@ pub struct TrainArgs {
     #[arg(long, help_heading = LBFGS)]
     pub no_guard: bool,
 
-    /// Most passes over the training images [default: 10, full batches 100]
+    /// Most passes over the training samples [default: 10, full batches 100]
     #[arg(
         long,
         value_name = "N",
@@ -251,11 +268,11 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DIR|synthetic", help_heading = DATA)]
     pub data: Option<PathBuf>,
 
-    /// Use N training images only, from each class in proportion (all test images are kept)
+    /// Use N training samples only, from each class in proportion (all test samples are kept)
     #[arg(long, value_name = "N", help_heading = DATA)]
     pub limit: Option<NonZeroUsize>,
 
-    /// Share of the training images set aside for validation; 0 trains on all of them
+    /// Share of the training samples set aside for validation; 0 trains on all of them
     #[arg(
         long,
         value_name = "F",
@@ -265,7 +282,7 @@ pub struct TrainArgs {
     )]
     pub validation: f64,
 
-    /// Seed of all randomness: split, initial weights, order of the images, dropout
+    /// Seed of all randomness: split, initial weights, order of the samples, dropout
     #[arg(long, value_name = "S", default_value = "0", help_heading = DATA)]
     pub seed: u64,
 
@@ -304,6 +321,7 @@ impl TrainArgs {
     pub fn resolve(&self, task: Task) -> Result<RunConfig, Error> {
         let mut model = Description::model(self.model.as_ref(), task)
             .map_err(|why| Error::Usage(format!("--model: {why}")))?;
+        model.network = model.network.with_loss(self.targets.loss(task)?);
         let frozen = self.freeze.unwrap_or(0);
         let start = match &self.weights {
             Some(path) => Some(weights::start(path, frozen, &mut model)?),
@@ -318,6 +336,8 @@ impl TrainArgs {
             model,
             start,
             init: self.init.into(),
+            class_weights: self.targets.class_weights.clone(),
+            raw_targets: self.targets.raw_targets,
             batch,
             epochs: self.epochs.unwrap_or(match batch {
                 Batch::Size(_) => 10,
@@ -362,8 +382,12 @@ impl TrainArgs {
         choose_isa()?;
         let started = Instant::now();
         let limit = self.limit.map(usize::from);
-        let mut dataset = open_dataset(self.data.as_deref(), limit)?;
+        let dataset = open_dataset(self.data.as_deref(), limit, &self.targets.predict())?;
         let config = self.resolve(dataset.task())?;
+        let trained = config.start.as_ref().map(|s| s.target_scalings.as_slice());
+        let loss = config.model.network.loss();
+        let mut dataset = self.targets.prepare(dataset, loss, trained)?;
+        tell(&dataset);
         if let Some(line) = &config.model.note {
             note(line);
         }
@@ -391,7 +415,7 @@ impl TrainArgs {
         say(
             self.json,
             &format!(
-                "{}: {} training, {} validation and {} test images from {}",
+                "{}: {} training, {} validation and {} test samples from {}",
                 dataset.name,
                 split.train.len(),
                 split.validation.len(),
@@ -423,7 +447,10 @@ impl TrainArgs {
         let model = if outcome.diverged() {
             Ok(())
         } else {
-            folder.write_model(&config.model, &dataset.scalings, &outcome.parameters)
+            {
+                let scalings = (&*dataset.scalings, &*dataset.target_scalings);
+                folder.write_model(&config.model, scalings, &outcome.parameters)
+            }
         };
         let metrics = folder.write_text(export::METRICS, &export::metrics_csv(&outcome.history));
         let title = format!(
@@ -441,7 +468,7 @@ impl TrainArgs {
             let record = RunRecord::new(&config, &dataset, &split, &outcome);
             report::print_json(&record)?;
         } else if !outcome.diverged() {
-            say(false, &report::table(&config, &outcome, &split));
+            say(false, &report::table(&config, &outcome));
         }
         model.and(metrics).and(curves)?;
         say(
@@ -461,11 +488,8 @@ impl TrainArgs {
             note("secant: interrupted; what was done until then is saved.");
             return Ok(128 + signal.load(Ordering::Relaxed) as u8);
         }
-        if outcome.collapsed() {
-            note(
-                "secant: the run counts as collapsed: its validation accuracy ended under 50 %, or \
-                 more than 10 points under its own best.",
-            );
+        if let Some(why) = outcome.collapse() {
+            note(&format!("secant: the run counts as collapsed: {why}."));
         }
         Ok(EXIT_OK)
     }

@@ -92,6 +92,14 @@ pub fn share(text: &str) -> Result<f64, String> {
     number(text, accept, "a number from 0 to below 1")
 }
 
+/// A number above 0.
+///
+/// # Errors
+/// One phrase that says so.
+pub fn above_zero(text: &str) -> Result<f64, String> {
+    number(text, |x| x > 0.0, "a number above 0")
+}
+
 /// A number above 0, at most 1.
 ///
 /// # Errors
@@ -101,7 +109,7 @@ pub fn fraction(text: &str) -> Result<f64, String> {
     number(text, accept, "a number above 0, at most 1")
 }
 
-/// Passes over the images: a number above 0.
+/// Passes over the samples: a number above 0.
 ///
 /// # Errors
 /// One phrase that says so.

@@ -15,11 +15,11 @@ pub struct Arm {
     pub name: String,
     /// Its settings.
     pub optimizer: Optimizer,
-    /// Images a step.
+    /// Samples a step.
     pub batch: Batch,
     /// How the initial weights are drawn.
     pub init: Init,
-    /// Passes over the training images.
+    /// Passes over the training samples.
     pub epochs: f64,
     /// Whether tuning may change the settings.
     pub tuned: bool,
@@ -106,6 +106,7 @@ impl Arm {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::score::Measure;
     use std::num::NonZeroUsize;
 
     fn plan() -> Plan {
@@ -116,6 +117,9 @@ mod tests {
             model: "micro".parse().unwrap(),
             init: Init::PyTorch,
             epochs: vec![1.0],
+            measure: Measure::Accuracy,
+            class_weights: None,
+            raw_targets: false,
             targets: vec![],
             evaluations: 1,
             validation: 0.1,

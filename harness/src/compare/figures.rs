@@ -9,6 +9,7 @@ use super::plan::Plan;
 use super::runs::{Point, Run};
 use super::table::Row;
 use super::tune::Tuning;
+use crate::score::Measure;
 
 /// Okabe and Ito's palette.
 const COLOURS: [RGBColor; 7] = [
@@ -35,37 +36,47 @@ pub fn all(
     tuning: &[Tuning],
     table: &[Row],
 ) -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
-    let accuracy = |point: &Point| point.accuracy().map(|x| 100.0 * x);
+    let measure = plan.measure;
+    let watched = |point: &Point| point.watched.map(|x| measure.factor() * x);
     let loss = |point: &Point| point.train_loss;
     let epochs = |point: &Point| point.gradient_epochs;
     let seconds = |point: &Point| point.train_seconds;
     let title = &plan.model.name;
     let (e, s) = ("gradient epochs", "training seconds");
-    let v = if plan.watch_test {
-        "test accuracy (%)"
+    let part = if plan.watch_test {
+        "test"
     } else {
-        "validation accuracy (%)"
+        "validation"
+    };
+    let v = &format!("{part} {}", measure.axis());
+    let names = match measure {
+        Measure::Rmse => ["rmse-epochs.svg", "rmse-seconds.svg", "rmse-lengths.svg"],
+        _ => [
+            "accuracy-epochs.svg",
+            "accuracy-seconds.svg",
+            "accuracy-lengths.svg",
+        ],
     };
     let l = "training loss";
     let mut figures = vec![
         (
-            "accuracy-epochs.svg",
+            names[0],
             draw(
                 title,
                 e,
                 v,
                 false,
-                &bands(plan, arms, runs, epochs, accuracy),
+                &bands(plan, arms, runs, epochs, watched),
             )?,
         ),
         (
-            "accuracy-seconds.svg",
+            names[1],
             draw(
                 title,
                 s,
                 v,
                 false,
-                &bands(plan, arms, runs, seconds, accuracy),
+                &bands(plan, arms, runs, seconds, watched),
             )?,
         ),
         (
@@ -78,9 +89,12 @@ pub fn all(
         ),
     ];
     if plan.epochs.len() > 1 {
-        let (x, y) = ("epochs of the whole run", "test accuracy (%)");
+        let (x, y) = (
+            "epochs of the whole run",
+            &format!("test {}", measure.axis()),
+        );
         let bands = by_length(plan, table);
-        figures.push(("accuracy-lengths.svg", draw(title, x, y, true, &bands)?));
+        figures.push((names[2], draw(title, x, y, true, &bands)?));
     }
     if !tuning.is_empty() {
         let rates = tuning.iter().map(|tuning| {
@@ -90,9 +104,10 @@ pub fn all(
                 .map(|trial| {
                     point(
                         f64::from(trial.learning_rate),
-                        100.0 * trial.validation_accuracy,
+                        measure.factor() * trial.validation(),
                     )
                 })
+                .filter(|point| point[1].is_finite())
                 .collect();
             points.sort_by(|a, b| a[0].total_cmp(&b[0]));
             Band {
@@ -101,11 +116,14 @@ pub fn all(
             }
         });
         let budget = tuning.iter().map(|tuning| {
-            let mut best = 0.0f64;
+            let mut best = measure.worst();
             let points = tuning.trials.iter().enumerate().map(|(i, trial)| {
-                best = best.max(100.0 * trial.validation_accuracy);
-                point(1.0 + i as f64, best)
+                if measure.reaches(trial.validation(), best) {
+                    best = trial.validation();
+                }
+                point(1.0 + i as f64, measure.factor() * best)
             });
+            let points = points.filter(|point| point[1].is_finite());
             Band {
                 name: label(&tuning.name, tuning.epochs, plan),
                 points: points.collect(),
@@ -129,13 +147,13 @@ fn label(name: &str, epochs: f64, plan: &Plan) -> String {
     }
 }
 
-/// Test accuracy over the length of the runs: median, lowest and highest.
+/// The test samples' figure over the length of the runs: median, lowest and highest.
 fn by_length(plan: &Plan, table: &[Row]) -> Vec<Band> {
     let band = |name: &String| {
         let rows = table.iter().filter(|row| row.name == *name);
         let mut points: Vec<[f64; 4]> = rows
             .map(|row| {
-                let [middle, low, high] = row.test_accuracy.map(|x| 100.0 * x);
+                let [middle, low, high] = row.test.map(|x| plan.measure.factor() * x);
                 [row.epochs, middle, low, high]
             })
             .collect();

@@ -1,4 +1,4 @@
-//! How short a run reaches an accuracy.
+//! How short a run reaches an accuracy, or comes down to an error.
 //!
 //! Within one run whose learning rate falls to zero, accuracy rises most at the end, wherever that
 //! is, so the moment at which a run passes a target says more about its schedule than about its
@@ -6,7 +6,7 @@
 //! much training do I have to pay for?
 //!
 //! ```text
-//! a(L)    mean test accuracy of the runs of length L
+//! a(L)    mean test accuracy (or RMSE, which falls) of the runs of length L
 //! L(t)    where a crosses the target t, a being linear in log L between the lengths that were run
 //! ```
 //!
@@ -20,13 +20,14 @@ use serde::Serialize;
 
 use super::arm::Arm;
 use super::runs::Run;
+use crate::score::Measure;
 
 /// The length of run with which an optimiser reaches a target.
 #[derive(Debug, Clone, Serialize)]
 pub struct Length {
     /// The optimiser, as the user named it.
     pub name: String,
-    /// The mean test accuracy.
+    /// The mean test accuracy, or RMSE.
     pub target: f64,
     /// Gradient epochs of a run; none where the lengths that were run do not bracket it.
     pub gradient_epochs: Option<f64>,
@@ -41,7 +42,8 @@ pub struct Length {
 /// Runs of one length and seed.
 #[derive(Debug, Clone, Copy)]
 struct Cell {
-    accuracy: f64,
+    /// Test accuracy, or RMSE with a minus sign: higher is better.
+    merit: f64,
     epochs: f64,
     seconds: f64,
 }
@@ -49,14 +51,14 @@ struct Cell {
 /// An optimiser's runs: a row for each length, rising, a cell for each seed.
 type Grid = Vec<Vec<Cell>>;
 
-/// Mean epochs and seconds where the mean accuracy of `seeds` crosses `target`.
+/// Mean epochs and seconds where the mean merit of `seeds` crosses `target`.
 fn crossing(grid: &Grid, target: f64, seeds: &[usize]) -> Option<(f64, f64)> {
     let mean = |row: &Vec<Cell>, what: fn(&Cell) -> f64| {
         seeds.iter().map(|&s| what(&row[s])).sum::<f64>() / seeds.len() as f64
     };
     grid.windows(2).find_map(|pair| {
         let (low, high) = (&pair[0], &pair[1]);
-        let (a, b) = (mean(low, |c| c.accuracy), mean(high, |c| c.accuracy));
+        let (a, b) = (mean(low, |c| c.merit), mean(high, |c| c.merit));
         let share = (target - a) / (b - a);
         if !(a < target && target <= b) {
             return None;
@@ -70,7 +72,7 @@ fn crossing(grid: &Grid, target: f64, seeds: &[usize]) -> Option<(f64, f64)> {
 }
 
 /// The table, empty when all runs have one length. Only seeds whose runs are all there count.
-pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64]) -> Vec<Length> {
+pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64], measure: Measure) -> Vec<Length> {
     let mut lengths: Vec<f64> = arms.iter().map(|arm| arm.epochs).collect();
     lengths.sort_by(f64::total_cmp);
     lengths.dedup();
@@ -91,7 +93,7 @@ pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64]) -> Vec<Length> {
             .find(|run| run.arm == index && run.seed == seed)?;
         let last = run.summary.history.last()?;
         Some(Cell {
-            accuracy: run.summary.test_accuracy,
+            merit: measure.sign() * run.summary.test,
             epochs: last.gradient_epochs,
             seconds: last.train_seconds,
         })
@@ -105,9 +107,10 @@ pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64]) -> Vec<Length> {
     let all: Vec<usize> = (0..seeds.len()).collect();
     let mut rows = Vec::new();
     for &target in targets {
-        let first = crossing(&grids[0], target, &all);
+        let wanted = measure.sign() * target;
+        let first = crossing(&grids[0], wanted, &all);
         for (o, arm) in names.iter().enumerate() {
-            let own = crossing(&grids[o], target, &all);
+            let own = crossing(&grids[o], wanted, &all);
             let ratio = |what: fn((f64, f64)) -> f64| Some(what(first?) / what(own?));
             rows.push(Length {
                 name: arm.name.clone(),
@@ -116,7 +119,7 @@ pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64]) -> Vec<Length> {
                 seconds: own.map(|(_, seconds)| seconds),
                 ratio_epochs: ratio(|(epochs, _)| epochs)
                     .filter(|_| o > 0)
-                    .map(|ratio| (ratio, interval(&grids[0], &grids[o], target))),
+                    .map(|ratio| (ratio, interval(&grids[0], &grids[o], wanted))),
                 ratio_seconds: ratio(|(_, seconds)| seconds).filter(|_| o > 0),
             });
         }
@@ -147,12 +150,13 @@ fn interval(first: &Grid, own: &Grid, target: f64) -> [f64; 2] {
 }
 
 /// The table as Markdown; nothing when it is empty.
-pub fn markdown(rows: &[Length]) -> String {
+pub fn markdown(rows: &[Length], measure: Measure) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let mut text = String::from(
-        "\nLength of run whose mean test accuracy reaches a target, between the lengths that were run; how many times shorter than the first's.\n\n| optimiser | target | gradient epochs | fewer [95 %] | seconds | fewer |\n|---|---|---|---|---|---|\n",
+    let mut text = format!(
+        "\nLength of run whose mean test {} reaches a target, between the lengths that were run; how many times shorter than the first's.\n\n| optimiser | target | gradient epochs | fewer [95 %] | seconds | fewer |\n|---|---|---|---|---|---|\n",
+        measure.name()
     );
     for row in rows {
         let number = |x: Option<f64>, digits: usize| {
@@ -167,9 +171,9 @@ pub fn markdown(rows: &[Length]) -> String {
         // Writing to a string never fails.
         let _ = writeln!(
             text,
-            "| {} | {:.2} % | {} | {ratio} | {} | {seconds} |",
+            "| {} | {} | {} | {ratio} | {} | {seconds} |",
             row.name,
-            100.0 * row.target,
+            measure.show(row.target),
             number(row.gradient_epochs, 2),
             number(row.seconds, 1),
         );
@@ -184,7 +188,7 @@ mod tests {
     /// Accuracy .8 + .1 log2(length) at length 0.5, 1 and 2, `faster` times sooner.
     fn grid(faster: f64) -> Grid {
         let cell = |length: f64, shift: f64| Cell {
-            accuracy: 0.8 + 0.1 * (length * faster).log2() + shift,
+            merit: 0.8 + 0.1 * (length * faster).log2() + shift,
             epochs: length,
             seconds: 10.0 * length,
         };

@@ -1,9 +1,9 @@
-//! Several optimisers on the same splits, initial weights and order of images, and what can be said
-//! about their difference.
+//! Several optimisers on the same splits, initial weights and order of samples, and what can be
+//! said about their difference.
 //!
 //! Rules, after AlgoPerf (Dahl and others 2023) and DeepOBS (Schneider and others 2019): targets
 //! are fixed beforehand; each optimiser gets the same number of tuning settings, scored on
-//! validation images only, on seeds that the comparison does not use; a target that a run does not
+//! validation samples only, on seeds that the comparison does not use; a target that a run does not
 //! reach counts as infinitely far; evaluation is off the clock; every gradient is counted; runs are
 //! interleaved, so that noise of the machine falls on all.
 
@@ -29,6 +29,7 @@ use crate::data::dataset::Dataset;
 use crate::error::{EXIT_OK, Error};
 use crate::export::write_whole;
 use crate::report::{note, say};
+use crate::score::Measure;
 use arm::Arm;
 use lengths::Length;
 use plan::Plan;
@@ -43,6 +44,7 @@ const RESULT: &str = "compare.json";
 #[derive(Debug, Serialize)]
 struct Result_<'a> {
     model: &'a str,
+    measure: Measure,
     epochs: &'a [f64],
     seeds: &'a [u64],
     targets: &'a [f64],
@@ -55,6 +57,8 @@ struct Result_<'a> {
 /// The part of an earlier result that `--reference` reads.
 #[derive(Debug, Deserialize)]
 struct Reference {
+    #[serde(default)]
+    measure: Measure,
     table: Vec<Row>,
 }
 
@@ -71,12 +75,22 @@ pub fn compare(plan: &Plan, dataset: &Dataset, signal: &Arc<AtomicUsize>) -> Res
     }
     if plan.tune > 0 && plan.validation == 0.0 {
         return Err(Error::Usage(
-            "--tune needs validation images, and this protocol has none: settings are never chosen \
-             by test images"
+            "--tune needs validation samples, and this protocol has none: settings are never chosen \
+             by test samples"
                 .to_owned(),
         ));
     }
     let reference = plan.reference.as_deref().map(read_reference).transpose()?;
+    if let (Some(path), Some(reference)) = (&plan.reference, &reference)
+        && reference.measure != plan.measure
+    {
+        return Err(Error::Usage(format!(
+            "--reference {}: it is judged by {}, this comparison by {}",
+            path.display(),
+            reference.measure.name(),
+            plan.measure.name()
+        )));
+    }
     let folder = match &plan.out {
         Some(folder) => folder.clone(),
         None => PathBuf::from("runs").join(format!(
@@ -140,10 +154,12 @@ pub fn compare(plan: &Plan, dataset: &Dataset, signal: &Arc<AtomicUsize>) -> Res
         return Ok(128 + signal.load(Ordering::Relaxed) as u8);
     }
 
-    let table = table::table(&arms, &runs, &plan.targets);
-    let lengths = lengths::table(&arms, &runs, &plan.targets);
+    let measure = plan.measure;
+    let table = table::table(&arms, &runs, &plan.targets, measure);
+    let lengths = lengths::table(&arms, &runs, &plan.targets, measure);
     let result = Result_ {
         model: &plan.model.name,
+        measure,
         epochs: &plan.epochs,
         seeds,
         targets: &plan.targets,
@@ -155,7 +171,8 @@ pub fn compare(plan: &Plan, dataset: &Dataset, signal: &Arc<AtomicUsize>) -> Res
     let text = serde_json::to_string(&result).map_err(|error| Error::Run(error.to_string()))?;
     let write = |name: &str, text: &str| write_whole(&folder.join(name), text.as_bytes());
     write(RESULT, &text)?;
-    let markdown = table::markdown(&table, &plan.targets) + &lengths::markdown(&lengths);
+    let markdown =
+        table::markdown(&table, &plan.targets, measure) + &lengths::markdown(&lengths, measure);
     write("compare.md", &markdown)?;
     write("compare.csv", &table::csv(&table, &plan.targets))?;
     for (name, svg) in figures::all(plan, &arms, &runs, &tuning, &table)
@@ -165,7 +182,10 @@ pub fn compare(plan: &Plan, dataset: &Dataset, signal: &Arc<AtomicUsize>) -> Res
     }
     say(plan.json, &format!("\n{markdown}"));
     if let Some(reference) = reference {
-        say(plan.json, &table::against(&table, &reference.table));
+        say(
+            plan.json,
+            &table::against(&table, &reference.table, measure),
+        );
     }
     if plan.json {
         println!("{text}");

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use secant::network::Init;
 
 use crate::batch::Batch;
+use crate::loss::ClassWeights;
 use crate::model::Model;
+use crate::score::Measure;
 
 /// A comparison.
 #[derive(Debug, Clone)]
@@ -22,17 +24,23 @@ pub struct Plan {
     pub model: Model,
     /// How the initial weights are drawn.
     pub init: Init,
-    /// Lengths of the runs, in passes over the training images.
+    /// Lengths of the runs, in passes over the training samples.
     pub epochs: Vec<f64>,
-    /// Accuracies to reach.
+    /// What runs are judged by.
+    pub measure: Measure,
+    /// How much the samples of each class count, if not alike.
+    pub class_weights: Option<ClassWeights>,
+    /// Whether numbers to predict are learned in the data's own units.
+    pub raw_targets: bool,
+    /// Accuracies, or errors, to reach.
     pub targets: Vec<f64>,
     /// Evaluations in a run.
     pub evaluations: u32,
-    /// Share of the training images set aside for validation.
+    /// Share of the training samples set aside for validation.
     pub validation: f64,
-    /// Images a step, for all optimisers.
+    /// Samples a step, for all optimisers.
     pub batch: Option<Batch>,
-    /// Whether the test images are evaluated in the course of a run.
+    /// Whether the test samples are evaluated in the course of a run.
     pub watch_test: bool,
     /// Optimiser, setting and value that a protocol gives; the user's own come after them.
     pub given: &'static [(&'static str, &'static str, &'static str)],
@@ -47,6 +55,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Accuracies to reach where none are given.
+    /// Accuracies to reach where none are given. For errors there are none: their size is a matter
+    /// of the data.
     pub const TARGETS: [f64; 3] = [0.86, 0.87, 0.88];
 }

@@ -3,12 +3,12 @@
 use std::num::NonZeroUsize;
 
 use clap::ValueEnum;
-use secant::Scaling;
+use secant::Affine;
 use secant::network::Init;
 
 use super::plan::Plan;
 use crate::batch::Batch;
-use crate::data::dataset::{Dataset, Task};
+use crate::data::dataset::{Dataset, Predicted, Task};
 use crate::error::Error;
 use crate::model::Description;
 
@@ -37,6 +37,12 @@ impl Protocol {
     /// [`Error::Usage`] when its network does not fit the data.
     pub fn settle(self, plan: &mut Plan, task: Task) -> Result<(), Error> {
         let Protocol::DeepObs = self;
+        if task.predicted == Predicted::Numbers {
+            return Err(Error::Usage(
+                "--protocol deepobs: it is about classes, and the data has numbers to predict"
+                    .to_owned(),
+            ));
+        }
         plan.model = "2c2d"
             .parse::<Description>()
             .and_then(|model| model.fit(task))
@@ -58,7 +64,7 @@ impl Protocol {
     pub fn inputs(self, dataset: &Dataset) -> Dataset {
         let Protocol::DeepObs = self;
         Dataset {
-            scalings: vec![Scaling::UNIT],
+            scalings: vec![Affine::UNIT],
             ..dataset.clone()
         }
     }

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use secant::Random;
-use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -23,6 +22,7 @@ use crate::data::split::Split;
 use crate::error::Error;
 use crate::export::write_whole;
 use crate::report::{RunRecord, say};
+use crate::score::{Guess, Measure, Score};
 use crate::train::{Observer, RunStatus, StopReason, Trainer};
 
 /// A finished run.
@@ -38,48 +38,61 @@ pub struct Run {
     pub summary: Summary,
 }
 
-/// What the table needs of a record.
-#[derive(Debug, Clone, Deserialize)]
+/// What the table needs of a record. Figures are of the measure that the comparison judges by.
+#[derive(Debug, Clone)]
 pub struct Summary {
-    /// Share of the test images that came out right.
-    pub test_accuracy: f64,
-    /// The same on the validation images.
-    pub validation_accuracy: Option<f64>,
+    /// On the test samples.
+    pub test: f64,
+    /// On the validation samples.
+    pub validation: Option<f64>,
     /// Whether training went wrong.
     pub collapsed: bool,
-    /// What the optimiser tells of itself.
-    pub optimizer: OptimizerSummary,
+    /// Times that the guard had to step in.
+    pub rollbacks: u32,
     /// The run's course.
     pub history: Vec<Point>,
 }
 
-/// What the table needs of a record's optimiser.
-#[derive(Debug, Clone, Deserialize)]
-pub struct OptimizerSummary {
-    /// Times that the guard had to step in.
-    pub rollbacks: u32,
-}
-
 /// A point of a run's course.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy)]
 pub struct Point {
-    /// Gradients of single images over the number of training images.
+    /// Gradients of single samples over the number of training samples.
     pub gradient_epochs: f64,
     /// Seconds in steps.
     pub train_seconds: f64,
     /// Mean loss of the epoch's batches so far.
     pub train_loss: Option<f64>,
-    /// Share of the validation images that came out right.
-    pub validation_accuracy: Option<f64>,
-    /// Share of the test images, where the protocol watches them.
-    #[serde(default)]
-    pub test_accuracy: Option<f64>,
+    /// On the samples that the run watches: the validation samples, or the test samples where the
+    /// protocol watches these.
+    pub watched: Option<f64>,
 }
 
-impl Point {
-    /// Accuracy on the images that the run watches.
-    pub fn accuracy(&self) -> Option<f64> {
-        self.validation_accuracy.or(self.test_accuracy)
+impl Summary {
+    /// Reads a record. A figure that is not finite, as a diverged run has, counts as `fallback`.
+    fn read(record: &Value, measure: Measure, fallback: f64) -> Option<Summary> {
+        let key = |part: &str| format!("{part}_{}", measure.key());
+        let (validation, test) = (key("validation"), key("test"));
+        let history = record["history"].as_array()?.iter();
+        let point = |point: &Value| {
+            Some(Point {
+                gradient_epochs: point["gradient_epochs"].as_f64()?,
+                train_seconds: point["train_seconds"].as_f64()?,
+                train_loss: point["train_loss"].as_f64(),
+                watched: point[&validation].as_f64().or(point[&test].as_f64()),
+            })
+        };
+        // A number that is not finite is written as null.
+        let value = match record.get(&test)? {
+            Value::Null => fallback,
+            value => value.as_f64()?,
+        };
+        Some(Summary {
+            test: value,
+            validation: record[&validation].as_f64(),
+            collapsed: record["collapsed"].as_bool()?,
+            rollbacks: u32::try_from(record["optimizer"]["rollbacks"].as_u64()?).ok()?,
+            history: history.map(point).collect::<Option<_>>()?,
+        })
     }
 }
 
@@ -98,8 +111,8 @@ pub struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// Training images: as many for every seed.
-    fn images(plan: &Plan, dataset: &Dataset) -> usize {
+    /// Training samples: as many for every seed.
+    fn samples(plan: &Plan, dataset: &Dataset) -> usize {
         let targets = &dataset.train.targets;
         let split = Split::stratified(targets, plan.validation, &mut Random::new(0, 0));
         split.train.len()
@@ -107,8 +120,8 @@ impl Runner<'_> {
 
     /// Steps of one run.
     pub fn iterations(plan: &Plan, dataset: &Dataset, arm: &Arm) -> u64 {
-        let images = Runner::images(plan, dataset);
-        let all = images.div_ceil(arm.batch.size(images)) as f64;
+        let samples = Runner::samples(plan, dataset);
+        let all = samples.div_ceil(arm.batch.size(samples)) as f64;
         (all * arm.epochs).ceil().max(1.0) as u64
     }
 
@@ -121,6 +134,8 @@ impl Runner<'_> {
             start: None,
             init: arm.init,
             optimizer: arm.optimizer.clone(),
+            class_weights: plan.class_weights.clone(),
+            raw_targets: plan.raw_targets,
             batch: arm.batch,
             epochs: arm.epochs.ceil().max(1.0) as u32,
             max_iterations: Some(iterations),
@@ -148,9 +163,10 @@ impl Runner<'_> {
         // Always from the text, so that a run that is read again is the same to the last digit.
         let record: Value =
             serde_json::from_str(&text).map_err(|error| Error::Run(error.to_string()))?;
-        let summary = serde_json::from_value(record.clone()).map_err(|error| {
+        let constant = self.constant();
+        let summary = Summary::read(&record, plan.measure, constant).ok_or_else(|| {
             Error::Run(format!(
-                "{}: {error}; delete the file to run it again",
+                "{}: not the record of a run; delete the file to run it again",
                 path.display()
             ))
         })?;
@@ -162,6 +178,15 @@ impl Runner<'_> {
         }))
     }
 
+    /// What the best constant answer gets on the test samples: a run that diverged is no better.
+    fn constant(&self) -> f64 {
+        let (network, test) = (&self.plan.model.network, &self.dataset.test);
+        let all: Vec<u32> = (0..test.len() as u32).collect();
+        let scalings = &self.dataset.target_scalings;
+        let outputs = (network.output_len(), &[][..]);
+        Guess::new(network.loss(), (test, &all), outputs, scalings).value
+    }
+
     /// A name that depends on everything that the result depends on.
     fn file_name(&self, arm: &Arm, config: &RunConfig) -> Result<String, Error> {
         let mut config = config.clone();
@@ -170,10 +195,11 @@ impl Runner<'_> {
         let mut hash = Sha256::new();
         hash.update(text);
         hash.update(format!(
-            "{} {} {:?} {} {}",
+            "{} {} {:?} {:?} {} {}",
             self.dataset.name,
             self.dataset.digest,
             self.dataset.scalings,
+            self.dataset.target_scalings,
             self.plan.evaluations,
             env!("CARGO_PKG_VERSION")
         ));
@@ -222,7 +248,7 @@ impl Runner<'_> {
         }
         let outcome = trainer.finish();
         self.display
-            .done(arm, config.seed, iterations, outcome.test.accuracy());
+            .done(arm, config.seed, iterations, &outcome.test);
         let record = RunRecord::new(config, self.dataset, &split, &outcome);
         let text = serde_json::to_string(&record).map_err(|error| Error::Run(error.to_string()))?;
         Ok(Some(text))
@@ -295,16 +321,16 @@ impl ComparisonDisplay {
         }
     }
 
-    fn done(&mut self, arm: &Arm, seed: u64, iterations: u32, accuracy: f64) {
+    fn done(&mut self, arm: &Arm, seed: u64, iterations: u32, test: &Score) {
         self.before += u64::from(iterations);
         self.computed += u64::from(iterations);
         let left = self.total.saturating_sub(self.before) as f64;
         let pace = self.started.elapsed().as_secs_f64() / self.computed as f64;
         let left = Duration::from_secs_f64((left * pace).clamp(0.0, 1e9));
         let line = format!(
-            "{:<28} seed {seed:<4} test {:.2} %   {} s left",
+            "{:<28} seed {seed:<4} test {}   {} s left",
             arm.name,
-            100.0 * accuracy,
+            test.measure.show(test.value),
             left.as_secs()
         );
         match &self.bar {

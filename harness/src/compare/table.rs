@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::arm::Arm;
 use super::runs::{Point, Run};
+use crate::score::{Measure, number};
 
 /// One optimiser's line.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Row {
     /// The optimiser, as the user named it.
     pub name: String,
-    /// Passes over the training images, as asked for.
+    /// Passes over the training samples, as asked for.
     pub epochs: f64,
     /// Runs.
     pub runs: usize,
@@ -21,21 +22,24 @@ pub struct Row {
     pub collapses: usize,
     /// Times that the guard stepped in, in all runs.
     pub rollbacks: u32,
-    /// Median, lowest and highest test accuracy.
-    pub test_accuracy: [f64; 3],
-    /// Test accuracy of each seed, in order.
-    pub accuracies: Vec<f64>,
+    /// Median, lowest and highest test accuracy, or RMSE.
+    #[serde(alias = "test_accuracy")]
+    pub test: [f64; 3],
+    /// The figure of each seed, in order.
+    #[serde(alias = "accuracies")]
+    pub values: Vec<f64>,
     /// To each target.
     pub targets: Vec<Reach>,
-    /// Mean paired difference of test accuracy to the first optimiser, in percentage points, with
-    /// its interval.
+    /// Mean paired difference to the first optimiser, in percentage points of test accuracy or in
+    /// the RMSE's unit, with its interval.
     pub difference: Option<Difference>,
 }
 
 /// How far a target is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Reach {
-    /// The accuracy on the validation images, or the test images where the protocol watches these.
+    /// The accuracy, or RMSE, on the validation samples, or the test samples where the protocol
+    /// watches these.
     pub target: f64,
     /// Runs that reached it.
     pub reached: usize,
@@ -53,7 +57,7 @@ pub struct Reach {
 /// A paired difference.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Difference {
-    /// Mean over the seeds, in percentage points.
+    /// Mean over the seeds, in percentage points or the RMSE's unit.
     pub mean: f64,
     /// 95 % bootstrap interval: percentiles of the means of 10,000 samples of seeds, drawn with
     /// replacement.
@@ -75,11 +79,12 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Where a run first reaches `target`.
-fn reach(history: &[Point], target: f64, what: impl Fn(&Point) -> f64) -> f64 {
-    history
-        .iter()
-        .find(|point| point.accuracy().is_some_and(|accuracy| accuracy >= target))
-        .map_or(f64::INFINITY, what)
+fn reach(history: &[Point], target: f64, measure: Measure, what: impl Fn(&Point) -> f64) -> f64 {
+    let reached = |point: &&Point| {
+        let value = point.watched;
+        value.is_some_and(|value| measure.reaches(value, target))
+    };
+    history.iter().find(reached).map_or(f64::INFINITY, what)
 }
 
 /// The mean of `differences` and its 95 % bootstrap interval, the same in every call.
@@ -99,26 +104,27 @@ pub fn bootstrap(differences: &[f64]) -> (f64, [f64; 2]) {
     (mean, [means[250], means[9749]])
 }
 
-fn difference(own: &[&Run], first: &[&Run]) -> Option<Difference> {
+fn difference(own: &[&Run], first: &[&Run], measure: Measure) -> Option<Difference> {
     let differences: Vec<f64> = own
         .iter()
         .filter_map(|run| {
             let other = first.iter().find(|other| other.seed == run.seed)?;
-            Some(100.0 * (run.summary.test_accuracy - other.summary.test_accuracy))
+            Some(measure.factor() * (run.summary.test - other.summary.test))
         })
         .collect();
     if differences.is_empty() {
         return None;
     }
     let (mean, interval) = bootstrap(&differences);
+    let [low, high] = interval;
     let verdict = if differences.len() < 5 {
         "too few seeds to tell"
-    } else if interval[0] > 0.0 {
-        "better"
-    } else if interval[1] < 0.0 {
-        "worse"
-    } else {
+    } else if low <= 0.0 && high >= 0.0 {
         "no difference shown"
+    } else if (low > 0.0) == (measure.sign() > 0.0) {
+        "better"
+    } else {
+        "worse"
     };
     Some(Difference {
         mean,
@@ -129,7 +135,7 @@ fn difference(own: &[&Run], first: &[&Run]) -> Option<Difference> {
 }
 
 /// The table of all arms.
-pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64]) -> Vec<Row> {
+pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64], measure: Measure) -> Vec<Row> {
     let of = |a: usize| runs.iter().filter(|run| run.arm == a).collect::<Vec<_>>();
     let mut rows: Vec<Row> = Vec::new();
     for (a, arm) in arms.iter().enumerate() {
@@ -140,12 +146,12 @@ pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64]) -> Vec<Row> {
         if own.is_empty() {
             continue;
         }
-        let accuracies: Vec<f64> = own.iter().map(|run| run.summary.test_accuracy).collect();
-        let fold = |f: fn(f64, f64) -> f64, start| accuracies.iter().copied().fold(start, f);
+        let all: Vec<f64> = own.iter().map(|run| run.summary.test).collect();
+        let fold = |f: fn(f64, f64) -> f64, start| all.iter().copied().fold(start, f);
         let reaches = targets.iter().enumerate().map(|(t, target)| {
             let values = |what: fn(&Point) -> f64| -> Vec<f64> {
                 own.iter()
-                    .map(|run| reach(&run.summary.history, *target, what))
+                    .map(|run| reach(&run.summary.history, *target, measure, what))
                     .collect()
             };
             let finite = |x: f64| x.is_finite().then_some(x);
@@ -171,18 +177,18 @@ pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64]) -> Vec<Row> {
             epochs: arm.epochs,
             runs: own.len(),
             collapses: own.iter().filter(|run| run.summary.collapsed).count(),
-            rollbacks: own.iter().map(|run| run.summary.optimizer.rollbacks).sum(),
-            test_accuracy: [
-                median(accuracies.clone()),
+            rollbacks: own.iter().map(|run| run.summary.rollbacks).sum(),
+            test: [
+                median(all.clone()),
                 fold(f64::min, f64::INFINITY),
                 fold(f64::max, f64::NEG_INFINITY),
             ],
-            accuracies,
+            values: all,
             targets,
             difference: if leader == Some(a) {
                 None
             } else {
-                difference(&own, &first)
+                difference(&own, &first, measure)
             },
         });
     }
@@ -194,40 +200,59 @@ fn cell(value: Option<f64>, digits: usize) -> String {
 }
 
 /// The table as Markdown.
-pub fn markdown(rows: &[Row], targets: &[f64]) -> String {
-    let mut text = String::from(
-        "| optimiser | epochs | runs | collapses | test accuracy, median [min, max] | difference to the first, mean [95 %] | verdict |\n|---|---|---|---|---|---|---|\n",
+pub fn markdown(rows: &[Row], targets: &[f64], measure: Measure) -> String {
+    let figure = measure.name();
+    let mut text = format!(
+        "| optimiser | epochs | runs | collapses | test {figure}, median [min, max] | difference to the first, mean [95 %] | verdict |\n|---|---|---|---|---|---|---|\n",
     );
     for row in rows {
-        let [middle, low, high] = row.test_accuracy.map(|x| 100.0 * x);
+        let shown = |x: f64| match measure {
+            Measure::Rmse => number(x),
+            _ => format!("{x:.2}"),
+        };
+        let [middle, low, high] = row.test.map(|x| shown(measure.factor() * x));
+        let signed = |x: f64| format!("{}{}", if x < 0.0 { "" } else { "+" }, shown(x));
         let (difference, verdict) = match &row.difference {
             None => ("-".to_owned(), "-"),
             Some(d) => (
                 format!(
-                    "{:+.2} [{:+.2}, {:+.2}]",
-                    d.mean, d.interval[0], d.interval[1]
+                    "{} [{}, {}]",
+                    signed(d.mean),
+                    signed(d.interval[0]),
+                    signed(d.interval[1])
                 ),
                 d.verdict.as_str(),
             ),
         };
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {middle:.2} [{low:.2}, {high:.2}] | {difference} | {verdict} |",
+            "| {} | {} | {} | {} | {middle} [{low}, {high}] | {difference} | {verdict} |",
             row.name, row.epochs, row.runs, row.collapses
         );
     }
     // Where runs differ in length, their lengths are what counts.
     if rows.iter().all(|row| row.epochs == rows[0].epochs) && !targets.is_empty() {
-        text.push_str("\nTo an accuracy in the course of a run: gradient epochs and training seconds, medians; how many times fewer than the first.\n\n| optimiser | target | reached | gradient epochs | fewer | seconds | fewer |\n|---|---|---|---|---|---|---|\n");
+        let an = match measure {
+            Measure::Accuracy => "an accuracy",
+            Measure::LabelsRight => "a share of labels right",
+            Measure::Rmse => "an RMSE",
+        };
+        let _ = write!(
+            text,
+            "\nTo {an} in the course of a run: gradient epochs and training seconds, medians; how many times fewer than the first.\n\n| optimiser | target | reached | gradient epochs | fewer | seconds | fewer |\n|---|---|---|---|---|---|---|\n"
+        );
         for (t, target) in targets.iter().enumerate() {
             for row in rows {
                 let reach = &row.targets[t];
                 let times = |x: Option<f64>| x.map_or("-".to_owned(), |x| format!("{x:.2} x"));
                 let _ = writeln!(
                     text,
-                    "| {} | {:.1} % | {} of {} | {} | {} | {} | {} |",
+                    "| {} | {} | {} of {} | {} | {} | {} | {} |",
                     row.name,
-                    100.0 * target,
+                    match measure {
+                        Measure::Rmse => number(*target),
+                        _ => format!("{:.1} %", 100.0 * target),
+                    },
                     reach.reached,
                     row.runs,
                     cell(reach.gradient_epochs, 2),
@@ -250,7 +275,7 @@ pub fn csv(rows: &[Row], targets: &[f64]) -> String {
         for t in 0..targets.len().max(1) {
             let number = |x: Option<f64>| x.map_or(String::new(), |x| x.to_string());
             let d = row.difference.as_ref();
-            let [middle, low, high] = row.test_accuracy;
+            let [middle, low, high] = row.test;
             let _ = write!(
                 text,
                 "{},{},{},{},{},{middle},{low},{high},{},{},{}",
@@ -282,7 +307,7 @@ pub fn csv(rows: &[Row], targets: &[f64]) -> String {
 }
 
 /// The medians beside those of an earlier result.
-pub fn against(rows: &[Row], reference: &[Row]) -> String {
+pub fn against(rows: &[Row], reference: &[Row], measure: Measure) -> String {
     let mut text = String::from("Against the reference:\n");
     for row in rows {
         let Some(old) = reference
@@ -296,14 +321,19 @@ pub fn against(rows: &[Row], reference: &[Row]) -> String {
             );
             continue;
         };
-        let change = 100.0 * (row.test_accuracy[0] - old.test_accuracy[0]);
+        let change = measure.factor() * (row.test[0] - old.test[0]);
+        let change = match measure {
+            Measure::Rmse => number(change),
+            _ => format!("{change:+.2} points"),
+        };
         let _ = writeln!(
             text,
-            "  {}, {} epochs: median test accuracy {:.2} %, was {:.2} % ({change:+.2} points; {} and {} runs)",
+            "  {}, {} epochs: median test {} {}, was {} ({change}; {} and {} runs)",
             row.name,
             row.epochs,
-            100.0 * row.test_accuracy[0],
-            100.0 * old.test_accuracy[0],
+            measure.name(),
+            measure.show(row.test[0]),
+            measure.show(old.test[0]),
             row.runs,
             old.runs
         );

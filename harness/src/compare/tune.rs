@@ -1,6 +1,6 @@
-//! The same number of settings for each optimiser, drawn at random, scored on validation images.
+//! The same number of settings for each optimiser, drawn at random, scored on validation samples.
 //!
-//! The first is the default setting. The others draw the batch, 16, 32, 64 or 128 images, and what
+//! The first is the default setting. The others draw the batch, 16, 32, 64 or 128 samples, and what
 //! the optimiser's file says can be tuned; see [`crate::optimizers::tuning`].
 
 use std::num::NonZeroUsize;
@@ -14,6 +14,7 @@ use super::runs::Runner;
 use crate::batch::Batch;
 use crate::error::Error;
 use crate::optimizers::Optimizer;
+use crate::score::Numbers;
 
 /// Seeds of the tuning runs, far from the comparison's. One run says little: its accuracy scatters
 /// by more than a good and a very good setting differ.
@@ -24,7 +25,7 @@ const SEEDS: [u64; 3] = [1_000_003, 1_000_004, 1_000_005];
 pub struct Tuning {
     /// The arm.
     pub name: String,
-    /// Passes over the training images.
+    /// Passes over the training samples.
     pub epochs: f64,
     /// Every setting, in the order in which they were tried.
     pub trials: Vec<Trial>,
@@ -37,13 +38,23 @@ pub struct Tuning {
 pub struct Trial {
     /// The learning rate.
     pub learning_rate: f32,
-    /// Images a step.
+    /// Samples a step.
     pub batch: Batch,
     /// The optimiser and all settings.
     pub optimizer: Optimizer,
-    /// Share of the validation images that came out right in the end, 0 for a run that collapsed:
-    /// the mean of three runs.
-    pub validation_accuracy: f64,
+    /// `validation_accuracy`: the share of the validation samples that came out right in the end, 0
+    /// for a run that collapsed; the mean of three runs. For numbers `validation_rmse`, infinite
+    /// (`null`) for a run that collapsed.
+    #[serde(flatten)]
+    score: Numbers,
+}
+
+impl Trial {
+    /// The figure on the validation samples.
+    pub fn validation(&self) -> f64 {
+        let first = self.score.0.first();
+        first.and_then(|(_, value)| *value).unwrap_or(f64::NAN)
+    }
 }
 
 /// Runs that tuning an arm takes.
@@ -82,26 +93,31 @@ pub fn tune(plan: &Plan, arms: &mut [Arm], runner: &mut Runner<'_>) -> Result<Ve
     for i in 0..plan.tune as usize {
         for ((a, candidates), tuning) in candidates.iter_mut().zip(&mut tunings) {
             let candidate = &mut candidates[i];
-            let mut sum = 0.0;
+            let (mut sum, worst) = (0.0, plan.measure.worst());
             for seed in SEEDS {
                 let Some(run) = runner.run(*a, candidate, seed)? else {
                     return Ok(tunings);
                 };
-                if !run.summary.collapsed {
-                    sum += run.summary.validation_accuracy.unwrap_or(0.0);
-                }
+                sum += match run.summary.validation {
+                    Some(value) if !run.summary.collapsed => value,
+                    _ => worst,
+                };
             }
             tuning.trials.push(Trial {
                 learning_rate: candidate.optimizer.settings().rate(),
                 batch: candidate.batch,
                 optimizer: candidate.optimizer.clone(),
-                validation_accuracy: sum / SEEDS.len() as f64,
+                score: Numbers(vec![(
+                    format!("validation_{}", plan.measure.key()),
+                    Some(sum / SEEDS.len() as f64),
+                )]),
             });
         }
     }
     for ((a, candidates), tuning) in candidates.into_iter().zip(&mut tunings) {
         for (i, trial) in tuning.trials.iter().enumerate() {
-            if trial.validation_accuracy > tuning.trials[tuning.best].validation_accuracy {
+            let best = tuning.trials[tuning.best].validation();
+            if trial.validation() != best && plan.measure.reaches(trial.validation(), best) {
                 tuning.best = i;
             }
         }

@@ -39,6 +39,18 @@ pub enum Cells {
 }
 
 impl Cells {
+    /// The elements as floats, unless they are texts.
+    fn into_floats(self) -> Option<Vec<f32>> {
+        Some(match self {
+            Cells::U8(values) => values.into_iter().map(f32::from).collect(),
+            Cells::I8(values) => values.into_iter().map(f32::from).collect(),
+            Cells::I16(values) => values.into_iter().map(f32::from).collect(),
+            Cells::I64(values) => values.into_iter().map(|v| v as f32).collect(),
+            Cells::F32(values) => values,
+            Cells::Text(_) => return None,
+        })
+    }
+
     fn len(&self) -> usize {
         match self {
             Cells::U8(values) => values.len(),
@@ -156,8 +168,8 @@ impl Array {
         Ok((shape, elements))
     }
 
-    /// The array as labels: integers and texts are classes, floats are numbers to predict, one or
-    /// `width` a sample.
+    /// The array as labels: integers and texts are classes, floats are numbers to predict. Several
+    /// numbers a sample are numbers to predict, integers too: labels that are there or not.
     ///
     /// # Errors
     /// More dimensions than there can be.
@@ -172,21 +184,22 @@ impl Array {
                 ));
             }
         };
-        if width > 1 && !matches!(self.cells, Cells::F32(_)) {
-            return Err(DataError::new(
-                path,
-                format!(
-                    "expected one class for each sample, found {} (numbers to predict are floats)",
-                    product(&self.dimensions)
-                ),
-            ));
+        if width > 1 {
+            let sizes = product(&self.dimensions);
+            let values = self.cells.into_floats().ok_or_else(|| {
+                DataError::new(
+                    path,
+                    format!("expected one name for each sample, found {sizes}"),
+                )
+            })?;
+            return Ok(Labels::Values { values, width });
         }
         Ok(match self.cells {
             Cells::U8(labels) => Labels::Numbers(labels.into_iter().map(i64::from).collect()),
             Cells::I8(labels) => Labels::Numbers(labels.into_iter().map(i64::from).collect()),
             Cells::I16(labels) => Labels::Numbers(labels.into_iter().map(i64::from).collect()),
             Cells::I64(labels) => Labels::Numbers(labels),
-            Cells::F32(values) => Labels::Values { values, width },
+            Cells::F32(values) => Labels::Values { values, width: 1 },
             Cells::Text(labels) => Labels::Names(labels),
         })
     }

@@ -7,10 +7,13 @@
 //!
 //! The first line is a header, and one column is called `label`, `class` or `target`, in any case,
 //! wherever it stands. If its values are numbers and not all of them whole, they are numbers to
-//! predict; otherwise classes. A column without a name holds row numbers, as pandas writes them,
-//! and is left out. All other columns are numbers.
+//! predict; otherwise classes. Columns that a person names instead ([`Predict::Columns`]) are
+//! numbers to predict, several to a sample if need be; a single one that is not all numbers holds
+//! classes. A column without a name holds row numbers, as pandas writes them, and is left out. All
+//! other columns are numbers.
 //!
-//! A sample has shape 1 x 1 x columns, unless *all* columns are named by place, in any order:
+//! A sample has shape columns x 1 x 1, each column a channel, so that each is scaled by its own
+//! mean and deviation; unless *all* columns are named by place, in any order:
 //!
 //! | columns | shape |
 //! |---|---|
@@ -30,6 +33,7 @@ use super::error::{DataError, listed, quoted};
 use super::files;
 use super::labels::Labels;
 use super::pieces::{Piece, Pieces};
+use super::predict::Predict;
 
 /// Names of the column with the labels.
 pub const LABEL_COLUMNS: [&str; 3] = ["label", "class", "target"];
@@ -69,11 +73,12 @@ pub fn find(path: &Path) -> Result<Option<Files>, DataError> {
     Ok(train.map(|train| Files { train, test: None }))
 }
 
-/// Reads the files.
+/// Reads the files; `predict` says which columns are not part of the samples.
 ///
 /// # Errors
 /// The first file that is not what it should be.
-pub fn read_set(files: &Files) -> Result<Pieces, DataError> {
+pub fn read_set(files: &Files, predict: &Predict) -> Result<Pieces, DataError> {
+    let read = |path: &Path| read(path, predict);
     let train = read(&files.train)?;
     let test = files.test.as_deref().map(read).transpose()?;
     if let Some(test) = &test
@@ -98,18 +103,22 @@ pub fn read_set(files: &Files) -> Result<Pieces, DataError> {
     let texts = train.labels.iter();
     let texts = texts.chain(test.iter().flat_map(|test| &test.labels));
     let numbers: Option<Vec<f64>> = texts.map(|text| text.parse().ok()).collect();
-    let regression = numbers.is_some_and(|values| values.iter().any(|value| value.fract() != 0.0));
-    if regression {
+    let whole = |values: &Vec<f64>| values.iter().all(|value| value.fract() == 0.0);
+    let regression = match predict {
+        Predict::Columns(columns) => columns.len() > 1 || numbers.is_some(),
+        _ => numbers.as_ref().is_some_and(|values| !whole(values)),
+    };
+    if regression && *predict == Predict::Labels {
         notes.push(format!(
             "The column '{}' holds numbers that are not all whole: they are predicted as numbers, not as classes.",
-            train.label_column
+            train.label_columns[0]
         ));
     }
     Ok(Pieces {
         name: None,
         names: Vec::new(),
-        train: train.into_piece(regression),
-        test: test.map(|test| test.into_piece(regression)),
+        train: train.into_piece(regression)?,
+        test: test.map(|test| test.into_piece(regression)).transpose()?,
         notes,
     })
 }
@@ -117,40 +126,103 @@ pub fn read_set(files: &Files) -> Result<Pieces, DataError> {
 /// A table as it was read.
 struct Table {
     path: PathBuf,
-    label_column: String,
+    /// Names of the columns to predict.
+    label_columns: Vec<String>,
     /// Names of the other columns.
     columns: Vec<String>,
     shape: Shape,
     values: Vec<f32>,
+    /// Their texts, sample by sample.
     labels: Vec<String>,
     note: Option<String>,
 }
 
 impl Table {
-    fn into_piece(self, regression: bool) -> Piece {
+    fn into_piece(self, regression: bool) -> Result<Piece, DataError> {
+        let width = self.label_columns.len();
         let labels = if regression {
-            Labels::Values {
-                values: self
-                    .labels
-                    .iter()
-                    .map(|text| text.parse().unwrap_or(f32::NAN))
-                    .collect(),
-                width: 1,
+            let mut values = Vec::with_capacity(self.labels.len());
+            for (i, text) in self.labels.iter().enumerate() {
+                let value = text.parse::<f32>().ok().filter(|value| value.is_finite());
+                values.push(value.ok_or_else(|| {
+                    DataError::new(
+                        &self.path,
+                        format!(
+                            "expected a finite number to predict in column {}, found {} for sample {}",
+                            quoted(&self.label_columns[i % width]),
+                            quoted(text),
+                            i / width
+                        ),
+                    )
+                })?);
             }
+            Labels::Values { values, width }
         } else {
             Labels::Names(self.labels)
         };
-        Piece {
+        Ok(Piece {
             labels_path: self.path.clone(),
             path: self.path,
             shape: self.shape,
             elements: Elements::F32(self.values),
             labels,
-        }
+        })
     }
 }
 
-fn read(path: &Path) -> Result<Table, DataError> {
+/// The columns to predict, and those that are neither predicted nor part of a sample.
+fn label_columns(
+    path: &Path,
+    header: &[String],
+    predict: &Predict,
+) -> Result<(Vec<usize>, Vec<usize>), DataError> {
+    let shown: Vec<String> = header.iter().map(|name| quoted(name)).collect();
+    let is_label = |name: &String| {
+        let mut wanted = LABEL_COLUMNS.iter();
+        wanted.any(|wanted| name.eq_ignore_ascii_case(wanted))
+    };
+    let found: Vec<usize> = (0..header.len())
+        .filter(|&c| is_label(&header[c]))
+        .collect();
+    match (predict, found.as_slice()) {
+        (Predict::Input, _) => Ok((Vec::new(), found)),
+        (Predict::Columns(columns), _) => {
+            let mut chosen: Vec<usize> = Vec::new();
+            for name in columns {
+                let mut places = (0..header.len()).filter(|&c| header[c] == *name);
+                match (places.next(), places.next()) {
+                    (Some(c), None) if !chosen.contains(&c) => chosen.push(c),
+                    (place, _) => {
+                        return Err(DataError::new(
+                            path,
+                            format!(
+                                "expected one column {} to predict, found {} among the columns {}",
+                                quoted(name),
+                                if place.is_none() { "none" } else { "it twice" },
+                                listed(&shown)
+                            ),
+                        ));
+                    }
+                }
+            }
+            let left_out = found.into_iter().filter(|c| !chosen.contains(c)).collect();
+            Ok((chosen, left_out))
+        }
+        (_, [label]) => Ok((vec![*label], Vec::new())),
+        (_, found) => Err(DataError::new(
+            path,
+            format!(
+                "expected a header with one column called {}, found {} among the columns {}; \
+                 --predict NAME,... names others",
+                LABEL_COLUMNS.join(" or "),
+                if found.is_empty() { "none" } else { "several" },
+                listed(&shown)
+            ),
+        )),
+    }
+}
+
+fn read(path: &Path, predict: &Predict) -> Result<Table, DataError> {
     let refuse = |problem: String| DataError::new(path, problem);
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
@@ -166,25 +238,9 @@ fn read(path: &Path) -> Result<Table, DataError> {
         // Written by spreadsheets: the mark of UTF-8.
         *first = first.trim_start_matches('\u{feff}').to_owned();
     }
-    let is_label = |name: &String| {
-        LABEL_COLUMNS
-            .iter()
-            .any(|wanted| name.eq_ignore_ascii_case(wanted))
-    };
-    let found: Vec<usize> = (0..header.len())
-        .filter(|&c| is_label(&header[c]))
-        .collect();
-    let &[label] = found.as_slice() else {
-        let shown: Vec<String> = header.iter().map(|name| quoted(name)).collect();
-        return Err(refuse(format!(
-            "expected a header with one column called {}, found {} among the columns {}",
-            LABEL_COLUMNS.join(" or "),
-            if found.is_empty() { "none" } else { "several" },
-            listed(&shown)
-        )));
-    };
+    let (chosen, left_out) = label_columns(path, &header, predict)?;
     let kept: Vec<usize> = (0..header.len())
-        .filter(|&c| c != label && !header[c].is_empty())
+        .filter(|c| !chosen.contains(c) && !left_out.contains(c) && !header[*c].is_empty())
         .collect();
     if kept.is_empty() {
         return Err(refuse(
@@ -213,24 +269,33 @@ fn read(path: &Path) -> Result<Table, DataError> {
                 }
             }
         }
-        let text = field(label);
-        if text.is_empty() {
-            return Err(refuse(format!(
-                "line {row}: expected a label in column {}, found nothing",
-                quoted(&header[label])
-            )));
+        for &label in &chosen {
+            let text = field(label);
+            if text.is_empty() {
+                return Err(refuse(format!(
+                    "line {row}: expected a label in column {}, found nothing",
+                    quoted(&header[label])
+                )));
+            }
+            labels.push(text.into_owned());
         }
-        labels.push(text.into_owned());
     }
+    let nameless = header.iter().any(String::is_empty);
     Ok(Table {
         path: path.to_owned(),
-        label_column: header[label].clone(),
-        note: (kept.len() + 1 < header.len()).then(|| {
-            format!(
+        label_columns: chosen.iter().map(|&c| header[c].clone()).collect(),
+        note: match (nameless, left_out.first()) {
+            (true, _) => Some(format!(
                 "{}: a column without a name is taken for row numbers and left out.",
                 path.display()
-            )
-        }),
+            )),
+            (false, Some(&c)) => Some(format!(
+                "{}: the column {} is no part of the samples, and left out.",
+                path.display(),
+                quoted(&header[c])
+            )),
+            (false, None) => None,
+        },
         columns,
         shape,
         values,
@@ -257,7 +322,7 @@ fn broken(error: &csv::Error) -> String {
 fn layout(columns: &[String]) -> (Shape, Vec<usize>) {
     by_place(columns).unwrap_or_else(|| {
         let order = (0..columns.len()).collect();
-        (Shape::new(1, 1, columns.len()), order)
+        (Shape::new(columns.len(), 1, 1), order)
     })
 }
 

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use secant::network::Shape;
-use secant::{Normalisation, Samples, Scaling, Values};
+use secant::{Affine, Normalisation, Samples, Values};
 use sha2::{Digest, Sha256};
 
 use super::elements::{Elements, Targets, size};
+use super::error::DataError;
+use super::predict::Predict;
 use super::scaling;
 
 /// Samples with their targets: those to train on, or those to test with.
@@ -30,7 +32,7 @@ impl Part {
     }
 
     /// As the library takes them, normalised by one scaling for all channels, or one for each.
-    pub fn samples<'a>(&'a self, scalings: &'a [Scaling]) -> Samples<'a> {
+    pub fn samples<'a>(&'a self, scalings: &'a [Affine]) -> Samples<'a> {
         Samples {
             values: match &self.elements {
                 Elements::U8(values) => Values::U8(values),
@@ -68,6 +70,17 @@ pub struct Task {
     pub input: Shape,
     /// Values of the network's output: classes, or numbers to predict.
     pub outputs: usize,
+    /// Which of these they are.
+    pub predicted: Predicted,
+}
+
+/// What a network's outputs mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Predicted {
+    /// An output for each class.
+    Classes,
+    /// An output for each number to predict.
+    Numbers,
 }
 
 impl Task {
@@ -75,6 +88,7 @@ impl Task {
     pub const FASHION_MNIST: Task = Task {
         input: Shape::new(1, 28, 28),
         outputs: 10,
+        predicted: Predicted::Classes,
     };
 }
 
@@ -94,7 +108,12 @@ pub struct Dataset {
     /// Samples that only the last table sees.
     pub test: Arc<Part>,
     /// Per channel, from elements to numbers of mean 0 and variance 1 over `train`.
-    pub scalings: Vec<Scaling>,
+    pub scalings: Vec<Affine>,
+    /// Whether the targets are the samples themselves.
+    pub autoencoder: bool,
+    /// From numbers to predict, as the files have them, to the targets: one for each output; none
+    /// where the targets are the files' numbers, or classes.
+    pub target_scalings: Vec<Affine>,
     /// SHA-256, in hexadecimal digits, of the shape and of both parts: equal for the same content,
     /// whatever files it came from.
     pub digest: String,
@@ -128,6 +147,8 @@ impl Dataset {
             shape,
             names,
             scalings: scaling::per_channel(&train.elements, shape),
+            autoencoder: false,
+            target_scalings: Vec::new(),
             train: Arc::new(train),
             test: Arc::new(test),
             digest: hex(&hash.finalize()),
@@ -137,13 +158,97 @@ impl Dataset {
 
     /// What a network for this data set takes and gives.
     pub fn task(&self) -> Task {
+        let (outputs, predicted) = match &self.train.targets {
+            Targets::Classes(_) => (self.names.len(), Predicted::Classes),
+            Targets::Values { width, .. } => (*width, Predicted::Numbers),
+        };
         Task {
             input: self.shape,
-            outputs: match &self.train.targets {
-                Targets::Classes(_) => self.names.len(),
-                Targets::Values { width, .. } => *width,
-            },
+            outputs,
+            predicted,
         }
+    }
+
+    /// The same with other targets, where they can be had without the files.
+    ///
+    /// # Errors
+    /// [`DataError`] where they cannot.
+    pub fn predicting(self, predict: &Predict) -> Result<Dataset, DataError> {
+        let source = std::path::PathBuf::from(&self.source);
+        predict.no_columns(&source)?;
+        match predict {
+            Predict::Input => Ok(self.reconstructed()),
+            Predict::Numbers => Err(DataError::new(
+                &source,
+                "expected labels that are numbers, found the names of garments",
+            )),
+            _ => Ok(self),
+        }
+    }
+
+    /// The same with each sample as its own target.
+    pub(super) fn reconstructed(self) -> Dataset {
+        let own = |part: Arc<Part>| {
+            let part = Arc::unwrap_or_clone(part);
+            let targets = Targets::Values {
+                values: part.elements.to_floats(),
+                width: self.shape.len(),
+            };
+            Part { targets, ..part }
+        };
+        let parts = (own(self.train), own(self.test));
+        let (name, source, notes) = (self.name, self.source, self.notes);
+        Dataset {
+            autoencoder: true,
+            ..Dataset::new(name, source, self.shape, Vec::new(), parts, notes)
+        }
+    }
+
+    /// The map of each number to predict to mean 0 and variance 1 over `train`; where the targets
+    /// are the samples, that of its channel.
+    pub fn standard_targets(&self) -> Vec<Affine> {
+        let Targets::Values { values, width } = &self.train.targets else {
+            return Vec::new();
+        };
+        if self.autoencoder {
+            let plane = self.shape.rows * self.shape.columns;
+            let each = |map: &Affine| std::iter::repeat_n(*map, plane);
+            return self.scalings.iter().flat_map(each).collect();
+        }
+        scaling::of_targets(values, *width)
+    }
+
+    /// The same with numbers to predict mapped so, one map for each; they become what the network
+    /// learns.
+    pub fn with_targets_scaled(self, maps: Vec<Affine>) -> Dataset {
+        let mapped = |part: Arc<Part>| {
+            let mut part = Arc::unwrap_or_clone(part);
+            if let Targets::Values { values, width } = &mut part.targets {
+                for row in values.chunks_exact_mut((*width).max(1)) {
+                    for (value, map) in row.iter_mut().zip(&maps) {
+                        *value = value.mul_add(map.scale, map.offset);
+                    }
+                }
+            }
+            Arc::new(part)
+        };
+        Dataset {
+            train: mapped(self.train),
+            test: mapped(self.test),
+            target_scalings: maps,
+            ..self
+        }
+    }
+
+    /// The first number to predict outside 0 to 1, which no label is.
+    pub fn not_a_label(&self) -> Option<f32> {
+        let parts = [&self.train, &self.test].into_iter();
+        let mut values = parts.flat_map(|part| match &part.targets {
+            Targets::Values { values, .. } => values.as_slice(),
+            Targets::Classes(_) => &[],
+        });
+        let found = values.find(|value| !(0.0..=1.0).contains(*value));
+        found.copied()
     }
 
     /// The same elements as samples of another shape, for example the 840 columns of a table as

@@ -33,6 +33,16 @@ impl Elements {
         self.len() == 0
     }
 
+    /// All elements as floats, which hold each of them exactly.
+    pub fn to_floats(&self) -> Vec<f32> {
+        match self {
+            Elements::U8(values) => values.iter().map(|&value| f32::from(value)).collect(),
+            Elements::I8(values) => values.iter().map(|&value| f32::from(value)).collect(),
+            Elements::I16(values) => values.iter().map(|&value| f32::from(value)).collect(),
+            Elements::F32(values) => values.clone(),
+        }
+    }
+
     /// `u8`, `i8`, `i16` or `f32`.
     pub fn kind(&self) -> &'static str {
         match self {

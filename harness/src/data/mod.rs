@@ -10,7 +10,7 @@
 //! | [`open`] | where the data is, and in which format |
 //! | [`idx`], [`npy`], [`ts`], [`csv`], [`png`] | the readers, one format each |
 //! | [`synthetic`] | the built-in set |
-//! | [`array`](mod@array), [`labels`], [`pieces`] | what the readers share: arrays of numbers, labels as they lie in files, checks |
+//! | [`array`](mod@array), [`labels`], [`predict`], [`pieces`] | what the readers share: arrays of numbers, labels as they lie in files and as they are wanted, checks |
 //! | [`files`] | looking into folders |
 //! | [`error`] | the one error: a file, what was expected, what was found |
 //!
@@ -30,6 +30,7 @@ pub mod npy;
 pub mod open;
 pub mod pieces;
 pub mod png;
+pub mod predict;
 pub mod scaling;
 pub mod split;
 pub mod synthetic;

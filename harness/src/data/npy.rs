@@ -12,7 +12,7 @@
 //! The arrays are called as Keras calls them, `x_train`, `y_train`, `x_test`, `y_test` (or
 //! `train_images`, `train_labels`, ...; `x` and `y` where there is no test part), in files of those
 //! names or in the one archive of a folder. Labels of integers or texts are classes, those of
-//! floats are numbers to predict.
+//! floats are numbers to predict, and so are several integers a sample.
 //!
 //! The format is read here because the crates for it parse the dictionary with a whole grammar of
 //! Python's literals, which needs a C compiler to build.
@@ -26,7 +26,9 @@ use zip::ZipArchive;
 use super::array::{self, Array, Cells, MAX_ELEMENTS};
 use super::error::{DataError, quoted};
 use super::files;
+use super::labels::Labels;
 use super::pieces::{Piece, Pieces};
+use super::predict::Predict;
 
 /// Names of the arrays, in lower case.
 const TRAIN: [&[&str]; 2] = [
@@ -69,11 +71,12 @@ fn one_of<'a>(paths: &'a [PathBuf], names: &[&str]) -> Option<&'a PathBuf> {
         .find_map(|name| paths.iter().find(|p| stem(p).is_some_and(|s| s == *name)))
 }
 
-/// Reads the arrays.
+/// Reads the arrays; labels only if they are wanted.
 ///
 /// # Errors
 /// The first array that is missing or not what it should be.
-pub fn read_set(files: &Files) -> Result<Pieces, DataError> {
+pub fn read_set(files: &Files, predict: &Predict) -> Result<Pieces, DataError> {
+    let labelled = *predict != Predict::Input;
     let (train, test) = match files {
         Files::Folder(folder) => {
             let paths = files::ending(folder, "npy");
@@ -81,12 +84,12 @@ pub fn read_set(files: &Files) -> Result<Pieces, DataError> {
                 Some(path) => read(path).map(|array| Some((path.clone(), array))),
                 None => Ok(None),
             };
-            pair_up(folder, ".npy", &mut read)?
+            pair_up(folder, ".npy", labelled, &mut read)?
         }
         Files::Archive(path) => {
             let mut archive = open(path)?;
             let mut read = |names: &[&str]| member(path, &mut archive, names);
-            pair_up(path, "", &mut read)?
+            pair_up(path, "", labelled, &mut read)?
         }
     };
     Ok(Pieces {
@@ -105,6 +108,7 @@ type Found = Option<(PathBuf, Array)>;
 fn pair_up(
     source: &Path,
     ending: &str,
+    labelled: bool,
     read: &mut dyn FnMut(&[&str]) -> Result<Found, DataError>,
 ) -> Result<(Piece, Option<Piece>), DataError> {
     let lacks = |name: &str| {
@@ -114,6 +118,19 @@ fn pair_up(
         )
     };
     let mut piece = |[samples, labels]: [&[&str]; 2]| -> Result<Option<Piece>, DataError> {
+        if !labelled {
+            let Some((path, array)) = read(samples)? else {
+                return Ok(None);
+            };
+            let (shape, elements) = array.into_samples(&path)?;
+            return Ok(Some(Piece {
+                labels: Labels::Names(Vec::new()),
+                labels_path: path.clone(),
+                path,
+                shape,
+                elements,
+            }));
+        }
         let (samples, labels) = match (read(samples)?, read(labels)?) {
             (Some(found), Some(labels)) => (found, labels),
             (None, None) => return Ok(None),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::dataset::Dataset;
 use super::error::{DataError, listed};
 use super::pieces::{self, Pieces};
+use super::predict::Predict;
 use super::{csv, files, idx, npy, png, synthetic, ts};
 
 /// Folders that are searched when neither `--data` nor `SECANT_DATA` names one: where
@@ -50,14 +51,18 @@ pub fn locate(chosen: Option<&Path>, environment: Option<OsString>, folders: &[&
 
 /// Loads the data set at `location`, with `limit` of its training samples, from each class in
 /// proportion; the same ones for every run. Test samples are never left out, so that test
-/// accuracies can be compared.
+/// accuracies can be compared. `predict` says what the targets are.
 ///
 /// # Errors
 /// Nothing is found there, or a file is not what it should be.
-pub fn load(location: &Location, limit: Option<usize>) -> Result<Dataset, DataError> {
+pub fn load(
+    location: &Location,
+    limit: Option<usize>,
+    predict: &Predict,
+) -> Result<Dataset, DataError> {
     match location {
-        Location::Synthetic { .. } => Ok(synthetic::dataset(limit)),
-        Location::Path(path) => pieces::assemble(path, read(path)?, limit),
+        Location::Synthetic { .. } => synthetic::dataset(limit).predicting(predict),
+        Location::Path(path) => pieces::assemble(path, read(path, predict)?, limit, predict),
     }
 }
 
@@ -66,12 +71,13 @@ pub fn load(location: &Location, limit: Option<usize>) -> Result<Dataset, DataEr
 /// # Errors
 /// Nothing is found there, or a file is not what it should be.
 pub fn open(path: &Path, limit: Option<usize>) -> Result<Dataset, DataError> {
-    load(&Location::Path(path.to_owned()), limit)
+    load(&Location::Path(path.to_owned()), limit, &Predict::Labels)
 }
 
 /// Asks each format in turn whether the folder or file is its own.
-fn read(path: &Path) -> Result<Pieces, DataError> {
+fn read(path: &Path, predict: &Predict) -> Result<Pieces, DataError> {
     if let Some(files) = idx::find(path)? {
+        predict.no_columns(path)?;
         return idx::read_set(&files);
     }
     if !path.exists() {
@@ -84,15 +90,18 @@ fn read(path: &Path) -> Result<Pieces, DataError> {
         ));
     }
     if let Some(files) = npy::find(path)? {
-        return npy::read_set(&files);
+        predict.no_columns(path)?;
+        return npy::read_set(&files, predict);
     }
     if let Some(files) = ts::find(path)? {
+        predict.no_columns(path)?;
         return ts::read_set(&files);
     }
     if let Some(files) = csv::find(path)? {
-        return csv::read_set(&files);
+        return csv::read_set(&files, predict);
     }
     if let Some(files) = png::find(path) {
+        predict.no_columns(path)?;
         return png::read_set(&files);
     }
     let mut names: Vec<String> = files::files(path).iter().map(|p| files::name(p)).collect();

@@ -10,6 +10,7 @@ use super::dataset::{self, Dataset, Part};
 use super::elements::{self, Elements, Targets};
 use super::error::DataError;
 use super::labels::{self, Labels};
+use super::predict::Predict;
 use super::split::{self, Split};
 
 /// Samples and labels of one part, as a reader found them.
@@ -52,11 +53,16 @@ const TEST: u64 = 0;
 const LIMIT: u64 = 1;
 
 /// Checks the pieces and makes a data set of them, with a random `limit` of the training samples,
-/// from each class in proportion.
+/// from each class in proportion. `predict` says what the targets are.
 ///
 /// # Errors
 /// The first piece that does not fit.
-pub fn assemble(source: &Path, pieces: Pieces, limit: Option<usize>) -> Result<Dataset, DataError> {
+pub fn assemble(
+    source: &Path,
+    pieces: Pieces,
+    limit: Option<usize>,
+    predict: &Predict,
+) -> Result<Dataset, DataError> {
     let Pieces {
         name,
         names: known,
@@ -64,6 +70,15 @@ pub fn assemble(source: &Path, pieces: Pieces, limit: Option<usize>) -> Result<D
         test,
         mut notes,
     } = pieces;
+    let wanted = |piece: Piece| -> Result<Piece, DataError> {
+        let labels = predict.convert(&piece.labels_path, piece.labels)?;
+        Ok(Piece { labels, ..piece })
+    };
+    let train = placeholder(predict, wanted(train)?);
+    let test = match test {
+        Some(test) => Some(placeholder(predict, wanted(test)?)),
+        None => None,
+    };
     check(&train)?;
     if let Some(test) = &test {
         check(test)?;
@@ -122,10 +137,58 @@ pub fn assemble(source: &Path, pieces: Pieces, limit: Option<usize>) -> Result<D
         let counts = train.targets.counts(names.len());
         notes.extend(labels::warnings(&names, &counts));
     }
+    if *predict != Predict::Input
+        && let Targets::Values { values, width } = &train.targets
+    {
+        notes.extend(constant(values, *width));
+    }
     let name = name.unwrap_or_else(|| name_of(source));
     let source = source.display().to_string();
     let parts = (train, test);
-    Ok(Dataset::new(name, source, shape, names, parts, notes))
+    let dataset = Dataset::new(name, source, shape, names, parts, notes);
+    Ok(match predict {
+        Predict::Input => dataset.reconstructed(),
+        _ => dataset,
+    })
+}
+
+/// Where a sample is its own target, labels are not looked at: each has the one number 0.
+fn placeholder(predict: &Predict, piece: Piece) -> Piece {
+    if *predict != Predict::Input {
+        return piece;
+    }
+    let length = elements::size(piece.shape).unwrap_or_default().max(1);
+    let labels = Labels::Values {
+        values: vec![0.0; piece.elements.len() / length],
+        width: 1,
+    };
+    Piece { labels, ..piece }
+}
+
+/// A line about numbers to predict that never change.
+fn constant(values: &[f32], width: usize) -> Option<String> {
+    let (first, _) = values.split_at_checked(width)?;
+    let same = |c: &usize| {
+        values
+            .iter()
+            .skip(*c)
+            .step_by(width)
+            .all(|v| *v == first[*c])
+    };
+    let constant: Vec<usize> = (0..width).filter(same).collect();
+    match constant.as_slice() {
+        [] => None,
+        [_] if width == 1 => Some(format!(
+            "The number to predict is {} in every training sample: there is nothing to learn.",
+            first[0]
+        )),
+        [c, ..] => Some(format!(
+            "{} of the {width} numbers to predict are the same in every training sample, number {} \
+             among them: there is nothing to learn of these.",
+            constant.len(),
+            c + 1
+        )),
+    }
 }
 
 /// What must hold for a part alone.

@@ -1,6 +1,6 @@
 //! From elements to numbers of mean 0 and variance 1, per channel.
 
-use secant::Scaling;
+use secant::Affine;
 use secant::network::Shape;
 
 use super::elements::{self, Elements};
@@ -15,7 +15,7 @@ use super::elements::{self, Elements};
 /// Sums of integers are exact until the end, and sums of floats run in the order of the samples in
 /// double precision, so the result has the same bits everywhere. A channel whose elements are all
 /// equal maps to zero.
-pub fn per_channel(elements: &Elements, shape: Shape) -> Vec<Scaling> {
+pub fn per_channel(elements: &Elements, shape: Shape) -> Vec<Affine> {
     let plane = shape.rows * shape.columns;
     let length = elements::size(shape).unwrap_or_default();
     let channels = 0..shape.channels;
@@ -37,7 +37,7 @@ pub fn per_channel(elements: &Elements, shape: Shape) -> Vec<Scaling> {
 
 /// The same for numbers to predict, `width` a sample: a regression learns targets of mean 0 and
 /// variance 1, and what it predicts is mapped back with `value = (output - offset) / scale`.
-pub fn of_targets(values: &[f32], width: usize) -> Vec<Scaling> {
+pub fn of_targets(values: &[f32], width: usize) -> Vec<Affine> {
     (0..width)
         .map(|c| of_floats(channel(values, c, 1, width)))
         .collect()
@@ -56,7 +56,7 @@ fn channel<T: Copy>(
         .copied()
 }
 
-fn of_bytes(values: impl Iterator<Item = u8>) -> Scaling {
+fn of_bytes(values: impl Iterator<Item = u8>) -> Affine {
     let mut histogram = [0u64; 256];
     for value in values {
         histogram[usize::from(value)] += 1;
@@ -73,7 +73,7 @@ fn of_bytes(values: impl Iterator<Item = u8>) -> Scaling {
     standard(mean, variance, 255.0)
 }
 
-fn of_integers(values: impl Iterator<Item = i16>) -> Scaling {
+fn of_integers(values: impl Iterator<Item = i16>) -> Affine {
     let (mut count, mut sum, mut squares) = (0i64, 0i64, 0i64);
     for value in values {
         let value = i64::from(value);
@@ -87,7 +87,7 @@ fn of_integers(values: impl Iterator<Item = i16>) -> Scaling {
     standard(sum as f64 / count, spread as f64 / (count * count), 1.0)
 }
 
-fn of_floats(values: impl Iterator<Item = f32> + Clone) -> Scaling {
+fn of_floats(values: impl Iterator<Item = f32> + Clone) -> Affine {
     let count = values.clone().count().max(1) as f64;
     let mean = values.clone().map(f64::from).sum::<f64>() / count;
     let squares = values.map(|value| (f64::from(value) - mean) * (f64::from(value) - mean));
@@ -95,7 +95,7 @@ fn of_floats(values: impl Iterator<Item = f32> + Clone) -> Scaling {
 }
 
 /// `flat` is the deviation to assume where there is none.
-fn standard(mean: f64, variance: f64, flat: f64) -> Scaling {
+fn standard(mean: f64, variance: f64, flat: f64) -> Affine {
     let deviation = variance.max(0.0).sqrt();
     // Less than a float can tell from the mean is a rounding error, not a deviation; and below the
     // smallest normal number the scale would not be finite.
@@ -105,7 +105,7 @@ fn standard(mean: f64, variance: f64, flat: f64) -> Scaling {
     } else {
         flat
     };
-    Scaling {
+    Affine {
         scale: (1.0 / deviation) as f32,
         offset: (-mean / deviation) as f32,
     }

@@ -103,3 +103,6 @@ fn choose(
     others.sort_unstable();
     (chosen, others)
 }
+
+#[cfg(test)]
+mod tests;

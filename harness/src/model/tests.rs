@@ -135,6 +135,7 @@ fn rectangles_and_signals_read_as_written() {
     let task = Task {
         input: Shape::signal(3, 64),
         outputs: 4,
+        predicted: Predicted::Classes,
     };
     let text =
         "conv1d8k5s2p2 relu pool1d2 conv4k1x3p0x1s1x2 sigmoid avgpool1x2 depthwise1d3 linear4";
@@ -162,6 +163,7 @@ fn the_last_layer_follows_the_classes_unless_it_is_written() {
     let task = Task {
         input: Shape::new(3, 20, 14),
         outputs: 3,
+        predicted: Predicted::Classes,
     };
     let fit = |text: &str| text.parse::<Description>().unwrap().fit(task);
     let model = fit("micro").unwrap();
@@ -180,6 +182,7 @@ fn the_last_layer_follows_the_classes_unless_it_is_written() {
     let task = Task {
         input: Shape::signal(6, 100),
         outputs: 4,
+        predicted: Predicted::Classes,
     };
     let refused = "micro".parse::<Description>().unwrap().fit(task);
     let line = refused.unwrap_err().to_string();
@@ -198,6 +201,7 @@ fn every_shape_has_a_model_that_fits() {
                 let task = Task {
                     input: Shape::new(channels, rows, columns),
                     outputs: 2,
+                    predicted: Predicted::Classes,
                 };
                 let model = Description::model(None, task).unwrap();
                 assert_eq!(model.network.output_len(), 2, "{rows} x {columns}");

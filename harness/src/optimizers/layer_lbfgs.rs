@@ -48,7 +48,7 @@ pub const LBFGS_FACTORED: Entry = Entry {
 /// Most pairs a layer that can be chosen.
 const LARGEST_PAIRS: usize = 16;
 
-/// Images that a full batch counts as, for the rate.
+/// Samples that a full batch counts as, for the rate.
 const FULL: usize = 1024;
 
 /// Settings of the layer-wise L-BFGS; see [`LayerLbfgsConfig`] for their meaning.
@@ -90,7 +90,7 @@ macro_rules! with_pairs {
     };
 }
 
-/// The learning rate that suits `network` at `batch` images a step; see
+/// The learning rate that suits `network` at `batch` samples a step; see
 /// [`LayerLbfgs::learning_rate`].
 pub(super) fn default_rate(network: &Net, batch: usize) -> f32 {
     LayerLbfgs::<8>::learning_rate(network, batch)

@@ -1,4 +1,4 @@
-//! L-BFGS, on mini-batches or on all images at once.
+//! L-BFGS, on mini-batches or on all samples at once.
 //!
 //! On mini-batches each step evaluates its batch where it stands, searches along the quasi-Newton
 //! direction until Armijo's condition holds on the *same* batch, and makes its pair of the two
@@ -29,10 +29,10 @@ pub const LBFGS_ARMIJO: Entry = Entry {
     defaults: |context| Box::new(LbfgsSettings::new(LBFGS_ARMIJO.name, context.batch)),
 };
 
-/// The deterministic method: what `lbfgs` is on all images at once.
+/// The deterministic method: what `lbfgs` is on all samples at once.
 pub const LBFGS_FULL: Entry = Entry {
     name: "lbfgs",
-    about: "Limited-memory BFGS on all images at once",
+    about: "Limited-memory BFGS on all samples at once",
     serves: Serves::FullBatches,
     defaults: |context| Box::new(LbfgsSettings::new(LBFGS_FULL.name, context.batch)),
     ..LBFGS_ARMIJO

@@ -135,10 +135,10 @@ impl Choice {
         last
     }
 
-    /// Takes out `batch`, the images a step, which belongs to the run.
+    /// Takes out `batch`, the samples a step, which belongs to the run.
     ///
     /// # Errors
-    /// [`Refusal::Wrong`] when it is no number of images.
+    /// [`Refusal::Wrong`] when it is no number of samples.
     pub fn take_batch(&mut self) -> Result<Option<Batch>, Refusal> {
         let Some(value) = self.take("batch") else {
             return Ok(None);
@@ -153,7 +153,7 @@ impl Choice {
         }
     }
 
-    /// Images a step, unless told otherwise.
+    /// Samples a step, unless told otherwise.
     pub fn default_batch(&self) -> Batch {
         let entry = named().find(|entry| entry.name == self.name);
         let size = entry.and_then(|entry| NonZeroUsize::new(entry.batch));

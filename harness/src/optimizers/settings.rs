@@ -17,7 +17,7 @@ pub struct Entry {
     pub about: &'static str,
     /// The batches that it serves; two entries of one name share them out.
     pub serves: Serves,
-    /// Images a step, unless told otherwise.
+    /// Samples a step, unless told otherwise.
     pub batch: usize,
     /// Whether `secant bench` times its step: not where another one makes the same step.
     pub benched: bool,
@@ -34,9 +34,9 @@ pub struct Entry {
 pub enum Serves {
     /// All.
     Any,
-    /// Parts of the images.
+    /// Parts of the samples.
     MiniBatches,
-    /// All images at once.
+    /// All samples at once.
     FullBatches,
 }
 
@@ -45,7 +45,7 @@ pub enum Serves {
 pub struct Context<'a> {
     /// The network, frozen layers known.
     pub network: &'a Net,
-    /// Images a step.
+    /// Samples a step.
     pub batch: Batch,
 }
 

@@ -51,7 +51,7 @@ pub struct BatchLoss<'e> {
 }
 
 impl<'e> BatchLoss<'e> {
-    /// The loss of the images `indices`, `dimension` being the number of parameters.
+    /// The loss of the samples `indices`, `dimension` being the number of parameters.
     pub fn new(
         engine: &'e mut Engine,
         indices: &'e [u32],
@@ -123,7 +123,7 @@ impl<'e> BatchLoss<'e> {
         self.gradient_time
     }
 
-    /// Gradients of single images that were computed so far.
+    /// Gradients of single samples that were computed so far.
     pub fn sample_gradients(&self) -> u64 {
         self.evaluations * self.indices.len() as u64
     }

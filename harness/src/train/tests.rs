@@ -8,6 +8,7 @@ use super::*;
 use crate::cli::{Cli, Command};
 use crate::data::dataset::Task;
 use crate::data::open::{Location, load};
+use crate::data::predict::Predict;
 
 /// The configuration that these words of a command line stand for.
 fn config(words: &str) -> RunConfig {
@@ -21,7 +22,7 @@ fn config(words: &str) -> RunConfig {
     args.resolve(Task::FASHION_MNIST).unwrap()
 }
 
-/// 200 training and 100 test images.
+/// 200 training and 100 test samples.
 fn dataset() -> Dataset {
     let (train, test) = crate::data::synthetic::generate(200, 100, 1);
     Dataset::new(
@@ -95,7 +96,7 @@ fn a_stopped_run_goes_on_to_the_same_bits() {
 #[test]
 fn epochs_iterations_and_records_are_counted() {
     let dataset = dataset();
-    // 160 images to train on: three steps an epoch.
+    // 160 samples to train on: three steps an epoch.
     let config = config("--model pool4,linear10 --batch 64 --epochs 4 --max-iter 7");
     let mut watch = Watch {
         break_at: 0,
@@ -139,56 +140,135 @@ fn a_run_with_a_loss_that_is_not_finite_has_diverged() {
     assert!(outcome.diverged() && outcome.collapsed());
 }
 
-#[test]
-fn collapse_is_judged_by_the_end() {
+/// An outcome to be judged: a run of a second on balanced classes.
+fn judged() -> Outcome {
     let config = RunConfig {
         epochs: 1,
         init: Init::He,
         threads: NonZeroUsize::MIN,
         ..config("--model pool4,linear10 --batch 64")
     };
-    let mut outcome = train(&config, &dataset(), &mut ()).unwrap();
-    let tally = |loss: f64, correct: u32| Metrics {
-        loss,
-        correct,
+    train(&config, &dataset(), &mut ()).unwrap()
+}
+
+fn accuracy(value: f64) -> Score {
+    Score {
+        loss: 0.5,
         count: 1000,
-    };
+        measure: Measure::Accuracy,
+        value,
+        r_squared: None,
+    }
+}
+
+#[test]
+fn collapse_is_judged_by_what_a_constant_answer_gets() {
+    let mut outcome = judged();
+    let uniform = 10f64.ln();
+    let guess = outcome.train_guess;
+    assert!((guess.loss - uniform).abs() < 1e-12 && guess.value == 0.1);
+    assert_eq!(outcome.guess.value, 0.1, "on the validation samples");
+
     let record = outcome.history[0];
-    // Best accuracy before, last accuracy, collapsed?
-    for (best, last, expected) in [
-        (0.9, 900, false),
-        (0.9, 801, false),
-        (0.9, 799, true),
-        (0.55, 500, false),
-        (0.55, 499, true),
-        (0.1, 950, false),
+    // Share of the most frequent class, best accuracy before, last accuracy, collapsed?
+    for (share, best, last, expected) in [
+        (0.1, 0.9, 0.9, false),
+        (0.1, 0.9, 0.801, false),
+        (0.1, 0.9, 0.799, true),
+        (0.1, 0.1, 0.95, false),
+        // Two classes of one size: 52 % is nothing, 56 % is something.
+        (0.5, 0.52, 0.52, true),
+        (0.5, 0.56, 0.56, false),
+        // A hundred classes: 30 % is a lot.
+        (0.01, 0.3, 0.3, false),
+        (0.01, 0.1, 0.1, true),
+        // Nineteen of twenty samples in one class: its share is nothing.
+        (0.95, 0.95, 0.95, true),
+        (0.95, 0.96, 0.96, false),
+        // One class only: there is nothing to gain, but one can lose.
+        (1.0, 1.0, 1.0, false),
+        (1.0, 1.0, 0.5, true),
     ] {
         outcome.history = vec![Record {
-            validation_accuracy: Some(best),
+            validation: Some(accuracy(best)),
             ..record
         }];
-        outcome.validation = Some(tally(500.0, last));
-        outcome.train = tally(500.0, 900);
-        assert_eq!(outcome.collapsed(), expected, "{best}, {last}");
+        outcome.guess.value = share;
+        outcome.validation = Some(accuracy(last));
+        outcome.train = accuracy(0.9);
+        assert_eq!(outcome.collapsed(), expected, "{share}, {best}, {last}");
         outcome.train.loss = f64::NAN;
         assert!(outcome.collapsed(), "a loss that is not finite");
     }
-    // Without validation images the test accuracy stands in.
-    outcome.train = tally(500.0, 900);
+
+    // Without validation samples the test samples stand in.
+    outcome.train = accuracy(0.9);
     outcome.history = vec![Record {
-        validation_accuracy: None,
+        validation: None,
         ..record
     }];
     outcome.validation = None;
-    for (correct, expected) in [(499, true), (500, false)] {
-        outcome.test = tally(500.0, correct);
+    outcome.guess.value = 0.1;
+    for (value, expected) in [(0.18, true), (0.2, false)] {
+        outcome.test = accuracy(value);
         assert_eq!(outcome.collapsed(), expected);
+    }
+    // Class weights may cost accuracy.
+    outcome.test = accuracy(0.15);
+    outcome.weighted = true;
+    assert!(!outcome.collapsed());
+    // Sure and wrong: right often enough, but worse than saying nothing.
+    outcome.test = accuracy(0.8);
+    outcome.train.loss = uniform + 0.01;
+    assert!(outcome.collapse().unwrap().contains("its training loss"));
+    outcome.train.loss = uniform - 0.01;
+    assert_eq!(outcome.collapse(), None);
+}
+
+#[test]
+fn collapse_of_a_regression_is_judged_by_its_errors() {
+    let mut outcome = judged();
+    let score = |value, r_squared| Score {
+        measure: Measure::Rmse,
+        value,
+        r_squared,
+        ..accuracy(0.0)
+    };
+    let record = outcome.history[0];
+    // R squared on the training samples; RMSE on the validation samples at best, and last;
+    // collapsed?
+    for (train, best, last, expected) in [
+        (Some(0.9), 10.0, 14.9, false),
+        (Some(0.9), 10.0, 15.1, true),
+        (Some(0.9), 10.0, 5.0, false),
+        (Some(0.02), 10.0, 10.0, false),
+        (Some(0.005), 10.0, 10.0, true),
+        (Some(-3.0), 10.0, 10.0, true),
+        // A good fit may double its error.
+        (Some(0.99), 1.0, 9.9, false),
+        // Targets that never change have no R squared.
+        (None, 0.1, 0.1, false),
+    ] {
+        outcome.train = score(7.0, train);
+        outcome.guess.value = 20.0;
+        outcome.history = vec![Record {
+            validation: Some(score(best, Some(0.5))),
+            ..record
+        }];
+        // By heart: what it learned may be worse than the mean on others.
+        outcome.validation = Some(score(last, Some(-0.2)));
+        assert_eq!(outcome.collapsed(), expected, "{train:?}, {best}, {last}");
     }
 }
 
 #[test]
 fn seconds_can_count_from_before() {
-    let dataset = load(&Location::Synthetic { fallback: false }, Some(20)).unwrap();
+    let dataset = load(
+        &Location::Synthetic { fallback: false },
+        Some(20),
+        &Predict::Labels,
+    )
+    .unwrap();
     let config = config("--model pool7,linear10 --epochs 1");
     let mut memory = Trainer::memory(&config);
     let earlier = Instant::now() - Duration::from_secs(5);

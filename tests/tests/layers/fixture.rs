@@ -2,7 +2,7 @@
 
 use secant::network::{Layer, Network, Shape};
 use secant::random::philox4x32;
-use secant::{Batch, DropoutKey, Metrics, Normalisation, Samples, Scaling, Targets, Values};
+use secant::{Affine, Batch, DropoutKey, Metrics, Normalisation, Samples, Targets, Values};
 use secant_tests::draw::Draw;
 use secant_tests::oracle::{self, Masks, Oracle};
 
@@ -41,7 +41,7 @@ pub struct Fixture {
     /// A factor for each class, if not empty.
     pub class_weights: Vec<f32>,
     /// From bytes to values.
-    pub normalisation: Scaling,
+    pub normalisation: Affine,
     /// Dropout's choice, if it is on.
     pub dropout: Option<DropoutKey>,
 }
@@ -73,7 +73,7 @@ impl Fixture {
             vectors: Vec::new(),
             class_weights: Vec::new(),
             // Exact in both precisions.
-            normalisation: Scaling {
+            normalisation: Affine {
                 scale: 1.0 / 64.0,
                 offset: -2.0,
             },

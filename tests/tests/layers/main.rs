@@ -12,7 +12,7 @@ use secant::network::{
     leaky_relu, linear, max_pool1d, max_pool2d, relu, sigmoid, tanh,
 };
 use secant::{
-    Batch, DropoutKey, Loss, Metrics, Normalisation, PassError, Samples, Scaling, Targets, Values,
+    Affine, Batch, DropoutKey, Loss, Metrics, Normalisation, PassError, Samples, Targets, Values,
 };
 use secant_tests::contract_bits;
 use secant_tests::draw::Draw;
@@ -861,7 +861,7 @@ fn by_hand(
         parameters: parameters.to_vec(),
         pixels: pixels.to_vec(),
         labels: vec![label; count],
-        normalisation: Scaling {
+        normalisation: Affine {
             scale: 1.0,
             offset: -1.0,
         },
@@ -1040,7 +1040,7 @@ fn arguments_that_do_not_fit_are_errors_and_nothing_is_written() {
         targets: Targets::U8(&[0, 1, 2]),
         ..samples
     };
-    let scalings = [Scaling::NONE; 2];
+    let scalings = [Affine::NONE; 2];
     let two_channels = Samples {
         normalisation: Normalisation::PerChannel(&scalings),
         ..samples
@@ -1221,9 +1221,9 @@ fn elements_of_every_type_give_the_same_bits() {
         let words: Vec<i16> = bytes.iter().map(|b| i16::from(*b)).collect();
         let floats: Vec<f32> = bytes.iter().map(|b| f32::from(*b)).collect();
         let labels: Vec<u16> = fixture.labels.iter().map(|l| u16::from(*l)).collect();
-        let Scaling { scale, offset } = fixture.normalisation;
+        let Affine { scale, offset } = fixture.normalisation;
         // A signed byte is the byte less 128; all of this is exact.
-        let moved = Scaling {
+        let moved = Affine {
             scale,
             offset: offset + 128.0 * scale,
         };
@@ -1269,15 +1269,15 @@ fn channels_are_scaled_each_in_its_own_way() {
     let input = Shape::signal(3, 8);
     let fixture = Fixture::new(input, &[conv1d(4, 3), relu(), linear(2)], 5, 9);
     let scalings = [
-        Scaling::standard(100.0, 64.0),
-        Scaling::NONE,
-        Scaling {
+        Affine::standard(100.0, 64.0),
+        Affine::NONE,
+        Affine {
             scale: -0.5,
             offset: 3.0,
         },
     ];
     let scaled = fixture.pixels.iter().enumerate().map(|(i, byte)| {
-        let Scaling { scale, offset } = scalings[i / 8 % 3];
+        let Affine { scale, offset } = scalings[i / 8 % 3];
         // Exact: powers of two, and small integers.
         f32::from(*byte) * scale + offset
     });

@@ -8,7 +8,7 @@ use cortex_m_rt::entry;
 use secant::network::presets::MICRO;
 use secant::network::{Init, Network, weights_from_bytes};
 use secant::optim::{LayerLbfgs, LayerLbfgsConfig, SecondMoment};
-use secant::{Batch, Normalisation, Random, Samples, Scaling};
+use secant::{Affine, Batch, Normalisation, Random, Samples};
 use secant_firmware::scenario::{IMAGES, SAMPLES};
 use static_cell::ConstStaticCell;
 
@@ -34,7 +34,7 @@ const PLANNED: usize = 2 * N + MEMORY + HEAD.workspace_len(1);
 /// The images as the convolutions know them: mean 0 and variance 1 over the set that they were
 /// trained on.
 const IMAGES_AS_TRAINED: Samples = Samples {
-    normalisation: Normalisation::Same(Scaling {
+    normalisation: Normalisation::Same(Affine {
         scale: 0.011_108_496,
         offset: -0.810_257_7,
     }),
