@@ -65,6 +65,7 @@ mod batch;
 pub mod checkpoint;
 mod error;
 mod layers;
+pub mod least_squares;
 pub mod line_search;
 mod loss;
 mod map;
