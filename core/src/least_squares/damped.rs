@@ -66,7 +66,7 @@ impl<R: Real> Model<'_, '_, R> {
     }
 
     /// |D p|, and D p in `out`.
-    fn scaled_length(&self, step: &[R], out: &mut [R]) -> R {
+    pub fn scaled_length(&self, step: &[R], out: &mut [R]) -> R {
         vector::copy(step, out);
         vector::multiply(self.scale, out);
         vector::norm2(out)
@@ -81,9 +81,18 @@ impl<R: Real> Model<'_, '_, R> {
         R::ONE / (norm * norm)
     }
 
-    /// **Overwrites** `step` with p(d).
-    fn solve(&self, damping: R, step: &mut [R], scratch: &mut Scratch<R>) {
+    /// **Overwrites** `step` with p(d). The undamped step leaves out columns from the first on that
+    /// depends on those before it.
+    pub fn solve(&self, damping: R, step: &mut [R], scratch: &mut Scratch<R>) {
         let n = self.n();
+        if damping == R::ZERO {
+            let rank = self.rank();
+            step.fill(R::ZERO);
+            vector::negate(self.rhs.get(..rank).unwrap_or_default(), step);
+            let step = step.get_mut(..rank).unwrap_or_default();
+            self.triangle.solve_upper(rank, step);
+            return;
+        }
         let root = damping.sqrt();
         scratch.damped.fill(R::ZERO);
         for (k, &scale) in self.scale.iter().enumerate() {
@@ -123,11 +132,7 @@ impl<R: Real> Model<'_, '_, R> {
         scratch: &mut Scratch<R>,
     ) -> Found<R> {
         let (n, rank) = (self.n(), self.rank());
-        step.fill(R::ZERO);
-        let determined = self.rhs.get(..rank).unwrap_or_default();
-        vector::negate(determined, step);
-        self.triangle
-            .solve_upper(rank, step.get_mut(..rank).unwrap_or_default());
+        self.solve(R::ZERO, step, scratch);
         let mut length = self.scaled_length(step, scratch.work);
         let slack = R::of(0.1) * radius;
         if length - radius <= slack {

@@ -61,13 +61,14 @@ pub(super) fn reflect<R: Real>(v: &[R], x: &mut [R]) {
     }
 }
 
-/// Factors `a` in place: R with its diagonal into the upper triangle, and `b <- Q'b`.
+/// Factors `a` in place: above the diagonal R, whose diagonal goes into `diagonal`; on and below it
+/// the v of every step.
 ///
 /// `order` begins as what the columns are called, and is permuted with them. `norms` and
 /// `reference` are scratch with an element for each column.
 pub(super) fn factor<R: Real>(
     a: &mut Matrix<R>,
-    b: &mut [R],
+    diagonal: &mut [R],
     order: &mut [R],
     norms: &mut [R],
     reference: &mut [R],
@@ -77,7 +78,8 @@ pub(super) fn factor<R: Real>(
         *norm = vector::norm2(a.column(j));
         *reference = *norm;
     }
-    for k in 0..m.min(n) {
+    diagonal.fill(R::ZERO);
+    for (k, diagonal) in diagonal.iter_mut().enumerate().take(m.min(n)) {
         let (mut best, mut largest) = (k, -R::ONE);
         for (j, &norm) in norms.iter().enumerate().take(n).skip(k) {
             if norm > largest {
@@ -90,30 +92,38 @@ pub(super) fn factor<R: Real>(
                 list.swap(k, best);
             }
         }
-        let diagonal = make_reflection(tail_mut(a.column_mut(k), k));
-        if diagonal != R::ZERO {
-            for j in k + 1..n {
-                let (v, x) = a.two_columns(k, j);
-                reflect(tail(v, k), tail_mut(x, k));
-                let row = a.get(k, j);
-                let (Some(norm), Some(reference)) = (norms.get_mut(j), reference.get_mut(j)) else {
-                    continue;
-                };
-                if !(*norm > R::ZERO) {
-                    continue;
-                }
-                let part = row / *norm;
-                let left = (R::ONE - part * part).larger(R::ZERO);
-                let lost = *norm / *reference;
-                if left * lost * lost <= R::EPSILON.sqrt() {
-                    *norm = vector::norm2(tail(a.column(j), k + 1));
-                    *reference = *norm;
-                } else {
-                    *norm *= left.sqrt();
-                }
+        *diagonal = make_reflection(tail_mut(a.column_mut(k), k));
+        if *diagonal == R::ZERO {
+            continue;
+        }
+        for j in k + 1..n {
+            let (v, x) = a.two_columns(k, j);
+            reflect(tail(v, k), tail_mut(x, k));
+            let row = a.get(k, j);
+            let (Some(norm), Some(reference)) = (norms.get_mut(j), reference.get_mut(j)) else {
+                continue;
+            };
+            if !(*norm > R::ZERO) {
+                continue;
             }
+            let part = row / *norm;
+            let left = (R::ONE - part * part).larger(R::ZERO);
+            let lost = *norm / *reference;
+            if left * lost * lost <= R::EPSILON.sqrt() {
+                *norm = vector::norm2(tail(a.column(j), k + 1));
+                *reference = *norm;
+            } else {
+                *norm *= left.sqrt();
+            }
+        }
+    }
+}
+
+/// `b <- Q'b`, with what [`factor`] has left.
+pub(super) fn rotate<R: Real>(a: &Matrix<R>, diagonal: &[R], b: &mut [R]) {
+    for (k, &diagonal) in diagonal.iter().enumerate() {
+        if diagonal != R::ZERO {
             reflect(tail(a.column(k), k), tail_mut(b, k));
         }
-        a.set(k, k, diagonal);
     }
 }
