@@ -20,12 +20,11 @@ pub struct LevenbergMarquardtConfig<R> {
     pub robust: Robust<R>,
     /// How derivatives are estimated where there are none. Default [`Differences::Forward`].
     pub differences: Differences,
-    /// See [`FitStatus::GradientConverged`]. Default 1e-10 for `f64`, `sqrt(EPSILON) / 100` for
-    /// `f32`.
+    /// See [`FitStatus::GradientConverged`]. Default 1e-10 for `f64`, 1e-6 for `f32`.
     pub gradient_tolerance: R,
-    /// See [`FitStatus::OffsetConverged`]. Default 1e-8 for `f64`, `sqrt(EPSILON)` for `f32`.
+    /// See [`FitStatus::OffsetConverged`]. Default 1e-8 for `f64`, 1e-4 for `f32`.
     pub offset_tolerance: R,
-    /// See [`FitStatus::StepConverged`]. Default as the one before.
+    /// See [`FitStatus::StepConverged`]. Default 1e-8 for `f64`, 1e-5 for `f32`.
     pub step_tolerance: R,
     /// The first radius as a multiple of |D x|, or itself where that is zero. Positive, default 1:
     /// the first step changes x by about as much as it is. MINPACK's is 100, by which a far start
@@ -38,18 +37,17 @@ pub struct LevenbergMarquardtConfig<R> {
 
 impl<R: Real> Default for LevenbergMarquardtConfig<R> {
     fn default() -> Self {
-        let root = R::EPSILON.sqrt();
-        let tolerance = if root < R::of(1e-7) {
-            R::of(1e-8)
+        let (gradient, offset, step) = if R::EPSILON < R::of(1e-10) {
+            (1e-10, 1e-8, 1e-8)
         } else {
-            root
+            (1e-6, 1e-4, 1e-5)
         };
         Self {
             robust: Robust::Squares,
             differences: Differences::Forward,
-            gradient_tolerance: tolerance / R::of(100.0),
-            offset_tolerance: tolerance,
-            step_tolerance: tolerance,
+            gradient_tolerance: R::of(gradient),
+            offset_tolerance: R::of(offset),
+            step_tolerance: R::of(step),
             radius: R::ONE,
             max_evaluations: 10_000,
         }
@@ -69,7 +67,12 @@ impl<R: Real> LevenbergMarquardtConfig<R> {
             check_range(field, tolerance.to_f64(), "in [0, 1)", inside)?;
         }
         let inside = self.radius > R::ZERO && self.radius.is_finite();
-        check_range("radius", self.radius.to_f64(), "positive and finite", inside)
+        check_range(
+            "radius",
+            self.radius.to_f64(),
+            "positive and finite",
+            inside,
+        )
     }
 }
 
@@ -139,6 +142,8 @@ pub struct LevenbergMarquardt<'m, R: Real = f32> {
     /// f.
     size: R,
     cosine: R,
+    /// The largest |J_j| |x_j|: what rounding x changes the residuals by, divided by `EPSILON`.
+    reach: R,
     radius: R,
     pub(super) stale: bool,
     iterations: u32,
@@ -180,6 +185,7 @@ impl<'m, R: Real> LevenbergMarquardt<'m, R> {
             point,
             size: R::NAN,
             cosine: R::NAN,
+            reach: R::NAN,
             radius: R::NAN,
             stale: true,
             iterations: 0,
@@ -335,7 +341,10 @@ impl<'m, R: Real> LevenbergMarquardt<'m, R> {
             .model
             .read(robust, self.bounds, x, residuals, size, self.trial)
             .ok_or(FitStatus::NotFinite)?;
-        self.cosine = slopes.cosine;
+        (self.cosine, self.reach) = (slopes.cosine, slopes.reach);
+        if slopes.flat && size > R::ZERO && self.n > 0 {
+            return Err(FitStatus::Flat);
+        }
         if slopes.cosine <= self.config.gradient_tolerance {
             return Err(FitStatus::GradientConverged);
         }
@@ -385,13 +394,15 @@ impl<'m, R: Real> LevenbergMarquardt<'m, R> {
                 return Err(FitStatus::StepConverged);
             }
             // What it means if nothing comes of all trials from here: decided by the first.
-            let failure = *failure.get_or_insert(if predicted <= R::EPSILON.sqrt() {
+            let noise = predicted <= R::EPSILON.sqrt()
+                || predicted.sqrt() * self.size <= R::of(64.0) * R::EPSILON * self.reach;
+            let failure = *failure.get_or_insert(if noise {
                 FitStatus::NoiseLevel
             } else {
                 FitStatus::NoDecrease
             });
             self.go(x);
-            if !(length > R::EPSILON * size_of_x) || *self.point == *x {
+            if *self.point == *x {
                 return Err(failure);
             }
             if self.evaluations >= self.config.max_evaluations {
@@ -411,17 +422,26 @@ impl<'m, R: Real> LevenbergMarquardt<'m, R> {
             };
             let ratio = actual / predicted;
             self.adapt(length, actual, ratio, far, undamped);
-            if ratio >= R::of(1e-4) {
+            if !size.is_finite() {
+                self.model.restrain(x, self.radius);
+            }
+            let taken = ratio >= R::of(1e-4);
+            if taken {
                 self.model.follow(self.residuals);
                 vector::copy(self.point, x);
                 core::mem::swap(&mut self.residuals, &mut self.trial);
                 self.size = size;
                 self.iterations = self.iterations.saturating_add(1);
             }
-            if actual.abs() <= R::EPSILON && predicted <= R::EPSILON {
-                return Err(FitStatus::NoiseLevel);
+            if !(predicted > R::EPSILON) {
+                let seen = actual.abs() > R::EPSILON;
+                return match (taken, seen) {
+                    (true, true) => Ok(()),
+                    (false, true) => Err(failure),
+                    (_, false) => Err(FitStatus::NoiseLevel),
+                };
             }
-            if ratio >= R::of(1e-4) {
+            if taken {
                 return Ok(());
             }
             self.model.learn(robust, self.residuals, self.trial);

@@ -33,6 +33,8 @@ pub(super) struct Slopes<R> {
     pub cosine: R,
     /// The largest `|J_j| |x_j|`.
     pub reach: R,
+    /// Whether every column is zero.
+    pub flat: bool,
 }
 
 /// J, its factors, and the scaling, in memory that was lent.
@@ -78,7 +80,8 @@ pub(super) struct LocalModel<'m, R> {
 
 /// The variable that an element of `order` or `names` stands for.
 pub(super) fn variable<R: Real>(list: &[R], k: usize) -> usize {
-    list.get(k).map_or(usize::MAX, |name| name.to_f64() as usize)
+    list.get(k)
+        .map_or(usize::MAX, |name| name.to_f64() as usize)
 }
 
 pub(super) fn element<R: Real>(list: &[R], j: usize) -> R {
@@ -191,12 +194,18 @@ impl<'m, R: Real> LocalModel<'m, R> {
         for (scratch, &r) in scratch.iter_mut().zip(residuals) {
             *scratch = robust.influence(r).first * r;
         }
-        let jacobian = Matrix::new(self.m, self.jacobian);
+        let mut jacobian = Matrix::new(self.m, self.jacobian);
         let (mut cosine, mut reach) = (R::ZERO, R::ZERO);
+        let mut flat = true;
         for (j, &x) in x.iter().enumerate() {
-            let column = jacobian.column(j);
-            let norm = vector::norm2(column);
-            let gradient = vector::dot(column, scratch);
+            let mut norm = vector::norm2(jacobian.column(j));
+            if norm < R::MIN_POSITIVE / R::EPSILON {
+                // Its elements have lost digits, and its reciprocal may overflow.
+                jacobian.column_mut(j).fill(R::ZERO);
+                norm = R::ZERO;
+            }
+            flat &= norm == R::ZERO;
+            let gradient = vector::dot(jacobian.column(j), scratch);
             if !(norm.is_finite() && gradient.is_finite()) {
                 return None;
             }
@@ -209,7 +218,11 @@ impl<'m, R: Real> LocalModel<'m, R> {
             }
             reach = reach.larger((norm * x).abs());
         }
-        Some(Slopes { cosine, reach })
+        Some(Slopes {
+            cosine,
+            reach,
+            flat,
+        })
     }
 
     /// Factors the Jacobian, weighted as the loss demands. `bounds` says nothing here: all columns
@@ -294,6 +307,17 @@ impl<'m, R: Real> LocalModel<'m, R> {
     pub fn stopped(&self, j: usize) -> R {
         let fixed = element(self.fixed, j);
         if fixed.is_nan() { R::ZERO } else { fixed }
+    }
+
+    /// Scales up the variables that went by more than their size to where nothing is finite: within
+    /// `radius`, none will again. Slopes say too little of them.
+    pub fn restrain(&mut self, x: &[R], radius: R) {
+        for (j, &x) in x.iter().enumerate() {
+            let least = radius / x.abs();
+            if element(self.step, j).abs() > x.abs() && least.is_finite() {
+                put(self.scale, j, element(self.scale, j).larger(least));
+            }
+        }
     }
 
     /// Selects from R the columns of the variables that take part, and makes a triangle of them.

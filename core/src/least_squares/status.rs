@@ -26,12 +26,16 @@ pub enum FitStatus {
     StepConverged,
     /// `f <= EPSILON max_j |J_j| |x_j|`: the residuals are zero, as nearly as x can be rounded.
     ZeroResiduals,
-    /// No step, however short, brings a decrease, where the model promises less than
-    /// `sqrt(EPSILON)` of the value; or promise and decrease both are below `EPSILON`. Nothing more
-    /// can be had in this precision.
+    /// Promised and actual change of f^2 are below `EPSILON` f^2; or no step, however short, brings
+    /// a decrease, where the first one promised less than `sqrt(EPSILON)` f^2, or moved the
+    /// residuals by less than 64 times what rounding x does. Nothing more can be had in this
+    /// precision.
     NoiseLevel,
     /// No step, however short, brings the decrease that the model promises. Often a wrong Jacobian.
     NoDecrease,
+    /// No residual depends on any variable: the Jacobian is zero, and the residuals are not. Often a
+    /// start from which exponentials underflow.
+    Flat,
     /// `max_evaluations` were made.
     EvaluationLimit,
     /// The start, its residuals, or the Jacobian there or at a later point, are not finite.
@@ -62,6 +66,7 @@ impl fmt::Display for FitStatus {
             Self::ZeroResiduals => "converged: no residuals left",
             Self::NoiseLevel => "noise level reached",
             Self::NoDecrease => "no step brings the decrease expected",
+            Self::Flat => "no residual depends on any variable",
             Self::EvaluationLimit => "evaluation limit",
             Self::NotFinite => "not finite",
             Self::StoppedByCaller => "stopped by the caller",

@@ -4,7 +4,7 @@
 use secant::Real;
 use secant::least_squares::{Matrix, Residuals};
 
-use super::{Kind, Number, Problem, c, dense, fits, small};
+use super::{Kind, Number, Problem, c, dense, fits, nist, small};
 
 impl<R: Number> Residuals<R> for Problem<R> {
     fn variables(&self) -> usize {
@@ -305,4 +305,18 @@ fn linear_rank_1<R: Number>(n: usize, zeros: bool) -> Problem<R> {
         }
         value
     })
+}
+
+/// NIST's problems from both starts, named `NAME 1` and `NAME 2`, then [`more_garbow_hillstrom`].
+pub fn all<R: Number>() -> Vec<(String, Problem<R>)> {
+    let mut problems = Vec::new();
+    for certified in nist::certified() {
+        for start in 0..2 {
+            let name = format!("{} {}", certified.name, start + 1);
+            problems.push((name, certified.problem(start)));
+        }
+    }
+    let set = more_garbow_hillstrom().into_iter();
+    problems.extend(set.map(|problem| (problem.name.to_owned(), problem)));
+    problems
 }
