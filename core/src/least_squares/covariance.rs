@@ -122,7 +122,10 @@ impl<R: Real> LocalModel<'_, R> {
         let selected = self.select(R::ONE).0;
         let triangle = Matrix::new(n, self.triangle);
         let least = R::EPSILON * R::of(m.max(n) as f64);
-        let small = |&k: &usize| !(triangle.get(k, k).abs() > least);
+        let small = |&k: &usize| {
+            let diagonal = triangle.get(k, k).abs();
+            diagonal <= least || diagonal.is_nan()
+        };
         let rank = (0..selected).find(small).unwrap_or(selected);
         // The columns of R^-1.
         let mut columns = Matrix::new(n, first(self.damped, n * n));
@@ -135,14 +138,16 @@ impl<R: Real> LocalModel<'_, R> {
         inverse.fill(R::ZERO);
         let mut inverse = Matrix::new(n, inverse);
         for a in 0..rank {
-            for b in 0..rank {
+            for b in 0..=a {
                 let mut sum = R::ZERO;
-                for k in a.max(b)..rank {
+                for k in a..rank {
                     sum = columns.get(a, k).fma(columns.get(b, k), sum);
                 }
                 let (i, j) = (variable(self.names, a), variable(self.names, b));
                 let norms = [element(self.gradient, i), element(self.gradient, j)];
-                inverse.set(i, j, sum / norms[0] / norms[1]);
+                let element = sum / norms[0] / norms[1];
+                inverse.set(i, j, element);
+                inverse.set(j, i, element);
             }
         }
         // Combinations that the data leave open: a dependent column is that of those before it.

@@ -152,7 +152,7 @@ impl<R: Real> Model<'_, '_, R> {
         }
         let slope = vector::norm2(scratch.work);
         let mut upper = slope / radius;
-        if !(upper > R::ZERO) {
+        if upper <= R::ZERO || upper.is_nan() {
             upper = R::MIN_POSITIVE / radius.smaller(R::of(0.1));
         }
         let mut damping = damping.larger(lower).smaller(upper);
@@ -160,7 +160,7 @@ impl<R: Real> Model<'_, '_, R> {
             damping = slope / length;
         }
         for _ in 0..STEPS {
-            if !(damping > R::ZERO) {
+            if damping <= R::ZERO || damping.is_nan() {
                 damping = R::MIN_POSITIVE.larger(R::of(1e-3) * upper);
             }
             self.solve(damping, step, scratch);

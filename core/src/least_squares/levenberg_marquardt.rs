@@ -334,6 +334,10 @@ impl<'m, R: Real> LevenbergMarquardt<'m, R> {
 
     /// The linear model at `x`, and the rules that need no step.
     fn linearise(&mut self, problem: &mut impl Residuals<R>, x: &[R]) -> Result<(), FitStatus> {
+        if self.size == R::ZERO {
+            self.cosine = R::ZERO;
+            return Err(FitStatus::ZeroResiduals);
+        }
         self.differentiate(problem, x);
         let robust = self.config.robust;
         let (residuals, size) = (&*self.residuals, self.size);
@@ -342,7 +346,7 @@ impl<'m, R: Real> LevenbergMarquardt<'m, R> {
             .read(robust, self.bounds, x, residuals, size, self.trial)
             .ok_or(FitStatus::NotFinite)?;
         (self.cosine, self.reach) = (slopes.cosine, slopes.reach);
-        if slopes.flat && size > R::ZERO && self.n > 0 {
+        if slopes.flat && self.n > 0 {
             return Err(FitStatus::Flat);
         }
         if slopes.cosine <= self.config.gradient_tolerance {
@@ -414,7 +418,7 @@ impl<'m, R: Real> LevenbergMarquardt<'m, R> {
                 self.radius = self.radius.smaller(length);
             }
             let size = robust.size(self.trial);
-            let far = !(R::of(0.1) * size < self.size);
+            let far = size.is_nan() || R::of(0.1) * size >= self.size;
             let actual = if far {
                 -R::ONE
             } else {
@@ -433,7 +437,7 @@ impl<'m, R: Real> LevenbergMarquardt<'m, R> {
                 self.size = size;
                 self.iterations = self.iterations.saturating_add(1);
             }
-            if !(predicted > R::EPSILON) {
+            if predicted <= R::EPSILON || predicted.is_nan() {
                 let seen = actual.abs() > R::EPSILON;
                 return match (taken, seen) {
                     (true, true) => Ok(()),
@@ -454,13 +458,13 @@ impl<'m, R: Real> LevenbergMarquardt<'m, R> {
         if ratio >= R::of(0.75) || undamped && ratio > quarter {
             self.radius = length + length;
             self.model.scale_damping(R::HALF);
-        } else if !(ratio > quarter) {
+        } else if ratio <= quarter || ratio.is_nan() {
             let mut factor = R::HALF;
-            if !(actual >= R::ZERO) {
+            if actual < R::ZERO {
                 let slope = self.model.slope(self.size);
                 factor = R::HALF * slope / (slope + R::HALF * actual);
             }
-            if far || !(factor >= R::of(0.1)) {
+            if far || factor < R::of(0.1) || factor.is_nan() {
                 factor = R::of(0.1);
             }
             self.radius = factor * self.radius.smaller(R::of(10.0) * length);

@@ -50,7 +50,7 @@ pub(super) struct LocalModel<'m, R> {
     order: &'m mut [R],
     /// The diagonal of D; zero while a column was never anything else.
     scale: &'m mut [R],
-    /// J'r.
+    /// J'r, divided by the residuals' size: neither overflows nor underflows where r does not.
     pub(super) gradient: &'m mut [R],
     /// The first n elements of Q'r.
     projected: &'m mut [R],
@@ -177,7 +177,7 @@ impl<'m, R: Real> LocalModel<'m, R> {
 
     /// The slope of the sum of squares along p, halved and relative.
     pub fn slope(&self, size: R) -> R {
-        vector::dot(self.gradient, self.step) / size / size
+        vector::dot(self.gradient, self.step) / size
     }
 
     /// Reads the Jacobian at `x`: gradient, scaling, and which variables a bound holds. `None` when
@@ -192,7 +192,7 @@ impl<'m, R: Real> LocalModel<'m, R> {
         scratch: &mut [R],
     ) -> Option<Slopes<R>> {
         for (scratch, &r) in scratch.iter_mut().zip(residuals) {
-            *scratch = robust.influence(r).first * r;
+            *scratch = robust.influence(r).first * (r / size);
         }
         let mut jacobian = Matrix::new(self.m, self.jacobian);
         let (mut cosine, mut reach) = (R::ZERO, R::ZERO);
@@ -214,7 +214,7 @@ impl<'m, R: Real> LocalModel<'m, R> {
             put(self.gradient, j, gradient);
             put(self.scale, j, element(self.scale, j).larger(norm));
             if !held && gradient != R::ZERO {
-                cosine = cosine.larger((gradient / norm / size).abs());
+                cosine = cosine.larger((gradient / norm).abs());
             }
             reach = reach.larger((norm * x).abs());
         }

@@ -34,7 +34,7 @@ pub(super) fn make_reflection<R: Real>(a: &mut [R]) -> R {
     let Some(&first) = a.first() else {
         return R::ZERO;
     };
-    if !(norm > R::ZERO) {
+    if norm == R::ZERO || norm.is_nan() {
         return R::ZERO;
     }
     let signed = if first < R::ZERO { -norm } else { norm };
@@ -103,7 +103,7 @@ pub(super) fn factor<R: Real>(
             let (Some(norm), Some(reference)) = (norms.get_mut(j), reference.get_mut(j)) else {
                 continue;
             };
-            if !(*norm > R::ZERO) {
+            if *norm <= R::ZERO || norm.is_nan() {
                 continue;
             }
             let part = row / *norm;
