@@ -101,7 +101,8 @@ fn table<R: Number>(title: &str, keep: impl Fn(usize) -> bool) -> (String, Vec<[
     };
     writeln!(
         text,
-        "total evaluations: {}, MINPACK {} and {} with jac\ngeometric mean over MINPACK: {:.3} and {:.3}",
+        "total evaluations: {}, MINPACK {} and {} with jac\n\
+         geometric mean over MINPACK: {:.3} and {:.3}",
         total(0),
         total(1),
         total(2),
@@ -164,8 +165,8 @@ fn certified_problems_from_nearby_starts() {
     }
 }
 
-/// In f32 the data themselves have seven digits. What is reached is in the snapshot; no run ends but
-/// by convergence or at the noise level.
+/// In f32 the data themselves have seven digits. What is reached is in the snapshot; no run ends
+/// but by convergence or at the noise level.
 #[test]
 fn certified_problems_in_f32() {
     let certified = certified();

@@ -30,16 +30,18 @@ impl<R: Real> LevenbergMarquardt<'_, R> {
     /// C = s^2 (J'J)^-1 = s^2 B R^-1 R'^-1 B     s^2 = |r|^2 / (m - rank)
     /// ```
     ///
-    /// by the triangle of J, whose columns are divided by their norms first (`B = diag(1 / |J_j|)`),
-    /// so that the rank does not depend on units: it ends where a diagonal element of R is at most
-    /// `max(m, n) EPSILON`. A variable that the data leave open alone or in a combination has the
-    /// variance infinity, and NaN beside it. One that stands at a bound counts as known: zeros.
+    /// by the triangle of J, whose columns are divided by their norms first (`B = diag(1 /
+    /// |J_j|)`), so that the rank does not depend on units: it ends where a diagonal element of R
+    /// is at most `max(m, n) EPSILON`. A variable that the data leave open alone or in a
+    /// combination has the variance infinity, and NaN beside it. One that stands at a bound counts
+    /// as known: zeros.
     ///
     /// With a robust loss, P. Huber's estimate (*Robust Statistics* (1981), section 7.6): with
     /// `psi = rho' r`, psi' its derivative, and means over the residuals,
     ///
     /// ```text
-    /// s^2 = k^2 sum(psi^2) / (m - rank) / mean(psi')^2     k = 1 + rank / m var(psi') / mean(psi')^2
+    /// s^2 = k^2 sum(psi^2) / (m - rank) / mean(psi')^2
+    /// k   = 1 + rank / m var(psi') / mean(psi')^2
     /// ```
     ///
     /// Evaluates the residuals once, and their Jacobian. What the fit knew is lost: another step

@@ -12,11 +12,11 @@
 //! d <- d + (f + radius) / radius * f / (|D p| |R_d'^-1 P'D^2 p / |D p||^2)
 //! ```
 //!
-//! where `R_d` is the triangle of `[R; sqrt(d) D]`, made by reflections of n + 1 elements. It is kept
-//! between bounds that every step narrows, and needs two or three steps.
+//! where `R_d` is the triangle of `[R; sqrt(d) D]`, made by reflections of n + 1 elements. It is
+//! kept between bounds that every step narrows, and needs two or three steps.
 //!
-//! Source: J. Moré, *The Levenberg-Marquardt algorithm: implementation and theory*, Lecture Notes in
-//! Mathematics 630 (1978).
+//! Source: J. Moré, *The Levenberg-Marquardt algorithm: implementation and theory*, Lecture Notes
+//! in Mathematics 630 (1978).
 
 use super::matrix::Matrix;
 use super::qr;

@@ -80,7 +80,8 @@ impl<R: Real> LevenbergMarquardtConfig<R> {
 /// is trusted in an ellipsoid.
 ///
 /// ```text
-/// F(x) = |r(x)|^2 / 2         p = argmin |r + J p|^2   with   |D p| <= radius,  lower <= x + p <= upper
+/// F(x) = |r(x)|^2 / 2
+/// p = argmin |r + J p|^2   with   |D p| <= radius,  lower <= x + p <= upper
 /// ```
 ///
 /// D holds the largest norm that each column of J has had, so the units of the variables do not
@@ -101,11 +102,11 @@ impl<R: Real> LevenbergMarquardtConfig<R> {
 /// for the others; where its path meets a bound first, that variable is put there, and the model is
 /// solved again for the rest, at most n times. Each time the model's value falls. What bends beyond
 /// a bound is projected onto it. Every point that is evaluated is inside, those of differences too,
-/// and a variable at its bound is there exactly. This is an active-set method (Å. Björck, *Numerical
-/// Methods for Least Squares Problems* (1996), section 5.2) inside Moré's trust region.
+/// and a variable at its bound is there exactly. This is an active-set method (Å. Björck,
+/// *Numerical Methods for Least Squares Problems* (1996), section 5.2) inside Moré's trust region.
 ///
-/// Source: J. Moré, *The Levenberg-Marquardt algorithm: implementation and theory*, Lecture Notes in
-/// Mathematics 630 (1978), whose rules for the radius MINPACK has.
+/// Source: J. Moré, *The Levenberg-Marquardt algorithm: implementation and theory*, Lecture Notes
+/// in Mathematics 630 (1978), whose rules for the radius MINPACK has.
 ///
 /// ```
 /// use secant::least_squares::{self, LevenbergMarquardt, LevenbergMarquardtConfig};
@@ -205,8 +206,8 @@ impl<'m, R: Real> LevenbergMarquardt<'m, R> {
         Ok(self)
     }
 
-    /// Runs from `x` until a rule of [`FitStatus`] ends it; `x` then is the best point seen, and the
-    /// report's value belongs to it.
+    /// Runs from `x` until a rule of [`FitStatus`] ends it; `x` then is the best point seen, and
+    /// the report's value belongs to it.
     ///
     /// # Errors
     /// [`ConfigError`] when a length is wrong. Not converging is not an error: see
@@ -251,8 +252,8 @@ impl<'m, R: Real> LevenbergMarquardt<'m, R> {
         (self.iterations, self.evaluations, self.jacobians) = (0, 0, 0);
     }
 
-    /// One step from `x`, which it moves: a Jacobian, and trial points until one is better. Once the
-    /// fit has ended, further steps do nothing until [`reset`](Self::reset).
+    /// One step from `x`, which it moves: a Jacobian, and trial points until one is better. Once
+    /// the fit has ended, further steps do nothing until [`reset`](Self::reset).
     ///
     /// # Errors
     /// [`ConfigError`] when a length is wrong.

@@ -452,8 +452,8 @@ impl<'m, R: Real> LocalModel<'m, R> {
     ///
     /// c being half the second derivative of the residuals along s. It is known without an
     /// evaluation of its own, from the residuals at the other end of s: the last step, or one that
-    /// was tried from here. Along a curved valley steps follow each other closely, so t s stands for
-    /// p. A bend that is too long is shortened.
+    /// was tried from here. Along a curved valley steps follow each other closely, so t s stands
+    /// for p. A bend that is too long is shortened.
     fn bend(&mut self, selected: usize) {
         if !self.curved {
             return;

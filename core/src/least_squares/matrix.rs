@@ -121,8 +121,8 @@ impl<'a, R: Real> Matrix<'a, R> {
         }
     }
 
-    /// Solves `U x = b` in place, U being the upper triangle of the first `n` columns. Elements of x
-    /// that U leaves open, by a zero on its diagonal, become zero.
+    /// Solves `U x = b` in place, U being the upper triangle of the first `n` columns. Elements of
+    /// x that U leaves open, by a zero on its diagonal, become zero.
     pub(super) fn solve_upper(&self, n: usize, x: &mut [R]) {
         for k in (0..n).rev() {
             let diagonal = self.get(k, k);

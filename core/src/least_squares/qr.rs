@@ -27,8 +27,8 @@ fn tail_mut<R>(x: &mut [R], k: usize) -> &mut [R] {
     x.get_mut(k..).unwrap_or_default()
 }
 
-/// Turns the vector into v, and returns what the reflection makes of it: the element of R. Zero when
-/// the vector is zero, and then there is no reflection.
+/// Turns the vector into v, and returns what the reflection makes of it: the element of R. Zero
+/// when the vector is zero, and then there is no reflection.
 pub(super) fn make_reflection<R: Real>(a: &mut [R]) -> R {
     let norm = vector::norm2(a);
     let Some(&first) = a.first() else {

@@ -11,13 +11,14 @@ use crate::vector;
 /// are those of the weighted sum of squares:
 ///
 /// ```text
-/// z = (r / s)^2      w = max(rho' + 2 rho'' z, rho' / 8)      J~ = sqrt(w) J      r~ = rho' / sqrt(w) r
+/// z = (r / s)^2           w  = max(rho' + 2 rho'' z, rho' / 8)
+/// J~ = sqrt(w) J          r~ = rho' / sqrt(w) r
 /// ```
 ///
-/// Source: B. Triggs and others, *Bundle adjustment: a modern synthesis* (2000), section 4.3, in the
-/// form of scipy's `least_squares`, which bounds w from below by `EPSILON`. Here a residual that is
-/// wild at the start keeps an eighth of its weight, so that a start from which all look wild is
-/// none from which the model is flat.
+/// Source: B. Triggs and others, *Bundle adjustment: a modern synthesis* (2000), section 4.3, in
+/// the form of scipy's `least_squares`, which bounds w from below by `EPSILON`. Here a residual
+/// that is wild at the start keeps an eighth of its weight, so that a start from which all look
+/// wild is none from which the model is flat.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -30,8 +31,8 @@ pub enum Robust<R> {
         /// s, positive.
         scale: R,
     },
-    /// Cauchy's: `rho = ln(1 + z)`. The influence of a measurement falls with its distance, so there
-    /// may be several minima.
+    /// Cauchy's: `rho = ln(1 + z)`. The influence of a measurement falls with its distance, so
+    /// there may be several minima.
     Cauchy {
         /// s, positive.
         scale: R,

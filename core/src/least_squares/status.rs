@@ -19,7 +19,8 @@ pub enum FitStatus {
     GradientConverged,
     /// `|J p| <= offset_tolerance f` for an undamped step: the part of the residuals that a step
     /// can still take away. Bates and Watts call it the relative offset; times the square root of
-    /// `m - n` it is about the distance to the answer in standard deviations. The step is not tried.
+    /// `m - n` it is about the distance to the answer in standard deviations. The step is not
+    /// tried.
     OffsetConverged,
     /// `|D p| <= step_tolerance |D x|` for an undamped step (MINPACK's xtol, asked before the step
     /// is tried, not after).
@@ -33,8 +34,8 @@ pub enum FitStatus {
     NoiseLevel,
     /// No step, however short, brings the decrease that the model promises. Often a wrong Jacobian.
     NoDecrease,
-    /// No residual depends on any variable: the Jacobian is zero, and the residuals are not. Often a
-    /// start from which exponentials underflow.
+    /// No residual depends on any variable: the Jacobian is zero, and the residuals are not. Often
+    /// a start from which exponentials underflow.
     Flat,
     /// `max_evaluations` were made.
     EvaluationLimit,
