@@ -63,8 +63,8 @@ fn minpack(name: &str) -> [(u32, String); 2] {
 /// The table of the problems that `keep` names, and the evaluations of Secant and MINPACK.
 fn table<R: Number>(title: &str, keep: impl Fn(usize) -> bool) -> (String, Vec<[f64; 3]>) {
     let mut text = format!(
-        "{title:24} n   m  Secant       {:>8}   MINPACK      jac-scaled      status\n",
-        ""
+        "{title:30}Secant                   MINPACK            MINPACK, x_scale=\"jac\"\n\
+         problem                 n   m  eval  jac      quality  eval      quality  eval      quality  status\n"
     );
     let estimates: Vec<Vec<f64>> = certified().into_iter().map(|c| c.estimates).collect();
     let mut counts = Vec::new();
@@ -306,6 +306,39 @@ fn covariance_says_what_is_open() {
     let expected = covariance.variance / 17.5 * 1e18;
     assert!((matrix[10] / expected - 1.0).abs() < 1e-9);
     assert!(matrix[1].is_nan() && matrix[2].is_nan());
+}
+
+/// A variable at its bound counts as known: the other's deviation is that of a fit without it.
+#[test]
+fn covariance_of_a_held_variable() {
+    let y = [1.0, 2.5, 2.0, 4.5];
+    let mut line = least_squares::from_fn(2, 4, |x: &[f64], r: &mut [f64]| {
+        for (i, r) in r.iter_mut().enumerate() {
+            *r = x[0] * (i + 1) as f64 + x[1] - y[i];
+        }
+    });
+    let mut memory = vec![0.0; LevenbergMarquardt::<f64>::memory_len(2, 4)];
+    let config = LevenbergMarquardtConfig {
+        differences: Differences::Central,
+        ..LevenbergMarquardtConfig::default()
+    };
+    let mut method = LevenbergMarquardt::new(config, 2, 4, &mut memory)
+        .and_then(|method| method.with_bounds(&[-5.0, 0.5], &[5.0, 9.0]))
+        .expect("valid");
+    let mut x = [0.0, 3.0];
+    let report = method.fit(&mut line, &mut x).expect("lengths agree");
+    assert!(is_done(&report) && x[1] == 0.5, "{x:?}, {report}");
+    // sum i (y_i - 1/2) / sum i^2 = 25 / 30.
+    assert!((x[0] - 25.0 / 30.0).abs() < 1e-7, "{x:?}");
+    let mut matrix = [f64::NAN; 4];
+    let covariance = method.covariance(&mut line, &x, &mut matrix);
+    let covariance = covariance.expect("lengths agree");
+    assert_eq!((covariance.rank, covariance.degrees_of_freedom), (1, 3));
+    assert_eq!(matrix[1..], [0.0; 3]);
+    let squares: f64 = (0..4)
+        .map(|i| (x[0] * (i + 1) as f64 + 0.5 - y[i]).powi(2))
+        .sum();
+    assert!((matrix[0] / (squares / 3.0 / 30.0) - 1.0).abs() < 1e-8);
 }
 
 /// The unit of the residuals changes no bit, those of the variables neither rules nor answer.
