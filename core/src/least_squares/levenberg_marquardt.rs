@@ -124,7 +124,7 @@ impl<R: Real> LevenbergMarquardtConfig<R> {
 /// let mut x = [5.0, 1.0];
 /// let report = method.fit(&mut growth, &mut x)?;
 /// assert!(report.is_converged());
-/// assert!((x[0] - 10.0).abs() < 0.2 && (x[1] - 0.33).abs() < 0.03);
+/// assert!((x[0] - 9.794804).abs() < 1e-5 && (x[1] - 0.336109).abs() < 1e-5);
 /// # Ok::<(), secant::ConfigError>(())
 /// ```
 #[derive(Debug)]
