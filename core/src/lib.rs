@@ -42,7 +42,7 @@
 //! ```
 //!
 //! The optimisers of [`optim`] need no network: the deterministic ones minimise any [`objective`],
-//! in `f32` or `f64`.
+//! in `f32` or `f64`; [`least_squares`] fits models to measurements.
 //!
 //! # The determinism contract
 //!
@@ -65,6 +65,7 @@ mod batch;
 pub mod checkpoint;
 mod error;
 mod layers;
+pub mod least_squares;
 pub mod line_search;
 mod loss;
 mod map;

@@ -12,7 +12,9 @@ mod chains;
 mod data;
 mod dense;
 mod fits;
+pub mod nist;
 mod small;
+pub mod squares;
 
 use secant::Real;
 use secant::objective::{HessianProduct, Objective};
