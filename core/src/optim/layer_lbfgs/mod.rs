@@ -1,5 +1,6 @@
 //! Layer-wise stochastic L-BFGS.
 
+mod compact;
 mod eigen;
 mod layout;
 mod metric;
