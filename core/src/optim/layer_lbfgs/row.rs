@@ -99,12 +99,11 @@ impl<'a> Divisor<'a> {
     /// means of rows and columns in the other forms do not get as small.
     pub fn cover(&mut self, factor: f32, momentum: &[f32]) {
         if self.kind == SecondMoment::Element {
-            for (moment, m) in self.second.iter_mut().zip(momentum) {
-                let least = flush(factor * *m * *m);
-                if *moment < least {
-                    *moment = least;
-                }
-            }
+            dispatch(Cover {
+                factor,
+                momentum,
+                moments: self.second,
+            });
         }
     }
 
@@ -177,6 +176,24 @@ impl<'a> Divisor<'a> {
             second,
         };
         divide.run(simd);
+    }
+}
+
+struct Cover<'a> {
+    factor: f32,
+    momentum: &'a [f32],
+    moments: &'a mut [f32],
+}
+
+impl Kernel for Cover<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _simd: S) {
+        for (moment, m) in self.moments.iter_mut().zip(self.momentum) {
+            let least = flush(self.factor * *m * *m);
+            *moment = if *moment < least { least } else { *moment };
+        }
     }
 }
 

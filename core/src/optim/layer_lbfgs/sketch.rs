@@ -171,9 +171,12 @@ impl Accumulate<'_> {
             while sample < inputs.samples() {
                 let some = most.min(inputs.samples() - sample);
                 let rows = rows.get_mut(..some * n).unwrap_or_default();
-                for (i, row) in rows.chunks_exact_mut(n).enumerate() {
-                    inputs.row(position, sample + i, row);
-                    let row = &*row;
+                if ROWS == 1 {
+                    inputs.row(position, sample, rows);
+                } else {
+                    inputs.rows(position, sample, rows);
+                }
+                for row in rows.chunks_exact(n) {
                     squares += Dot { a: row, b: row }.run(simd);
                 }
                 sample += some;
