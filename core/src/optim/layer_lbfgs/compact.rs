@@ -319,3 +319,125 @@ fn combine_tile<S: Simd, const R: usize, const T: usize>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::arch::{Isa, dispatch_lanes};
+    use crate::optim::layer_lbfgs::eigen::orthonormalise;
+    use crate::optim::layer_lbfgs::metric::{ApplyToAll, Metric};
+    use crate::optim::two_loop::{Initial, Pair, two_loop};
+    use crate::random::Random;
+    use core::array;
+
+    /// Rows of the largest matrix, and their length.
+    const ROWS: usize = 5;
+    const LONGEST: usize = 401;
+
+    /// Lengths of rows, and pairs: tails of every kind, all directions, none.
+    const SIZES: [(usize, usize); 14] = [
+        (1, 1),
+        (5, 5),
+        (10, 10),
+        (15, 8),
+        (16, 16),
+        (17, 1),
+        (31, 2),
+        (32, 3),
+        (73, 8),
+        (80, 7),
+        (95, 13),
+        (129, 4),
+        (289, 8),
+        (LONGEST, 16),
+    ];
+
+    /// A matrix of `ROWS` rows, directions, and a metric whose values lie as far apart as those of
+    /// images do.
+    fn draw(n: usize, m: usize) -> ([f32; ROWS * LONGEST], [f32; 16 * LONGEST], Metric) {
+        let mut random = Random::new(11, (32 * n + m) as u64);
+        let matrix = array::from_fn(|_| random.uniform() - 0.5);
+        let mut v = array::from_fn(|_| random.uniform() - 0.5);
+        orthonormalise(n, &mut v[..m * n], &mut random);
+        let l: [f32; 16] = array::from_fn(|j| n as f32 / (1 << j) as f32);
+        let trace = 2.0 * n as f32 + 1.0;
+        let metric = Metric::root(n, &l[..m], trace, 0.3).expect("the trace is known");
+        (matrix, v, metric)
+    }
+
+    /// What makes the matrices L-BFGS's: the compact form is the two-loop recursion with the pairs
+    /// that the module's documentation names, here in double precision, but for rounding.
+    #[test]
+    fn it_is_the_two_loop_recursion() {
+        for (n, m) in SIZES {
+            let (mut matrix, v, metric) = draw(n, m);
+            let v = &v[..m * n];
+            for metric in [&metric, &metric.inverse()] {
+                let before = matrix;
+                metric.apply_to_all(n, v, &mut matrix[..ROWS * n]);
+                let wide: [f64; 16 * LONGEST] =
+                    array::from_fn(|i| v.get(i).map_or(0.0, |v| f64::from(*v)));
+                let pairs: [Pair<'_, f64>; 16] = array::from_fn(|j| {
+                    let value = metric
+                        .values()
+                        .get(j)
+                        .map_or(1.0, |value| f64::from(*value));
+                    Pair::eigen(wide.get(j * n..(j + 1) * n).unwrap_or(&[]), 1.0 / value)
+                });
+                let initial = Initial::Scalar(f64::from(metric.rest()));
+                let largest = metric.values().iter().fold(metric.rest(), |a, b| a.max(*b));
+                for i in 0..ROWS {
+                    let mut row: [f64; LONGEST] = array::from_fn(|k| {
+                        let inside = k < n;
+                        if inside {
+                            f64::from(before[i * n + k])
+                        } else {
+                            0.0
+                        }
+                    });
+                    let size = row[..n].iter().fold(0.0, |a: f64, b| a.max(b.abs()));
+                    two_loop(&pairs[..m], initial, &mut row[..n], &mut [0.0; 16]);
+                    for (found, expected) in matrix[i * n..].iter().zip(&row[..n]) {
+                        let error = (f64::from(*found) - expected).abs();
+                        let allowed = TOLERANCE * f64::from(largest) * size;
+                        assert!(error <= allowed, "{n} x {m}: {error:e} over {allowed:e}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Of the largest element times the largest factor that the matrix stretches by.
+    const TOLERANCE: f64 = 4e-7;
+
+    /// Two rows at a time in vectors, and one after the other without: the same bits.
+    #[test]
+    fn the_bits_depend_on_no_instruction_set_and_no_block() {
+        for (n, m) in SIZES {
+            let (matrix, v, metric) = draw(n, m);
+            for rows in 0..=ROWS {
+                let applied = |run: &dyn Fn(ApplyToAll<'_>)| {
+                    let mut matrix = matrix;
+                    run(ApplyToAll {
+                        metric: &metric,
+                        n,
+                        v: &v[..m * n],
+                        matrix: &mut matrix[..rows * n],
+                    });
+                    matrix.map(f32::to_bits)
+                };
+                let single = applied(&|kernel| dispatch_lanes::<1, _>(kernel));
+                for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+                    Isa::force(isa).expect("it is available");
+                    let found = applied(&|kernel| dispatch_lanes::<16, _>(kernel));
+                    assert!(found == single, "{n} x {m}, {rows} rows, {}", isa.name());
+                }
+                assert_eq!(
+                    single[rows * n..],
+                    matrix.map(f32::to_bits)[rows * n..],
+                    "what is behind the rows stays"
+                );
+                assert!(rows == 0 || single[..n] != matrix.map(f32::to_bits)[..n]);
+            }
+        }
+    }
+}

@@ -51,6 +51,18 @@ impl Metric {
         }
     }
 
+    /// The eigenvalue across the directions that V has not.
+    #[cfg(test)]
+    pub fn rest(&self) -> f32 {
+        self.rest
+    }
+
+    /// The eigenvalues along the rows of V.
+    #[cfg(test)]
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
     /// Multiplies rows of length n by the matrix; `v` has the directions as its rows.
     #[inline(always)]
     pub fn apply<S: Simd, const R: usize>(
@@ -85,11 +97,12 @@ impl Metric {
     }
 }
 
-struct ApplyToAll<'a> {
-    metric: &'a Metric,
-    n: usize,
-    v: &'a [f32],
-    matrix: &'a mut [f32],
+/// [`Metric::apply_to_all`].
+pub(super) struct ApplyToAll<'a> {
+    pub metric: &'a Metric,
+    pub n: usize,
+    pub v: &'a [f32],
+    pub matrix: &'a mut [f32],
 }
 
 impl Kernel for ApplyToAll<'_> {
