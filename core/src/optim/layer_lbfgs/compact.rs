@@ -327,6 +327,7 @@ mod tests {
     use crate::optim::layer_lbfgs::metric::{ApplyToAll, Metric};
     use crate::optim::two_loop::{Initial, Pair, two_loop};
     use crate::random::Random;
+    use crate::vector;
     use core::array;
 
     /// Rows of the largest matrix, and their length.
@@ -384,7 +385,8 @@ mod tests {
                     Pair::eigen(wide.get(j * n..(j + 1) * n).unwrap_or(&[]), 1.0 / value)
                 });
                 let initial = Initial::Scalar(f64::from(metric.rest()));
-                let largest = metric.values().iter().fold(metric.rest(), |a, b| a.max(*b));
+                let (along, rest) = (vector::norm_max(metric.values()), metric.rest());
+                let largest = if along < rest { rest } else { along };
                 for i in 0..ROWS {
                     let mut row: [f64; LONGEST] = array::from_fn(|k| {
                         let inside = k < n;
@@ -394,7 +396,7 @@ mod tests {
                             0.0
                         }
                     });
-                    let size = row[..n].iter().fold(0.0, |a: f64, b| a.max(b.abs()));
+                    let size = vector::norm_max(&row[..n]);
                     two_loop(&pairs[..m], initial, &mut row[..n], &mut [0.0; 16]);
                     for (found, expected) in matrix[i * n..].iter().zip(&row[..n]) {
                         let error = (f64::from(*found) - expected).abs();
