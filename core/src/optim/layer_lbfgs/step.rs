@@ -127,6 +127,8 @@ impl Kernel for Direction<'_> {
             if *turn == Turn::Divide {
                 layer.divisor.finish();
             }
+            // The sums of the columns take the rows in order.
+            let apart = if *turn == Turn::Learn { 0 } else { apart };
             for i in 0..apart {
                 layer.turn(simd, *turn, [i, i + apart], gradient)?;
             }
