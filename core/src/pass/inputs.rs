@@ -1,5 +1,6 @@
 //! What the layers with parameters read in a forward pass, for optimisers that learn from it.
 
+use crate::arch::single::{piece_from, piece_mut};
 use crate::plan::Plan;
 use crate::plan::stage::Stage;
 use crate::plan::workspace::codes_len;
@@ -63,6 +64,45 @@ impl LayerInputs<'_> {
             }
         };
         stage.op.input_row(&stage.frame, position, row, copy);
+    }
+
+    /// Writes the rows of a position and of the samples from `first` on, as many as fit, to
+    /// `rows`, one after the other: [`row`](LayerInputs::row) of each, but where a value lies is
+    /// found once for all samples, which lie side by side.
+    #[inline(always)]
+    pub(crate) fn rows(&self, position: usize, first: usize, rows: &mut [f32]) {
+        let (stage, n) = (self.stage, self.row_len().max(1));
+        let samples = rows.len() / n;
+        let Some(last) = samples.checked_sub(1) else {
+            return;
+        };
+        // The pixels, as bit patterns, wait in the last row for their values.
+        let Some((one, pixels)) = piece_mut(rows, last, n).and_then(|row| row.split_last_mut())
+        else {
+            return;
+        };
+        *one = 1.0;
+        let list = |pixel: usize, values: &mut [f32]| {
+            for (value, pixel) in values.iter_mut().zip(pixel as u32..) {
+                *value = f32::from_bits(pixel);
+            }
+        };
+        stage.op.input_row(&stage.frame, position, pixels, list);
+        for i in 0..n - 1 {
+            let pixel = rows.get(last * n + i).map_or(0, |pixel| pixel.to_bits());
+            let from = pixel as usize * self.lanes + first;
+            let values = piece_from(self.x, from, samples).unwrap_or_default();
+            for (sample, x) in values.iter().enumerate() {
+                if let Some(value) = rows.get_mut(sample * n + i) {
+                    *value = *x;
+                }
+            }
+        }
+        for row in rows.chunks_exact_mut(n) {
+            if let Some(one) = row.last_mut() {
+                *one = 1.0;
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use secant::optim::{
 use serde::{Serialize, Serializer};
 
 use super::schedule::ScheduleName;
-use super::settings::{Context, DeviceMemory, Entry, Keys, Serves, Settings, TwoLoops, names, set};
+use super::settings::{Context, DeviceMemory, Entry, Keys, Serves, Settings, names, set};
 use super::step::{BatchLoss, Stepped, Stepper};
 use super::tuning::{BETA2, RATE, WARM_UP};
 use super::values::{count, name, not_negative, pairs, positive, share, yes};
@@ -180,22 +180,6 @@ impl Settings for LayerLbfgsSettings {
     fn memory_len(&self, network: &Net) -> usize {
         let n = network.parameter_count();
         n + Guard::memory_len(n) + self.own_memory_len(network)
-    }
-
-    /// Two for each row of each layer's weights, the bias with them.
-    fn two_loops(&self, network: &Net) -> Vec<TwoLoops> {
-        let layers = (0..network.layers().len()).map(|i| network.parameter_ranges(i));
-        let layers = layers.filter(|(_, biases)| !biases.is_empty());
-        layers
-            .map(|(weights, biases)| {
-                let length = weights.len() / biases.len() + 1;
-                TwoLoops {
-                    count: 2 * biases.len(),
-                    pairs: with_pairs!(self.history, M => LayerLbfgs::<M>::pairs(length)),
-                    length,
-                }
-            })
-            .collect()
     }
 
     fn start<'m>(

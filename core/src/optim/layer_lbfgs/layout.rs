@@ -72,7 +72,7 @@ impl Block {
         self.m * self.n + self.m + 1 + self.outputs * self.n + self.second_len(kind)
     }
 
-    /// Floats of scratch of a refresh: the sketch, two m x m matrices, a row.
+    /// Floats of scratch that a refresh needs: the sketch, two m x m matrices, a row.
     pub const fn scratch_len(&self) -> usize {
         if self.m == 0 {
             0

@@ -1,11 +1,10 @@
-//! The metric of a layer as curvature pairs: what the two-loop recursion needs to multiply by H,
-//! its root or its root's inverse.
+//! The metric of a layer: the root of H, which is an L-BFGS matrix, and the root's inverse.
 
 use heapless::Vec;
 
-use crate::arch::single::piece;
+use super::compact::{Basis, TAILS};
+use crate::arch::{Kernel, Simd, dispatch};
 use crate::math;
-use crate::optim::two_loop::{Initial, Pair, two_loop};
 
 /// Most pairs of a layer.
 pub(super) const MOST: usize = 16;
@@ -52,29 +51,84 @@ impl Metric {
         }
     }
 
-    /// Adds its pairs over the rows of `v` to `pairs`: a step along `v_j` changes the gradient by
-    /// `v_j / values[j]`.
-    pub fn pairs<'v>(&self, n: usize, v: &'v [f32], pairs: &mut Vec<Pair<'v, f32>, MOST>) {
-        for (j, value) in self.values.iter().enumerate() {
-            let v = piece(v, j, n).unwrap_or_default();
-            // There is room: a layer has at most `MOST`.
-            let _ = pairs.push(Pair::eigen(v, 1.0 / value));
+    /// The eigenvalue across the directions that V has not.
+    #[cfg(test)]
+    pub fn rest(&self) -> f32 {
+        self.rest
+    }
+
+    /// The eigenvalues along the rows of V.
+    #[cfg(test)]
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// Multiplies rows of length n by the matrix; `v` has the directions as its rows.
+    #[inline(always)]
+    pub fn apply<S: Simd, const R: usize>(
+        &self,
+        simd: S,
+        v: &Basis<'_>,
+        rows: &mut [&mut [f32]; R],
+    ) {
+        let mut shared = [&[][..]; R];
+        for (shared, row) in shared.iter_mut().zip(&*rows) {
+            *shared = &**row;
         }
+        let mut factors = v.products(simd, shared);
+        for factors in &mut factors {
+            for (factor, value) in factors.iter_mut().zip(&self.values) {
+                *factor *= value - self.rest;
+            }
+        }
+        v.combine(simd, self.rest, &factors, rows);
     }
 
-    /// `H0`.
-    pub fn initial(&self) -> Initial<'static, f32> {
-        Initial::Scalar(self.rest)
+    /// Multiplies every row of `matrix` (rows of length n) by the matrix; `v` as in
+    /// [`apply`](Metric::apply).
+    #[inline(never)] // So the tails are on the stack once, and not for each call.
+    pub fn apply_to_all(&self, n: usize, v: &[f32], matrix: &mut [f32]) {
+        dispatch(ApplyToAll {
+            metric: self,
+            n,
+            v,
+            matrix,
+        });
     }
+}
 
-    /// Multiplies every row of `matrix` (rows of length n) by the matrix.
-    #[inline(never)] // So its pairs are on the stack once, and not for each call.
-    pub fn apply(&self, n: usize, v: &[f32], matrix: &mut [f32]) {
-        let mut pairs = Vec::new();
-        self.pairs(n, v, &mut pairs);
-        let mut coefficients = [0.0; MOST];
-        for row in matrix.chunks_exact_mut(n.max(1)) {
-            two_loop(&pairs, self.initial(), row, &mut coefficients);
+/// [`Metric::apply_to_all`].
+pub(super) struct ApplyToAll<'a> {
+    pub metric: &'a Metric,
+    pub n: usize,
+    pub v: &'a [f32],
+    pub matrix: &'a mut [f32],
+}
+
+impl Kernel for ApplyToAll<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let ApplyToAll {
+            metric,
+            n,
+            v,
+            matrix,
+        } = self;
+        let n = n.max(1);
+        let mut tails = TAILS;
+        let v = Basis::new(simd, n, v, &mut tails);
+        let mut rows = matrix.chunks_exact_mut(n);
+        if S::WIDTH > 1 {
+            while rows.len() > 1
+                && let (Some(a), Some(b)) = (rows.next(), rows.next())
+            {
+                metric.apply(simd, &v, &mut [a, b]);
+            }
+        }
+        for row in rows {
+            metric.apply(simd, &v, &mut [row]);
         }
     }
 }
@@ -122,8 +176,8 @@ mod tests {
                 *x = random.uniform() - 0.5;
             }
             let mut y = x;
-            metric.apply(N, v, &mut y);
-            metric.apply(N, v, &mut y);
+            metric.apply_to_all(N, v, &mut y);
+            metric.apply_to_all(N, v, &mut y);
             for i in 0..N {
                 let mut product = 0.0;
                 for k in 0..N {
@@ -139,8 +193,8 @@ mod tests {
                 assert!(error < 1e-5, "m {m}: {product} is not {}", x[i]);
             }
             let mut z = y;
-            metric.inverse().apply(N, v, &mut z);
-            metric.apply(N, v, &mut z);
+            metric.inverse().apply_to_all(N, v, &mut z);
+            metric.apply_to_all(N, v, &mut z);
             for (z, y) in z.iter().zip(&y) {
                 assert!((z - y).abs() < 1e-5, "the inverse undoes the matrix");
             }

@@ -1,5 +1,6 @@
 //! Layer-wise stochastic L-BFGS.
 
+mod compact;
 mod eigen;
 mod layout;
 mod metric;
@@ -71,14 +72,22 @@ use metric::MOST;
 /// ```
 ///
 /// H is an **L-BFGS matrix**: m curvature pairs `s_j = v_j`, `y_j = (l_j / tau + lambda) v_j` over
-/// `H0 = I / (rest / tau + lambda)`, applied by the [two-loop recursion](fn@super::two_loop).
-/// `s . y > 0` holds for every pair by construction, so nothing has to be damped or skipped and
-/// there is no line search; and the curvature comes from the inputs, not from differences of noisy
-/// gradients. Its root P, `P P = H`, is the same recursion with pairs `y_j = v_j / phi(l_j)` over
-/// `H0 = phi(rest) I`, where `phi(x) = sqrt(tau / (x + lambda tau))`. A step is
+/// `H0 = I / (rest / tau + lambda)`. `s . y > 0` holds for every pair by construction, so nothing
+/// has to be damped or skipped and there is no line search; and the curvature comes from the
+/// inputs, not from differences of noisy gradients. Its root P, `P P = H`, is one as well, with
+/// pairs `y_j = v_j / phi(l_j)` over `H0 = phi(rest) I`, where
+/// `phi(x) = sqrt(tau / (x + lambda tau))`. Since the v_j are orthonormal, the [two-loop
+/// recursion](fn@super::two_loop) with these pairs comes down to
 ///
 /// ```text
-/// G~ = G P                                     row by row, two loops each
+/// P g = c0 g + sum over j of (phi(l_j) - c0) (v_j . g) v_j,    c0 = phi(rest)
+/// ```
+///
+/// half its multiply-adds, and for all rows of G two matrix products. A test holds both against
+/// each other. A step is
+///
+/// ```text
+/// G~ = G P
 /// M  = b1 M + (1 - b1) G~                      momentum, in the metric
 /// D  = b1 M / (1 - b1^t) + (1 - b1) G~         looking one step ahead (Nesterov)
 /// W  = W - r s (D / (sqrt(S / (1 - b2^t)) + e)) P
@@ -112,13 +121,20 @@ use metric::MOST;
 ///
 /// # Sources
 ///
-/// J. Nocedal, *Updating quasi-Newton matrices with limited storage*, Math. Comp. 35 (1980), for
-/// the recursion. R. Grosse and J. Martens, *A Kronecker-factored approximate Fisher matrix for
-/// convolution layers*, ICML 2016, for the inputs' half of the curvature. N. Halko, P. Martinsson
-/// and J. Tropp, *Finding structure with randomness*, SIAM Review 53 (2011), for the subspace
-/// iteration. D. Kingma and J. Ba, *Adam*, ICLR 2015; N. Shazeer and M. Stern, *Adafactor*, ICML
-/// 2018, for the factored moment; N. Vyas and others, *SOAP*, ICLR 2025, for moments in an
-/// eigenbasis.
+/// J. Nocedal, *Updating quasi-Newton matrices with limited storage*, Math. Comp. 35 (1980), and
+/// R. Byrd, J. Nocedal and R. Schnabel, *Representations of quasi-Newton matrices and their use in
+/// limited memory methods*, Math. Programming 63 (1994), for the recursion and compact forms. The
+/// inputs' half of the curvature is that of K-FAC: J. Martens and R. Grosse, *Optimizing neural
+/// networks with Kronecker-factored approximate curvature*, ICML 2015; R. Grosse and J. Martens, *A
+/// Kronecker-factored approximate Fisher matrix for convolution layers*, ICML 2016. Next of kin
+/// are K-BFGS, which also takes an inverse of the inputs' second moment layer by layer, beside BFGS
+/// pairs of the outputs (D. Goldfarb, Y. Ren and A. Bahamou, *Practical quasi-Newton methods for
+/// training deep neural networks*, NeurIPS 2020), and FOOF, which has the inputs' factor alone
+/// (F. Benzing, *Gradient descent on neurons and its link to approximate second-order
+/// optimization*, ICML 2022). N. Halko, P. Martinsson and J. Tropp, *Finding structure with
+/// randomness*, SIAM Review 53 (2011), for the subspace iteration. D. Kingma and J. Ba, *Adam*,
+/// ICLR 2015; N. Shazeer and M. Stern, *Adafactor*, ICML 2018, for the factored moment; N. Vyas
+/// and others, *SOAP*, ICLR 2025, for moments in an eigenbasis.
 #[derive(Debug)]
 pub struct LayerLbfgs<'m, const M: usize> {
     progress: SteppedGradient,
@@ -285,7 +301,8 @@ impl<'m, const M: usize> LayerLbfgs<'m, M> {
 
     /// Refreshes a layer's pairs from its inputs, as [`Network::observe_inputs`] (one sample) and
     /// [`Network::accumulate_gradient_observed`] (several lanes) show them. `scratch` needs
-    /// [`scratch_len`](Self::scratch_len) floats.
+    /// [`scratch_len`](Self::scratch_len) floats; with more, a refresh takes several rows at a time
+    /// and less time, with the same bits.
     pub fn observe(&mut self, inputs: &LayerInputs<'_>, scratch: &mut [f32]) -> Refresh {
         let LayerLbfgs {
             progress,
@@ -306,7 +323,7 @@ impl<'m, const M: usize> LayerLbfgs<'m, M> {
     /// One step along `gradient`, which is **overwritten** by the direction taken. `factor` is the
     /// schedule's.
     ///
-    /// Cost: `8 m` multiply-adds per parameter, beside Adam's.
+    /// Cost: `4 m` multiply-adds per parameter, beside Adam's.
     ///
     /// # Errors
     /// [`ConfigError`] when a length is wrong; nothing has changed then.

@@ -5,38 +5,61 @@ use crate::arch::single::piece_mut;
 use crate::arch::{Kernel, Simd, dispatch};
 use crate::math;
 use crate::optim::adam::{AdamStep, LEAST, flush};
-use crate::vector;
+use crate::vector::{self, Dot};
 
-/// Calls `work` with some rows of a layer's gradient and their biases, each as one slice of length
-/// n, in place. `None` if there is no such row, or two are the same or next to each other.
-///
-/// The rows lie one after the other without their biases, which follow the last row; so the bias
-/// changes places with the element behind its row and goes back afterwards.
-pub(super) fn with_biases<const V: usize>(
-    gradient: &mut [f32],
-    begin: usize,
-    biases: usize,
-    n: usize,
-    rows: [usize; V],
-    work: impl FnOnce([&mut [f32]; V]),
-) -> Option<()> {
-    let exchange = |gradient: &mut [f32], i: usize| {
-        let (bias, behind) = (biases + i, begin + i * (n - 1) + n - 1);
+/// Where the rows of a layer's gradient lie: one after the other without their biases, which follow
+/// the last row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rows {
+    /// Where the first begins.
+    pub begin: usize,
+    /// Where the biases begin.
+    pub biases: usize,
+    /// Length of a row with its bias.
+    pub n: usize,
+}
+
+impl Rows {
+    /// Some rows with their biases, each as one slice of length n, until
+    /// [`close`](Rows::close). `None` if there is no such row, or two are the same or next to each
+    /// other.
+    ///
+    /// A bias changes places with the element behind its row.
+    #[inline(always)]
+    pub fn open<'g, const R: usize>(
+        &self,
+        gradient: &'g mut [f32],
+        rows: [usize; R],
+    ) -> Option<[&'g mut [f32]; R]> {
+        for i in rows {
+            self.exchange(gradient, i)?;
+        }
+        let mut ranges = [const { 0..0 }; R];
+        for (range, i) in ranges.iter_mut().zip(rows) {
+            let from = self.begin + i * (self.n - 1);
+            *range = from..from + self.n;
+        }
+        gradient.get_disjoint_mut(ranges).ok()
+    }
+
+    /// Takes the biases of the rows that were opened last back to their places.
+    #[inline(always)]
+    pub fn close<const R: usize>(&self, gradient: &mut [f32], rows: [usize; R]) -> Option<()> {
+        // In the opposite order: the element behind the last row is the first row's bias.
+        for i in rows.into_iter().rev() {
+            self.exchange(gradient, i)?;
+        }
+        Some(())
+    }
+
+    #[inline(always)]
+    fn exchange(&self, gradient: &mut [f32], i: usize) -> Option<()> {
+        let (bias, behind) = (self.biases + i, self.begin + (i + 1) * (self.n - 1));
         let (x, y) = (*gradient.get(bias)?, *gradient.get(behind)?);
         *gradient.get_mut(bias)? = y;
         *gradient.get_mut(behind)? = x;
         Some(())
-    };
-    for i in rows {
-        exchange(gradient, i)?;
     }
-    let ranges = rows.map(|i| begin + i * (n - 1)..begin + i * (n - 1) + n);
-    work(gradient.get_disjoint_mut(ranges).ok()?);
-    // In the opposite order: the element behind the last row is the first row's bias.
-    for i in rows.into_iter().rev() {
-        exchange(gradient, i)?;
-    }
-    Some(())
 }
 
 /// The second moments of a layer's preconditioned gradient.
@@ -76,12 +99,11 @@ impl<'a> Divisor<'a> {
     /// means of rows and columns in the other forms do not get as small.
     pub fn cover(&mut self, factor: f32, momentum: &[f32]) {
         if self.kind == SecondMoment::Element {
-            for (moment, m) in self.second.iter_mut().zip(momentum) {
-                let least = flush(factor * *m * *m);
-                if *moment < least {
-                    *moment = least;
-                }
-            }
+            dispatch(Cover {
+                factor,
+                momentum,
+                moments: self.second,
+            });
         }
     }
 
@@ -91,26 +113,25 @@ impl<'a> Divisor<'a> {
     }
 
     /// Takes in row `i`.
-    pub fn learn(&mut self, step: &AdamStep, i: usize, row: &[f32]) {
+    #[inline(always)]
+    pub fn learn<S: Simd>(&mut self, simd: S, step: &AdamStep, i: usize, row: &[f32]) {
         if self.kind == SecondMoment::Element {
             return; // with the division, in one pass
         }
-        let mean = vector::dot(row, row) / row.len() as f32;
+        let mean = Dot { a: row, b: row }.run(simd) / row.len() as f32;
         if let Some(moment) = self.second.get_mut(i) {
             *moment = flush(math::fma(step.beta2, *moment, step.new2 * mean));
         }
         if self.kind == SecondMoment::Factored {
             let factor = step.new2 / self.outputs as f32;
-            dispatch(AddSquares {
-                factor,
-                row,
-                sums: self.columns,
-            });
+            for (sum, x) in self.columns.iter_mut().zip(row) {
+                *sum = simd.fma_f32(factor * *x, *x, *sum);
+            }
         }
     }
 
     /// After the last row.
-    pub fn finish(&mut self, _step: &AdamStep) {
+    pub fn finish(&mut self) {
         if self.kind == SecondMoment::Factored {
             let mut sum = 0.0;
             for row in &*self.second {
@@ -129,7 +150,15 @@ impl<'a> Divisor<'a> {
 
     /// Overwrites row `i` of the preconditioned gradient with `D / (sqrt(S) + e)`, and takes it
     /// into the momentum.
-    pub fn divide(&mut self, step: &AdamStep, i: usize, row: &mut [f32], momentum: &mut [f32]) {
+    #[inline(always)]
+    pub fn divide<S: Simd>(
+        &mut self,
+        simd: S,
+        step: &AdamStep,
+        i: usize,
+        row: &mut [f32],
+        momentum: &mut [f32],
+    ) {
         let moment = self.second.get(i).copied().unwrap_or(0.0);
         let second = match self.kind {
             SecondMoment::Row => Second::Row(step.second * moment),
@@ -140,28 +169,30 @@ impl<'a> Divisor<'a> {
                 Second::Factored(step.second * moment * self.inverse_mean, &*self.columns)
             }
         };
-        dispatch(Divide {
+        let divide = Divide {
             step,
             row,
             momentum,
             second,
-        });
+        };
+        divide.run(simd);
     }
 }
 
-struct AddSquares<'a> {
+struct Cover<'a> {
     factor: f32,
-    row: &'a [f32],
-    sums: &'a mut [f32],
+    momentum: &'a [f32],
+    moments: &'a mut [f32],
 }
 
-impl Kernel for AddSquares<'_> {
+impl Kernel for Cover<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        for (sum, x) in self.sums.iter_mut().zip(self.row) {
-            *sum = simd.fma_f32(self.factor * *x, *x, *sum);
+    fn run<S: Simd>(self, _simd: S) {
+        for (moment, m) in self.moments.iter_mut().zip(self.momentum) {
+            let least = flush(self.factor * *m * *m);
+            *moment = if *moment < least { least } else { *moment };
         }
     }
 }

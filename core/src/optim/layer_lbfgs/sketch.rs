@@ -1,15 +1,16 @@
 //! The sketch: one step of subspace iteration on the second moment of a layer's inputs.
 
+use super::compact::{Basis, TAILS};
 use super::eigen::{Square, jacobi, orthonormalise};
 use super::layout::State;
-use super::metric::Metric;
+use super::metric::{MOST, Metric};
 use super::settings::Refresh;
 use crate::arch::single::{piece, piece_mut};
 use crate::arch::{Kernel, Simd, dispatch};
 use crate::math;
 use crate::pass::LayerInputs;
 use crate::random::Random;
-use crate::vector::{self, Axpy, Dot};
+use crate::vector::{self, Dot};
 
 /// About so many rows of a sample are looked at. A refresh costs in proportion.
 const POSITIONS: usize = 25;
@@ -50,7 +51,7 @@ pub(super) fn refresh(
         ..
     } = state;
     let (n, m) = (inputs.row_len().max(1), l.len());
-    let Scratch { z, t, u, row } = Scratch::new(n, m, scratch)?;
+    let Scratch { z, t, u, rows } = Scratch::new(n, m, scratch)?;
     let (mut t, mut u) = (Square { m, elements: t }, Square { m, elements: u });
     if *trace == 0.0 {
         for x in v.iter_mut() {
@@ -59,8 +60,14 @@ pub(super) fn refresh(
         orthonormalise(n, v, random);
     }
     z.fill(0.0);
-    let (squares, rows) = dispatch(Accumulate { inputs, v, z, row });
-    let share = (1.0 - keep) / rows as f32;
+    let (squares, count) = dispatch(Accumulate {
+        inputs,
+        n,
+        v,
+        z,
+        rows,
+    });
+    let share = (1.0 - keep) / count as f32;
     let new_trace = math::fma(keep, *trace, share * squares);
     for (j, l) in l.iter().enumerate() {
         if let (Some(z), Some(v)) = (piece_mut(z, j, n), piece(v, j, n)) {
@@ -68,11 +75,7 @@ pub(super) fn refresh(
             vector::axpy(keep * l, v, z);
         }
     }
-    for (i, v) in v.chunks_exact(n).enumerate() {
-        for (j, z) in z.chunks_exact(n).enumerate() {
-            t.set(i, j, vector::dot(v, z));
-        }
-    }
+    dispatch(Project { n, v, z, t: &mut t });
     for i in 0..m {
         for j in 0..i {
             let mean = 0.5 * (t.get(i, j) + t.get(j, i));
@@ -85,17 +88,13 @@ pub(super) fn refresh(
     }
     jacobi(&mut t, &mut u);
     if let Some(old) = Metric::root(n, l, *trace, lambda) {
-        old.inverse().apply(n, v, momentum);
+        old.inverse().apply_to_all(n, v, momentum);
     }
     if m == n {
         vector::copy(v, z);
     }
     v.fill(0.0);
-    for (i, v) in v.chunks_exact_mut(n).enumerate() {
-        for (j, z) in z.chunks_exact(n).enumerate() {
-            vector::axpy(u.get(i, j), z, v);
-        }
-    }
+    dispatch(Turn { n, u: &u, z, v });
     for (i, l) in l.iter_mut().enumerate() {
         let value = t.get(i, i);
         *l = if value > 0.0 { value } else { 0.0 };
@@ -103,36 +102,39 @@ pub(super) fn refresh(
     orthonormalise(n, v, random);
     *trace = new_trace;
     if let Some(new) = Metric::root(n, l, *trace, lambda) {
-        new.apply(n, v, momentum);
+        new.apply_to_all(n, v, momentum);
     }
     Some(Refresh::Updated)
 }
 
-/// The parts of the scratch: the sketch, two small matrices, a row of inputs.
+/// The parts of the scratch: the sketch, two small matrices, and all that is left for rows of
+/// inputs, at least one.
 struct Scratch<'a> {
     z: &'a mut [f32],
     t: &'a mut [f32],
     u: &'a mut [f32],
-    row: &'a mut [f32],
+    rows: &'a mut [f32],
 }
 
 impl Scratch<'_> {
     fn new(n: usize, m: usize, scratch: &mut [f32]) -> Option<Scratch<'_>> {
         let (z, rest) = scratch.split_at_mut_checked(m * n)?;
         let (t, rest) = rest.split_at_mut_checked(m * m)?;
-        let (u, rest) = rest.split_at_mut_checked(m * m)?;
-        let row = rest.get_mut(..n)?;
-        Some(Scratch { z, t, u, row })
+        let (u, rows) = rest.split_at_mut_checked(m * m)?;
+        (rows.len() >= n).then_some(Scratch { z, t, u, rows })
     }
 }
 
 /// `Z = F' (F V)` over the block's rows (overwrites zeros); returns the sum of their squared
 /// lengths and their number.
+///
+/// Takes as many rows at a time as there is memory for, which changes no sum.
 struct Accumulate<'a> {
     inputs: &'a LayerInputs<'a>,
+    n: usize,
     v: &'a [f32],
     z: &'a mut [f32],
-    row: &'a mut [f32],
+    rows: &'a mut [f32],
 }
 
 impl Kernel for Accumulate<'_> {
@@ -140,22 +142,104 @@ impl Kernel for Accumulate<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> (f32, usize) {
-        let Accumulate { inputs, v, z, row } = self;
-        let n = row.len().max(1);
-        let (mut squares, mut rows) = (0.0f32, 0);
+        if S::WIDTH == 1 {
+            self.rows::<S, 1>(simd)
+        } else {
+            self.rows::<S, MOST>(simd)
+        }
+    }
+}
+
+impl Accumulate<'_> {
+    /// At most `ROWS` at a time.
+    #[inline(always)]
+    fn rows<S: Simd, const ROWS: usize>(self, simd: S) -> (f32, usize) {
+        let Accumulate {
+            inputs,
+            n,
+            v,
+            z,
+            rows,
+        } = self;
+        let n = n.max(1);
+        let most = (rows.len() / n).clamp(1, ROWS);
+        let mut tails = TAILS;
+        let v = Basis::new(simd, n, v, &mut tails);
+        let (mut squares, mut count) = (0.0f32, 0);
         for position in (0..inputs.positions()).step_by(stride(inputs.positions())) {
-            for sample in 0..inputs.samples() {
-                inputs.row(position, sample, row);
-                rows += 1;
-                let row = &*row;
-                squares += Dot { a: row, b: row }.run(simd);
-                for (j, z) in z.chunks_exact_mut(n).enumerate() {
-                    let v = piece(v, j, n).unwrap_or_default();
-                    let a = Dot { a: row, b: v }.run(simd);
-                    Axpy { a, x: row, y: z }.run(simd);
+            let mut sample = 0;
+            while sample < inputs.samples() {
+                let some = most.min(inputs.samples() - sample);
+                let rows = rows.get_mut(..some * n).unwrap_or_default();
+                if ROWS == 1 {
+                    inputs.row(position, sample, rows);
+                } else {
+                    inputs.rows(position, sample, rows);
                 }
+                for row in rows.chunks_exact(n) {
+                    squares += Dot { a: row, b: row }.run(simd);
+                }
+                sample += some;
+                count += some;
+                let mut products = [[0.0; MOST]; ROWS];
+                v.each_products(simd, rows, |i, of_row| {
+                    if let Some(products) = products.get_mut(i) {
+                        *products = *of_row;
+                    }
+                });
+                let mut tails = TAILS;
+                let f = Basis::new(simd, n, rows, &mut tails);
+                f.combine_each(simd, 1.0, z, |j, i| {
+                    products
+                        .get(i)
+                        .and_then(|of_row| of_row.get(j))
+                        .copied()
+                        .unwrap_or(0.0)
+                });
             }
         }
-        (squares, rows)
+        (squares, count)
+    }
+}
+
+/// `T = V' Z`.
+struct Project<'a, 't> {
+    n: usize,
+    v: &'a [f32],
+    z: &'a [f32],
+    t: &'a mut Square<'t>,
+}
+
+impl Kernel for Project<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Project { n, v, z, t } = self;
+        let mut tails = TAILS;
+        Basis::new(simd, n, v, &mut tails).each_products(simd, z, |j, products| {
+            for (i, product) in products.iter().enumerate().take(t.m) {
+                t.set(i, j, *product);
+            }
+        });
+    }
+}
+
+/// `V = Z U` (overwrites zeros).
+struct Turn<'a, 'u> {
+    n: usize,
+    u: &'a Square<'u>,
+    z: &'a [f32],
+    v: &'a mut [f32],
+}
+
+impl Kernel for Turn<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Turn { n, u, z, v } = self;
+        let mut tails = TAILS;
+        Basis::new(simd, n, z, &mut tails).combine_each(simd, 1.0, v, |i, j| u.get(i, j));
     }
 }

@@ -1,13 +1,13 @@
 //! The step of the layers, once their pairs are known.
 
-use heapless::Vec;
-
+use super::compact::{Basis, TAILS};
 use super::layout::{Block, State};
-use super::metric::{MOST, Metric};
-use super::row;
-use super::settings::LayerLbfgsConfig;
+use super::metric::Metric;
+use super::row::{self, Divisor, Rows};
+use super::settings::{LayerLbfgsConfig, SecondMoment};
+use crate::arch::single::piece_mut;
+use crate::arch::{Kernel, Simd, dispatch};
 use crate::optim::adam::AdamStep;
-use crate::optim::two_loop::{two_loop, two_loops};
 use crate::plan::stage::Stage;
 use crate::vector;
 
@@ -38,72 +38,159 @@ fn step_layer(
     gradient: &mut [f32],
 ) -> Option<()> {
     let (n, outputs, begin) = (block.n, block.outputs, block.parameters);
-    let State {
-        v,
-        l,
-        trace,
-        momentum,
-        second,
-    } = state;
-    let metric = Metric::root(n, l, *trace, config.damping);
-    let mut pairs = Vec::new();
-    if let Some(metric) = &metric {
-        metric.pairs(n, v, &mut pairs);
-    }
-    let biases = begin + outputs * (n - 1);
-    // All rows times P. Two at a time, which lie apart, so that their sums do not wait for each
-    // other; on a device, which does one thing at a time, that would only take memory.
-    let precondition = |gradient: &mut [f32]| {
-        let Some(metric) = &metric else {
-            return Some(());
-        };
-        let initial = metric.initial();
-        let apart = if cfg!(target_os = "none") || outputs < 4 {
-            0
-        } else {
-            outputs / 2
-        };
-        for i in 0..apart {
-            row::with_biases(gradient, begin, biases, n, [i, i + apart], |rows| {
-                let [mut a, mut b] = [[0.0; MOST]; 2];
-                two_loops(&pairs, initial, rows, [&mut a, &mut b]);
-            })?;
-        }
-        for i in 2 * apart..outputs {
-            row::with_biases(gradient, begin, biases, n, [i], |[row]| {
-                two_loop(&pairs, initial, row, &mut [0.0; MOST]);
-            })?;
-        }
-        Some(())
+    let rows = Rows {
+        begin,
+        biases: begin + outputs * (n - 1),
+        n,
     };
+    let range = begin..begin + outputs * n;
     if step.coupled != 0.0 {
-        let range = begin..biases + outputs;
         vector::axpy(
             step.coupled,
             parameters.get(range.clone())?,
-            gradient.get_mut(range)?,
+            gradient.get_mut(range.clone())?,
         );
     }
-    precondition(gradient)?;
-    let mut divisor = row::Divisor::new(config.second_moment, outputs, second);
-    divisor.begin(step);
-    for i in 0..outputs {
-        row::with_biases(gradient, begin, biases, n, [i], |[row]| {
-            divisor.learn(step, i, row);
-        })?;
-    }
-    divisor.finish(step);
-    for (i, momentum) in momentum.chunks_exact_mut(n.max(1)).enumerate() {
-        row::with_biases(gradient, begin, biases, n, [i], |[row]| {
-            divisor.divide(step, i, row, momentum);
-        })?;
-    }
-    precondition(gradient)?;
-    let range = begin..biases + outputs;
+    let metric = Metric::root(n, state.l, *state.trace, config.damping);
+    dispatch(Direction {
+        kind: config.second_moment,
+        step,
+        outputs,
+        rows,
+        metric: metric.as_ref(),
+        state,
+        gradient,
+    })?;
     row::advance(
         step,
         parameters.get_mut(range.clone())?,
         gradient.get(range)?,
     );
     Some(())
+}
+
+/// Overwrites a layer's gradient with the direction of its step.
+struct Direction<'a> {
+    kind: SecondMoment,
+    step: &'a AdamStep,
+    outputs: usize,
+    rows: Rows,
+    /// `None` stands for the identity.
+    metric: Option<&'a Metric>,
+    state: State<'a>,
+    gradient: &'a mut [f32],
+}
+
+impl Kernel for Direction<'_> {
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Option<()> {
+        let Direction {
+            kind,
+            step,
+            outputs,
+            rows,
+            metric,
+            state,
+            gradient,
+        } = self;
+        let State {
+            v,
+            momentum,
+            second,
+            ..
+        } = state;
+        let mut tails = TAILS;
+        let mut layer = Layer {
+            step,
+            rows,
+            metric,
+            v: Basis::new(simd, rows.n, v, &mut tails),
+            divisor: Divisor::new(kind, outputs, second),
+            momentum,
+        };
+        layer.divisor.begin(step);
+        // Moments of columns are complete only after the last row.
+        let turns: &[Turn] = if kind == SecondMoment::Factored {
+            &[Turn::Learn, Turn::Divide]
+        } else {
+            &[Turn::Both]
+        };
+        // Two rows at a time, which lie apart.
+        let apart = if S::WIDTH == 1 || outputs < 4 {
+            0
+        } else {
+            outputs / 2
+        };
+        for turn in turns {
+            if *turn == Turn::Divide {
+                layer.divisor.finish();
+            }
+            // The sums of the columns take the rows in order.
+            let apart = if *turn == Turn::Learn { 0 } else { apart };
+            for i in 0..apart {
+                layer.turn(simd, *turn, [i, i + apart], gradient)?;
+            }
+            for i in 2 * apart..outputs {
+                layer.turn(simd, *turn, [i], gradient)?;
+            }
+        }
+        Some(())
+    }
+}
+
+/// What is done to the rows before going on to the next.
+#[derive(Clone, Copy, PartialEq)]
+enum Turn {
+    /// All up to the second moments.
+    Learn,
+    /// All from them on.
+    Divide,
+    Both,
+}
+
+struct Layer<'a> {
+    step: &'a AdamStep,
+    rows: Rows,
+    metric: Option<&'a Metric>,
+    v: Basis<'a>,
+    divisor: Divisor<'a>,
+    momentum: &'a mut [f32],
+}
+
+impl Layer<'_> {
+    #[inline(always)]
+    fn turn<S: Simd, const R: usize>(
+        &mut self,
+        simd: S,
+        turn: Turn,
+        places: [usize; R],
+        gradient: &mut [f32],
+    ) -> Option<()> {
+        let (step, n) = (self.step, self.rows.n);
+        let mut rows = self.rows.open(gradient, places)?;
+        if turn != Turn::Divide {
+            self.precondition(simd, &mut rows);
+            for (i, row) in places.into_iter().zip(&rows) {
+                self.divisor.learn(simd, step, i, row);
+            }
+        }
+        if turn != Turn::Learn {
+            for (i, row) in places.into_iter().zip(&mut rows) {
+                let momentum = piece_mut(self.momentum, i, n)?;
+                self.divisor.divide(simd, step, i, row, momentum);
+            }
+            self.precondition(simd, &mut rows);
+        }
+        self.rows.close(gradient, places)
+    }
+
+    /// The rows times P.
+    #[inline(always)]
+    fn precondition<S: Simd, const R: usize>(&self, simd: S, rows: &mut [&mut [f32]; R]) {
+        if let Some(metric) = self.metric {
+            metric.apply(simd, &self.v, rows);
+        }
+    }
 }

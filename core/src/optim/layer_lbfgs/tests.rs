@@ -2,7 +2,8 @@
 //! that are not numbers.
 
 use super::*;
-use crate::network::{Init, Layer, Shape, conv2d, linear, max_pool2d, relu};
+use crate::arch::Isa;
+use crate::network::{Init, Layer, Shape, conv2d, depthwise_conv2d, linear, max_pool2d, relu};
 use crate::optim::adam::{Adam, Decay};
 use crate::samples::{Normalisation, Samples};
 
@@ -247,6 +248,93 @@ fn a_training_step_is_gradient_observation_and_step() {
     }
     compare::<1>();
     compare::<4>();
+}
+
+/// Steps and refreshes have the same bits on every instruction set.
+#[test]
+fn no_instruction_set_changes_a_bit() {
+    for second_moment in SecondMoment::ALL {
+        let (mut pixels, mut labels) = ([0; 32 * 64], [0; 32]);
+        images(&mut pixels, &mut labels);
+        let mut first = None;
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+            Isa::force(isa).unwrap();
+            let (mut w, mut g) = ([0.0; N], [0.0; N]);
+            SMALL.initialise(Init::He, &mut Random::new(2, 0), &mut w);
+            let mut workspace = [0.0; LayerLbfgs::<5>::workspace_len(&SMALL, 8)];
+            let mut memory = [0.0; 3 * N + 2000];
+            let config = LayerLbfgsConfig {
+                second_moment,
+                refresh_first: 3,
+                refresh_every: 4,
+                weight_decay: 1e-3,
+                ..LayerLbfgsConfig::DEFAULT
+            };
+            let mut lbfgs = LayerLbfgs::<5>::new(config, &SMALL, &mut memory).unwrap();
+            let mut random = Random::new(1, 1);
+            for _ in 0..12 {
+                let mut indices = [0; 13];
+                indices.fill_with(|| random.below(32));
+                let batch = batch(&pixels, &labels, &indices);
+                lbfgs
+                    .train_step::<8, _>(&SMALL, 1.0, &mut w, batch, &mut g, &mut workspace)
+                    .unwrap();
+            }
+            let found = (w.map(f32::to_bits), memory.map(f32::to_bits));
+            match &first {
+                None => first = Some(found),
+                Some(first) => assert!(found == *first, "{second_moment:?}, {}", isa.name()),
+            }
+        }
+    }
+}
+
+/// The rows of several samples are those of one after the other.
+#[test]
+fn rows_of_several_samples_are_those_of_each() {
+    const LANES: usize = 4;
+    let layers = [
+        conv2d(3, 3),
+        depthwise_conv2d(2),
+        relu(),
+        linear(7),
+        linear(4),
+    ];
+    let network = Network::new(Shape::new(1, 8, 8), layers);
+    let (mut pixels, mut labels) = ([0; 32 * 64], [0; 32]);
+    images(&mut pixels, &mut labels);
+    let batch = batch(&pixels, &labels, &[3, 1, 2, 7]);
+    let (mut w, mut g, mut workspace) = ([0.0; 2000], [0.0; 2000], [0.0; 20_000]);
+    let count = network.parameter_count();
+    network.initialise(Init::He, &mut Random::new(2, 0), &mut w[..count]);
+    let mut seen = 0;
+    network
+        .accumulate_gradient_observed::<LANES>(
+            &w[..count],
+            batch,
+            &mut g[..count],
+            &mut workspace,
+            &mut |inputs, _| {
+                let n = inputs.row_len();
+                for position in 0..inputs.positions() {
+                    for first in 0..LANES {
+                        for some in 1..=LANES - first {
+                            let mut rows = [f32::NAN; LANES * 100];
+                            inputs.rows(position, first, &mut rows[..some * n]);
+                            for (i, found) in rows[..some * n].chunks_exact(n).enumerate() {
+                                let mut row = [f32::NAN; 100];
+                                inputs.row(position, first + i, &mut row[..n]);
+                                assert_eq!(found, &row[..n]);
+                                seen += 1;
+                            }
+                            assert!(rows[some * n..].iter().all(|x| x.is_nan()));
+                        }
+                    }
+                }
+            },
+        )
+        .unwrap();
+    assert!(seen > 1000, "{seen}");
 }
 
 /// A head of two classes has fewer parameters than a refresh needs scratch: then the optimiser
