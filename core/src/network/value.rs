@@ -4,7 +4,7 @@ use super::error::{FreezeError, ShapeError};
 use crate::layers::Layer;
 use crate::loss::Loss;
 use crate::plan::stage::Stage;
-use crate::plan::{self, Plan, workspace};
+use crate::plan::{self, Plan, chain, workspace};
 use crate::shape::{LayerError, Shape, product_fits};
 
 /// A feed-forward network of at most `N` layers: a plain value, `Copy`, without memory of its own.
@@ -302,6 +302,9 @@ impl<'w, const N: usize> Network<'w, N> {
     /// [`evaluate`](Network::evaluate) and [`predict`](Network::predict). Maps are not kept, so
     /// this is less than [`workspace_len`](Network::workspace_len), which serves as well.
     pub const fn inference_workspace_len(&self, lanes: usize) -> usize {
+        if lanes == 1 {
+            return chain::len(self.plan().stages);
+        }
         workspace::len(&self.plan().without_backward(), lanes)
     }
 

@@ -9,6 +9,7 @@
 //! the last layer to the first and keeps just the live rows and columns of every map. No result
 //! changes: a dead value reaches no output and its gradient is zero.
 
+pub(crate) mod chain;
 pub(crate) mod stage;
 pub(crate) mod workspace;
 
@@ -139,6 +140,7 @@ pub(crate) const fn plan<const N: usize>(
         };
         stage.frame.input = map;
     }
+    chain::join(&mut stages, stage_count);
     (stages, stage_count)
 }
 

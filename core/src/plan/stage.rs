@@ -18,6 +18,8 @@ pub(crate) struct Stage {
     pub parameters: usize,
     /// Index of the operation's layer.
     pub layer: usize,
+    /// Whether a forward pass of one sample that keeps no map hands the output on row by row.
+    pub streams: bool,
 }
 
 impl Stage {
@@ -27,6 +29,7 @@ impl Stage {
         weights: Parameters::NONE,
         parameters: 0,
         layer: 0,
+        streams: false,
     };
 
     /// Rows of the weight matrix: output channels of a convolution, outputs of a linear layer, 0
