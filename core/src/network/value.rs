@@ -33,6 +33,7 @@ pub struct Network<'w, const N: usize> {
     parameter_count: usize,
     output_len: usize,
     single_workspace_len: usize,
+    single_inference_len: usize,
 }
 
 impl<'w, const N: usize> Network<'w, N> {
@@ -107,6 +108,7 @@ impl<'w, const N: usize> Network<'w, N> {
             parameter_count: 0,
             output_len: 0,
             single_workspace_len: 0,
+            single_inference_len: 0,
         };
         Ok(network.train_from(0))
     }
@@ -194,6 +196,7 @@ impl<'w, const N: usize> Network<'w, N> {
         self.parameter_count = self.parameter_offset(self.layer_count);
         self.output_len = self.shape(self.layer_count).len();
         self.single_workspace_len = workspace::len(&self.plan(), 1);
+        self.single_inference_len = chain::len(self.plan().stages);
         self
     }
 
@@ -303,7 +306,7 @@ impl<'w, const N: usize> Network<'w, N> {
     /// this is less than [`workspace_len`](Network::workspace_len), which serves as well.
     pub const fn inference_workspace_len(&self, lanes: usize) -> usize {
         if lanes == 1 {
-            return chain::len(self.plan().stages);
+            return self.single_inference_len;
         }
         workspace::len(&self.plan().without_backward(), lanes)
     }

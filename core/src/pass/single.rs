@@ -163,7 +163,7 @@ impl<const N: usize> Network<'_, N> {
         workspace: &'w mut [f32],
     ) -> Option<&'w mut [f32]> {
         self.sample(parameters, batch, index)
-            .stream(&mut [Turn::FIRST; N], workspace)
+            .stream(&mut [Turn::NONE; N], workspace)
     }
 
     /// The same, with all maps kept.

@@ -6,6 +6,8 @@
 //! a window one after the other, as in a whole map. It sees a frame with one row of output, and
 //! the sums are those of the whole map.
 
+use core::cell::Cell;
+
 use super::sample::Sample;
 use crate::layers::max_pool2d::single::row_codes_len;
 use crate::map::{Frame, Map};
@@ -17,19 +19,45 @@ use crate::plan::stage::Stage;
 pub(super) struct Turn {
     /// The live row of the output to be computed next.
     row: usize,
-    /// The row of the input, as stored, that the window gets next.
+    /// How many are computed at once now, and at most.
+    rows: usize,
+    most: usize,
+    /// The row of the input, as stored, that lies at the top of the window.
+    top: usize,
+    /// The row of the input that the window gets next.
     next: usize,
-    /// Where the window begins in the windows' memory.
+    /// Where the window begins in the windows' memory, in floats.
     begin: usize,
+    /// Rows that the window holds.
+    height: usize,
+    /// The rows that one row of the output is computed from.
+    strip: Strip,
 }
 
 impl Turn {
-    /// Before the first row.
-    pub const FIRST: Turn = Turn {
+    /// Of a stage that has no window.
+    pub const NONE: Turn = Turn {
         row: 0,
+        rows: 1,
+        most: 1,
+        top: 0,
         next: 0,
         begin: 0,
+        height: 0,
+        strip: Strip { height: 0, step: 0 },
     };
+}
+
+impl Turn {
+    /// The window as a map that begins with the row that comes next.
+    #[inline(always)]
+    fn window(&self, input: Map) -> Map {
+        Map {
+            rows: self.height,
+            margin: [self.next - self.top, input.margin[1]],
+            ..input
+        }
+    }
 }
 
 impl Sample<'_> {
@@ -65,8 +93,8 @@ impl Sample<'_> {
                 y.fill(0.0);
             }
             let stages = stages.get(first..=s)?;
-            let windows = place(stages, turns, first == 0);
-            let (windows, rest) = memory.split_at_mut_checked(windows)?;
+            let length = windows(stages, turns, first == 0);
+            let (windows, rest) = memory.split_at_mut_checked(length)?;
             let chain = Chain {
                 sample: self,
                 first,
@@ -89,19 +117,27 @@ impl Sample<'_> {
     }
 }
 
-/// Gives the windows their places, one after the other, and returns their length. The first stage
-/// has one if it reads the sample; else it reads a map that is there.
-fn place(stages: &[Stage], turns: &mut [Turn], reads_sample: bool) -> usize {
+/// Makes the windows, one after the other, and returns their length. The first stage has one if it
+/// reads the sample; else it reads a map that is there.
+fn windows(stages: &[Stage], turns: &mut [Turn], reads_sample: bool) -> usize {
     let mut begin = 0;
     for (s, (turn, stage)) in turns.iter_mut().zip(stages).enumerate() {
+        let input = &stage.frame.input;
+        let behind = stages.get(s + 1);
+        let height = stage.window_rows(behind);
         *turn = Turn {
+            // All rows of a window are zero now, so those of the margin are there.
+            next: input.margin[0],
+            most: stage.rows_at_once(behind),
             begin,
-            ..Turn::FIRST
+            height,
+            strip: stage.strip().unwrap_or(Turn::NONE.strip),
+            ..Turn::NONE
         };
         if s > 0 || reads_sample {
-            begin += stage.window_len();
+            begin += input.channels * height * input.columns;
         } else {
-            turn.next = stage.frame.input.rows;
+            turn.next = input.rows;
         }
     }
     begin
@@ -126,8 +162,10 @@ struct Chain<'a, 'w> {
 impl<'a> Chain<'a, '_> {
     /// All rows of the last stage's output.
     fn run(mut self) -> Option<()> {
-        // What no row is written to stays zero.
-        self.windows.fill(0.0);
+        if self.stages.iter().any(|s| s.frame.input.has_zeros()) {
+            // What no row is written to stays zero.
+            self.windows.fill(0.0);
+        }
         match self.stages {
             [stage] if self.first > 0 || stage.strip().is_none() => self.whole(stage),
             _ => self.rows(),
@@ -152,23 +190,23 @@ impl<'a> Chain<'a, '_> {
         let last = self.stages.len().checked_sub(1)?;
         let mut s = last;
         loop {
-            let (stage, strip, turn) = self.at(s)?;
-            let missing = (turn.row * strip.step + strip.height).saturating_sub(turn.next);
-            let input = stage.frame.input;
-            // Rows of the margin are none.
+            let (stage, turn) = self.at(s)?;
+            let input = &stage.frame.input;
+            let bottom = turn.top + (turn.rows - 1) * turn.strip.step + turn.strip.height;
+            let missing = bottom.saturating_sub(turn.next);
             let live = turn.next.wrapping_sub(input.margin[0]);
-            if missing > 0 && live < input.live_rows && s > 0 {
-                s -= 1;
-                self.slide(s, live)?;
-            } else if missing > 0 {
+            if missing > 0 && (s == 0 || live >= input.live_rows) {
                 self.fill(s, live, missing)?;
+            } else if missing > 0 {
+                s -= 1;
+                self.slide(s, live, missing.min(input.live_rows - live))?;
             } else {
                 self.row(s)?;
                 if s < last {
                     s += 1;
-                    self.turns.get_mut(s)?.next += 1;
+                    self.turns.get_mut(s)?.next += turn.rows;
                 } else if turn.row + 1 < stage.frame.output.live_rows {
-                    self.slide(s, turn.row + 1)?;
+                    self.slide(s, turn.row + 1, 1)?;
                 } else {
                     return Some(());
                 }
@@ -177,110 +215,98 @@ impl<'a> Chain<'a, '_> {
     }
 
     /// A stage and how far it has come.
-    fn at(&self, s: usize) -> Option<(&'a Stage, Strip, Turn)> {
-        let stage = self.stages.get(s)?;
-        Some((stage, stage.strip()?, *self.turns.get(s)?))
-    }
-
-    /// The window of a stage as a map whose live rows are `rows` that come next.
-    fn window(&self, s: usize, rows: usize) -> Option<Map> {
-        let (stage, strip, turn) = self.at(s)?;
-        let input = stage.frame.input;
-        Some(Map {
-            rows: strip.height,
-            margin: [
-                turn.next.checked_sub(turn.row * strip.step)?,
-                input.margin[1],
-            ],
-            live_rows: rows,
-            ..input
-        })
+    #[inline(always)]
+    fn at(&self, s: usize) -> Option<(&'a Stage, Turn)> {
+        Some((self.stages.get(s)?, *self.turns.get(s)?))
     }
 
     /// Gets the next row of a window that no stage computes: from the sample, where up to `missing`
-    /// come at once, or zeros. `live` is its number among the live rows.
+    /// come at once, or zeros below the map. `live` is its number among the live rows.
     fn fill(&mut self, s: usize, live: usize, missing: usize) -> Option<()> {
-        let (stage, _, turn) = self.at(s)?;
-        let rows = match stage.frame.input.live_rows.checked_sub(live) {
-            None | Some(0) => 1,
-            Some(left) => missing.min(left),
-        };
-        let map = self.window(s, rows)?;
-        let windows = self.windows.get_mut(turn.begin..)?;
-        if live < stage.frame.input.live_rows {
-            self.sample.load(map, live, windows)?;
+        let (stage, turn) = self.at(s)?;
+        let mut map = turn.window(stage.frame.input);
+        let window = self.windows.get_mut(turn.begin..)?;
+        let mut rows = 1;
+        if live < map.live_rows {
+            rows = missing.min(map.live_rows - live);
+            map.live_rows = rows;
+            self.sample.load(map, live, window)?;
         } else {
             for channel in 0..map.channels {
                 let row = (channel * map.rows + map.margin[0]) * map.columns;
-                windows.get_mut(row..)?.get_mut(..map.columns)?.fill(0.0);
+                window.get_mut(row..)?.get_mut(..map.columns)?.fill(0.0);
             }
         }
         self.turns.get_mut(s)?.next += rows;
         Some(())
     }
 
-    /// Moves the window of a stage down to the rows for row `row` of its output.
-    fn slide(&mut self, s: usize, row: usize) -> Option<()> {
-        let (stage, strip, turn) = self.at(s)?;
-        let top = row * strip.step;
+    /// Moves the window of a stage down to what it needs for row `row` of its output, and for more
+    /// if that many are wanted and it holds their rows.
+    fn slide(&mut self, s: usize, row: usize, wanted: usize) -> Option<()> {
+        let (stage, turn) = self.at(s)?;
+        let rows = wanted.min(turn.most);
+        let top = row * turn.strip.step;
         let next = turn.next.max(top);
-        *self.turns.get_mut(s)? = Turn { row, next, ..turn };
-        if s == 0 && self.first > 0 {
-            // The whole map is there.
+        *self.turns.get_mut(s)? = Turn {
+            row,
+            rows,
+            top,
+            next,
+            ..turn
+        };
+        if next == top || top == turn.top || s == 0 && self.first > 0 {
+            // Nothing is needed again, or all of the map is there.
             return Some(());
         }
-        let columns = stage.frame.input.columns;
-        let down = (row - turn.row) * strip.step * columns;
-        let kept = (next - top) * columns;
-        let window = self.windows.get_mut(turn.begin..)?;
-        let window = window.get_mut(..stage.window_len())?;
-        for plane in window.chunks_exact_mut((strip.height * columns).max(1)) {
-            let mut moved = 0;
-            while moved < kept {
-                let (to, from) = plane.split_at_mut_checked(moved + down)?;
-                let to = to.get_mut(moved..)?;
-                for (to, from) in to.iter_mut().zip(from.iter().take(kept - moved)) {
-                    *to = *from;
-                }
-                moved += down;
+        // All channels at once, from the first pixel on: a pixel is read before another takes its
+        // place. The rows at the bottom of a channel get those of the next channel, until others
+        // come.
+        let input = turn.window(stage.frame.input);
+        let window = self.windows.get_mut(turn.begin..)?.get_mut(..input.len())?;
+        let to = Cell::from_mut(window).as_slice_of_cells();
+        let from = to.get((top - turn.top) * input.columns..)?;
+        let (fours, rest) = from.as_chunks::<4>();
+        for (to, [a, b, c, d]) in to.as_chunks::<4>().0.iter().zip(fours) {
+            let values = [a.get(), b.get(), c.get(), d.get()];
+            for (to, value) in to.iter().zip(values) {
+                to.set(value);
             }
+        }
+        for (to, from) in to.get(4 * fours.len()..)?.iter().zip(rest) {
+            to.set(from.get());
         }
         Some(())
     }
 
-    /// Computes the row that is due, into the window of the stage behind or what the chain leaves.
+    /// Computes the rows that are due, into the window of the stage behind or what the chain leaves.
     fn row(&mut self, s: usize) -> Option<()> {
-        let (stage, strip, turn) = self.at(s)?;
-        let last = s + 1 == self.stages.len();
-        let output = if last {
-            let output = stage.frame.output;
-            Map {
-                margin: [output.margin[0] + turn.row, output.margin[1]],
-                live_rows: 1,
-                ..output
-            }
-        } else {
-            self.window(s + 1, 1)?
-        };
-        let mut input = stage.frame.input;
-        let (x, behind): (&[f32], _) = if s == 0 && self.first > 0 {
-            let top = turn.row * strip.step * input.columns;
-            (self.x.get(top..)?, &mut *self.windows)
-        } else {
-            input.rows = strip.height;
-            let window = self.windows.get_mut(turn.begin..)?;
-            window
-                .split_at_mut_checked(stage.window_len())
-                .map(|(x, behind)| (&*x, behind))?
-        };
-        let y = if last { &mut *self.y } else { behind };
-        let frame = Frame {
-            input,
-            rows: stage.frame.window().size[0],
-            output,
+        let (stage, turn) = self.at(s)?;
+        let mut frame = Frame {
+            rows: stage.frame.window().cover([turn.rows, 1])[0],
             ..stage.frame
         };
-        let codes = row_codes_len(&stage.frame);
+        let (x, behind): (&[f32], _) = if s == 0 && self.first > 0 {
+            let top = turn.top * frame.input.columns;
+            (self.x.get(top..)?, &mut *self.windows)
+        } else {
+            frame.input.rows = turn.height;
+            let window = self.windows.get_mut(turn.begin..)?;
+            let (x, behind) = window.split_at_mut_checked(frame.input.len())?;
+            (x, behind)
+        };
+        let y = match self.turns.get(s + 1) {
+            Some(next) => {
+                frame.output = next.window(frame.output);
+                behind
+            }
+            None => {
+                frame.output.margin[0] += turn.row;
+                &mut *self.y
+            }
+        };
+        frame.output.live_rows = turn.rows;
+        let codes = row_codes_len(&frame);
         let (codes, scratch) = self.rest.split_at_mut_checked(codes)?;
         self.sample
             .compute(self.first + s, &frame, x, y, codes, false, scratch)

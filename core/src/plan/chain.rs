@@ -1,8 +1,8 @@
 //! The forward pass of one sample that keeps no map for a backward pass: which maps it holds whole.
 //!
 //! A *chain* of stages works row by row. Each of its stages holds just the rows of its input that
-//! one row of its output is computed from, its *window*, and gets the next row from the stage
-//! before it (the first of all from the sample) when it needs one. Only what a chain leaves is a
+//! next rows of its output are computed from, its *window*, and gets the next rows from the stage
+//! before it (the first of all from the sample) when it needs them. Only what a chain leaves is a
 //! whole map. A layer that needs its whole input before it knows anything (linear, normalisation,
 //! global average, dropout) is a chain by itself.
 //!
@@ -35,18 +35,22 @@ impl Stage {
         })
     }
 
-    /// Rows of the input that the stage's window holds.
-    pub const fn window_rows(&self) -> usize {
-        match self.strip() {
-            Some(strip) => strip.height,
-            None => self.frame.input.rows,
-        }
+    /// Rows of the output that the stage computes at once, at most: as many as the window of the
+    /// stage behind it in its chain moves down at once.
+    pub const fn rows_at_once(&self, behind: Option<&Stage>) -> usize {
+        let Some(behind) = behind else { return 1 };
+        let Some(Strip { height, step }) = behind.strip() else {
+            return 1;
+        };
+        min(min(height, step), self.frame.output.live_rows)
     }
 
-    /// Floats of that window.
-    pub const fn window_len(&self) -> usize {
-        let input = self.frame.input;
-        input.channels * self.window_rows() * input.columns
+    /// Rows of the input that the stage's window holds.
+    pub const fn window_rows(&self, behind: Option<&Stage>) -> usize {
+        match self.strip() {
+            Some(Strip { height, step }) => height + (self.rows_at_once(behind) - 1) * step,
+            None => self.frame.input.rows,
+        }
     }
 }
 
@@ -60,7 +64,12 @@ const fn chain_len(stages: &[Stage], first: usize, end: usize) -> usize {
         total += if s == first && s > 0 {
             stage.frame.input.len()
         } else {
-            stage.window_len()
+            let behind = if s + 1 < end {
+                Some(&stages[s + 1])
+            } else {
+                None
+            };
+            stage.frame.input.channels * stage.window_rows(behind) * stage.frame.input.columns
         };
         codes = max(codes, row_codes_len(&stage.frame));
         scratch = max(scratch, stage.op.scratch_len(&stage.frame, 1).0);
@@ -115,6 +124,10 @@ pub(crate) const fn join<const N: usize>(stages: &mut [Stage; N], count: usize) 
             stages[s].streams = true;
         }
     }
+}
+
+const fn min(a: usize, b: usize) -> usize {
+    if a < b { a } else { b }
 }
 
 const fn max(a: usize, b: usize) -> usize {
