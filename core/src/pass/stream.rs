@@ -202,11 +202,13 @@ impl<'a> Chain<'a, '_> {
                 self.slide(s, live, missing.min(input.live_rows - live))?;
             } else {
                 self.row(s)?;
+                let rows = stage.frame.output.live_rows;
+                let left = rows.saturating_sub(turn.row + turn.rows);
                 if s < last {
                     s += 1;
                     self.turns.get_mut(s)?.next += turn.rows;
-                } else if turn.row + 1 < stage.frame.output.live_rows {
-                    self.slide(s, turn.row + 1, 1)?;
+                } else if left > 0 {
+                    self.slide(s, turn.row + turn.rows, left)?;
                 } else {
                     return Some(());
                 }

@@ -6,9 +6,11 @@
 //! whole map. A layer that needs its whole input before it knows anything (linear, normalisation,
 //! global average, dropout) is a chain by itself.
 //!
-//! Where chains end is chosen so that the largest of them needs as little memory as possible. All
-//! windows of a chain are held at once, so on maps of few rows (a signal has one) a chain of its
-//! own for each stage is best.
+//! Row by row takes a little longer: rows that are needed again move up in their window, and each
+//! row is a call of its own. So it is done only as far as it takes to get along with half of the
+//! memory of training; where that is out of reach, as far as it saves memory. All windows of a
+//! chain are held at once, so on maps of few rows (a signal has one) a chain of its own for each
+//! stage is best.
 
 use super::stage::Stage;
 use crate::layers::max_pool2d::single::row_codes_len;
@@ -35,14 +37,16 @@ impl Stage {
         })
     }
 
-    /// Rows of the output that the stage computes at once, at most: as many as the window of the
-    /// stage behind it in its chain moves down at once.
+    /// Rows of the output that the stage computes at once, at most: at least as many as the stage
+    /// behind it in its chain needs for each of its own rows.
     pub const fn rows_at_once(&self, behind: Option<&Stage>) -> usize {
-        let Some(behind) = behind else { return 1 };
-        let Some(Strip { height, step }) = behind.strip() else {
-            return 1;
-        };
-        min(min(height, step), self.frame.output.live_rows)
+        let mut rows = self.at_once;
+        if let Some(behind) = behind
+            && let Some(Strip { height, step }) = behind.strip()
+        {
+            rows = max(rows, min(height, step));
+        }
+        min(rows, self.frame.output.live_rows)
     }
 
     /// Rows of the input that the stage's window holds.
@@ -91,9 +95,38 @@ pub(crate) const fn len(stages: &[Stage]) -> usize {
     total
 }
 
-/// Chooses where the chains of the first `count` stages end. Of choices with the same memory the
-/// one with the shorter last chains: whole maps take no time to move.
-pub(crate) const fn join<const N: usize>(stages: &mut [Stage; N], count: usize) {
+/// Chooses where the chains of the first `count` stages end, and how many rows their stages compute
+/// at once. `training` is the memory that training needs.
+pub(crate) const fn join<const N: usize>(stages: &mut [Stage; N], count: usize, training: usize) {
+    let least = cut(stages, count, 0);
+    let limit = max(least, training / 2);
+    cut(stages, count, limit);
+    let mut rows = MOST_ROWS;
+    while rows > 1 {
+        set_rows(stages, rows);
+        if len(stages.split_at(count).0) <= limit {
+            return;
+        }
+        rows /= 2;
+    }
+    set_rows(stages, 1);
+}
+
+/// Most rows at once that memory is spent on.
+const MOST_ROWS: usize = 64;
+
+const fn set_rows<const N: usize>(stages: &mut [Stage; N], rows: usize) {
+    let mut s = 0;
+    while s < N {
+        stages[s].at_once = rows;
+        s += 1;
+    }
+}
+
+/// Cuts the first `count` stages into chains that need as little memory as can be, one row at a
+/// time, and returns how much. Less than `limit` is no better than `limit`. Of choices with the
+/// same memory it is the one with the shorter last chains.
+const fn cut<const N: usize>(stages: &mut [Stage; N], count: usize, limit: usize) -> usize {
     // `needed[s]`: floats that the stages up to `s` need at least, where a chain ends with `s`;
     // `begins[s]`: where that chain begins.
     let (mut needed, mut begins) = ([0; N], [0; N]);
@@ -106,7 +139,7 @@ pub(crate) const fn join<const N: usize>(stages: &mut [Stage; N], count: usize) 
             if first < s && (stages[first].strip().is_none() || stages[s].strip().is_none()) {
                 break;
             }
-            let before = if first == 0 { 0 } else { needed[first - 1] };
+            let before = if first == 0 { limit } else { needed[first - 1] };
             let all = max(before, chain_len(stages, first, s + 1));
             if all < best {
                 (best, begins[s]) = (all, first);
@@ -124,6 +157,7 @@ pub(crate) const fn join<const N: usize>(stages: &mut [Stage; N], count: usize) 
             stages[s].streams = true;
         }
     }
+    needed[count - 1]
 }
 
 const fn min(a: usize, b: usize) -> usize {

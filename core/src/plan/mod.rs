@@ -140,7 +140,17 @@ pub(crate) const fn plan<const N: usize>(
         };
         stage.frame.input = map;
     }
-    chain::join(&mut stages, stage_count);
+    let training = workspace::len(
+        &Plan {
+            stages: stages.split_at(stage_count).0,
+            first_trained: 0,
+            first_kept: 0,
+            frozen: &[],
+            shape: input,
+        },
+        1,
+    );
+    chain::join(&mut stages, stage_count, training);
     (stages, stage_count)
 }
 

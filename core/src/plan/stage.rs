@@ -20,6 +20,9 @@ pub(crate) struct Stage {
     pub layer: usize,
     /// Whether a forward pass of one sample that keeps no map hands the output on row by row.
     pub streams: bool,
+    /// Rows of its output that such a pass computes at once, if there are as many and no other
+    /// number is better.
+    pub at_once: usize,
 }
 
 impl Stage {
@@ -30,6 +33,7 @@ impl Stage {
         parameters: 0,
         layer: 0,
         streams: false,
+        at_once: 1,
     };
 
     /// Rows of the weight matrix: output channels of a convolution, outputs of a linear layer, 0
