@@ -303,7 +303,8 @@ impl<'w, const N: usize> Network<'w, N> {
 
     /// Floats of working memory for forward passes alone, of `lanes` samples at a time:
     /// [`evaluate`](Network::evaluate) and [`predict`](Network::predict). Maps are not kept, so
-    /// this is less than [`workspace_len`](Network::workspace_len), which serves as well.
+    /// this is less than [`workspace_len`](Network::workspace_len), which serves as well. With one
+    /// lane, rows of a map come and go, as far as it takes to get along with half of that.
     pub const fn inference_workspace_len(&self, lanes: usize) -> usize {
         if lanes == 1 {
             return self.single_inference_len;
