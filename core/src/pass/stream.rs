@@ -281,7 +281,8 @@ impl<'a> Chain<'a, '_> {
         Some(())
     }
 
-    /// Computes the rows that are due, into the window of the stage behind or what the chain leaves.
+    /// Computes the rows that are due, into the window of the stage behind or into what the chain
+    /// leaves.
     fn row(&mut self, s: usize) -> Option<()> {
         let (stage, turn) = self.at(s)?;
         let mut frame = Frame {
