@@ -372,6 +372,21 @@ impl Layer {
         }
     }
 
+    /// The rows of its input, padding included, that a row of the output is computed from, and the
+    /// step to those of the next row. `None` where no row can be computed without the whole map.
+    pub(crate) const fn rows(&self) -> Option<[usize; 2]> {
+        match self {
+            Layer::Conv2d(layer) => Some([layer.kernel[0], layer.stride[0]]),
+            Layer::DepthwiseConv2d(layer) => Some([layer.kernel[0], layer.stride[0]]),
+            Layer::AvgPool2d(layer) => Some([layer.size[0], layer.stride[0]]),
+            // Dropout's choice goes by places in the whole map.
+            Layer::Linear(_) | Layer::GlobalAvgPool2d | Layer::GroupNorm(_) | Layer::Dropout(_) => {
+                None
+            }
+            _ => Some([1, 1]),
+        }
+    }
+
     /// Whether a stage that begins with this layer can take along a relu, and a max-pool.
     pub(crate) const fn joins(&self) -> (bool, bool) {
         match self {

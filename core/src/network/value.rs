@@ -5,7 +5,7 @@ use crate::layers::Layer;
 use crate::layers::conv2d::Convolution;
 use crate::loss::Loss;
 use crate::plan::stage::Stage;
-use crate::plan::{self, Plan, workspace};
+use crate::plan::{self, Plan, chain, workspace};
 use crate::shape::{LayerError, Shape, product_fits};
 
 /// A feed-forward network of at most `N` layers: a plain value, `Copy`, without memory of its own.
@@ -34,6 +34,7 @@ pub struct Network<'w, const N: usize> {
     parameter_count: usize,
     output_len: usize,
     single_workspace_len: usize,
+    single_inference_len: usize,
 }
 
 impl<'w, const N: usize> Network<'w, N> {
@@ -108,6 +109,7 @@ impl<'w, const N: usize> Network<'w, N> {
             parameter_count: 0,
             output_len: 0,
             single_workspace_len: 0,
+            single_inference_len: 0,
         };
         Ok(network.train_from(0))
     }
@@ -195,6 +197,7 @@ impl<'w, const N: usize> Network<'w, N> {
         self.parameter_count = self.parameter_offset(self.layer_count);
         self.output_len = self.shape(self.layer_count).len();
         self.single_workspace_len = workspace::len(&self.plan(), 1);
+        self.single_inference_len = chain::len(self.plan().stages);
         self
     }
 
@@ -314,8 +317,12 @@ impl<'w, const N: usize> Network<'w, N> {
 
     /// Floats of working memory for forward passes alone, of `lanes` samples at a time:
     /// [`evaluate`](Network::evaluate) and [`predict`](Network::predict). Maps are not kept, so
-    /// this is less than [`workspace_len`](Network::workspace_len), which serves as well.
+    /// this is less than [`workspace_len`](Network::workspace_len), which serves as well. With one
+    /// lane, rows of a map come and go, as far as it takes to get along with half of that.
     pub const fn inference_workspace_len(&self, lanes: usize) -> usize {
+        if lanes == 1 {
+            return self.single_inference_len;
+        }
         workspace::len(&self.plan().without_backward(), lanes)
     }
 

@@ -140,7 +140,7 @@ fn square<S: Simd, const L: usize>(
     }
 }
 
-/// Copies sample `index` into the input map, normalised; what is outside the image becomes zero.
+/// Copies the rows of sample `index` from `first` on into the live rows of a map, normalised.
 /// `None` where lengths do not fit.
 #[inline(always)]
 pub(super) fn load_single<S: Simd>(
@@ -149,15 +149,14 @@ pub(super) fn load_single<S: Simd>(
     index: u32,
     shape: Shape,
     map: Map,
+    first: usize,
     x: &mut [f32],
 ) -> Option<()> {
-    if map.has_zeros() {
-        x.fill(0.0);
-    }
     let place = Place {
         index: index as usize,
         shape,
         map,
+        first,
         normalisation: samples.normalisation,
     };
     match samples.values {
@@ -179,11 +178,12 @@ pub(super) fn load_single<S: Simd>(
     }
 }
 
-/// One sample and the map that it goes to.
+/// One sample and the map that its rows from `first` on go to.
 struct Place<'a> {
     index: usize,
     shape: Shape,
     map: Map,
+    first: usize,
     normalisation: Normalisation<'a>,
 }
 
@@ -201,7 +201,7 @@ impl Place<'_> {
         for channel in 0..map.channels {
             let scaling = self.normalisation.channel(channel);
             for r in 0..map.live_rows {
-                let from = values.get((channel * shape.rows + r) * shape.columns..)?;
+                let from = values.get((channel * shape.rows + self.first + r) * shape.columns..)?;
                 let to = x.get_mut(map.at(channel, r, 0)..)?;
                 fill(scaling, from, to.get_mut(..map.live_columns)?);
             }

@@ -5,8 +5,10 @@ mod inputs;
 mod lanes;
 mod load;
 mod network;
+mod sample;
 mod single;
 mod stages;
+mod stream;
 mod target;
 
 pub use inputs::LayerInputs;

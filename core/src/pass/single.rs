@@ -16,17 +16,11 @@
 //! The work comes in pieces, one stage forward or backward, so that other duties can be done in
 //! between: [`SteppedGradient`].
 
-use super::load::load_single;
+use super::sample::Sample;
+use super::stream::Turn;
 use super::target::sample_loss;
-use crate::arch::{Kernel, Simd, dispatch_lanes};
 use crate::batch::{Batch, Metrics, PassError};
-use crate::layers::draw::Draw;
-use crate::layers::memory::{Forward, SingleBackward};
-use crate::loss::Loss;
 use crate::network::Network;
-use crate::plan::Plan;
-use crate::plan::stage::Stage;
-use crate::plan::workspace::Parts;
 
 /// How far a pass over a batch has come. A piece is one stage of one sample, forward or backward.
 ///
@@ -168,8 +162,8 @@ impl<const N: usize> Network<'_, N> {
         index: u32,
         workspace: &'w mut [f32],
     ) -> Option<&'w mut [f32]> {
-        let plan = self.plan().without_backward();
-        self.forward_of(plan, parameters, batch, index, workspace)
+        self.sample(parameters, batch, index)
+            .stream(&mut [Turn::NONE; N], workspace)
     }
 
     /// The same, with all maps kept.
@@ -180,28 +174,22 @@ impl<const N: usize> Network<'_, N> {
         index: u32,
         workspace: &'w mut [f32],
     ) -> Option<&'w mut [f32]> {
-        self.forward_of(self.plan(), parameters, batch, index, workspace)
-    }
-
-    fn forward_of<'w>(
-        &self,
-        plan: Plan<'_>,
-        parameters: &[f32],
-        batch: &Batch<'_>,
-        index: u32,
-        workspace: &'w mut [f32],
-    ) -> Option<&'w mut [f32]> {
-        let sample = Sample {
-            plan,
-            loss: self.loss(),
-            parameters,
-            batch,
-            index,
-        };
+        let sample = self.sample(parameters, batch, index);
         for s in 0..sample.plan.stages.len() {
             sample.forward(s, workspace)?;
         }
         sample.output(workspace)
+    }
+
+    /// A sample on its way.
+    fn sample<'a>(&'a self, parameters: &'a [f32], batch: &'a Batch<'a>, index: u32) -> Sample<'a> {
+        Sample {
+            plan: self.plan(),
+            loss: self.loss(),
+            parameters,
+            batch,
+            index,
+        }
     }
 
     /// [`Network::evaluate`] with one lane; the arguments have been checked.
@@ -217,167 +205,5 @@ impl<const N: usize> Network<'_, N> {
             metrics += sample_loss(self.loss(), batch, *index, logits, 1, 0, None)?;
         }
         Some(metrics)
-    }
-}
-
-/// One sample on its way.
-struct Sample<'a> {
-    plan: Plan<'a>,
-    loss: Loss,
-    parameters: &'a [f32],
-    batch: &'a Batch<'a>,
-    index: u32,
-}
-
-impl Sample<'_> {
-    /// Stage `s` and its memory.
-    fn parts<'w>(&self, s: usize, workspace: &'w mut [f32]) -> Option<(&Stage, Parts<'w>)> {
-        let stage = self.plan.stages.get(s)?;
-        Some((stage, Parts::of(&self.plan, s, 1, workspace)?))
-    }
-
-    /// The network's output.
-    fn output<'w>(&self, workspace: &'w mut [f32]) -> Option<&'w mut [f32]> {
-        let (_, parts) = self.parts(self.plan.stages.len().checked_sub(1)?, workspace)?;
-        Some(parts.y)
-    }
-
-    /// Stage `s` forward; the first one loads the sample.
-    fn forward(&self, s: usize, workspace: &mut [f32]) -> Option<()> {
-        let (stage, parts) = self.parts(s, workspace)?;
-        dispatch_lanes::<1, _>(StageForward {
-            sample: self,
-            stage,
-            parameters: self.plan.parameters(s, self.parameters),
-            load: s == 0,
-            keep_codes: s >= self.plan.first_kept,
-            parts,
-        })
-    }
-
-    /// The metrics; the logits become their gradient if there is a weight.
-    fn finish(&self, workspace: &mut [f32], weight: Option<f32>) -> Option<Metrics> {
-        sample_loss(
-            self.loss,
-            self.batch,
-            self.index,
-            self.output(workspace)?,
-            1,
-            0,
-            weight,
-        )
-    }
-
-    /// Stage `s` backward.
-    fn backward(&self, s: usize, gradient: &mut [f32], workspace: &mut [f32]) -> Option<()> {
-        let (stage, parts) = self.parts(s, workspace)?;
-        dispatch_lanes::<1, _>(StageBackward {
-            sample: self,
-            stage,
-            input_gradient: s > self.plan.first_kept,
-            gradient,
-            parts,
-        })
-    }
-
-    /// What dropout's choice in a stage depends on.
-    fn draw<'a>(&'a self, stage: &Stage) -> Draw<'a> {
-        Draw {
-            key: self.batch.dropout,
-            layer: stage.layer,
-            samples: core::slice::from_ref(&self.index),
-        }
-    }
-}
-
-/// A stage's forward pass.
-struct StageForward<'a> {
-    sample: &'a Sample<'a>,
-    stage: &'a Stage,
-    parameters: &'a [f32],
-    load: bool,
-    /// Whether there is room for the codes of all rows, or of one.
-    keep_codes: bool,
-    parts: Parts<'a>,
-}
-
-impl Kernel for StageForward<'_> {
-    type Output = Option<()>;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Option<()> {
-        let StageForward {
-            sample,
-            stage,
-            parameters,
-            load,
-            keep_codes,
-            parts,
-        } = self;
-        let frame = &stage.frame;
-        let Parts { x, codes, y, rest } = parts;
-        if load {
-            let (samples, shape) = (&sample.batch.samples, sample.plan.shape);
-            load_single(simd, samples, sample.index, shape, frame.input, x)?;
-        }
-        codes.fill(0.0);
-        if frame.output.has_zeros() {
-            y.fill(0.0);
-        }
-        let (weights, biases) = stage.ranges();
-        let memory = Forward {
-            w: parameters.get(weights)?,
-            bias: parameters.get(biases)?,
-            x,
-            y,
-            codes,
-            keep_codes,
-            scratch: rest,
-            draw: sample.draw(stage),
-        };
-        stage.op.forward_single(simd, frame, memory)
-    }
-}
-
-/// A stage's backward pass.
-struct StageBackward<'a> {
-    sample: &'a Sample<'a>,
-    stage: &'a Stage,
-    /// Whether anything reads the gradient of the stage's input.
-    input_gradient: bool,
-    gradient: &'a mut [f32],
-    parts: Parts<'a>,
-}
-
-impl Kernel for StageBackward<'_> {
-    type Output = Option<()>;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Option<()> {
-        let StageBackward {
-            sample,
-            stage,
-            input_gradient,
-            gradient,
-            parts,
-        } = self;
-        let Parts { x, codes, y, rest } = parts;
-        let (weights, biases) = stage.ranges();
-        let w = sample.parameters.get(weights.clone())?;
-        let (dw, db) = gradient
-            .get_mut(weights.start..biases.end)?
-            .split_at_mut_checked(weights.len())?;
-        let memory = SingleBackward {
-            w,
-            dw,
-            db,
-            x,
-            codes,
-            dy: y,
-            input_gradient,
-            scratch: rest,
-            draw: sample.draw(stage),
-        };
-        stage.op.backward_single(simd, &stage.frame, memory)
     }
 }

@@ -9,6 +9,7 @@
 //! the last layer to the first and keeps just the live rows and columns of every map. No result
 //! changes: a dead value reaches no output and its gradient is zero.
 
+pub(crate) mod chain;
 pub(crate) mod stage;
 pub(crate) mod workspace;
 
@@ -139,6 +140,17 @@ pub(crate) const fn plan<const N: usize>(
         };
         stage.frame.input = map;
     }
+    let training = workspace::len(
+        &Plan {
+            stages: stages.split_at(stage_count).0,
+            first_trained: 0,
+            first_kept: 0,
+            frozen: &[],
+            shape: input,
+        },
+        1,
+    );
+    chain::join(&mut stages, stage_count, training);
     (stages, stage_count)
 }
 

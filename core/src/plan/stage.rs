@@ -18,6 +18,11 @@ pub(crate) struct Stage {
     pub parameters: usize,
     /// Index of the operation's layer.
     pub layer: usize,
+    /// Whether a forward pass of one sample that keeps no map hands the output on row by row.
+    pub streams: bool,
+    /// Rows of its output that such a pass computes at once, if there are as many and no other
+    /// number is better.
+    pub at_once: usize,
 }
 
 impl Stage {
@@ -27,6 +32,8 @@ impl Stage {
         weights: Parameters::NONE,
         parameters: 0,
         layer: 0,
+        streams: false,
+        at_once: 1,
     };
 
     /// Rows of the weight matrix: output channels of a convolution, outputs of a linear layer, 0

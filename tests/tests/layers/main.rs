@@ -3,6 +3,7 @@
 
 #[macro_use]
 mod fixture;
+mod inference;
 
 use fixture::{Fixture, LANES};
 use secant::arch::Isa;

@@ -41,7 +41,7 @@ pub(crate) fn forward<S: Simd>(
     let taps = windows.terms()?;
     for (channel, bias) in bias.iter().enumerate() {
         let w = piece(w, channel, taps)?;
-        let x = piece(x, channel, windows.plane)?;
+        let x = x.get(channel * windows.plane..)?;
         let y = y.get_mut(frame.output.at(channel, 0, 0)..)?;
         let done = simd.depthwise(windows, stride, rows, x, w, *bias, y);
         done_or(done, || {
