@@ -8,7 +8,7 @@ use core::ops::ControlFlow;
 
 use super::pair::{Moments, SecantCondition, Verdict};
 use super::region::Region;
-use super::termination::{Report, Stopping, Termination};
+use super::termination::{First, Now, Report, Stopping, Termination, relative_length};
 use crate::error::{ConfigError, check_length, check_range, split};
 use crate::line_search::{LineSearch, Probe, Search};
 use crate::objective::Objective;
@@ -16,9 +16,16 @@ use crate::real::Real;
 use crate::vector;
 
 /// An approximation H to the inverse Hessian.
-pub(crate) trait Metric<R> {
-    /// **Overwrites** `direction` with `-H gradient`.
-    fn direction(&mut self, gradient: &[R], direction: &mut [R]);
+pub(crate) trait Metric<R: Real> {
+    /// **Overwrites** `direction` with `-H gradient`, or with what else minimises the model within
+    /// the region's piece at `x`. The gradient is the reduced one.
+    fn direction<G: Region<R>>(
+        &mut self,
+        x: &[R],
+        region: &G,
+        gradient: &[R],
+        direction: &mut [R],
+    );
     /// Learns from a pair. May damp `y` in place. `gradient_norm` is the norm at the start of the
     /// step. `None` if the method keeps no pairs.
     fn update(
@@ -110,6 +117,7 @@ pub(crate) struct Descent<'m, R> {
     smallest_norm: R,
     value: R,
     norm: R,
+    first: First<R>,
     stale: bool,
     /// Whether the last search ended at a lower point that was not acceptable.
     failed: bool,
@@ -173,6 +181,7 @@ impl<'m, R: Real> Descent<'m, R> {
             smallest_norm: R::INFINITY,
             value: R::NAN,
             norm: R::NAN,
+            first: First::UNKNOWN,
             stale: true,
             failed: false,
             stalled: 0,
@@ -198,11 +207,11 @@ impl<'m, R: Real> Descent<'m, R> {
     }
 
     /// Numbers of [`numbers`](Self::numbers).
-    pub const NUMBERS: usize = 16;
+    pub const NUMBERS: usize = 19;
 
     /// What a checkpoint needs beside the memory: the values, as `f64`; what is known of them; how
     /// the run ended; the counts.
-    pub fn numbers(&self) -> [u64; 16] {
+    pub fn numbers(&self) -> [u64; 19] {
         let real = |value: R| value.to_f64().to_bits();
         let ended = |end| Termination::ALL.iter().position(|one| *one == end);
         let ended = self.termination.and_then(ended).map_or(0, |i| i as u64 + 1);
@@ -213,6 +222,9 @@ impl<'m, R: Real> Descent<'m, R> {
             real(self.smallest_norm),
             real(self.value),
             real(self.norm),
+            real(self.first.value),
+            real(self.first.promise),
+            real(self.first.norm),
             u64::from(self.best_is_current),
             u64::from(self.stale),
             u64::from(self.failed),
@@ -228,7 +240,7 @@ impl<'m, R: Real> Descent<'m, R> {
     }
 
     /// Takes on what [`numbers`](Self::numbers) gave.
-    pub fn restore(&mut self, numbers: &[u64; 16]) {
+    pub fn restore(&mut self, numbers: &[u64; 19]) {
         let real = |bits: u64| R::of(f64::from_bits(bits));
         let &[
             best_value,
@@ -236,6 +248,9 @@ impl<'m, R: Real> Descent<'m, R> {
             smallest_norm,
             value,
             norm,
+            first_value,
+            first_promise,
+            first_norm,
             ref others @ ..,
         ] = numbers;
         let &[
@@ -251,6 +266,11 @@ impl<'m, R: Real> Descent<'m, R> {
         self.smallest_norm = real(smallest_norm);
         self.value = real(value);
         self.norm = real(norm);
+        self.first = First {
+            value: real(first_value),
+            promise: real(first_promise),
+            norm: real(first_norm),
+        };
         self.best_is_current = best_is_current != 0;
         self.stale = stale != 0;
         self.failed = failed != 0;
@@ -313,7 +333,8 @@ impl<'m, R: Real> Descent<'m, R> {
                 ));
             }
             if !metric.is_empty() {
-                metric.direction(region.reduced(self.gradient), self.direction);
+                let reduced = region.reduced(self.gradient);
+                metric.direction(x, region, reduced, self.direction);
             }
             region.trim(x, self.direction);
             let slope = vector::dot(region.reduced(self.gradient), self.direction);
@@ -339,7 +360,7 @@ impl<'m, R: Real> Descent<'m, R> {
                 self.termination = Some(self.failure(promise));
             }
             self.failed = failed;
-            let step = self.arrive(probe, metric, x, before, settings);
+            let step = self.arrive(probe, metric, region, x, before, settings);
             if failed {
                 metric.reset(R::ONE);
             }
@@ -372,6 +393,10 @@ impl<'m, R: Real> Descent<'m, R> {
     ) {
         if self.stale {
             region.enter(x);
+            if !vector::norm_max(x).is_finite() {
+                self.termination = Some(Termination::NotFinite);
+                return;
+            }
             self.value = region.total(x, objective.value_and_gradient(x, self.gradient));
             self.counts.evaluations = self.counts.evaluations.saturating_add(1);
             let (_, square) = region.path(x, self.gradient, x, self.gradient);
@@ -387,7 +412,12 @@ impl<'m, R: Real> Descent<'m, R> {
                 return;
             }
             self.stale = false;
-            self.check_gradient(stopping, x);
+            self.first = First {
+                value: self.value,
+                promise: region.promise(x, self.gradient),
+                norm: self.norm,
+            };
+            self.check_end(stopping, region, x, R::INFINITY);
         }
         if self.termination.is_none() {
             if self.counts.iterations >= stopping.max_iterations {
@@ -398,10 +428,20 @@ impl<'m, R: Real> Descent<'m, R> {
         }
     }
 
-    fn check_gradient(&mut self, stopping: &Stopping<R>, x: &[R]) {
-        if stopping.gradient_is_small(self.norm, x) {
-            self.termination = Some(Termination::GradientConverged);
-        }
+    /// Ends the run if it has converged. `moved` is the relative length of the last step.
+    fn check_end(
+        &mut self,
+        stopping: &Stopping<R>,
+        region: &impl Region<R>,
+        x: &[R],
+        moved: R,
+    ) {
+        let now = Now {
+            value: self.value,
+            norm: self.norm,
+            promise: region.promise(x, self.gradient),
+        };
+        self.termination = stopping.reached(&self.first, &now, moved);
     }
 
     /// Searches along the direction. On return `x`, `gradient` and `norm` are those of the point
@@ -490,6 +530,7 @@ impl<'m, R: Real> Descent<'m, R> {
         &mut self,
         probe: Probe<R>,
         metric: &mut M,
+        region: &impl Region<R>,
         x: &[R],
         before: Before<R>,
         settings: &Settings<R>,
@@ -523,12 +564,16 @@ impl<'m, R: Real> Descent<'m, R> {
         self.smallest_norm = self.smallest_norm.smaller(self.norm);
 
         if self.termination.is_none() {
-            self.check_gradient(stopping, x);
-        }
-        if self.termination.is_none() {
-            let length = vector::norm_from_square(ss, self.old_point);
-            self.termination = stopping.small_change(before.value, self.value, length, x);
-            if self.termination.is_none() && (length == R::ZERO || self.stalled >= STALL_LIMIT) {
+            let moved = relative_length(self.old_point, x);
+            self.check_end(stopping, region, x, moved);
+            let far_below = self.first.is_far_below(self.value);
+            let ended = self.termination;
+            self.termination = if far_below && ended.is_none() {
+                Some(Termination::Unbounded)
+            } else {
+                ended.or_else(|| stopping.small_change(before.value, self.value, moved))
+            };
+            if self.termination.is_none() && (moved == R::ZERO || self.stalled >= STALL_LIMIT) {
                 self.termination = Some(Termination::NoiseLevel);
             }
         }
@@ -583,12 +628,13 @@ impl<'m, R: Real> Descent<'m, R> {
         self.reset();
         metric.reset(R::ONE);
         loop {
+            let before = self.counts.iterations;
             let step = self.step(settings, metric, region, objective, x);
-            if step.termination.is_some() {
-                return self.finish(x);
+            // Every step that was made, the last one as well.
+            if self.counts.iterations != before && callback(&step, x).is_break() {
+                self.termination.get_or_insert(Termination::StoppedByCaller);
             }
-            if callback(&step, x).is_break() {
-                self.termination = Some(Termination::StoppedByCaller);
+            if self.termination.is_some() {
                 return self.finish(x);
             }
         }

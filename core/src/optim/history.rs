@@ -6,6 +6,7 @@ use heapless::Vec;
 
 use super::descent::Metric;
 use super::pair::{Curvature, Moments, Verdict, judge};
+use super::region::Region;
 use super::two_loop::{Initial, Pair, two_loop};
 use crate::error::split;
 use crate::real::Real;
@@ -29,11 +30,8 @@ pub enum Scaling {
 }
 
 /// At most M pairs. The order and the scalars are here; the vectors are in the caller's memory.
-///
-/// `ON_FACE` says that gradients are reduced: variables with an exact zero stay, and the pairs
-/// count without them.
 #[derive(Debug)]
-pub(crate) struct History<'m, const M: usize, R, const ON_FACE: bool> {
+pub(crate) struct History<'m, const M: usize, R> {
     rule: Curvature<R>,
     scaling: Scaling,
     dimension: usize,
@@ -50,7 +48,7 @@ pub(crate) struct History<'m, const M: usize, R, const ON_FACE: bool> {
     scale: R,
 }
 
-impl<'m, const M: usize, R: Real, const ON_FACE: bool> History<'m, M, R, ON_FACE> {
+impl<'m, const M: usize, R: Real> History<'m, M, R> {
     /// Numbers of memory for vectors of length n, with [`Scaling::Diagonal`] or without.
     pub const fn memory_len(n: usize, diagonal: bool) -> usize {
         (2 * M + diagonal as usize) * n
@@ -75,34 +73,6 @@ impl<'m, const M: usize, R: Real, const ON_FACE: bool> History<'m, M, R, ON_FACE
             rho: Vec::new(),
             next: 0,
             scale: R::ONE,
-        }
-    }
-
-    /// `q = H q` on the face of the variables whose `gradient` is not zero: the two-loop recursion
-    /// of the pairs without the other elements. Pairs without positive curvature on the face are
-    /// left out.
-    fn multiply_on_face(&self, gradient: &[R], q: &mut [R]) {
-        let pairs = self.pairs();
-        let mut coefficients = [R::ZERO; M];
-        let mut rho = [R::ZERO; M];
-        for ((pair, rho), coefficient) in pairs.iter().zip(&mut rho).zip(&mut coefficients).rev() {
-            let sy = vector::dot_where(gradient, pair.s, pair.y);
-            // The square root of the rounding error: a face may cut all but noise off a pair.
-            if sy * pair.rho > R::EPSILON.sqrt() {
-                *rho = R::ONE / sy;
-            }
-            *coefficient = *rho * vector::dot(pair.s, q);
-            vector::axpy_where(-*coefficient, gradient, pair.y, q);
-        }
-        match self.initial() {
-            Initial::Scalar(factor) => vector::scale(factor, q),
-            Initial::Diagonal(diagonal) => vector::multiply(diagonal, q),
-        }
-        for ((pair, &rho), &coefficient) in pairs.iter().zip(&rho).zip(&coefficients) {
-            let factor = coefficient - rho * vector::dot(pair.y, q);
-            if rho > R::ZERO {
-                vector::axpy_where(factor, gradient, pair.s, q);
-            }
         }
     }
 
@@ -225,13 +195,15 @@ impl<'m, const M: usize, R: Real, const ON_FACE: bool> History<'m, M, R, ON_FACE
     }
 }
 
-impl<const M: usize, R: Real, const ON_FACE: bool> Metric<R> for History<'_, M, R, ON_FACE> {
-    fn direction(&mut self, gradient: &[R], direction: &mut [R]) {
+impl<const M: usize, R: Real> Metric<R> for History<'_, M, R> {
+    fn direction<G: Region<R>>(
+        &mut self,
+        _x: &[R],
+        _region: &G,
+        gradient: &[R],
+        direction: &mut [R],
+    ) {
         vector::negate(gradient, direction);
-        if ON_FACE {
-            self.multiply_on_face(gradient, direction);
-            return;
-        }
         let mut coefficients = [R::ZERO; M];
         two_loop(&self.pairs(), self.initial(), direction, &mut coefficients);
     }

@@ -3,6 +3,7 @@
 use core::ops::ControlFlow;
 
 use super::descent::{Descent, Metric, Settings, Step, check_dimensions, descent_methods};
+use super::compact::Compact;
 use super::history::History;
 use super::lbfgs::LbfgsConfig;
 use super::region::Region;
@@ -47,14 +48,14 @@ pub struct LbfgsB<'m, const M: usize, R: Real = f32> {
     dimension: usize,
     settings: Settings<R>,
     descent: Descent<'m, R>,
-    history: History<'m, M, R, true>,
+    model: Compact<'m, M, R>,
     region: Bounds<'m, R>,
 }
 
 impl<'m, const M: usize, R: Real> LbfgsB<'m, M, R> {
     /// Numbers of memory for n variables: `(2 M + 7) n`, beside the bounds.
     pub const fn memory_len(n: usize) -> usize {
-        Descent::<R>::memory_len(n, true) + History::<M, R, true>::memory_len(n, true) + n
+        Descent::<R>::memory_len(n, true) + Compact::<M, R>::memory_len(n, true) + n
     }
 
     /// An optimiser of as many variables as there are bounds; an infinity is no bound, equal bounds
@@ -75,16 +76,22 @@ impl<'m, const M: usize, R: Real> LbfgsB<'m, M, R> {
         for (lower, upper) in lower.iter().zip(upper) {
             let range = "at most the upper bound";
             check_range("lower", lower.to_f64(), range, lower <= upper)?;
+            // Between (inf, inf) there is no number.
+            let (low, high) = (*lower < R::INFINITY, *upper > -R::INFINITY);
+            check_range("lower", lower.to_f64(), "below infinity", low)?;
+            check_range("upper", upper.to_f64(), "above minus infinity", high)?;
         }
         let memory = check_memory(memory, Self::memory_len(dimension))?;
         let (descent, memory) = Descent::new(dimension, true, memory);
         let (reduced, memory) = split(memory, dimension);
-        let history = History::new(config.curvature, config.scaling, dimension, memory);
+        let model = Compact::new(dimension, memory, |memory| {
+            History::new(config.curvature, config.scaling, dimension, memory)
+        });
         Ok(Self {
             dimension,
             settings,
             descent,
-            history,
+            model,
             region: Bounds {
                 lower,
                 upper,
@@ -93,7 +100,7 @@ impl<'m, const M: usize, R: Real> LbfgsB<'m, M, R> {
         })
     }
 
-    descent_methods!(history, R);
+    descent_methods!(model, R);
 }
 
 #[derive(Debug)]
@@ -104,8 +111,15 @@ struct Bounds<'m, R> {
 }
 
 impl<R: Real> Bounds<'_, R> {
+    /// A NaN stays one.
     fn clamp(&self, j: usize, x: R) -> R {
-        x.larger(self.lower[j]).smaller(self.upper[j])
+        if x < self.lower[j] {
+            self.lower[j]
+        } else if x > self.upper[j] {
+            self.upper[j]
+        } else {
+            x
+        }
     }
 }
 
@@ -135,6 +149,25 @@ impl<R: Real> Region<R> for Bounds<'_, R> {
 
     fn reduced<'a>(&'a self, _gradient: &'a [R]) -> &'a [R] {
         self.reduced
+    }
+
+    fn ends(&self, j: usize, _x: R) -> (R, R) {
+        (self.lower[j], self.upper[j])
+    }
+
+    /// A variable moves no farther than to its bound.
+    fn promise(&self, x: &[R], _gradient: &[R]) -> R {
+        let mut largest = R::ZERO;
+        for j in 0..x.len() {
+            let g = self.reduced[j];
+            let room = if g > R::ZERO {
+                x[j] - self.lower[j]
+            } else {
+                self.upper[j] - x[j]
+            };
+            largest = largest.larger(g.abs() * R::ONE.larger(x[j].abs()).smaller(room));
+        }
+        largest
     }
 
     fn trim(&self, x: &[R], direction: &mut [R]) {

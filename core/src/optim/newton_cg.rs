@@ -3,7 +3,8 @@
 use core::ops::ControlFlow;
 
 use super::descent::{Step, check_dimensions};
-use super::termination::{Report, Stopping, Termination};
+use super::region::{Everywhere, Region};
+use super::termination::{First, Now, Report, Stopping, Termination, relative_length};
 use crate::error::{ConfigError, check_memory, check_range, split};
 use crate::line_search::{LineSearch, MoreThuente, Probe};
 use crate::objective::HessianProduct;
@@ -133,6 +134,7 @@ pub struct NewtonCg<'m, R: Real = f32> {
     trial: &'m mut [R],
     value: R,
     norm: R,
+    first: First<R>,
     radius: R,
     stale: bool,
     iterations: u32,
@@ -146,6 +148,8 @@ struct Solved<R> {
     predicted: R,
     /// Whether p ends at the edge of the trust region.
     at_edge: bool,
+    /// Whether d is a direction of negative curvature, which ended it.
+    is_negative: bool,
 }
 
 impl<'m, R: Real> NewtonCg<'m, R> {
@@ -166,6 +170,7 @@ impl<'m, R: Real> NewtonCg<'m, R> {
     ) -> Result<Self, ConfigError> {
         let products = config.max_products;
         check_range("max_products", products, "at least 1", products > 0)?;
+        config.stopping.check()?;
         let radius = match config.safeguard {
             Safeguard::TrustRegion { radius } => {
                 let inside = radius > R::ZERO && radius.is_finite();
@@ -194,6 +199,7 @@ impl<'m, R: Real> NewtonCg<'m, R> {
             trial,
             value: R::NAN,
             norm: R::NAN,
+            first: First::UNKNOWN,
             radius,
             stale: true,
             iterations: 0,
@@ -228,12 +234,13 @@ impl<'m, R: Real> NewtonCg<'m, R> {
     ) -> Result<Report<R>, ConfigError> {
         self.reset();
         loop {
+            let before = self.iterations;
             let step = self.step(objective, x)?;
-            if step.termination.is_some() {
-                return Ok(self.report());
+            // Every step that was made, the last one as well.
+            if self.iterations != before && callback(&step, x).is_break() {
+                self.termination.get_or_insert(Termination::StoppedByCaller);
             }
-            if callback(&step, x).is_break() {
-                self.termination = Some(Termination::StoppedByCaller);
+            if self.termination.is_some() {
                 return Ok(self.report());
             }
         }
@@ -282,13 +289,17 @@ impl<'m, R: Real> NewtonCg<'m, R> {
         };
         if length > R::ZERO {
             self.iterations = self.iterations.saturating_add(1);
-            self.check_end(before, length, x);
+            self.check_end(Some(before), objective, x);
         }
         Ok(self.report_step(length))
     }
 
     fn begin(&mut self, objective: &mut impl HessianProduct<R>, x: &[R]) {
         if self.stale {
+            if !vector::norm_max(x).is_finite() {
+                self.termination = Some(Termination::NotFinite);
+                return;
+            }
             self.value = objective.value_and_gradient(x, self.gradient);
             self.evaluations = self.evaluations.saturating_add(1);
             self.norm = vector::norm2(self.gradient);
@@ -297,7 +308,12 @@ impl<'m, R: Real> NewtonCg<'m, R> {
                 return;
             }
             self.stale = false;
-            self.check_gradient(x);
+            self.first = First {
+                value: self.value,
+                promise: Everywhere.promise(x, self.gradient),
+                norm: self.norm,
+            };
+            self.check_end(None, objective, x);
         }
         if self.termination.is_none() {
             if self.iterations >= self.config.stopping.max_iterations {
@@ -308,20 +324,51 @@ impl<'m, R: Real> NewtonCg<'m, R> {
         }
     }
 
-    fn check_gradient(&mut self, x: &[R]) {
-        if self.config.stopping.gradient_is_small(self.norm, x) {
-            self.termination = Some(Termination::GradientConverged);
+    /// Ends the run if it has converged, or never will. `before` is the value before the last step,
+    /// which is in `step`, if there was one.
+    fn check_end(
+        &mut self,
+        before: Option<R>,
+        objective: &mut impl HessianProduct<R>,
+        x: &[R],
+    ) {
+        let now = Now {
+            value: self.value,
+            norm: self.norm,
+            promise: Everywhere.promise(x, self.gradient),
+        };
+        let stopping = self.config.stopping;
+        let moved = before.map_or(R::INFINITY, |_| relative_length(self.step, x));
+        let mut ended = stopping.reached(&self.first, &now, moved);
+        if ended == Some(Termination::GradientConverged)
+            || ended.is_none() && now.promise <= stopping.gradient_tolerance
+        {
+            // A small gradient says nothing of the curvature, which this method can ask for.
+            if self.curves_down(objective, x) {
+                ended = Some(Termination::SaddleOrMaximum);
+            }
         }
+        if let (None, Some(before)) = (ended, before) {
+            ended = if self.first.is_far_below(self.value) {
+                Some(Termination::Unbounded)
+            } else {
+                stopping.small_change(before, self.value, moved)
+            };
+        }
+        self.termination = ended;
     }
 
-    fn check_end(&mut self, before: R, length: R, x: &[R]) {
-        if self.termination.is_none() {
-            self.check_gradient(x);
+    /// Whether negative curvature is found on the way to the solution of `B p = -g`; where the
+    /// gradient is zero, of `B p = (1, -1, 1, ...)`.
+    fn curves_down(&mut self, objective: &mut impl HessianProduct<R>, x: &[R]) -> bool {
+        let mut sign = R::ONE;
+        for (r, &g) in self.residual.iter_mut().zip(&*self.gradient) {
+            *r = if self.norm == R::ZERO { sign } else { g };
+            sign = -sign;
         }
-        if self.termination.is_none() {
-            let stopping = self.config.stopping;
-            self.termination = stopping.small_change(before, self.value, length, x);
-        }
+        let size = vector::norm2(self.residual);
+        vector::scale(R::ONE / size, self.residual);
+        self.conjugate_gradients(R::INFINITY, R::of(1e-3), objective, x).is_negative
     }
 
     fn multiply(&mut self, objective: &mut impl HessianProduct<R>, x: &[R]) {
@@ -335,14 +382,27 @@ impl<'m, R: Real> NewtonCg<'m, R> {
 
     /// Solves for p. Products that are not finite end it where it is.
     fn solve(&mut self, objective: &mut impl HessianProduct<R>, x: &[R]) -> Solved<R> {
-        self.step.fill(R::ZERO);
         vector::copy(self.gradient, self.residual);
-        vector::negate(self.gradient, self.direction);
         let tolerance = R::HALF.smaller(self.norm.sqrt()) * self.norm;
+        self.conjugate_gradients(self.radius, tolerance, objective, x)
+    }
+
+    /// Solves `B p = -r` within the radius, r being in `residual`, until what remains of it is no
+    /// longer than the tolerance.
+    fn conjugate_gradients(
+        &mut self,
+        radius: R,
+        tolerance: R,
+        objective: &mut impl HessianProduct<R>,
+        x: &[R],
+    ) -> Solved<R> {
+        self.step.fill(R::ZERO);
+        vector::negate(self.residual, self.direction);
         let mut square = vector::dot(self.residual, self.residual);
         let mut solved = Solved {
             predicted: R::ZERO,
             at_edge: false,
+            is_negative: false,
         };
         for _ in 0..self.config.max_products {
             self.multiply(objective, x);
@@ -357,12 +417,15 @@ impl<'m, R: Real> NewtonCg<'m, R> {
             );
             let flat =
                 curvature <= R::EPSILON * dd * R::MIN_POSITIVE.sqrt() || curvature <= R::ZERO;
-            if flat && !self.radius.is_finite() {
+            // Beyond the rounding error of the sum.
+            let error = R::of(16.0) * R::EPSILON * vector::norm2(self.product) * dd.sqrt();
+            solved.is_negative = curvature < -error;
+            if flat && !radius.is_finite() {
                 break;
             }
             let ideal = square / curvature;
             // The positive root of |p + a d| = radius.
-            let room = self.radius * self.radius - pp;
+            let room = radius * radius - pp;
             let edge = room / (pd + (pd * pd + dd * room).sqrt());
             let at_edge = flat || ideal >= edge || !ideal.is_finite();
             let a = if at_edge { edge } else { ideal };

@@ -8,6 +8,7 @@
 //! Trans. Math. Softw. 7 (1981); N. Gould, D. Orban, Ph. Toint, *CUTEst*, Comput. Optim. Appl. 60
 //! (2015).
 
+pub mod bounded;
 mod chains;
 mod data;
 mod dense;
