@@ -111,7 +111,13 @@ impl<'m, const M: usize, R: Real> Compact<'m, M, R> {
             initial: history.initial(),
         };
         system.whole(&b, product)?;
-        let moved = b.cauchy_point(system, [x, gradient], region, step, [ends, queue, path, product])?;
+        let moved = b.cauchy_point(
+            system,
+            [x, gradient],
+            region,
+            step,
+            [ends, queue, path, product],
+        )?;
 
         // Which variables are free at the Cauchy point; what remains of the gradient there.
         let held = system.solve(&moved);
@@ -142,14 +148,13 @@ impl<'m, const M: usize, R: Real> Compact<'m, M, R> {
         }
 
         // Projected, if that goes down.
-        let mut slope = R::ZERO;
         for j in 0..x.len() {
             let (lower, upper) = region.ends(j, x[j]);
             let wanted = x[j] + step[j] + path[j];
             let projected = wanted.larger(lower).smaller(upper) - x[j];
             queue[j] = projected;
-            slope = gradient[j].fma(projected, slope);
         }
+        let slope = vector::dot(gradient, queue);
         if slope < R::ZERO {
             vector::copy(queue, step);
             return Some(());
@@ -291,9 +296,8 @@ impl<const M: usize, R: Real> Model<'_, M, R> {
             let b = self.curvature(j);
             let bent = b * z[j] - inner(&solved, &c);
             slope += stretch * curvature - d * (gradient[j] + bent);
-            curvature += R::of(2.0) * d * inner(&solved, &p)
-                - d * d * inner(&solved, &row)
-                - b * d * d;
+            curvature +=
+                R::of(2.0) * d * inner(&solved, &p) - d * d * inner(&solved, &row) - b * d * d;
             add(-d, &row, &mut p);
             path[j] = R::ZERO;
             heap.keys[j] = R::ZERO;
@@ -311,17 +315,11 @@ impl<const M: usize, R: Real> Model<'_, M, R> {
 }
 
 fn inner<R: Real, const M: usize>(a: &Twice<R, M>, b: &Twice<R, M>) -> R {
-    let mut sum = R::ZERO;
-    for (&a, &b) in a.as_flattened().iter().zip(b.as_flattened()) {
-        sum = a.fma(b, sum);
-    }
-    sum
+    vector::dot(a.as_flattened(), b.as_flattened())
 }
 
 fn add<R: Real, const M: usize>(factor: R, a: &Twice<R, M>, to: &mut Twice<R, M>) {
-    for (&a, to) in a.as_flattened().iter().zip(to.as_flattened_mut()) {
-        *to = factor.fma(a, *to);
-    }
+    vector::axpy(factor, a.as_flattened(), to.as_flattened_mut());
 }
 
 /// A heap of variables, written as numbers, whose first has the smallest key.
@@ -432,7 +430,11 @@ impl<R: Real> System<'_, R> {
             self.upper[i * w + i] += self.changes[i * w + i];
             for (j, column) in b.pairs.iter().enumerate() {
                 let sy = vector::dot_where(free, row.s, column.y);
-                let below = if i > j { self.changes[i * w + j] } else { R::ZERO };
+                let below = if i > j {
+                    self.changes[i * w + j]
+                } else {
+                    R::ZERO
+                };
                 self.mixed[i * w + j] = below - sy;
             }
             b.multiply(row.s, product);
@@ -456,11 +458,8 @@ impl<R: Real> System<'_, R> {
         }
         for i in 0..m {
             for j in 0..=i {
-                let mut sum = self.lower[i * w + j];
-                for k in 0..m {
-                    sum = self.mixed[i * w + k].fma(self.mixed[j * w + k], sum);
-                }
-                self.lower[i * w + j] = sum;
+                let product = vector::dot(row(self.mixed, w, i, m), row(self.mixed, w, j, m));
+                self.lower[i * w + j] += product;
             }
         }
         cholesky(self.lower, w, m)
@@ -469,30 +468,29 @@ impl<R: Real> System<'_, R> {
     /// The solution of `[-E R'; R C] v = r`.
     fn solve<const M: usize>(&self, r: &Twice<R, M>) -> Twice<R, M> {
         let (w, m) = (self.width, self.order);
-        let [mut top, mut bottom] = *r;
-        let (Some(top_in_use), Some(bottom_in_use)) = (top.get_mut(..m), bottom.get_mut(..m)) else {
-            return *r;
-        };
-        // With the factor E = J J': u = J^-1 r_top, (C + V V') v_bottom = r_bottom + V u.
-        forwards(self.upper, w, top_in_use);
+        let [mut all_top, mut all_bottom] = *r;
+        let (top, bottom) = (&mut all_top[..m], &mut all_bottom[..m]);
+        // With the factor E = J J' and V = R J'^-1: u = J^-1 r_top, (C + V V') v_bottom =
+        // r_bottom + V u.
+        forwards(self.upper, w, top);
         for i in 0..m {
-            for k in 0..m {
-                bottom_in_use[i] = self.mixed[i * w + k].fma(top_in_use[k], bottom_in_use[i]);
-            }
+            bottom[i] += vector::dot(row(self.mixed, w, i, m), top);
         }
-        forwards(self.lower, w, bottom_in_use);
-        backwards(self.lower, w, bottom_in_use);
+        forwards(self.lower, w, bottom);
+        backwards(self.lower, w, bottom);
         // v_top = J'^-1 (V' v_bottom - u).
-        for k in 0..m {
-            let mut sum = -top_in_use[k];
-            for i in 0..m {
-                sum = self.mixed[i * w + k].fma(bottom_in_use[i], sum);
-            }
-            top_in_use[k] = sum;
+        vector::scale(-R::ONE, top);
+        for i in 0..m {
+            vector::axpy(bottom[i], row(self.mixed, w, i, m), top);
         }
-        backwards(self.upper, w, top_in_use);
-        [top, bottom]
+        backwards(self.upper, w, top);
+        [all_top, all_bottom]
     }
+}
+
+/// The first m numbers of row i, of a matrix in rows of `w`.
+fn row<R>(a: &[R], w: usize, i: usize, m: usize) -> &[R] {
+    &a[i * w..i * w + m]
 }
 
 /// Turns the lower half of `a`, m rows of `w`, into its Cholesky factor. `None` if it is not
@@ -500,14 +498,11 @@ impl<R: Real> System<'_, R> {
 fn cholesky<R: Real>(a: &mut [R], w: usize, m: usize) -> Option<()> {
     for i in 0..m {
         for j in 0..=i {
-            let mut sum = a[i * w + j];
-            for k in 0..j {
-                sum = (-a[i * w + k]).fma(a[j * w + k], sum);
-            }
+            let rest = a[i * w + j] - vector::dot(row(a, w, i, j), row(a, w, j, j));
             if i > j {
-                a[i * w + j] = sum / a[j * w + j];
-            } else if sum > R::ZERO && sum.is_finite() {
-                a[i * w + i] = sum.sqrt();
+                a[i * w + j] = rest / a[j * w + j];
+            } else if rest > R::ZERO && rest.is_finite() {
+                a[i * w + i] = rest.sqrt();
             } else {
                 return None;
             }
@@ -519,22 +514,17 @@ fn cholesky<R: Real>(a: &mut [R], w: usize, m: usize) -> Option<()> {
 /// `v = J^-1 v` with a lower triangle J.
 fn forwards<R: Real>(j: &[R], w: usize, v: &mut [R]) {
     for i in 0..v.len() {
-        let mut sum = v[i];
-        for k in 0..i {
-            sum = (-j[i * w + k]).fma(v[k], sum);
-        }
-        v[i] = sum / j[i * w + i];
+        let known = vector::dot(row(j, w, i, i), &v[..i]);
+        v[i] = (v[i] - known) / j[i * w + i];
     }
 }
 
 /// `v = J'^-1 v` with a lower triangle J.
 fn backwards<R: Real>(j: &[R], w: usize, v: &mut [R]) {
     for i in (0..v.len()).rev() {
-        let mut sum = v[i];
-        for k in i + 1..v.len() {
-            sum = (-j[k * w + i]).fma(v[k], sum);
-        }
-        v[i] = sum / j[i * w + i];
+        v[i] = v[i] / j[i * w + i];
+        let found = v[i];
+        vector::axpy(-found, row(j, w, i, i), &mut v[..i]);
     }
 }
 

@@ -19,13 +19,7 @@ use crate::vector;
 pub(crate) trait Metric<R: Real> {
     /// **Overwrites** `direction` with `-H gradient`, or with what else minimises the model within
     /// the region's piece at `x`. The gradient is the reduced one.
-    fn direction<G: Region<R>>(
-        &mut self,
-        x: &[R],
-        region: &G,
-        gradient: &[R],
-        direction: &mut [R],
-    );
+    fn direction<G: Region<R>>(&mut self, x: &[R], region: &G, gradient: &[R], direction: &mut [R]);
     /// Learns from a pair. May damp `y` in place. `gradient_norm` is the norm at the start of the
     /// step. `None` if the method keeps no pairs.
     fn update(
@@ -71,8 +65,9 @@ pub enum FirstStep<R> {
     /// `-min(1, length / |g|) g`. `length` is positive; 1 is the usual choice.
     Length(R),
     /// `-t w^2 g` with `w = max(1, |x|)` for each variable, so that large variables move in
-    /// proportion, and `t = min(2 |f|, 10 max(1, |x|) |g|) / (w g)^2`: the step that brings a
-    /// quadratic to zero, but no farther than ten times the size of the point.
+    /// proportion, and `t = 1 / max_j w_j |g_j|`: the variable that promises most moves by its own
+    /// size. Neither the units of f nor a constant added to it matter. After a restart no variable
+    /// moves more than ten times as far as it may have moved in the last step.
     Estimate,
 }
 
@@ -118,6 +113,8 @@ pub(crate) struct Descent<'m, R> {
     value: R,
     norm: R,
     first: First<R>,
+    /// The relative length of the last step; infinite before the first.
+    moved: R,
     stale: bool,
     /// Whether the last search ended at a lower point that was not acceptable.
     failed: bool,
@@ -150,9 +147,9 @@ enum Move<R> {
     /// At an acceptable point.
     Made(Probe<R>),
     /// At a lower point that is not acceptable.
-    Lower(Probe<R>),
+    Lower(Probe<R>, Search<R>),
     /// Where it began.
-    None,
+    None(Search<R>),
 }
 
 impl<'m, R: Real> Descent<'m, R> {
@@ -182,6 +179,7 @@ impl<'m, R: Real> Descent<'m, R> {
             value: R::NAN,
             norm: R::NAN,
             first: First::UNKNOWN,
+            moved: R::INFINITY,
             stale: true,
             failed: false,
             stalled: 0,
@@ -207,11 +205,11 @@ impl<'m, R: Real> Descent<'m, R> {
     }
 
     /// Numbers of [`numbers`](Self::numbers).
-    pub const NUMBERS: usize = 19;
+    pub const NUMBERS: usize = 20;
 
     /// What a checkpoint needs beside the memory: the values, as `f64`; what is known of them; how
     /// the run ended; the counts.
-    pub fn numbers(&self) -> [u64; 19] {
+    pub fn numbers(&self) -> [u64; 20] {
         let real = |value: R| value.to_f64().to_bits();
         let ended = |end| Termination::ALL.iter().position(|one| *one == end);
         let ended = self.termination.and_then(ended).map_or(0, |i| i as u64 + 1);
@@ -225,6 +223,7 @@ impl<'m, R: Real> Descent<'m, R> {
             real(self.first.value),
             real(self.first.promise),
             real(self.first.norm),
+            real(self.moved),
             u64::from(self.best_is_current),
             u64::from(self.stale),
             u64::from(self.failed),
@@ -240,7 +239,7 @@ impl<'m, R: Real> Descent<'m, R> {
     }
 
     /// Takes on what [`numbers`](Self::numbers) gave.
-    pub fn restore(&mut self, numbers: &[u64; 19]) {
+    pub fn restore(&mut self, numbers: &[u64; 20]) {
         let real = |bits: u64| R::of(f64::from_bits(bits));
         let &[
             best_value,
@@ -251,6 +250,7 @@ impl<'m, R: Real> Descent<'m, R> {
             first_value,
             first_promise,
             first_norm,
+            moved,
             ref others @ ..,
         ] = numbers;
         let &[
@@ -271,6 +271,7 @@ impl<'m, R: Real> Descent<'m, R> {
             promise: real(first_promise),
             norm: real(first_norm),
         };
+        self.moved = real(moved);
         self.best_is_current = best_is_current != 0;
         self.stale = stale != 0;
         self.failed = failed != 0;
@@ -322,10 +323,10 @@ impl<'m, R: Real> Descent<'m, R> {
         loop {
             if fresh {
                 let reduced = region.reduced(self.gradient);
-                let length = settings.first_step;
+                let rule = settings.first_step;
                 metric.reset(first_direction(
-                    length,
-                    self.value,
+                    rule,
+                    self.moved,
                     self.norm,
                     x,
                     reduced,
@@ -344,24 +345,25 @@ impl<'m, R: Real> Descent<'m, R> {
                 continue;
             }
             promise = promise.smaller(slope.abs());
+            let noise = settings.stopping.noise(self.value, x, self.gradient);
             let (probe, failed) = match self.move_along(slope, settings, region, objective, x) {
-                Move::Made(probe) => (probe, false),
-                Move::Lower(probe) => (probe, true),
-                Move::None if fresh => {
-                    self.termination = Some(self.failure(promise));
+                Move::Made(probe) => (probe, None),
+                Move::Lower(probe, search) => (probe, Some(search)),
+                Move::None(search) if fresh => {
+                    self.termination = Some(failure(promise, &search, noise));
                     return self.report_step(R::ZERO, None);
                 }
-                Move::None => {
+                Move::None(_) => {
                     self.restart(&mut fresh);
                     continue;
                 }
             };
-            if failed && self.failed {
-                self.termination = Some(self.failure(promise));
+            if let (Some(search), true) = (&failed, self.failed) {
+                self.termination = Some(failure(promise, search, noise));
             }
-            self.failed = failed;
+            self.failed = failed.is_some();
             let step = self.arrive(probe, metric, region, x, before, settings);
-            if failed {
+            if failed.is_some() {
                 metric.reset(R::ONE);
             }
             return step;
@@ -371,16 +373,6 @@ impl<'m, R: Real> Descent<'m, R> {
     fn restart(&mut self, fresh: &mut bool) {
         *fresh = true;
         self.counts.restarts += 1;
-    }
-
-    /// What it means that nothing acceptable was found, where this much decrease was to be
-    /// expected.
-    fn failure(&self, promise: R) -> Termination {
-        if promise <= R::of(64.0) * R::EPSILON * self.value.abs() {
-            Termination::NoiseLevel
-        } else {
-            Termination::LineSearchFailed
-        }
     }
 
     /// Evaluates at `x` if that is needed, and checks what can be checked before a step.
@@ -417,7 +409,8 @@ impl<'m, R: Real> Descent<'m, R> {
                 promise: region.promise(x, self.gradient),
                 norm: self.norm,
             };
-            self.check_end(stopping, region, x, R::INFINITY);
+            self.moved = R::INFINITY;
+            self.check_end(stopping, region, x);
         }
         if self.termination.is_none() {
             if self.counts.iterations >= stopping.max_iterations {
@@ -428,20 +421,14 @@ impl<'m, R: Real> Descent<'m, R> {
         }
     }
 
-    /// Ends the run if it has converged. `moved` is the relative length of the last step.
-    fn check_end(
-        &mut self,
-        stopping: &Stopping<R>,
-        region: &impl Region<R>,
-        x: &[R],
-        moved: R,
-    ) {
+    /// Ends the run if it has converged.
+    fn check_end(&mut self, stopping: &Stopping<R>, region: &impl Region<R>, x: &[R]) {
         let now = Now {
             value: self.value,
             norm: self.norm,
             promise: region.promise(x, self.gradient),
         };
-        self.termination = stopping.reached(&self.first, &now, moved);
+        self.termination = stopping.reached(&self.first, &now, self.moved);
     }
 
     /// Searches along the direction. On return `x`, `gradient` and `norm` are those of the point
@@ -501,12 +488,12 @@ impl<'m, R: Real> Descent<'m, R> {
             if norm.is_finite() {
                 self.norm = region.reduce(x, self.gradient, square);
                 self.keep_best(lowest.value, lowest, lowest_square, region);
-                return Move::Lower(lowest);
+                return Move::Lower(lowest, search);
             }
         }
         vector::copy(self.old_point, x);
         vector::copy(self.old_gradient, self.gradient);
-        Move::None
+        Move::None(search)
     }
 
     /// Keeps the best point seen, which may be a rejected one, before `old_point` turns into s.
@@ -565,10 +552,11 @@ impl<'m, R: Real> Descent<'m, R> {
 
         if self.termination.is_none() {
             let moved = relative_length(self.old_point, x);
-            self.check_end(stopping, region, x, moved);
-            let far_below = self.first.is_far_below(self.value);
+            self.moved = moved;
+            self.check_end(stopping, region, x);
+            let unbounded = self.first.is_unbounded(self.value, x);
             let ended = self.termination;
-            self.termination = if far_below && ended.is_none() {
+            self.termination = if unbounded && ended.is_none() {
                 Some(Termination::Unbounded)
             } else {
                 ended.or_else(|| stopping.small_change(before.value, self.value, moved))
@@ -641,10 +629,19 @@ impl<'m, R: Real> Descent<'m, R> {
     }
 }
 
+/// What it means that nothing acceptable was found, where this much decrease was to be expected.
+fn failure<R: Real>(promise: R, search: &Search<R>, noise: R) -> Termination {
+    if promise <= noise || search.ends_in_noise(noise) {
+        Termination::NoiseLevel
+    } else {
+        Termination::LineSearchFailed
+    }
+}
+
 /// Writes the first direction, and returns the h for which it is most like `-h g`.
 fn first_direction<R: Real>(
     rule: FirstStep<R>,
-    value: R,
+    moved: R,
     norm: R,
     x: &[R],
     gradient: &[R],
@@ -654,9 +651,11 @@ fn first_direction<R: Real>(
     let mut t = match rule {
         FirstStep::Length(length) => careful(length),
         FirstStep::Estimate => {
-            let weighted = vector::sized_descent(R::ONE, x, gradient, direction);
-            let size = R::of(10.0) * R::ONE.larger(vector::norm2(x));
-            (R::of(2.0) * value.abs()).smaller(size * norm) / weighted
+            let mut steepest = R::ZERO;
+            for (x, g) in x.iter().zip(gradient) {
+                steepest = steepest.larger(g.abs() * R::ONE.larger(x.abs()));
+            }
+            R::ONE.smaller(R::of(10.0) * moved) / steepest
         }
     };
     let usable = t > R::ZERO && t.is_finite();

@@ -21,13 +21,17 @@ pub enum Scaling {
     Scalar,
     /// A diagonal matrix that starts as `h I` and then learns from every pair: it is scaled so that
     /// `y . D y = s . y`, and becomes the diagonal of its own BFGS update, `1/d <- 1/d + y^2 /
-    /// s.y - (s/d)^2 / sum(s^2/d)`.
+    /// s.y - (s/d)^2 / sum(s^2/d)`. Then a twentieth of it is forgotten, `d <- d + (h - d) / 20`:
+    /// an element that one steep place made tiny would stay so, and its variable with it.
     ///
     /// Worth about as much as twice the pairs on badly scaled problems. Source: J. Gilbert and C.
     /// Lemaréchal, *Some numerical experiments with variable-storage quasi-Newton algorithms*,
     /// Math. Programming 45 (1989).
     Diagonal,
 }
+
+/// The share of the diagonal that each pair replaces by `h`.
+const FORGET: f64 = 0.05;
 
 /// At most M pairs. The order and the scalars are here; the vectors are in the caller's memory.
 #[derive(Debug)]
@@ -96,6 +100,9 @@ impl<'m, const M: usize, R: Real> History<'m, M, R> {
             let sbs = w * ssd;
             if w.is_finite() && w > R::ZERO && sbs.is_finite() && sbs > R::ZERO {
                 vector::update_diagonal(w, R::ONE / moments.sy, sbs, s, y, self.diagonal);
+                for h in self.diagonal.iter_mut() {
+                    *h += R::of(FORGET) * (self.scale - *h);
+                }
                 return;
             }
         }

@@ -2,8 +2,8 @@
 
 use core::ops::ControlFlow;
 
-use super::descent::{Descent, Metric, Settings, Step, check_dimensions, descent_methods};
 use super::compact::Compact;
+use super::descent::{Descent, Metric, Settings, Step, check_dimensions, descent_methods};
 use super::history::History;
 use super::lbfgs::LbfgsConfig;
 use super::region::Region;

@@ -35,7 +35,8 @@ pub enum Safeguard<R> {
         /// Its first radius, positive. Default 1.
         radius: R,
     },
-    /// A line search along the step; conjugate gradients stop at a direction of negative curvature.
+    /// A line search along the step; conjugate gradients stop at a direction of negative curvature,
+    /// and the step goes on along it.
     Damped(LineSearch<R>),
 }
 
@@ -84,7 +85,7 @@ impl<R: Real> NewtonCgConfig<R> {
 /// ```text
 /// p = 0, r = g, d = -r
 /// until |r| <= min(1/2, sqrt|g|) |g|:
-///     d.Bd <= 0:            negative curvature: along d to the edge of the trust region (damped: p as it is, -g if p = 0)
+///     d.Bd <= 0:            negative curvature: along d to the edge of the trust region (damped: as far as such steps went before)
 ///     a = r.r / d.Bd
 ///     |p + a d| >= radius:  along d to the edge
 ///     p += a d;  r += a Bd;  d = -r + (r.r / r.r before) d
@@ -135,6 +136,7 @@ pub struct NewtonCg<'m, R: Real = f32> {
     value: R,
     norm: R,
     first: First<R>,
+    /// Of the trust region; damped, how far a step goes along a direction of negative curvature.
     radius: R,
     stale: bool,
     iterations: u32,
@@ -179,7 +181,7 @@ impl<'m, R: Real> NewtonCg<'m, R> {
             }
             Safeguard::Damped(search) => {
                 search.check()?;
-                R::INFINITY
+                R::ONE
             }
         };
         let memory = check_memory(memory, Self::memory_len(dimension))?;
@@ -251,7 +253,7 @@ impl<'m, R: Real> NewtonCg<'m, R> {
         self.objective_changed();
         self.radius = match self.config.safeguard {
             Safeguard::TrustRegion { radius } => radius,
-            Safeguard::Damped(_) => R::INFINITY,
+            Safeguard::Damped(_) => R::ONE,
         };
         (self.iterations, self.evaluations) = (0, 0);
     }
@@ -326,12 +328,7 @@ impl<'m, R: Real> NewtonCg<'m, R> {
 
     /// Ends the run if it has converged, or never will. `before` is the value before the last step,
     /// which is in `step`, if there was one.
-    fn check_end(
-        &mut self,
-        before: Option<R>,
-        objective: &mut impl HessianProduct<R>,
-        x: &[R],
-    ) {
+    fn check_end(&mut self, before: Option<R>, objective: &mut impl HessianProduct<R>, x: &[R]) {
         let now = Now {
             value: self.value,
             norm: self.norm,
@@ -349,7 +346,7 @@ impl<'m, R: Real> NewtonCg<'m, R> {
             }
         }
         if let (None, Some(before)) = (ended, before) {
-            ended = if self.first.is_far_below(self.value) {
+            ended = if self.first.is_unbounded(self.value, x) {
                 Some(Termination::Unbounded)
             } else {
                 stopping.small_change(before, self.value, moved)
@@ -368,7 +365,8 @@ impl<'m, R: Real> NewtonCg<'m, R> {
         }
         let size = vector::norm2(self.residual);
         vector::scale(R::ONE / size, self.residual);
-        self.conjugate_gradients(R::INFINITY, R::of(1e-3), objective, x).is_negative
+        self.conjugate_gradients(R::INFINITY, R::of(1e-3), objective, x)
+            .is_negative
     }
 
     fn multiply(&mut self, objective: &mut impl HessianProduct<R>, x: &[R]) {
@@ -384,7 +382,11 @@ impl<'m, R: Real> NewtonCg<'m, R> {
     fn solve(&mut self, objective: &mut impl HessianProduct<R>, x: &[R]) -> Solved<R> {
         vector::copy(self.gradient, self.residual);
         let tolerance = R::HALF.smaller(self.norm.sqrt()) * self.norm;
-        self.conjugate_gradients(self.radius, tolerance, objective, x)
+        let radius = match self.config.safeguard {
+            Safeguard::TrustRegion { .. } => self.radius,
+            Safeguard::Damped(_) => R::INFINITY,
+        };
+        self.conjugate_gradients(radius, tolerance, objective, x)
     }
 
     /// Solves `B p = -r` within the radius, r being in `residual`, until what remains of it is no
@@ -514,7 +516,16 @@ impl<'m, R: Real> NewtonCg<'m, R> {
         objective: &mut impl HessianProduct<R>,
         x: &mut [R],
     ) -> R {
-        self.solve(objective, x);
+        let solved = self.solve(objective, x);
+        if solved.is_negative {
+            // The function bends down along d, so p is not where the model is lowest: from there
+            // on along d, as far as such steps went before.
+            let size = R::ONE.larger(vector::norm2(x));
+            let reach = self.radius * size / vector::norm2(self.direction);
+            if reach.is_finite() {
+                vector::axpy(reach, self.direction, self.step);
+            }
+        }
         let mut slope = vector::dot(self.gradient, self.step);
         if !(slope < R::ZERO && slope.is_finite()) {
             vector::negate(self.gradient, self.step);
@@ -556,8 +567,10 @@ impl<'m, R: Real> NewtonCg<'m, R> {
         }
         if end.step == R::ZERO {
             vector::copy(self.trial, x);
-            let noise = R::of(64.0) * R::EPSILON * self.value.abs();
-            self.termination = Some(if slope.abs() <= noise {
+            let stopping = self.config.stopping;
+            let noise = stopping.noise(self.value, x, self.gradient);
+            let in_noise = slope.abs() <= noise || found.ends_in_noise(noise);
+            self.termination = Some(if in_noise {
                 Termination::NoiseLevel
             } else {
                 Termination::LineSearchFailed
@@ -567,7 +580,13 @@ impl<'m, R: Real> NewtonCg<'m, R> {
         self.value = end.value;
         vector::copy(self.product, self.gradient);
         self.norm = vector::norm2(self.gradient);
-        end.step * vector::norm2(self.step)
+        vector::scale(end.step, self.step);
+        let length = vector::norm2(self.step);
+        if solved.is_negative {
+            let most = R::of(4.0) * length / R::ONE.larger(vector::norm2(x));
+            self.radius = most.smaller(R::ONE);
+        }
+        length
     }
 
     fn report_step(&self, step_length: R) -> Step<R> {

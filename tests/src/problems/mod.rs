@@ -311,6 +311,8 @@ pub fn more<R: Number>() -> Vec<Problem<R>> {
         chains::engval1(100),
         chains::power(100),
         chains::quartic_chain(1000),
+        chains::extrosnb(100),
+        chains::genrose(500),
     ]
 }
 
