@@ -179,9 +179,7 @@ fn hs38() -> Bounded {
             g[1] = 200.0 * a + 20.2 * f + 19.8 * h;
             g[2] = -360.0 * d * x[2] - 2.0 * e;
             g[3] = 180.0 * d + 20.2 * h + 19.8 * f;
-            100.0 * a * a + b * b + 90.0 * d * d + e * e
-                + 10.1 * (f * f + h * h)
-                + 19.8 * f * h
+            100.0 * a * a + b * b + 90.0 * d * d + e * e + 10.1 * (f * f + h * h) + 19.8 * f * h
         }),
         least: f64::NAN,
         reference: 0,
@@ -335,13 +333,25 @@ pub fn bounded() -> Vec<Bounded> {
         (hs38(), 0.0, 28),
         (hs45(), 1.0, 10),
         (hs110(), -45.778469707446305, 5),
-        (nonnegative("Nonnegative squares", 3, 1.0), 6.8172516217876735, 15),
-        (nonnegative("Nonnegative squares, 1e3", 5, 1e3), 7.214335577600984, 1256),
+        (
+            nonnegative("Nonnegative squares", 3, 1.0),
+            6.8172516217876735,
+            15,
+        ),
+        (
+            nonnegative("Nonnegative squares, 1e3", 5, 1e3),
+            7.214335577600984,
+            1256,
+        ),
         (quadratic("Box, kappa 1e2", 1e2), 52.93229611769946, 34),
         (quadratic("Box, kappa 1e4", 1e4), 1088.0843630317645, 190),
         (quadratic("Box, kappa 1e6", 1e6), 30125.246573404846, 1018),
         (corner("Rosenbrock 100, [-2, 2]", 2.0), 0.0, 43),
-        (corner("Rosenbrock 100, [-2, 0.8]", 0.8), 95.09173506163808, 408),
+        (
+            corner("Rosenbrock 100, [-2, 0.8]", 0.8),
+            95.09173506163808,
+            408,
+        ),
         (corner("Rosenbrock 100, [-2, 100]", 100.0), 0.0, 38),
     ]
     .map(|(problem, least, reference)| Bounded {
@@ -354,12 +364,7 @@ pub fn bounded() -> Vec<Bounded> {
 
 /// `|A x - b|^2 / 2` with 100 rows and 200 columns and a sparse answer, `correlation` of each
 /// column in the one before it.
-fn lasso(
-    name: &'static str,
-    seed: u64,
-    correlation: f64,
-    weight: f64,
-) -> Penalised {
+fn lasso(name: &'static str, seed: u64, correlation: f64, weight: f64) -> Penalised {
     let (m, n) = (100, 200);
     let mut random = Lehmer::new(seed);
     let mut a = random.vector(m * n);
@@ -368,8 +373,19 @@ fn lasso(
             row[j] = correlation * row[j - 1] + (1.0 - correlation) * row[j];
         }
     }
-    let truth: Vec<f64> = (0..n).map(|j| if j % 20 == 0 { 3.0 * random.draw() } else { 0.0 }).collect();
-    let b: Vec<f64> = a.chunks(n).map(|row| dot(row, &truth) + 0.1 * random.draw()).collect();
+    let truth: Vec<f64> = (0..n)
+        .map(|j| {
+            if j % 20 == 0 {
+                3.0 * random.draw()
+            } else {
+                0.0
+            }
+        })
+        .collect();
+    let b: Vec<f64> = a
+        .chunks(n)
+        .map(|row| dot(row, &truth) + 0.1 * random.draw())
+        .collect();
     Penalised {
         name,
         dimension: n,
@@ -392,12 +408,7 @@ fn lasso(
 }
 
 /// The mean logistic loss of 200 samples with 50 features, correlated likewise.
-fn logistic(
-    name: &'static str,
-    seed: u64,
-    correlation: f64,
-    weight: f64,
-) -> Penalised {
+fn logistic(name: &'static str, seed: u64, correlation: f64, weight: f64) -> Penalised {
     let (m, n) = (200, 50);
     let mut random = Lehmer::new(seed);
     let mut a = random.vector(m * n);
@@ -406,9 +417,15 @@ fn logistic(
             row[j] = correlation * row[j - 1] + (1.0 - correlation) * row[j];
         }
     }
-    let truth: Vec<f64> = (0..n).map(|j| if j % 5 == 0 { 5.0 * random.draw() } else { 0.0 }).collect();
+    let truth: Vec<f64> = (0..n)
+        .map(|j| if j % 5 == 0 { 5.0 * random.draw() } else { 0.0 })
+        .collect();
     for row in a.chunks_mut(n) {
-        let sign = if dot(row, &truth) + 0.3 * random.draw() > 0.0 { 1.0 } else { -1.0 };
+        let sign = if dot(row, &truth) + 0.3 * random.draw() > 0.0 {
+            1.0
+        } else {
+            -1.0
+        };
         row.iter_mut().for_each(|a| *a *= sign);
     }
     Penalised {
@@ -422,7 +439,11 @@ fn logistic(
                 let margin = dot(row, x);
                 let e = libm::exp(-margin.abs());
                 value += (libm::log1p(e) + if margin < 0.0 { -margin } else { 0.0 }) / m as f64;
-                let share = if margin > 0.0 { e / (1.0 + e) } else { 1.0 / (1.0 + e) };
+                let share = if margin > 0.0 {
+                    e / (1.0 + e)
+                } else {
+                    1.0 / (1.0 + e)
+                };
                 for (g, a) in g.iter_mut().zip(row) {
                     *g -= share * a / m as f64;
                 }
@@ -438,11 +459,31 @@ fn logistic(
 pub fn penalised() -> Vec<Penalised> {
     [
         (lasso("Lasso", 11, 0.0, 1.0), 18.35203992990358, 35),
-        (lasso("Lasso, small weight", 11, 0.0, 0.1), 1.8896374766899247, 113),
-        (lasso("Lasso, correlated", 13, 0.8, 0.1), 1.7855568667578188, 94),
-        (logistic("Logistic", 17, 0.0, 0.003), 0.16743403954038721, 15),
-        (logistic("Logistic, correlated", 19, 0.9, 0.001), 0.09826139226738509, 45),
-        (logistic("Logistic, large weight", 17, 0.0, 0.03), 0.5057810583907214, 8),
+        (
+            lasso("Lasso, small weight", 11, 0.0, 0.1),
+            1.8896374766899247,
+            113,
+        ),
+        (
+            lasso("Lasso, correlated", 13, 0.8, 0.1),
+            1.7855568667578188,
+            94,
+        ),
+        (
+            logistic("Logistic", 17, 0.0, 0.003),
+            0.16743403954038721,
+            15,
+        ),
+        (
+            logistic("Logistic, correlated", 19, 0.9, 0.001),
+            0.09826139226738509,
+            45,
+        ),
+        (
+            logistic("Logistic, large weight", 17, 0.0, 0.03),
+            0.5057810583907214,
+            8,
+        ),
     ]
     .map(|(problem, least, reference)| Penalised {
         least,
