@@ -193,8 +193,8 @@ fn no_minimum_is_said() {
         (
             "a logarithm",
             |x, g| {
-                g.copy_from_slice(&[-1.0 / x[0], 2.0 * x[1]]);
-                -libm::log(x[0]) + x[1] * x[1]
+                g.copy_from_slice(&[-1.0 / x[0], 0.0]);
+                -libm::log(x[0])
             },
             [1.0, 0.5],
         ),

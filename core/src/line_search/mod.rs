@@ -89,7 +89,8 @@ impl<R: Real> Search<R> {
         if trial.is_finite() && trial.value < self.lowest.value {
             self.lowest = trial;
         }
-        let straight = trial.slope < R::HALF * self.start.slope;
+        let (least, most) = (R::of(2.0) * self.start.slope, R::HALF * self.start.slope);
+        let straight = trial.slope > least && trial.slope < most;
         if trial.is_finite() && straight && trial.value >= self.start.value {
             let fall = -R::HALF * step * (self.start.slope + trial.slope);
             let contradiction = trial.value - self.start.value + fall;
@@ -98,12 +99,10 @@ impl<R: Real> Search<R> {
         trial
     }
 
-    /// Whether the search failed where the values are rounding error: neither the last trial nor
-    /// the lowest one differs from the start by more, and no value contradicts the slopes by more.
-    pub fn ends_in_noise(&self, noise: R) -> bool {
-        let differs = |trial: &Probe<R>| (trial.value - self.start.value).abs() > noise;
-        let last = !self.last.is_finite() || differs(&self.last);
-        !(last || differs(&self.lowest) || self.contradiction > noise)
+    /// Whether neither the last trial nor the lowest one differs from the start by more than noise.
+    pub fn stands_still(&self, noise: R) -> bool {
+        let near = |trial: &Probe<R>| (trial.value - self.start.value).abs() <= noise;
+        self.last.is_finite() && near(&self.last) && near(&self.lowest)
     }
 
     fn accept(mut self, trial: Probe<R>) -> Self {

@@ -52,7 +52,8 @@ pub(crate) struct Compact<'m, const M: usize, R> {
 type Twice<R, const M: usize> = [[R; M]; 2];
 
 impl<'m, const M: usize, R: Real> Compact<'m, M, R> {
-    /// Numbers of memory for n variables, with a diagonal H0 or without.
+    /// Numbers of memory for n variables, with a diagonal H0 or without. Variables are numbered in
+    /// numbers of type R, so in `f32` there may be 2^24 of them.
     pub const fn memory_len(n: usize, diagonal: bool) -> usize {
         4 * n + 4 * M * M + History::<M, R>::memory_len(n, diagonal)
     }

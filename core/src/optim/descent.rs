@@ -65,9 +65,8 @@ pub enum FirstStep<R> {
     /// `-min(1, length / |g|) g`. `length` is positive; 1 is the usual choice.
     Length(R),
     /// `-t w^2 g` with `w = max(1, |x|)` for each variable, so that large variables move in
-    /// proportion, and `t = 1 / max_j w_j |g_j|`: the variable that promises most moves by its own
-    /// size. Neither the units of f nor a constant added to it matter. After a restart no variable
-    /// moves more than ten times as far as it may have moved in the last step.
+    /// proportion, and `t = 1 / (2 max_j w_j |g_j|)`: the variable that promises most moves by half its
+    /// size, so it does not cross zero. Neither the units of f nor a constant added to it matter.
     Estimate,
 }
 
@@ -113,8 +112,6 @@ pub(crate) struct Descent<'m, R> {
     value: R,
     norm: R,
     first: First<R>,
-    /// The relative length of the last step; infinite before the first.
-    moved: R,
     stale: bool,
     /// Whether the last search ended at a lower point that was not acceptable.
     failed: bool,
@@ -179,7 +176,6 @@ impl<'m, R: Real> Descent<'m, R> {
             value: R::NAN,
             norm: R::NAN,
             first: First::UNKNOWN,
-            moved: R::INFINITY,
             stale: true,
             failed: false,
             stalled: 0,
@@ -205,11 +201,11 @@ impl<'m, R: Real> Descent<'m, R> {
     }
 
     /// Numbers of [`numbers`](Self::numbers).
-    pub const NUMBERS: usize = 20;
+    pub const NUMBERS: usize = 19;
 
     /// What a checkpoint needs beside the memory: the values, as `f64`; what is known of them; how
     /// the run ended; the counts.
-    pub fn numbers(&self) -> [u64; 20] {
+    pub fn numbers(&self) -> [u64; 19] {
         let real = |value: R| value.to_f64().to_bits();
         let ended = |end| Termination::ALL.iter().position(|one| *one == end);
         let ended = self.termination.and_then(ended).map_or(0, |i| i as u64 + 1);
@@ -223,7 +219,6 @@ impl<'m, R: Real> Descent<'m, R> {
             real(self.first.value),
             real(self.first.promise),
             real(self.first.norm),
-            real(self.moved),
             u64::from(self.best_is_current),
             u64::from(self.stale),
             u64::from(self.failed),
@@ -239,7 +234,7 @@ impl<'m, R: Real> Descent<'m, R> {
     }
 
     /// Takes on what [`numbers`](Self::numbers) gave.
-    pub fn restore(&mut self, numbers: &[u64; 20]) {
+    pub fn restore(&mut self, numbers: &[u64; 19]) {
         let real = |bits: u64| R::of(f64::from_bits(bits));
         let &[
             best_value,
@@ -250,7 +245,6 @@ impl<'m, R: Real> Descent<'m, R> {
             first_value,
             first_promise,
             first_norm,
-            moved,
             ref others @ ..,
         ] = numbers;
         let &[
@@ -271,7 +265,6 @@ impl<'m, R: Real> Descent<'m, R> {
             promise: real(first_promise),
             norm: real(first_norm),
         };
-        self.moved = real(moved);
         self.best_is_current = best_is_current != 0;
         self.stale = stale != 0;
         self.failed = failed != 0;
@@ -324,14 +317,7 @@ impl<'m, R: Real> Descent<'m, R> {
             if fresh {
                 let reduced = region.reduced(self.gradient);
                 let rule = settings.first_step;
-                metric.reset(first_direction(
-                    rule,
-                    self.moved,
-                    self.norm,
-                    x,
-                    reduced,
-                    self.direction,
-                ));
+                metric.reset(first_direction(rule, self.norm, x, reduced, self.direction));
             }
             if !metric.is_empty() {
                 let reduced = region.reduced(self.gradient);
@@ -358,10 +344,12 @@ impl<'m, R: Real> Descent<'m, R> {
                     continue;
                 }
             };
-            if let (Some(search), true) = (&failed, self.failed) {
+            // A search that was exhausted, but went down as far as it should, is no failure.
+            let enough = probe.value <= self.value + R::of(1e-4) * probe.step * slope;
+            if let (Some(search), true) = (&failed, self.failed && !enough) {
                 self.termination = Some(failure(promise, search, noise));
             }
-            self.failed = failed.is_some();
+            self.failed = failed.is_some() && !enough;
             let step = self.arrive(probe, metric, region, x, before, settings);
             if failed.is_some() {
                 metric.reset(R::ONE);
@@ -409,8 +397,7 @@ impl<'m, R: Real> Descent<'m, R> {
                 promise: region.promise(x, self.gradient),
                 norm: self.norm,
             };
-            self.moved = R::INFINITY;
-            self.check_end(stopping, region, x);
+            self.check_end(stopping, region, x, R::INFINITY);
         }
         if self.termination.is_none() {
             if self.counts.iterations >= stopping.max_iterations {
@@ -421,14 +408,14 @@ impl<'m, R: Real> Descent<'m, R> {
         }
     }
 
-    /// Ends the run if it has converged.
-    fn check_end(&mut self, stopping: &Stopping<R>, region: &impl Region<R>, x: &[R]) {
+    /// Ends the run if it has converged. `moved` is the relative length of the last step.
+    fn check_end(&mut self, stopping: &Stopping<R>, region: &impl Region<R>, x: &[R], moved: R) {
         let now = Now {
             value: self.value,
             norm: self.norm,
             promise: region.promise(x, self.gradient),
         };
-        self.termination = stopping.reached(&self.first, &now, self.moved);
+        self.termination = stopping.reached(&self.first, &now, moved);
     }
 
     /// Searches along the direction. On return `x`, `gradient` and `norm` are those of the point
@@ -550,21 +537,19 @@ impl<'m, R: Real> Descent<'m, R> {
         }
         self.smallest_norm = self.smallest_norm.smaller(self.norm);
 
-        if self.termination.is_none() {
-            let moved = relative_length(self.old_point, x);
-            self.moved = moved;
-            self.check_end(stopping, region, x);
-            let unbounded = self.first.is_unbounded(self.value, x);
-            let ended = self.termination;
-            self.termination = if unbounded && ended.is_none() {
-                Some(Termination::Unbounded)
-            } else {
-                ended.or_else(|| stopping.small_change(before.value, self.value, moved))
-            };
-            if self.termination.is_none() && (moved == R::ZERO || self.stalled >= STALL_LIMIT) {
-                self.termination = Some(Termination::NoiseLevel);
-            }
-        }
+        // That the search failed counts only where nothing else is known of the point.
+        let failed = self.termination.take();
+        let moved = relative_length(self.old_point, x);
+        self.check_end(stopping, region, x, moved);
+        let stands = moved == R::ZERO || self.stalled >= STALL_LIMIT;
+        self.termination = match self.termination {
+            None if self.first.is_unbounded(self.value, x) => Some(Termination::Unbounded),
+            None if failed.is_some() => failed,
+            None => stopping
+                .small_change(before.value, self.value, moved)
+                .or(stands.then_some(Termination::NoiseLevel)),
+            ended => ended,
+        };
         self.report_step(probe.step, verdict)
     }
 
@@ -629,9 +614,11 @@ impl<'m, R: Real> Descent<'m, R> {
     }
 }
 
-/// What it means that nothing acceptable was found, where this much decrease was to be expected.
+/// What it means that nothing acceptable was found, where this much decrease was to be expected. A
+/// wrong gradient contradicts the values by more than their noise.
 fn failure<R: Real>(promise: R, search: &Search<R>, noise: R) -> Termination {
-    if promise <= noise || search.ends_in_noise(noise) {
+    let small = promise <= noise || search.stands_still(noise);
+    if small && search.contradiction <= noise {
         Termination::NoiseLevel
     } else {
         Termination::LineSearchFailed
@@ -641,7 +628,6 @@ fn failure<R: Real>(promise: R, search: &Search<R>, noise: R) -> Termination {
 /// Writes the first direction, and returns the h for which it is most like `-h g`.
 fn first_direction<R: Real>(
     rule: FirstStep<R>,
-    moved: R,
     norm: R,
     x: &[R],
     gradient: &[R],
@@ -655,7 +641,7 @@ fn first_direction<R: Real>(
             for (x, g) in x.iter().zip(gradient) {
                 steepest = steepest.larger(g.abs() * R::ONE.larger(x.abs()));
             }
-            R::ONE.smaller(R::of(10.0) * moved) / steepest
+            R::HALF / steepest
         }
     };
     let usable = t > R::ZERO && t.is_finite();

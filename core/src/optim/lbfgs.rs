@@ -231,7 +231,7 @@ impl<'m, const M: usize, R: Real> Lbfgs<'m, M, R> {
 /// Beside these numbers a checkpoint needs all of the memory: load it, make the optimiser with
 /// [`new`](Lbfgs::new), which leaves the memory as it is, and restore.
 impl<const M: usize, R: Real> State for Lbfgs<'_, M, R> {
-    /// The descent's 20, and the history's.
+    /// The descent's 19, and the history's.
     const NUMBERS: usize = Descent::<R>::NUMBERS + History::<M, R>::NUMBERS;
 
     fn numbers(&self, numbers: &mut [u64]) -> Result<(), ConfigError> {
@@ -240,7 +240,7 @@ impl<const M: usize, R: Real> State for Lbfgs<'_, M, R> {
     }
 
     fn restore(&mut self, numbers: &[u64]) -> Result<(), ConfigError> {
-        let (descent, history) = checkpoint::take::<20>(Self::NUMBERS, numbers)?;
+        let (descent, history) = checkpoint::take::<19>(Self::NUMBERS, numbers)?;
         if !self.history.restore(history) {
             return Err(ConfigError::NotAState);
         }

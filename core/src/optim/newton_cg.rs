@@ -356,12 +356,12 @@ impl<'m, R: Real> NewtonCg<'m, R> {
     }
 
     /// Whether negative curvature is found on the way to the solution of `B p = -g`; where the
-    /// gradient is zero, of `B p = (1, -1, 1, ...)`.
+    /// gradient is zero, of `B p = (1, -1/2, 1/3, -1/4, ...)`.
     fn curves_down(&mut self, objective: &mut impl HessianProduct<R>, x: &[R]) -> bool {
-        let mut sign = R::ONE;
-        for (r, &g) in self.residual.iter_mut().zip(&*self.gradient) {
-            *r = if self.norm == R::ZERO { sign } else { g };
-            sign = -sign;
+        for (j, (r, &g)) in self.residual.iter_mut().zip(&*self.gradient).enumerate() {
+            let sign = if j % 2 == 0 { 1.0 } else { -1.0 };
+            let probe = R::of(sign / (j + 1) as f64);
+            *r = if self.norm == R::ZERO { probe } else { g };
         }
         let size = vector::norm2(self.residual);
         vector::scale(R::ONE / size, self.residual);
@@ -569,7 +569,8 @@ impl<'m, R: Real> NewtonCg<'m, R> {
             vector::copy(self.trial, x);
             let stopping = self.config.stopping;
             let noise = stopping.noise(self.value, x, self.gradient);
-            let in_noise = slope.abs() <= noise || found.ends_in_noise(noise);
+            let small = slope.abs() <= noise || found.stands_still(noise);
+            let in_noise = small && found.contradiction <= noise;
             self.termination = Some(if in_noise {
                 Termination::NoiseLevel
             } else {

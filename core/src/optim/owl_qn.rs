@@ -24,13 +24,19 @@ use crate::vector;
 /// x_j = 0:             g_j + weight if that is negative, g_j - weight if that is positive, else 0
 /// ```
 ///
-/// goes along `-H` times it, keeping only the elements that agree with its sign, and stops every
-/// variable that would cross zero at zero. The pairs are those of f alone. Convergence is judged by
-/// the norm of the pseudo-gradient. The objective is f without the penalty; the report's value is
-/// with it.
+/// which says on which side of zero each variable may move; a variable at zero whose pseudo-gradient
+/// is zero stays. On that orthant the penalty is linear, so the step is that of
+/// [`LbfgsB`](super::LbfgsB): the model's minimum on the orthant, with zero as a bound. The search
+/// towards it, and beyond, stops every variable that would cross zero at zero. The pairs are those
+/// of f alone. Convergence is judged by the pseudo-gradient. The objective is f without the penalty;
+/// the report's value is with it.
 ///
-/// Source: G. Andrew and J. Gao, *Scalable training of L1-regularized log-linear models*, ICML
-/// 2007.
+/// The textbook's method goes along `-H` times the pseudo-gradient instead and drops the elements
+/// whose sign disagrees, which loses what the pairs know of how variables act together: up to six
+/// times as many evaluations.
+///
+/// Sources: G. Andrew and J. Gao, *Scalable training of L1-regularized log-linear models*, ICML
+/// 2007, for orthants and pseudo-gradient; those of [`LbfgsB`](super::LbfgsB) for the step.
 ///
 /// ```
 /// use secant::objective;
@@ -64,7 +70,7 @@ pub struct OwlQn<'m, const M: usize, R: Real = f32> {
 }
 
 impl<'m, const M: usize, R: Real> OwlQn<'m, M, R> {
-    /// Numbers of memory for n variables: `(2 M + 7) n`.
+    /// Numbers of memory for n variables: `(2 M + 11) n + 4 M^2`.
     pub const fn memory_len(n: usize) -> usize {
         Descent::<R>::memory_len(n, true) + Compact::<M, R>::memory_len(n, true) + n
     }

@@ -55,8 +55,7 @@ pub struct Stopping<R> {
     pub target_value: Option<R>,
     /// The absolute error of f, where it is known. A search along a line that fails while all is
     /// within this error ends the run with [`Termination::NoiseLevel`]. Without it (0, the default)
-    /// it is taken to be `EPSILON^(5/8) (|f| + sum_j |x_j g_j|)`: 1.6e-10 times that in `f64`, 5e-5
-    /// in `f32`.
+    /// it is taken to be `sqrt(EPSILON) (|f| + sum_j |x_j g_j|)`.
     pub noise: R,
     /// Most iterations. Default 10,000.
     pub max_iterations: u32,
@@ -114,7 +113,8 @@ impl<R: Real> Stopping<R> {
     }
 
     /// How far the value may be wrong: what the caller says, or else an estimate. Rounding a sum of
-    /// the value's size, and rounding each variable, both many times over.
+    /// the value's size and rounding each variable, which terms that cancel multiply: hence the square
+    /// root.
     pub(crate) fn noise(&self, value: R, x: &[R], gradient: &[R]) -> R {
         if self.noise > R::ZERO {
             return self.noise;
@@ -123,8 +123,7 @@ impl<R: Real> Stopping<R> {
         for (x, g) in x.iter().zip(gradient) {
             shifts += (*x * *g).abs();
         }
-        let root = R::EPSILON.sqrt();
-        root * root.sqrt().sqrt() * shifts + R::MIN_POSITIVE
+        R::EPSILON.sqrt() * shifts + R::MIN_POSITIVE
     }
 
     /// Whether a run has converged, by its gradient or its value. `moved` is the last step's
