@@ -331,11 +331,11 @@ impl<'m, R: Real> Descent<'m, R> {
                 continue;
             }
             promise = promise.smaller(slope.abs());
-            let noise = settings.stopping.noise(self.value, x, self.gradient);
             let (probe, failed) = match self.move_along(slope, settings, region, objective, x) {
                 Move::Made(probe) => (probe, None),
                 Move::Lower(probe, search) => (probe, Some(search)),
                 Move::None(search) if fresh => {
+                    let noise = settings.stopping.noise(self.value, x, self.gradient);
                     self.termination = Some(failure(promise, &search, noise));
                     return self.report_step(R::ZERO, None);
                 }
@@ -347,6 +347,7 @@ impl<'m, R: Real> Descent<'m, R> {
             // A search that was exhausted, but went down as far as it should, is no failure.
             let enough = probe.value <= self.value + R::of(1e-4) * probe.step * slope;
             if let (Some(search), true) = (&failed, self.failed && !enough) {
+                let noise = settings.stopping.noise(self.value, x, self.gradient);
                 self.termination = Some(failure(promise, search, noise));
             }
             self.failed = failed.is_some() && !enough;
@@ -394,7 +395,7 @@ impl<'m, R: Real> Descent<'m, R> {
             self.stale = false;
             self.first = First {
                 value: self.value,
-                promise: region.promise(x, self.gradient),
+                promise: self.promise(stopping, region, x),
                 norm: self.norm,
             };
             self.check_end(stopping, region, x, R::INFINITY);
@@ -408,12 +409,21 @@ impl<'m, R: Real> Descent<'m, R> {
         }
     }
 
+    /// What the gradient promises, where a rule asks for it.
+    fn promise(&self, stopping: &Stopping<R>, region: &impl Region<R>, x: &[R]) -> R {
+        if stopping.gradient_tolerance > R::ZERO {
+            region.promise(x, self.gradient)
+        } else {
+            R::NAN
+        }
+    }
+
     /// Ends the run if it has converged. `moved` is the relative length of the last step.
     fn check_end(&mut self, stopping: &Stopping<R>, region: &impl Region<R>, x: &[R], moved: R) {
         let now = Now {
             value: self.value,
             norm: self.norm,
-            promise: region.promise(x, self.gradient),
+            promise: self.promise(stopping, region, x),
         };
         self.termination = stopping.reached(&self.first, &now, moved);
     }
@@ -539,11 +549,16 @@ impl<'m, R: Real> Descent<'m, R> {
 
         // That the search failed counts only where nothing else is known of the point.
         let failed = self.termination.take();
-        let moved = relative_length(self.old_point, x);
+        let asked = stopping.gradient_tolerance > R::ZERO || stopping.step_tolerance > R::ZERO;
+        let moved = if asked {
+            relative_length(self.old_point, x)
+        } else {
+            vector::norm_from_square(ss, self.old_point)
+        };
         self.check_end(stopping, region, x, moved);
         let stands = moved == R::ZERO || self.stalled >= STALL_LIMIT;
         self.termination = match self.termination {
-            None if self.first.is_unbounded(self.value, x) => Some(Termination::Unbounded),
+            None if asked && self.first.is_unbounded(self.value, x) => Some(Termination::Unbounded),
             None if failed.is_some() => failed,
             None => stopping
                 .small_change(before.value, self.value, moved)

@@ -234,7 +234,8 @@ pub enum Termination {
     /// The value is as low as asked for.
     TargetReached,
     /// The value fell below any that a minimum could have, or falls while a variable grows beyond
-    /// all measure (`1 / EPSILON^2`): the objective has no minimum.
+    /// all measure (`1 / EPSILON^2`): the objective has no minimum. Looked for where there is a
+    /// tolerance of the gradient or the step.
     Unbounded,
     /// The gradient is as small as asked for, but the curvature is negative in some direction.
     SaddleOrMaximum,
