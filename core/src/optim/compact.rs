@@ -523,7 +523,7 @@ fn forwards<R: Real>(j: &[R], w: usize, v: &mut [R]) {
 /// `v = J'^-1 v` with a lower triangle J.
 fn backwards<R: Real>(j: &[R], w: usize, v: &mut [R]) {
     for i in (0..v.len()).rev() {
-        v[i] = v[i] / j[i * w + i];
+        v[i] /= j[i * w + i];
         let found = v[i];
         vector::axpy(-found, row(j, w, i, i), &mut v[..i]);
     }
