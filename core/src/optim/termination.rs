@@ -225,7 +225,8 @@ pub enum Termination {
     /// wrong gradient.
     LineSearchFailed,
     /// No acceptable step was found, and what was to be expected is below the error of the value:
-    /// nothing more can be had in this precision. See [`Stopping::noise`].
+    /// nothing more can be had in this precision. See the `noise` of
+    /// [`Stopping`].
     NoiseLevel,
     /// Value or gradient is not finite at the starting point.
     NotFinite,
