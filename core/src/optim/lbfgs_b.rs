@@ -16,19 +16,19 @@ use crate::vector;
 /// L-BFGS-B: L-BFGS for `lower <= x <= upper`.
 ///
 /// Each iteration minimises the quadratic model of the pairs within the box, in two stages: along
-/// the projected path of steepest descent to the first minimum (the generalised Cauchy point), which
-/// finds the variables that stay at a bound; then over the free ones, projected. A line search
-/// follows towards that point, and beyond it along the projection. Every point that is evaluated is
-/// inside the box. A step costs about `3 M^2 n + 14 M n` fused multiply-adds beside the evaluations,
-/// and `4 M^2` more for each bound that the path meets.
+/// the projected path of steepest descent to the first minimum (the generalised Cauchy point),
+/// which finds the variables that stay at a bound; then over the free ones, projected. A line
+/// search follows towards that point, and beyond it along the projection. Every point that is
+/// evaluated is inside the box. A step costs about `3 M^2 n + 14 M n` fused multiply-adds beside
+/// the evaluations, and `4 M^2` more for each bound that the path meets.
 ///
-/// Convergence is judged as [`Stopping`](super::Stopping) says, a variable moving no farther than to
-/// its bound; the norm in reports is that of `x - P(x - g)`, P being the projection.
+/// Convergence is judged as [`Stopping`](super::Stopping) says, a variable moving no farther than
+/// to its bound; the norm in reports is that of `x - P(x - g)`, P being the projection.
 ///
 /// Sources: R. Byrd, P. Lu, J. Nocedal, C. Zhu, *A limited memory algorithm for bound constrained
-/// optimization*, SIAM J. Sci. Comput. 16 (1995); J. Morales, J. Nocedal, *Remark on Algorithm 778*,
-/// ACM Trans. Math. Softw. 38 (2011). Other than there B0 is a diagonal, and the search may go
-/// beyond a step of 1.
+/// optimization*, SIAM J. Sci. Comput. 16 (1995); J. Morales, J. Nocedal, *Remark on Algorithm
+/// 778*, ACM Trans. Math. Softw. 38 (2011). Other than there B0 is a diagonal, and the search may
+/// go beyond a step of 1.
 ///
 /// ```
 /// use secant::objective;

@@ -85,7 +85,7 @@ impl<R: Real> NewtonCgConfig<R> {
 /// ```text
 /// p = 0, r = g, d = -r
 /// until |r| <= min(1/2, sqrt|g|) |g|:
-///     d.Bd <= 0:            negative curvature: along d to the edge of the trust region (damped: as far as such steps went before)
+///     d.Bd <= 0:            negative curvature: along d to the edge (damped: as before)
 ///     a = r.r / d.Bd
 ///     |p + a d| >= radius:  along d to the edge
 ///     p += a d;  r += a Bd;  d = -r + (r.r / r.r before) d

@@ -24,12 +24,12 @@ use crate::vector;
 /// x_j = 0:             g_j + weight if that is negative, g_j - weight if that is positive, else 0
 /// ```
 ///
-/// which says on which side of zero each variable may move; a variable at zero whose pseudo-gradient
-/// is zero stays. On that orthant the penalty is linear, so the step is that of
+/// which says on which side of zero each variable may move; a variable at zero whose
+/// pseudo-gradient is zero stays. On that orthant the penalty is linear, so the step is that of
 /// [`LbfgsB`](super::LbfgsB): the model's minimum on the orthant, with zero as a bound. The search
 /// towards it, and beyond, stops every variable that would cross zero at zero. The pairs are those
-/// of f alone. Convergence is judged by the pseudo-gradient. The objective is f without the penalty;
-/// the report's value is with it.
+/// of f alone. Convergence is judged by the pseudo-gradient. The objective is f without the
+/// penalty; the report's value is with it.
 ///
 /// The textbook's method goes along `-H` times the pseudo-gradient instead and drops the elements
 /// whose sign disagrees, which loses what the pairs know of how variables act together: up to six

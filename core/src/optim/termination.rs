@@ -113,8 +113,8 @@ impl<R: Real> Stopping<R> {
     }
 
     /// How far the value may be wrong: what the caller says, or else an estimate. Rounding a sum of
-    /// the value's size and rounding each variable, which terms that cancel multiply: hence the square
-    /// root.
+    /// the value's size and rounding each variable, which terms that cancel multiply: hence the
+    /// square root.
     pub(crate) fn noise(&self, value: R, x: &[R], gradient: &[R]) -> R {
         if self.noise > R::ZERO {
             return self.noise;
