@@ -275,6 +275,8 @@ fn bell() -> impl HessianProduct<f64> {
     })
 }
 
+type Minimise<'a> = dyn FnMut(&mut NewtonCg<'_, f64>, &mut [f64]) -> Report<f64> + 'a;
+
 /// Newton's method knows the curvature, so it says what a small gradient is.
 #[test]
 fn newton_names_a_maximum_and_a_saddle() {
@@ -288,8 +290,7 @@ fn newton_names_a_maximum_and_a_saddle() {
         })
     };
     for config in [NewtonCgConfig::default(), NewtonCgConfig::damped()] {
-        let run = |objective: &mut dyn FnMut(&mut NewtonCg<'_, f64>, &mut [f64]) -> Report<f64>,
-                   start: [f64; 2]| {
+        let run = |objective: &mut Minimise<'_>, start: [f64; 2]| {
             let mut memory = [0.0; NewtonCg::<f64>::memory_len(2)];
             let mut newton = NewtonCg::new(config, 2, &mut memory).expect("valid");
             let mut x = start;

@@ -65,8 +65,8 @@ pub enum FirstStep<R> {
     /// `-min(1, length / |g|) g`. `length` is positive; 1 is the usual choice.
     Length(R),
     /// `-t w^2 g` with `w = max(1, |x|)` for each variable, so that large variables move in
-    /// proportion, and `t = 1 / (2 max_j w_j |g_j|)`: the variable that promises most moves by half its
-    /// size, so it does not cross zero. Neither the units of f nor a constant added to it matter.
+    /// proportion, and `t = 1 / (2 max_j w_j |g_j|)`: the variable that promises most moves by half
+    /// its size. Neither the units of f nor a constant added to it matter.
     Estimate,
 }
 
