@@ -63,6 +63,7 @@
 pub mod arch;
 mod batch;
 pub mod checkpoint;
+pub mod derivatives;
 mod error;
 mod layers;
 pub mod least_squares;

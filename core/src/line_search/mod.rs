@@ -64,6 +64,10 @@ pub(crate) struct Search<R> {
     pub last: Probe<R>,
     /// Evaluations made.
     pub evaluations: u32,
+    /// By how much a value contradicts the slopes, at most: where they say that the line falls,
+    /// nearly straight, and the value does not. Rounding of the value, or a wrong gradient.
+    pub contradiction: R,
+    start: Probe<R>,
 }
 
 impl<R: Real> Search<R> {
@@ -73,6 +77,8 @@ impl<R: Real> Search<R> {
             lowest: start,
             last: start,
             evaluations: 0,
+            contradiction: R::ZERO,
+            start,
         }
     }
 
@@ -83,7 +89,20 @@ impl<R: Real> Search<R> {
         if trial.is_finite() && trial.value < self.lowest.value {
             self.lowest = trial;
         }
+        let (least, most) = (R::of(2.0) * self.start.slope, R::HALF * self.start.slope);
+        let straight = trial.slope > least && trial.slope < most;
+        if trial.is_finite() && straight && trial.value >= self.start.value {
+            let fall = -R::HALF * step * (self.start.slope + trial.slope);
+            let contradiction = trial.value - self.start.value + fall;
+            self.contradiction = self.contradiction.larger(contradiction);
+        }
         trial
+    }
+
+    /// Whether neither the last trial nor the lowest one differs from the start by more than noise.
+    pub fn stands_still(&self, noise: R) -> bool {
+        let near = |trial: &Probe<R>| (trial.value - self.start.value).abs() <= noise;
+        self.last.is_finite() && near(&self.last) && near(&self.lowest)
     }
 
     fn accept(mut self, trial: Probe<R>) -> Self {

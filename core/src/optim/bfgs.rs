@@ -6,7 +6,7 @@ use super::descent::{
     Descent, FirstStep, Metric, Settings, Step, check_dimensions, descent_methods,
 };
 use super::pair::{Curvature, Moments, SecantCondition, Verdict, judge};
-use super::region::Everywhere;
+use super::region::{Everywhere, Region};
 use super::termination::{Report, Stopping};
 use crate::error::{ConfigError, check_length, check_memory, split};
 use crate::line_search::{LineSearch, MoreThuente};
@@ -112,6 +112,7 @@ impl<'m, R: Real> Bfgs<'m, R> {
         config.line_search.check()?;
         config.curvature.check()?;
         config.first_step.check()?;
+        config.stopping.check()?;
         let memory = check_memory(memory, Self::memory_len(dimension))?;
         let (descent, memory) = Descent::new(dimension, true, memory);
         let (product, h) = split(memory, dimension);
@@ -192,7 +193,13 @@ impl<R: Real> Matrix<'_, R> {
 }
 
 impl<R: Real> Metric<R> for Matrix<'_, R> {
-    fn direction(&mut self, gradient: &[R], direction: &mut [R]) {
+    fn direction<G: Region<R>>(
+        &mut self,
+        _x: &[R],
+        _region: &G,
+        gradient: &[R],
+        direction: &mut [R],
+    ) {
         Self::multiply(self.h, gradient, direction);
         vector::scale(-R::ONE, direction);
     }

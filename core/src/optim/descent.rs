@@ -8,7 +8,7 @@ use core::ops::ControlFlow;
 
 use super::pair::{Moments, SecantCondition, Verdict};
 use super::region::Region;
-use super::termination::{Report, Stopping, Termination};
+use super::termination::{First, Now, Report, Stopping, Termination, relative_length};
 use crate::error::{ConfigError, check_length, check_range, split};
 use crate::line_search::{LineSearch, Probe, Search};
 use crate::objective::Objective;
@@ -16,9 +16,10 @@ use crate::real::Real;
 use crate::vector;
 
 /// An approximation H to the inverse Hessian.
-pub(crate) trait Metric<R> {
-    /// **Overwrites** `direction` with `-H gradient`.
-    fn direction(&mut self, gradient: &[R], direction: &mut [R]);
+pub(crate) trait Metric<R: Real> {
+    /// **Overwrites** `direction` with `-H gradient`, or with what else minimises the model within
+    /// the region's piece at `x`. The gradient is the reduced one.
+    fn direction<G: Region<R>>(&mut self, x: &[R], region: &G, gradient: &[R], direction: &mut [R]);
     /// Learns from a pair. May damp `y` in place. `gradient_norm` is the norm at the start of the
     /// step. `None` if the method keeps no pairs.
     fn update(
@@ -64,8 +65,8 @@ pub enum FirstStep<R> {
     /// `-min(1, length / |g|) g`. `length` is positive; 1 is the usual choice.
     Length(R),
     /// `-t w^2 g` with `w = max(1, |x|)` for each variable, so that large variables move in
-    /// proportion, and `t = min(2 |f|, 10 max(1, |x|) |g|) / (w g)^2`: the step that brings a
-    /// quadratic to zero, but no farther than ten times the size of the point.
+    /// proportion, and `t = 1 / (2 max_j w_j |g_j|)`: the variable that promises most moves by half
+    /// its size. Neither the units of f nor a constant added to it matter.
     Estimate,
 }
 
@@ -110,6 +111,7 @@ pub(crate) struct Descent<'m, R> {
     smallest_norm: R,
     value: R,
     norm: R,
+    first: First<R>,
     stale: bool,
     /// Whether the last search ended at a lower point that was not acceptable.
     failed: bool,
@@ -142,9 +144,9 @@ enum Move<R> {
     /// At an acceptable point.
     Made(Probe<R>),
     /// At a lower point that is not acceptable.
-    Lower(Probe<R>),
+    Lower(Probe<R>, Search<R>),
     /// Where it began.
-    None,
+    None(Search<R>),
 }
 
 impl<'m, R: Real> Descent<'m, R> {
@@ -173,6 +175,7 @@ impl<'m, R: Real> Descent<'m, R> {
             smallest_norm: R::INFINITY,
             value: R::NAN,
             norm: R::NAN,
+            first: First::UNKNOWN,
             stale: true,
             failed: false,
             stalled: 0,
@@ -198,11 +201,11 @@ impl<'m, R: Real> Descent<'m, R> {
     }
 
     /// Numbers of [`numbers`](Self::numbers).
-    pub const NUMBERS: usize = 16;
+    pub const NUMBERS: usize = 19;
 
     /// What a checkpoint needs beside the memory: the values, as `f64`; what is known of them; how
     /// the run ended; the counts.
-    pub fn numbers(&self) -> [u64; 16] {
+    pub fn numbers(&self) -> [u64; 19] {
         let real = |value: R| value.to_f64().to_bits();
         let ended = |end| Termination::ALL.iter().position(|one| *one == end);
         let ended = self.termination.and_then(ended).map_or(0, |i| i as u64 + 1);
@@ -213,6 +216,9 @@ impl<'m, R: Real> Descent<'m, R> {
             real(self.smallest_norm),
             real(self.value),
             real(self.norm),
+            real(self.first.value),
+            real(self.first.promise),
+            real(self.first.norm),
             u64::from(self.best_is_current),
             u64::from(self.stale),
             u64::from(self.failed),
@@ -228,7 +234,7 @@ impl<'m, R: Real> Descent<'m, R> {
     }
 
     /// Takes on what [`numbers`](Self::numbers) gave.
-    pub fn restore(&mut self, numbers: &[u64; 16]) {
+    pub fn restore(&mut self, numbers: &[u64; 19]) {
         let real = |bits: u64| R::of(f64::from_bits(bits));
         let &[
             best_value,
@@ -236,6 +242,9 @@ impl<'m, R: Real> Descent<'m, R> {
             smallest_norm,
             value,
             norm,
+            first_value,
+            first_promise,
+            first_norm,
             ref others @ ..,
         ] = numbers;
         let &[
@@ -251,6 +260,11 @@ impl<'m, R: Real> Descent<'m, R> {
         self.smallest_norm = real(smallest_norm);
         self.value = real(value);
         self.norm = real(norm);
+        self.first = First {
+            value: real(first_value),
+            promise: real(first_promise),
+            norm: real(first_norm),
+        };
         self.best_is_current = best_is_current != 0;
         self.stale = stale != 0;
         self.failed = failed != 0;
@@ -302,18 +316,12 @@ impl<'m, R: Real> Descent<'m, R> {
         loop {
             if fresh {
                 let reduced = region.reduced(self.gradient);
-                let length = settings.first_step;
-                metric.reset(first_direction(
-                    length,
-                    self.value,
-                    self.norm,
-                    x,
-                    reduced,
-                    self.direction,
-                ));
+                let rule = settings.first_step;
+                metric.reset(first_direction(rule, self.norm, x, reduced, self.direction));
             }
             if !metric.is_empty() {
-                metric.direction(region.reduced(self.gradient), self.direction);
+                let reduced = region.reduced(self.gradient);
+                metric.direction(x, region, reduced, self.direction);
             }
             region.trim(x, self.direction);
             let slope = vector::dot(region.reduced(self.gradient), self.direction);
@@ -324,23 +332,27 @@ impl<'m, R: Real> Descent<'m, R> {
             }
             promise = promise.smaller(slope.abs());
             let (probe, failed) = match self.move_along(slope, settings, region, objective, x) {
-                Move::Made(probe) => (probe, false),
-                Move::Lower(probe) => (probe, true),
-                Move::None if fresh => {
-                    self.termination = Some(self.failure(promise));
+                Move::Made(probe) => (probe, None),
+                Move::Lower(probe, search) => (probe, Some(search)),
+                Move::None(search) if fresh => {
+                    let noise = settings.stopping.noise(self.value, x, self.gradient);
+                    self.termination = Some(failure(promise, &search, noise));
                     return self.report_step(R::ZERO, None);
                 }
-                Move::None => {
+                Move::None(_) => {
                     self.restart(&mut fresh);
                     continue;
                 }
             };
-            if failed && self.failed {
-                self.termination = Some(self.failure(promise));
+            // A search that was exhausted, but went down as far as it should, is no failure.
+            let enough = probe.value <= self.value + R::of(1e-4) * probe.step * slope;
+            if let (Some(search), true) = (&failed, self.failed && !enough) {
+                let noise = settings.stopping.noise(self.value, x, self.gradient);
+                self.termination = Some(failure(promise, search, noise));
             }
-            self.failed = failed;
-            let step = self.arrive(probe, metric, x, before, settings);
-            if failed {
+            self.failed = failed.is_some() && !enough;
+            let step = self.arrive(probe, metric, region, x, before, settings);
+            if failed.is_some() {
                 metric.reset(R::ONE);
             }
             return step;
@@ -350,16 +362,6 @@ impl<'m, R: Real> Descent<'m, R> {
     fn restart(&mut self, fresh: &mut bool) {
         *fresh = true;
         self.counts.restarts += 1;
-    }
-
-    /// What it means that nothing acceptable was found, where this much decrease was to be
-    /// expected.
-    fn failure(&self, promise: R) -> Termination {
-        if promise <= R::of(64.0) * R::EPSILON * self.value.abs() {
-            Termination::NoiseLevel
-        } else {
-            Termination::LineSearchFailed
-        }
     }
 
     /// Evaluates at `x` if that is needed, and checks what can be checked before a step.
@@ -372,6 +374,10 @@ impl<'m, R: Real> Descent<'m, R> {
     ) {
         if self.stale {
             region.enter(x);
+            if !vector::norm_max(x).is_finite() {
+                self.termination = Some(Termination::NotFinite);
+                return;
+            }
             self.value = region.total(x, objective.value_and_gradient(x, self.gradient));
             self.counts.evaluations = self.counts.evaluations.saturating_add(1);
             let (_, square) = region.path(x, self.gradient, x, self.gradient);
@@ -387,7 +393,12 @@ impl<'m, R: Real> Descent<'m, R> {
                 return;
             }
             self.stale = false;
-            self.check_gradient(stopping, x);
+            self.first = First {
+                value: self.value,
+                promise: self.promise(stopping, region, x),
+                norm: self.norm,
+            };
+            self.check_end(stopping, region, x, R::INFINITY);
         }
         if self.termination.is_none() {
             if self.counts.iterations >= stopping.max_iterations {
@@ -398,10 +409,23 @@ impl<'m, R: Real> Descent<'m, R> {
         }
     }
 
-    fn check_gradient(&mut self, stopping: &Stopping<R>, x: &[R]) {
-        if stopping.gradient_is_small(self.norm, x) {
-            self.termination = Some(Termination::GradientConverged);
+    /// What the gradient promises, where a rule asks for it.
+    fn promise(&self, stopping: &Stopping<R>, region: &impl Region<R>, x: &[R]) -> R {
+        if stopping.gradient_tolerance > R::ZERO {
+            region.promise(x, self.gradient)
+        } else {
+            R::NAN
         }
+    }
+
+    /// Ends the run if it has converged. `moved` is the relative length of the last step.
+    fn check_end(&mut self, stopping: &Stopping<R>, region: &impl Region<R>, x: &[R], moved: R) {
+        let now = Now {
+            value: self.value,
+            norm: self.norm,
+            promise: self.promise(stopping, region, x),
+        };
+        self.termination = stopping.reached(&self.first, &now, moved);
     }
 
     /// Searches along the direction. On return `x`, `gradient` and `norm` are those of the point
@@ -461,12 +485,12 @@ impl<'m, R: Real> Descent<'m, R> {
             if norm.is_finite() {
                 self.norm = region.reduce(x, self.gradient, square);
                 self.keep_best(lowest.value, lowest, lowest_square, region);
-                return Move::Lower(lowest);
+                return Move::Lower(lowest, search);
             }
         }
         vector::copy(self.old_point, x);
         vector::copy(self.old_gradient, self.gradient);
-        Move::None
+        Move::None(search)
     }
 
     /// Keeps the best point seen, which may be a rejected one, before `old_point` turns into s.
@@ -490,6 +514,7 @@ impl<'m, R: Real> Descent<'m, R> {
         &mut self,
         probe: Probe<R>,
         metric: &mut M,
+        region: &impl Region<R>,
         x: &[R],
         before: Before<R>,
         settings: &Settings<R>,
@@ -522,16 +547,24 @@ impl<'m, R: Real> Descent<'m, R> {
         }
         self.smallest_norm = self.smallest_norm.smaller(self.norm);
 
-        if self.termination.is_none() {
-            self.check_gradient(stopping, x);
-        }
-        if self.termination.is_none() {
-            let length = vector::norm_from_square(ss, self.old_point);
-            self.termination = stopping.small_change(before.value, self.value, length, x);
-            if self.termination.is_none() && (length == R::ZERO || self.stalled >= STALL_LIMIT) {
-                self.termination = Some(Termination::NoiseLevel);
-            }
-        }
+        // That the search failed counts only where nothing else is known of the point.
+        let failed = self.termination.take();
+        let asked = stopping.gradient_tolerance > R::ZERO || stopping.step_tolerance > R::ZERO;
+        let moved = if asked {
+            relative_length(self.old_point, x)
+        } else {
+            vector::norm_from_square(ss, self.old_point)
+        };
+        self.check_end(stopping, region, x, moved);
+        let stands = moved == R::ZERO || self.stalled >= STALL_LIMIT;
+        self.termination = match self.termination {
+            None if asked && self.first.is_unbounded(self.value, x) => Some(Termination::Unbounded),
+            None if failed.is_some() => failed,
+            None => stopping
+                .small_change(before.value, self.value, moved)
+                .or(stands.then_some(Termination::NoiseLevel)),
+            ended => ended,
+        };
         self.report_step(probe.step, verdict)
     }
 
@@ -583,22 +616,33 @@ impl<'m, R: Real> Descent<'m, R> {
         self.reset();
         metric.reset(R::ONE);
         loop {
+            let before = self.counts.iterations;
             let step = self.step(settings, metric, region, objective, x);
-            if step.termination.is_some() {
-                return self.finish(x);
+            // Every step that was made, the last one as well.
+            if self.counts.iterations != before && callback(&step, x).is_break() {
+                self.termination.get_or_insert(Termination::StoppedByCaller);
             }
-            if callback(&step, x).is_break() {
-                self.termination = Some(Termination::StoppedByCaller);
+            if self.termination.is_some() {
                 return self.finish(x);
             }
         }
     }
 }
 
+/// What it means that nothing acceptable was found, where this much decrease was to be expected. A
+/// wrong gradient contradicts the values by more than their noise.
+fn failure<R: Real>(promise: R, search: &Search<R>, noise: R) -> Termination {
+    let small = promise <= noise || search.stands_still(noise);
+    if small && search.contradiction <= noise {
+        Termination::NoiseLevel
+    } else {
+        Termination::LineSearchFailed
+    }
+}
+
 /// Writes the first direction, and returns the h for which it is most like `-h g`.
 fn first_direction<R: Real>(
     rule: FirstStep<R>,
-    value: R,
     norm: R,
     x: &[R],
     gradient: &[R],
@@ -608,9 +652,11 @@ fn first_direction<R: Real>(
     let mut t = match rule {
         FirstStep::Length(length) => careful(length),
         FirstStep::Estimate => {
-            let weighted = vector::sized_descent(R::ONE, x, gradient, direction);
-            let size = R::of(10.0) * R::ONE.larger(vector::norm2(x));
-            (R::of(2.0) * value.abs()).smaller(size * norm) / weighted
+            let mut steepest = R::ZERO;
+            for (x, g) in x.iter().zip(gradient) {
+                steepest = steepest.larger(g.abs() * R::ONE.larger(x.abs()));
+            }
+            R::HALF / steepest
         }
     };
     let usable = t > R::ZERO && t.is_finite();

@@ -6,7 +6,7 @@ use super::descent::{
     Descent, FirstStep, Metric, Settings, Step, check_dimensions, descent_methods,
 };
 use super::pair::{Moments, SecantCondition, Verdict};
-use super::region::Everywhere;
+use super::region::{Everywhere, Region};
 use super::termination::{Report, Stopping};
 use crate::error::{ConfigError, check_length, check_memory, check_range};
 use crate::line_search::{Backtracking, LineSearch};
@@ -111,6 +111,7 @@ impl<'m, R: Real> GradientDescent<'m, R> {
             StepRule::Armijo(search) => LineSearch::Backtracking(search),
         };
         line_search.check()?;
+        config.stopping.check()?;
         let memory = check_memory(memory, Self::memory_len(dimension))?;
         let (descent, last_step) = Descent::new(dimension, true, memory);
         let settings = Settings {
@@ -148,7 +149,13 @@ struct Steepest<'m, R> {
 }
 
 impl<R: Real> Metric<R> for Steepest<'_, R> {
-    fn direction(&mut self, gradient: &[R], direction: &mut [R]) {
+    fn direction<G: Region<R>>(
+        &mut self,
+        _x: &[R],
+        _region: &G,
+        gradient: &[R],
+        direction: &mut [R],
+    ) {
         vector::negate(gradient, direction);
         match self.rule {
             StepRule::Fixed { rate, momentum } => {

@@ -6,6 +6,7 @@ use heapless::Vec;
 
 use super::descent::Metric;
 use super::pair::{Curvature, Moments, Verdict, judge};
+use super::region::Region;
 use super::two_loop::{Initial, Pair, two_loop};
 use crate::error::split;
 use crate::real::Real;
@@ -20,7 +21,8 @@ pub enum Scaling {
     Scalar,
     /// A diagonal matrix that starts as `h I` and then learns from every pair: it is scaled so that
     /// `y . D y = s . y`, and becomes the diagonal of its own BFGS update, `1/d <- 1/d + y^2 /
-    /// s.y - (s/d)^2 / sum(s^2/d)`.
+    /// s.y - (s/d)^2 / sum(s^2/d)`. Then a twentieth of it is forgotten, `d <- d + (h - d) / 20`:
+    /// an element that one steep place made tiny would stay so, and its variable with it.
     ///
     /// Worth about as much as twice the pairs on badly scaled problems. Source: J. Gilbert and C.
     /// Lemaréchal, *Some numerical experiments with variable-storage quasi-Newton algorithms*,
@@ -28,12 +30,12 @@ pub enum Scaling {
     Diagonal,
 }
 
+/// The share of the diagonal that each pair replaces by `h`.
+const FORGET: f64 = 0.05;
+
 /// At most M pairs. The order and the scalars are here; the vectors are in the caller's memory.
-///
-/// `ON_FACE` says that gradients are reduced: variables with an exact zero stay, and the pairs
-/// count without them.
 #[derive(Debug)]
-pub(crate) struct History<'m, const M: usize, R, const ON_FACE: bool> {
+pub(crate) struct History<'m, const M: usize, R> {
     rule: Curvature<R>,
     scaling: Scaling,
     dimension: usize,
@@ -50,7 +52,7 @@ pub(crate) struct History<'m, const M: usize, R, const ON_FACE: bool> {
     scale: R,
 }
 
-impl<'m, const M: usize, R: Real, const ON_FACE: bool> History<'m, M, R, ON_FACE> {
+impl<'m, const M: usize, R: Real> History<'m, M, R> {
     /// Numbers of memory for vectors of length n, with [`Scaling::Diagonal`] or without.
     pub const fn memory_len(n: usize, diagonal: bool) -> usize {
         (2 * M + diagonal as usize) * n
@@ -78,34 +80,6 @@ impl<'m, const M: usize, R: Real, const ON_FACE: bool> History<'m, M, R, ON_FACE
         }
     }
 
-    /// `q = H q` on the face of the variables whose `gradient` is not zero: the two-loop recursion
-    /// of the pairs without the other elements. Pairs without positive curvature on the face are
-    /// left out.
-    fn multiply_on_face(&self, gradient: &[R], q: &mut [R]) {
-        let pairs = self.pairs();
-        let mut coefficients = [R::ZERO; M];
-        let mut rho = [R::ZERO; M];
-        for ((pair, rho), coefficient) in pairs.iter().zip(&mut rho).zip(&mut coefficients).rev() {
-            let sy = vector::dot_where(gradient, pair.s, pair.y);
-            // The square root of the rounding error: a face may cut all but noise off a pair.
-            if sy * pair.rho > R::EPSILON.sqrt() {
-                *rho = R::ONE / sy;
-            }
-            *coefficient = *rho * vector::dot(pair.s, q);
-            vector::axpy_where(-*coefficient, gradient, pair.y, q);
-        }
-        match self.initial() {
-            Initial::Scalar(factor) => vector::scale(factor, q),
-            Initial::Diagonal(diagonal) => vector::multiply(diagonal, q),
-        }
-        for ((pair, &rho), &coefficient) in pairs.iter().zip(&rho).zip(&coefficients) {
-            let factor = coefficient - rho * vector::dot(pair.y, q);
-            if rho > R::ZERO {
-                vector::axpy_where(factor, gradient, pair.s, q);
-            }
-        }
-    }
-
     /// H0.
     pub fn initial(&self) -> Initial<'_, R> {
         match self.scaling {
@@ -126,6 +100,9 @@ impl<'m, const M: usize, R: Real, const ON_FACE: bool> History<'m, M, R, ON_FACE
             let sbs = w * ssd;
             if w.is_finite() && w > R::ZERO && sbs.is_finite() && sbs > R::ZERO {
                 vector::update_diagonal(w, R::ONE / moments.sy, sbs, s, y, self.diagonal);
+                for h in self.diagonal.iter_mut() {
+                    *h += R::of(FORGET) * (self.scale - *h);
+                }
                 return;
             }
         }
@@ -225,13 +202,15 @@ impl<'m, const M: usize, R: Real, const ON_FACE: bool> History<'m, M, R, ON_FACE
     }
 }
 
-impl<const M: usize, R: Real, const ON_FACE: bool> Metric<R> for History<'_, M, R, ON_FACE> {
-    fn direction(&mut self, gradient: &[R], direction: &mut [R]) {
+impl<const M: usize, R: Real> Metric<R> for History<'_, M, R> {
+    fn direction<G: Region<R>>(
+        &mut self,
+        _x: &[R],
+        _region: &G,
+        gradient: &[R],
+        direction: &mut [R],
+    ) {
         vector::negate(gradient, direction);
-        if ON_FACE {
-            self.multiply_on_face(gradient, direction);
-            return;
-        }
         let mut coefficients = [R::ZERO; M];
         two_loop(&self.pairs(), self.initial(), direction, &mut coefficients);
     }

@@ -89,6 +89,7 @@ impl<R: Real> LbfgsConfig<R> {
         self.line_search.check()?;
         self.curvature.check()?;
         self.first_step.check()?;
+        self.stopping.check()?;
         let &Self {
             line_search,
             first_step,
@@ -166,20 +167,20 @@ pub struct Lbfgs<'m, const M: usize, R: Real = f32> {
     settings: Settings<R>,
     descent: Descent<'m, R>,
     region: Everywhere,
-    history: History<'m, M, R, false>,
+    history: History<'m, M, R>,
 }
 
 impl<'m, const M: usize, R: Real> Lbfgs<'m, M, R> {
     /// Numbers of memory for n variables, enough for all settings: `(2 M + 6) n`.
     pub const fn memory_len(n: usize) -> usize {
-        Descent::<R>::memory_len(n, true) + History::<M, R, false>::memory_len(n, true)
+        Descent::<R>::memory_len(n, true) + History::<M, R>::memory_len(n, true)
     }
 
     /// Numbers of memory for n variables with [`LbfgsConfig::mini_batch`]: `(2 M + 4) n`. Neither a
     /// diagonal ([`Scaling::Diagonal`]) nor the best point ([`keep_best`](LbfgsConfig::keep_best))
     /// is kept; each takes n.
     pub const fn mini_batch_memory_len(n: usize) -> usize {
-        Descent::<R>::memory_len(n, false) + History::<M, R, false>::memory_len(n, false)
+        Descent::<R>::memory_len(n, false) + History::<M, R>::memory_len(n, false)
     }
 
     /// An optimiser of n variables without pairs. `memory` needs
@@ -196,7 +197,7 @@ impl<'m, const M: usize, R: Real> Lbfgs<'m, M, R> {
         let settings = config.settings()?;
         let diagonal = config.scaling == Scaling::Diagonal;
         let needed = Descent::<R>::memory_len(dimension, config.keep_best)
-            + History::<M, R, false>::memory_len(dimension, diagonal);
+            + History::<M, R>::memory_len(dimension, diagonal);
         let memory = check_memory(memory, needed)?;
         let (descent, memory) = Descent::new(dimension, config.keep_best, memory);
         let history = History::new(config.curvature, config.scaling, dimension, memory);
@@ -230,8 +231,8 @@ impl<'m, const M: usize, R: Real> Lbfgs<'m, M, R> {
 /// Beside these numbers a checkpoint needs all of the memory: load it, make the optimiser with
 /// [`new`](Lbfgs::new), which leaves the memory as it is, and restore.
 impl<const M: usize, R: Real> State for Lbfgs<'_, M, R> {
-    /// The descent's 16, and the history's.
-    const NUMBERS: usize = Descent::<R>::NUMBERS + History::<M, R, false>::NUMBERS;
+    /// The descent's 19, and the history's.
+    const NUMBERS: usize = Descent::<R>::NUMBERS + History::<M, R>::NUMBERS;
 
     fn numbers(&self, numbers: &mut [u64]) -> Result<(), ConfigError> {
         let values = self.descent.numbers().into_iter();
@@ -239,7 +240,7 @@ impl<const M: usize, R: Real> State for Lbfgs<'_, M, R> {
     }
 
     fn restore(&mut self, numbers: &[u64]) -> Result<(), ConfigError> {
-        let (descent, history) = checkpoint::take::<16>(Self::NUMBERS, numbers)?;
+        let (descent, history) = checkpoint::take::<19>(Self::NUMBERS, numbers)?;
         if !self.history.restore(history) {
             return Err(ConfigError::NotAState);
         }

@@ -2,6 +2,7 @@
 
 use core::ops::ControlFlow;
 
+use super::compact::Compact;
 use super::descent::{Descent, Metric, Settings, Step, check_dimensions, descent_methods};
 use super::history::History;
 use super::lbfgs::LbfgsConfig;
@@ -12,17 +13,22 @@ use crate::objective::Objective;
 use crate::real::Real;
 use crate::vector;
 
-/// L-BFGS for `lower <= x <= upper`, by projection.
+/// L-BFGS-B: L-BFGS for `lower <= x <= upper`.
 ///
-/// Each iteration lets go of the variables that stand at a bound with the gradient pushing
-/// outwards, applies the two-loop recursion of the *free* part of every pair to the free part of
-/// the gradient, and searches along the path that this direction makes when it is projected onto
-/// the box. Every point that is evaluated is inside. Convergence is judged by `|x - P(x - g)|`, P
-/// being the projection: zero exactly at a point that no small feasible step improves.
+/// Each iteration minimises the quadratic model of the pairs within the box, in two stages: along
+/// the projected path of steepest descent to the first minimum (the generalised Cauchy point),
+/// which finds the variables that stay at a bound; then over the free ones, projected. A line
+/// search follows towards that point, and beyond it along the projection. Every point that is
+/// evaluated is inside the box. A step costs about `3 M^2 n + 14 M n` fused multiply-adds beside
+/// the evaluations, and `4 M^2` more for each bound that the path meets.
 ///
-/// Sources: D. Bertsekas, *Projected Newton methods*, SIAM J. Control Optim. 20 (1982); R. Byrd, P.
-/// Lu, J. Nocedal, C. Zhu, *A limited memory algorithm for bound constrained optimization*, SIAM J.
-/// Sci. Comput. 16 (1995), whose Cauchy point this method does without.
+/// Convergence is judged as [`Stopping`](super::Stopping) says, a variable moving no farther than
+/// to its bound; the norm in reports is that of `x - P(x - g)`, P being the projection.
+///
+/// Sources: R. Byrd, P. Lu, J. Nocedal, C. Zhu, *A limited memory algorithm for bound constrained
+/// optimization*, SIAM J. Sci. Comput. 16 (1995); J. Morales, J. Nocedal, *Remark on Algorithm
+/// 778*, ACM Trans. Math. Softw. 38 (2011). Other than there B0 is a diagonal, and the search may
+/// go beyond a step of 1.
 ///
 /// ```
 /// use secant::objective;
@@ -47,22 +53,22 @@ pub struct LbfgsB<'m, const M: usize, R: Real = f32> {
     dimension: usize,
     settings: Settings<R>,
     descent: Descent<'m, R>,
-    history: History<'m, M, R, true>,
+    model: Compact<'m, M, R>,
     region: Bounds<'m, R>,
 }
 
 impl<'m, const M: usize, R: Real> LbfgsB<'m, M, R> {
-    /// Numbers of memory for n variables: `(2 M + 7) n`, beside the bounds.
+    /// Numbers of memory for n variables: `(2 M + 11) n + 4 M^2`, beside the bounds.
     pub const fn memory_len(n: usize) -> usize {
-        Descent::<R>::memory_len(n, true) + History::<M, R, true>::memory_len(n, true) + n
+        Descent::<R>::memory_len(n, true) + Compact::<M, R>::memory_len(n, true) + n
     }
 
     /// An optimiser of as many variables as there are bounds; an infinity is no bound, equal bounds
-    /// fix a variable.
+    /// fix a variable. A start outside the box is moved to the nearest point of it; a NaN is not.
     ///
     /// # Errors
-    /// [`ConfigError`] when lengths differ, the memory is too short, a lower bound is above its
-    /// upper one or a NaN, or a setting is out of range.
+    /// [`ConfigError`] when lengths differ, the memory is too short, no number lies between two
+    /// bounds, a bound is a NaN, or a setting is out of range.
     pub fn new(
         config: LbfgsConfig<R>,
         lower: &'m [R],
@@ -75,16 +81,22 @@ impl<'m, const M: usize, R: Real> LbfgsB<'m, M, R> {
         for (lower, upper) in lower.iter().zip(upper) {
             let range = "at most the upper bound";
             check_range("lower", lower.to_f64(), range, lower <= upper)?;
+            // Between (inf, inf) there is no number.
+            let (low, high) = (*lower < R::INFINITY, *upper > -R::INFINITY);
+            check_range("lower", lower.to_f64(), "below infinity", low)?;
+            check_range("upper", upper.to_f64(), "above minus infinity", high)?;
         }
         let memory = check_memory(memory, Self::memory_len(dimension))?;
         let (descent, memory) = Descent::new(dimension, true, memory);
         let (reduced, memory) = split(memory, dimension);
-        let history = History::new(config.curvature, config.scaling, dimension, memory);
+        let model = Compact::new(dimension, memory, |memory| {
+            History::new(config.curvature, config.scaling, dimension, memory)
+        });
         Ok(Self {
             dimension,
             settings,
             descent,
-            history,
+            model,
             region: Bounds {
                 lower,
                 upper,
@@ -93,7 +105,7 @@ impl<'m, const M: usize, R: Real> LbfgsB<'m, M, R> {
         })
     }
 
-    descent_methods!(history, R);
+    descent_methods!(model, R);
 }
 
 #[derive(Debug)]
@@ -104,8 +116,15 @@ struct Bounds<'m, R> {
 }
 
 impl<R: Real> Bounds<'_, R> {
+    /// A NaN stays one.
     fn clamp(&self, j: usize, x: R) -> R {
-        x.larger(self.lower[j]).smaller(self.upper[j])
+        if x < self.lower[j] {
+            self.lower[j]
+        } else if x > self.upper[j] {
+            self.upper[j]
+        } else {
+            x
+        }
     }
 }
 
@@ -135,6 +154,25 @@ impl<R: Real> Region<R> for Bounds<'_, R> {
 
     fn reduced<'a>(&'a self, _gradient: &'a [R]) -> &'a [R] {
         self.reduced
+    }
+
+    fn ends(&self, j: usize, _x: R) -> (R, R) {
+        (self.lower[j], self.upper[j])
+    }
+
+    /// A variable moves no farther than to its bound.
+    fn promise(&self, x: &[R], _gradient: &[R]) -> R {
+        let mut largest = R::ZERO;
+        for j in 0..x.len() {
+            let g = self.reduced[j];
+            let room = if g > R::ZERO {
+                x[j] - self.lower[j]
+            } else {
+                self.upper[j] - x[j]
+            };
+            largest = largest.larger(g.abs() * R::ONE.larger(x[j].abs()).smaller(room));
+        }
+        largest
     }
 
     fn trim(&self, x: &[R], direction: &mut [R]) {

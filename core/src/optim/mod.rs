@@ -30,6 +30,7 @@
 
 mod adam;
 mod bfgs;
+mod compact;
 mod descent;
 mod flat_lbfgs;
 mod freshness;

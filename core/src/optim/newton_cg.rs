@@ -3,7 +3,8 @@
 use core::ops::ControlFlow;
 
 use super::descent::{Step, check_dimensions};
-use super::termination::{Report, Stopping, Termination};
+use super::region::{Everywhere, Region};
+use super::termination::{First, Now, Report, Stopping, Termination, relative_length};
 use crate::error::{ConfigError, check_memory, check_range, split};
 use crate::line_search::{LineSearch, MoreThuente, Probe};
 use crate::objective::HessianProduct;
@@ -34,7 +35,8 @@ pub enum Safeguard<R> {
         /// Its first radius, positive. Default 1.
         radius: R,
     },
-    /// A line search along the step; conjugate gradients stop at a direction of negative curvature.
+    /// A line search along the step; conjugate gradients stop at a direction of negative curvature,
+    /// and the step goes on along it.
     Damped(LineSearch<R>),
 }
 
@@ -83,7 +85,7 @@ impl<R: Real> NewtonCgConfig<R> {
 /// ```text
 /// p = 0, r = g, d = -r
 /// until |r| <= min(1/2, sqrt|g|) |g|:
-///     d.Bd <= 0:            negative curvature: along d to the edge of the trust region (damped: p as it is, -g if p = 0)
+///     d.Bd <= 0:            negative curvature: along d to the edge (damped: as before)
 ///     a = r.r / d.Bd
 ///     |p + a d| >= radius:  along d to the edge
 ///     p += a d;  r += a Bd;  d = -r + (r.r / r.r before) d
@@ -133,6 +135,8 @@ pub struct NewtonCg<'m, R: Real = f32> {
     trial: &'m mut [R],
     value: R,
     norm: R,
+    first: First<R>,
+    /// Of the trust region; damped, how far a step goes along a direction of negative curvature.
     radius: R,
     stale: bool,
     iterations: u32,
@@ -146,6 +150,8 @@ struct Solved<R> {
     predicted: R,
     /// Whether p ends at the edge of the trust region.
     at_edge: bool,
+    /// Whether d is a direction of negative curvature, which ended it.
+    is_negative: bool,
 }
 
 impl<'m, R: Real> NewtonCg<'m, R> {
@@ -166,6 +172,7 @@ impl<'m, R: Real> NewtonCg<'m, R> {
     ) -> Result<Self, ConfigError> {
         let products = config.max_products;
         check_range("max_products", products, "at least 1", products > 0)?;
+        config.stopping.check()?;
         let radius = match config.safeguard {
             Safeguard::TrustRegion { radius } => {
                 let inside = radius > R::ZERO && radius.is_finite();
@@ -174,7 +181,7 @@ impl<'m, R: Real> NewtonCg<'m, R> {
             }
             Safeguard::Damped(search) => {
                 search.check()?;
-                R::INFINITY
+                R::ONE
             }
         };
         let memory = check_memory(memory, Self::memory_len(dimension))?;
@@ -194,6 +201,7 @@ impl<'m, R: Real> NewtonCg<'m, R> {
             trial,
             value: R::NAN,
             norm: R::NAN,
+            first: First::UNKNOWN,
             radius,
             stale: true,
             iterations: 0,
@@ -228,12 +236,13 @@ impl<'m, R: Real> NewtonCg<'m, R> {
     ) -> Result<Report<R>, ConfigError> {
         self.reset();
         loop {
+            let before = self.iterations;
             let step = self.step(objective, x)?;
-            if step.termination.is_some() {
-                return Ok(self.report());
+            // Every step that was made, the last one as well.
+            if self.iterations != before && callback(&step, x).is_break() {
+                self.termination.get_or_insert(Termination::StoppedByCaller);
             }
-            if callback(&step, x).is_break() {
-                self.termination = Some(Termination::StoppedByCaller);
+            if self.termination.is_some() {
                 return Ok(self.report());
             }
         }
@@ -244,7 +253,7 @@ impl<'m, R: Real> NewtonCg<'m, R> {
         self.objective_changed();
         self.radius = match self.config.safeguard {
             Safeguard::TrustRegion { radius } => radius,
-            Safeguard::Damped(_) => R::INFINITY,
+            Safeguard::Damped(_) => R::ONE,
         };
         (self.iterations, self.evaluations) = (0, 0);
     }
@@ -282,13 +291,17 @@ impl<'m, R: Real> NewtonCg<'m, R> {
         };
         if length > R::ZERO {
             self.iterations = self.iterations.saturating_add(1);
-            self.check_end(before, length, x);
+            self.check_end(Some(before), objective, x);
         }
         Ok(self.report_step(length))
     }
 
     fn begin(&mut self, objective: &mut impl HessianProduct<R>, x: &[R]) {
         if self.stale {
+            if !vector::norm_max(x).is_finite() {
+                self.termination = Some(Termination::NotFinite);
+                return;
+            }
             self.value = objective.value_and_gradient(x, self.gradient);
             self.evaluations = self.evaluations.saturating_add(1);
             self.norm = vector::norm2(self.gradient);
@@ -297,7 +310,12 @@ impl<'m, R: Real> NewtonCg<'m, R> {
                 return;
             }
             self.stale = false;
-            self.check_gradient(x);
+            self.first = First {
+                value: self.value,
+                promise: Everywhere.promise(x, self.gradient),
+                norm: self.norm,
+            };
+            self.check_end(None, objective, x);
         }
         if self.termination.is_none() {
             if self.iterations >= self.config.stopping.max_iterations {
@@ -308,20 +326,47 @@ impl<'m, R: Real> NewtonCg<'m, R> {
         }
     }
 
-    fn check_gradient(&mut self, x: &[R]) {
-        if self.config.stopping.gradient_is_small(self.norm, x) {
-            self.termination = Some(Termination::GradientConverged);
+    /// Ends the run if it has converged, or never will. `before` is the value before the last step,
+    /// which is in `step`, if there was one.
+    fn check_end(&mut self, before: Option<R>, objective: &mut impl HessianProduct<R>, x: &[R]) {
+        let now = Now {
+            value: self.value,
+            norm: self.norm,
+            promise: Everywhere.promise(x, self.gradient),
+        };
+        let stopping = self.config.stopping;
+        let moved = before.map_or(R::INFINITY, |_| relative_length(self.step, x));
+        let mut ended = stopping.reached(&self.first, &now, moved);
+        if ended == Some(Termination::GradientConverged)
+            || ended.is_none() && now.promise <= stopping.gradient_tolerance
+        {
+            // A small gradient says nothing of the curvature, which this method can ask for.
+            if self.curves_down(objective, x) {
+                ended = Some(Termination::SaddleOrMaximum);
+            }
         }
+        if let (None, Some(before)) = (ended, before) {
+            ended = if self.first.is_unbounded(self.value, x) {
+                Some(Termination::Unbounded)
+            } else {
+                stopping.small_change(before, self.value, moved)
+            };
+        }
+        self.termination = ended;
     }
 
-    fn check_end(&mut self, before: R, length: R, x: &[R]) {
-        if self.termination.is_none() {
-            self.check_gradient(x);
+    /// Whether negative curvature is found on the way to the solution of `B p = -g`; where the
+    /// gradient is zero, of `B p = (1, -1/2, 1/3, -1/4, ...)`.
+    fn curves_down(&mut self, objective: &mut impl HessianProduct<R>, x: &[R]) -> bool {
+        for (j, (r, &g)) in self.residual.iter_mut().zip(&*self.gradient).enumerate() {
+            let sign = if j % 2 == 0 { 1.0 } else { -1.0 };
+            let probe = R::of(sign / (j + 1) as f64);
+            *r = if self.norm == R::ZERO { probe } else { g };
         }
-        if self.termination.is_none() {
-            let stopping = self.config.stopping;
-            self.termination = stopping.small_change(before, self.value, length, x);
-        }
+        let size = vector::norm2(self.residual);
+        vector::scale(R::ONE / size, self.residual);
+        self.conjugate_gradients(R::INFINITY, R::of(1e-3), objective, x)
+            .is_negative
     }
 
     fn multiply(&mut self, objective: &mut impl HessianProduct<R>, x: &[R]) {
@@ -335,14 +380,31 @@ impl<'m, R: Real> NewtonCg<'m, R> {
 
     /// Solves for p. Products that are not finite end it where it is.
     fn solve(&mut self, objective: &mut impl HessianProduct<R>, x: &[R]) -> Solved<R> {
-        self.step.fill(R::ZERO);
         vector::copy(self.gradient, self.residual);
-        vector::negate(self.gradient, self.direction);
         let tolerance = R::HALF.smaller(self.norm.sqrt()) * self.norm;
+        let radius = match self.config.safeguard {
+            Safeguard::TrustRegion { .. } => self.radius,
+            Safeguard::Damped(_) => R::INFINITY,
+        };
+        self.conjugate_gradients(radius, tolerance, objective, x)
+    }
+
+    /// Solves `B p = -r` within the radius, r being in `residual`, until what remains of it is no
+    /// longer than the tolerance.
+    fn conjugate_gradients(
+        &mut self,
+        radius: R,
+        tolerance: R,
+        objective: &mut impl HessianProduct<R>,
+        x: &[R],
+    ) -> Solved<R> {
+        self.step.fill(R::ZERO);
+        vector::negate(self.residual, self.direction);
         let mut square = vector::dot(self.residual, self.residual);
         let mut solved = Solved {
             predicted: R::ZERO,
             at_edge: false,
+            is_negative: false,
         };
         for _ in 0..self.config.max_products {
             self.multiply(objective, x);
@@ -357,12 +419,15 @@ impl<'m, R: Real> NewtonCg<'m, R> {
             );
             let flat =
                 curvature <= R::EPSILON * dd * R::MIN_POSITIVE.sqrt() || curvature <= R::ZERO;
-            if flat && !self.radius.is_finite() {
+            // Beyond the rounding error of the sum.
+            let error = R::of(16.0) * R::EPSILON * vector::norm2(self.product) * dd.sqrt();
+            solved.is_negative = curvature < -error;
+            if flat && !radius.is_finite() {
                 break;
             }
             let ideal = square / curvature;
             // The positive root of |p + a d| = radius.
-            let room = self.radius * self.radius - pp;
+            let room = radius * radius - pp;
             let edge = room / (pd + (pd * pd + dd * room).sqrt());
             let at_edge = flat || ideal >= edge || !ideal.is_finite();
             let a = if at_edge { edge } else { ideal };
@@ -451,7 +516,16 @@ impl<'m, R: Real> NewtonCg<'m, R> {
         objective: &mut impl HessianProduct<R>,
         x: &mut [R],
     ) -> R {
-        self.solve(objective, x);
+        let solved = self.solve(objective, x);
+        if solved.is_negative {
+            // The function bends down along d, so p is not where the model is lowest: from there
+            // on along d, as far as such steps went before.
+            let size = R::ONE.larger(vector::norm2(x));
+            let reach = self.radius * size / vector::norm2(self.direction);
+            if reach.is_finite() {
+                vector::axpy(reach, self.direction, self.step);
+            }
+        }
         let mut slope = vector::dot(self.gradient, self.step);
         if !(slope < R::ZERO && slope.is_finite()) {
             vector::negate(self.gradient, self.step);
@@ -493,8 +567,11 @@ impl<'m, R: Real> NewtonCg<'m, R> {
         }
         if end.step == R::ZERO {
             vector::copy(self.trial, x);
-            let noise = R::of(64.0) * R::EPSILON * self.value.abs();
-            self.termination = Some(if slope.abs() <= noise {
+            let stopping = self.config.stopping;
+            let noise = stopping.noise(self.value, x, self.gradient);
+            let small = slope.abs() <= noise || found.stands_still(noise);
+            let in_noise = small && found.contradiction <= noise;
+            self.termination = Some(if in_noise {
                 Termination::NoiseLevel
             } else {
                 Termination::LineSearchFailed
@@ -504,7 +581,13 @@ impl<'m, R: Real> NewtonCg<'m, R> {
         self.value = end.value;
         vector::copy(self.product, self.gradient);
         self.norm = vector::norm2(self.gradient);
-        end.step * vector::norm2(self.step)
+        vector::scale(end.step, self.step);
+        let length = vector::norm2(self.step);
+        if solved.is_negative {
+            let most = R::of(4.0) * length / R::ONE.larger(vector::norm2(x));
+            self.radius = most.smaller(R::ONE);
+        }
+        length
     }
 
     fn report_step(&self, step_length: R) -> Step<R> {

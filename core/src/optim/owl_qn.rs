@@ -2,6 +2,7 @@
 
 use core::ops::{ControlFlow, Range};
 
+use super::compact::Compact;
 use super::descent::{Descent, Metric, Settings, Step, check_dimensions, descent_methods};
 use super::history::History;
 use super::lbfgs::LbfgsConfig;
@@ -23,13 +24,19 @@ use crate::vector;
 /// x_j = 0:             g_j + weight if that is negative, g_j - weight if that is positive, else 0
 /// ```
 ///
-/// goes along `-H` times it, keeping only the elements that agree with its sign, and stops every
-/// variable that would cross zero at zero. The pairs are those of f alone. Convergence is judged by
-/// the norm of the pseudo-gradient. The objective is f without the penalty; the report's value is
-/// with it.
+/// which says on which side of zero each variable may move; a variable at zero whose
+/// pseudo-gradient is zero stays. On that orthant the penalty is linear, so the step is that of
+/// [`LbfgsB`](super::LbfgsB): the model's minimum on the orthant, with zero as a bound. The search
+/// towards it, and beyond, stops every variable that would cross zero at zero. The pairs are those
+/// of f alone. Convergence is judged by the pseudo-gradient. The objective is f without the
+/// penalty; the report's value is with it.
 ///
-/// Source: G. Andrew and J. Gao, *Scalable training of L1-regularized log-linear models*, ICML
-/// 2007.
+/// The textbook's method goes along `-H` times the pseudo-gradient instead and drops the elements
+/// whose sign disagrees, which loses what the pairs know of how variables act together: up to six
+/// times as many evaluations.
+///
+/// Sources: G. Andrew and J. Gao, *Scalable training of L1-regularized log-linear models*, ICML
+/// 2007, for orthants and pseudo-gradient; those of [`LbfgsB`](super::LbfgsB) for the step.
 ///
 /// ```
 /// use secant::objective;
@@ -58,14 +65,14 @@ pub struct OwlQn<'m, const M: usize, R: Real = f32> {
     dimension: usize,
     settings: Settings<R>,
     descent: Descent<'m, R>,
-    history: History<'m, M, R, true>,
+    model: Compact<'m, M, R>,
     region: Orthants<'m, R>,
 }
 
 impl<'m, const M: usize, R: Real> OwlQn<'m, M, R> {
-    /// Numbers of memory for n variables: `(2 M + 7) n`.
+    /// Numbers of memory for n variables: `(2 M + 11) n + 4 M^2`.
     pub const fn memory_len(n: usize) -> usize {
-        Descent::<R>::memory_len(n, true) + History::<M, R, true>::memory_len(n, true) + n
+        Descent::<R>::memory_len(n, true) + Compact::<M, R>::memory_len(n, true) + n
     }
 
     /// An optimiser of n variables, of which those in `penalised` pay `weight` times their
@@ -97,7 +104,9 @@ impl<'m, const M: usize, R: Real> OwlQn<'m, M, R> {
         let memory = check_memory(memory, Self::memory_len(dimension))?;
         let (descent, memory) = Descent::new(dimension, true, memory);
         let (reduced, memory) = split(memory, dimension);
-        let history = History::new(config.curvature, config.scaling, dimension, memory);
+        let model = Compact::new(dimension, memory, |memory| {
+            History::new(config.curvature, config.scaling, dimension, memory)
+        });
         let region = Orthants {
             weight,
             penalised,
@@ -107,12 +116,12 @@ impl<'m, const M: usize, R: Real> OwlQn<'m, M, R> {
             dimension,
             settings,
             descent,
-            history,
+            model,
             region,
         })
     }
 
-    descent_methods!(history, R);
+    descent_methods!(model, R);
 }
 
 #[derive(Debug)]
@@ -173,9 +182,23 @@ impl<R: Real> Region<R> for Orthants<'_, R> {
         self.reduced
     }
 
-    fn trim(&self, _x: &[R], direction: &mut [R]) {
+    /// A variable stays on its side of zero; at zero it may move down the pseudo-gradient only.
+    fn ends(&self, j: usize, x: R) -> (R, R) {
+        if self.weight(j) == R::ZERO {
+            (-R::INFINITY, R::INFINITY)
+        } else if x == R::ZERO && self.reduced[j] == R::ZERO {
+            (R::ZERO, R::ZERO)
+        } else if self.is_positive(j, x) {
+            (R::ZERO, R::INFINITY)
+        } else {
+            (-R::INFINITY, R::ZERO)
+        }
+    }
+
+    fn trim(&self, x: &[R], direction: &mut [R]) {
         for (j, direction) in direction.iter_mut().enumerate() {
-            if *direction * self.reduced[j] >= R::ZERO && self.weight(j) > R::ZERO {
+            let (lower, upper) = self.ends(j, x[j]);
+            if x[j] <= lower && *direction < R::ZERO || x[j] >= upper && *direction > R::ZERO {
                 *direction = R::ZERO;
             }
         }

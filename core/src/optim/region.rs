@@ -18,6 +18,18 @@ pub(crate) trait Region<R: Real> {
     fn reduce(&mut self, x: &[R], gradient: &[R], square: R) -> R;
     /// The reduced gradient that was found last.
     fn reduced<'a>(&'a self, gradient: &'a [R]) -> &'a [R];
+    /// The ends of the piece for variable j at `x`: a step of this iteration stays between them.
+    fn ends(&self, j: usize, x: R) -> (R, R);
+    /// The largest decrease, to first order, that moving one variable by its own size (at least 1)
+    /// promises: `max_j |g_j| max(1, |x_j|)` of the reduced gradient g. It does not depend on the
+    /// units of x, nor on a constant added to f.
+    fn promise(&self, x: &[R], gradient: &[R]) -> R {
+        let mut largest = R::ZERO;
+        for (x, g) in x.iter().zip(self.reduced(gradient)) {
+            largest = largest.larger(g.abs() * R::ONE.larger(x.abs()));
+        }
+        largest
+    }
     /// Sets those elements of the direction to zero that the variable must not follow.
     fn trim(&self, x: &[R], direction: &mut [R]);
     /// The point of the bent path at `step`: **overwrites** `x`.
@@ -41,6 +53,9 @@ impl<R: Real> Region<R> for Everywhere {
     }
     fn reduced<'a>(&'a self, gradient: &'a [R]) -> &'a [R] {
         gradient
+    }
+    fn ends(&self, _j: usize, _x: R) -> (R, R) {
+        (-R::INFINITY, R::INFINITY)
     }
     fn trim(&self, _x: &[R], _direction: &mut [R]) {}
     fn trial(&self, step: R, origin: &[R], direction: &[R], x: &mut [R]) {

@@ -9,6 +9,7 @@
 mod problems;
 
 use std::cell::RefCell;
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use argmin::core::{CostFunction, Error, Executor, Gradient};
@@ -89,13 +90,21 @@ fn argmin(problem: Problem<f64>) -> Option<u32> {
 
 fn secant(problem: &mut Problem<f64>) -> Option<u32> {
     let n = problem.start.len();
-    let stopping = Stopping { max_iterations: MOST, ..Stopping::default() };
+    let stopping = Stopping { max_evaluations: MOST, ..Stopping::never() };
     let mut memory = vec![0.0; Lbfgs::<M, f64>::memory_len(n)];
     let config = LbfgsConfig { stopping, ..LbfgsConfig::default() };
     let mut lbfgs = Lbfgs::<M, f64>::new(config, n, &mut memory).ok()?;
-    let mut x = problem.start.clone();
-    let report = lbfgs.minimize(problem, &mut x).ok()?;
-    report.termination.is_converged().then_some(report.evaluations)
+    let (mut x, mut converged_at) = (problem.start.clone(), None);
+    lbfgs
+        .minimize_with(problem, &mut x, |step, x| {
+            if step.gradient_norm <= 1e-5 * secant::vector::norm2(x).max(1.0) {
+                converged_at = Some(step.evaluations);
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        })
+        .ok()?;
+    converged_at
 }
 
 fn main() {

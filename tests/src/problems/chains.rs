@@ -408,3 +408,32 @@ pub(super) fn quartic_chain<R: Number>(n: usize) -> Problem<R> {
         value
     })
 }
+
+pub(super) fn extrosnb<R: Number>(n: usize) -> Problem<R> {
+    Problem::<R>::smooth("EXTROSNB", vec![-1.0; n], 0.0, |x, g| {
+        let a = x[0] + R::ONE;
+        let mut value = a * a;
+        g[0] = c::<R>(2.0) * a;
+        for i in 1..x.len() {
+            let b = x[i] - x[i - 1] * x[i - 1];
+            value += c::<R>(100.0) * b * b;
+            g[i] += c::<R>(200.0) * b;
+            g[i - 1] -= c::<R>(400.0) * b * x[i - 1];
+        }
+        value
+    })
+}
+
+pub(super) fn genrose<R: Number>(n: usize) -> Problem<R> {
+    let start = (1..=n).map(|i| i as f64 / (n + 1) as f64).collect();
+    Problem::<R>::smooth("GENROSE", start, 1.0, |x, g| {
+        let mut value = R::ONE;
+        for i in 1..x.len() {
+            let (a, b) = (x[i] - R::ONE, x[i] - x[i - 1] * x[i - 1]);
+            value += c::<R>(100.0) * b * b + a * a;
+            g[i] += c::<R>(200.0) * b + c::<R>(2.0) * a;
+            g[i - 1] -= c::<R>(400.0) * b * x[i - 1];
+        }
+        value
+    })
+}

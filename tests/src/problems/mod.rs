@@ -8,6 +8,7 @@
 //! Trans. Math. Softw. 7 (1981); N. Gould, D. Orban, Ph. Toint, *CUTEst*, Comput. Optim. Appl. 60
 //! (2015).
 
+pub mod bounded;
 mod chains;
 mod data;
 mod dense;
@@ -312,6 +313,8 @@ pub fn more<R: Number>() -> Vec<Problem<R>> {
         chains::engval1(100),
         chains::power(100),
         chains::quartic_chain(1000),
+        chains::extrosnb(100),
+        chains::genrose(500),
     ]
 }
 
