@@ -22,6 +22,7 @@ use crate::model::{Model, Net};
 use crate::optimizers::settings::TwoLoops;
 use crate::optimizers::step::BatchLoss;
 use crate::optimizers::{self, Choice, Optimizer};
+use crate::workspace::Workspace;
 
 /// Samples a step.
 const BATCH: usize = 64;
@@ -266,7 +267,7 @@ impl Bench {
     /// The gradient of one block on one thread.
     fn block(&self) -> impl FnMut() -> Result<(), PassError> + '_ {
         let mut gradient = vec![0.0; self.parameters.len()];
-        let mut workspace = vec![0.0; self.network.workspace_len(LANES)];
+        let mut workspace = Workspace::new(self.network.workspace_len(LANES));
         move || {
             gradient.fill(0.0);
             self.network
@@ -274,7 +275,7 @@ impl Bench {
                     &self.parameters,
                     self.batch(),
                     &mut gradient,
-                    &mut workspace,
+                    workspace.floats(),
                 )
                 .map(|tally| {
                     black_box(tally);
@@ -286,7 +287,8 @@ impl Bench {
     fn layers(&self, peak: f64) -> Result<Vec<LayerReport>, PassError> {
         let (network, batch) = (&self.network, self.batch());
         let mut gradient = vec![0.0; self.parameters.len()];
-        let mut workspace = vec![0.0; network.workspace_len(LANES)];
+        let mut workspace = Workspace::new(network.workspace_len(LANES));
+        let workspace = workspace.floats();
         let mut reports = Vec::new();
         for (s, stage) in network.stages().enumerate() {
             let operations = (2 * stage.multiply_accumulates * LANES) as f64;
@@ -300,7 +302,7 @@ impl Bench {
                     &self.parameters,
                     batch,
                     &mut gradient,
-                    &mut workspace,
+                    workspace,
                 )?;
                 seconds(|| {
                     network.run_stage::<LANES>(
@@ -309,7 +311,7 @@ impl Bench {
                         &self.parameters,
                         batch,
                         &mut gradient,
-                        &mut workspace,
+                        workspace,
                     )
                 })
             };

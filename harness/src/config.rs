@@ -58,11 +58,12 @@ pub(crate) fn init_name<S: Serializer>(init: &Init, serializer: S) -> Result<S::
 impl Serialize for Model {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct;
-        let mut fields = serializer.serialize_struct("Model", 4)?;
+        let mut fields = serializer.serialize_struct("Model", 5)?;
         fields.serialize_field("name", &self.name)?;
         fields.serialize_field("spec", &self.spec)?;
         fields.serialize_field("parameters", &self.parameter_count())?;
         fields.serialize_field("loss", &NamedLoss::from(self.network.loss()))?;
+        fields.serialize_field("convolution", self.network.convolution().name())?;
         fields.end()
     }
 }

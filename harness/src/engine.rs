@@ -17,6 +17,7 @@ use secant::{Affine, Batch, DropoutKey, LayerInputs, Metrics, Targets};
 
 use crate::data::dataset::Part;
 use crate::model::MAX_LAYERS;
+use crate::workspace::Workspace;
 
 /// Samples that go through a kernel side by side: part of what the bits depend on.
 pub const LANES: usize = 16;
@@ -36,7 +37,7 @@ const PIECE: usize = 2048;
 /// Computes on one network and one set of samples.
 pub struct Engine {
     shared: Arc<Shared>,
-    workspace: Vec<f32>,
+    workspace: Workspace,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -139,7 +140,7 @@ impl Engine {
         ready.wait();
         Engine {
             shared,
-            workspace: vec![0.0; network.workspace_len(LANES)],
+            workspace: Workspace::new(network.workspace_len(LANES)),
             workers,
         }
     }
@@ -176,7 +177,7 @@ impl Engine {
         observe: Observe<'_>,
     ) -> Metrics {
         if self.workspace.len() < workspace_len {
-            self.workspace.resize(workspace_len, 0.0);
+            self.workspace = Workspace::new(workspace_len);
         }
         self.run(Kind::Gradient(dropout), parameters, indices, Some(observe));
         self.collect(indices, gradient)
@@ -259,17 +260,23 @@ impl Engine {
             }
         }
         if observe.is_some() {
-            self.shared
-                .work(0, kind, parameters, indices, &mut self.workspace, observe);
+            self.shared.work(
+                0,
+                kind,
+                parameters,
+                indices,
+                self.workspace.floats(),
+                observe,
+            );
         }
         if self.workers.is_empty() {
             for c in first..chunks {
                 self.shared
-                    .work(c, kind, parameters, indices, &mut self.workspace, None);
+                    .work(c, kind, parameters, indices, self.workspace.floats(), None);
             }
             return;
         }
-        self.shared.take_chunks(&mut self.workspace);
+        self.shared.take_chunks(self.workspace.floats());
         let mut spins = 0;
         while self.shared.done.load(Ordering::Acquire) < chunks {
             assert!(
@@ -346,7 +353,7 @@ impl Shared {
             }
         }
         let _alarm = Alarm(&self.failed);
-        let mut workspace = vec![0.0; self.network.workspace_len(LANES)];
+        let mut workspace = Workspace::new(self.network.workspace_len(LANES));
         ready.wait();
         let mut seen = 0;
         loop {
@@ -360,7 +367,7 @@ impl Shared {
                 }
             }
             seen = self.generation.load(Ordering::Acquire);
-            if !self.take_chunks(&mut workspace) {
+            if !self.take_chunks(workspace.floats()) {
                 return;
             }
         }

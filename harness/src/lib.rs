@@ -19,3 +19,4 @@ pub mod score;
 pub mod size;
 pub mod train;
 pub mod weights;
+pub mod workspace;

@@ -220,6 +220,19 @@ impl<'w, const N: usize> Network<'w, N> {
         self
     }
 
+    /// How the convolutions are computed in blocks of several samples.
+    pub fn convolution(&self) -> Convolution {
+        let mut layers = self.layers().iter();
+        let winograd = layers.any(
+            |layer| matches!(layer, Layer::Conv2d(layer) if layer.algorithm == Convolution::Winograd),
+        );
+        if winograd {
+            Convolution::Winograd
+        } else {
+            Convolution::Direct
+        }
+    }
+
     /// The loss that training makes small.
     pub const fn loss(&self) -> Loss {
         self.loss

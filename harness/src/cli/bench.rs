@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use clap::Args;
 
 use super::environment::{choose_isa, open_dataset, tell};
-use super::values::processors;
+use super::values::{ConvolutionName, processors};
 use crate::bench::{self, Report};
 use crate::data::predict::Predict;
 use crate::data::synthetic;
@@ -22,6 +22,10 @@ pub struct BenchArgs {
     /// Network: micro, lenet, seed, 2c2d, or layers such as 'conv8k3 relu pool2 linear10'
     #[arg(long, value_name = "MODEL")]
     pub model: Option<Description>,
+
+    /// How convolutions are computed
+    #[arg(long, value_name = "NAME", default_value = "direct")]
+    pub convolution: ConvolutionName,
 
     /// Folder or file with the data, as for 'secant train' [default: drawn images]
     #[arg(long, value_name = "DIR")]
@@ -51,6 +55,7 @@ impl BenchArgs {
             .map_err(|why| Error::Usage(format!("--model: {why}")))?;
         let loss = NamedLoss::default_for(task).loss();
         model.network = model.network.with_loss(loss);
+        model.network = model.network.with_convolution(self.convolution.into());
         tell(&dataset);
         let report = bench::run(&model, &dataset, threads);
         let report = report.map_err(|error| Error::Run(error.to_string()))?;

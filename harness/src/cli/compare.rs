@@ -8,7 +8,7 @@ use secant::Loss;
 
 use super::environment::{choose_isa, open_dataset, tell, watch_signals};
 use super::targets::TargetArgs;
-use super::values::{InitName, above_zero, fraction, passes, processors};
+use super::values::{ConvolutionName, InitName, above_zero, fraction, passes, processors};
 use crate::batch::Batch;
 use crate::compare::plan::Plan;
 use crate::compare::protocol::Protocol;
@@ -82,6 +82,10 @@ pub struct CompareArgs {
     /// Network, as for 'secant train'
     #[arg(long, value_name = "MODEL")]
     pub model: Option<Description>,
+
+    /// How convolutions are computed
+    #[arg(long, value_name = "NAME", default_value = "direct")]
+    pub convolution: ConvolutionName,
 
     /// What is predicted, and what training makes small.
     #[command(flatten)]
@@ -169,6 +173,7 @@ impl CompareArgs {
         let mut model = Description::model(self.model.as_ref(), task)
             .map_err(|why| Error::Usage(format!("--model: {why}")))?;
         model.network = model.network.with_loss(loss);
+        model.network = model.network.with_convolution(self.convolution.into());
         let measure = Measure::of(&dataset.train.targets, loss);
         let targets = match (&self.targets, measure) {
             (None, Measure::Rmse) => Vec::new(),

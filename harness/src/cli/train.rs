@@ -10,7 +10,9 @@ use secant::arch::Isa;
 
 use super::environment::{choose_isa, open_dataset, tell, watch_signals};
 use super::targets::TargetArgs;
-use super::values::{InitName, OptimizerParser, names, not_negative, processors, share, threads};
+use super::values::{
+    ConvolutionName, InitName, OptimizerParser, names, not_negative, processors, share, threads,
+};
 use crate::batch::Batch;
 use crate::config::RunConfig;
 use crate::data::dataset::Task;
@@ -111,6 +113,10 @@ pub struct TrainArgs {
     /// How the initial weights are drawn
     #[arg(long, value_name = "NAME", default_value = "pytorch", help_heading = NETWORK)]
     pub init: InitName,
+
+    /// How convolutions are computed
+    #[arg(long, value_name = "NAME", default_value = "direct", help_heading = NETWORK)]
+    pub convolution: ConvolutionName,
 
     /// Start from the weights of an earlier run: its model.safetensors
     #[arg(long, value_name = "FILE", conflicts_with = "init", help_heading = NETWORK)]
@@ -322,6 +328,7 @@ impl TrainArgs {
         let mut model = Description::model(self.model.as_ref(), task)
             .map_err(|why| Error::Usage(format!("--model: {why}")))?;
         model.network = model.network.with_loss(self.targets.loss(task)?);
+        model.network = model.network.with_convolution(self.convolution.into());
         let frozen = self.freeze.unwrap_or(0);
         let start = match &self.weights {
             Some(path) => Some(weights::start(path, frozen, &mut model)?),

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, Command, ValueEnum};
-use secant::network::Init;
+use secant::network::{Convolution, Init};
 
 use crate::optimizers::values::number;
 use crate::optimizers::{self, Choice};
@@ -31,6 +31,24 @@ impl From<InitName> for Init {
             InitName::Lecun => Init::LeCun,
             InitName::Pytorch => Init::PyTorch,
             InitName::Deepobs => Init::DeepObs,
+        }
+    }
+}
+
+/// Names for `--convolution`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ConvolutionName {
+    /// Term by term, as a device computes
+    Direct,
+    /// Kernels of 3 x 3 and stride 1 with fewer multiplications: faster, other last bits
+    Winograd,
+}
+
+impl From<ConvolutionName> for Convolution {
+    fn from(name: ConvolutionName) -> Convolution {
+        match name {
+            ConvolutionName::Direct => Convolution::Direct,
+            ConvolutionName::Winograd => Convolution::Winograd,
         }
     }
 }

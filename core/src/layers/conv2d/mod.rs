@@ -59,6 +59,16 @@ pub enum Convolution {
     Winograd,
 }
 
+impl Convolution {
+    /// The name that reports use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Convolution::Direct => "direct",
+            Convolution::Winograd => "winograd",
+        }
+    }
+}
+
 impl Conv2d {
     /// Where the kernel goes.
     pub(crate) const fn window(&self) -> Window {
