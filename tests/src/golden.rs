@@ -6,7 +6,7 @@
 
 use core::fmt::{self, Write};
 
-use secant::network::{Init, Network, presets};
+use secant::network::{Convolution, Init, Network, presets};
 use secant::objective;
 use secant::optim::{Adam, AdamConfig, Decay, Lbfgs, LbfgsConfig};
 use secant::random::philox4x32;
@@ -237,7 +237,14 @@ const fn max(a: usize, b: usize) -> usize {
 /// Floats of [`Table::micro`]: initial weights of the largest network, runs of the smallest.
 pub const MICRO_FLOATS: usize = max(presets::SEED.parameter_count(), run_len(&presets::MICRO));
 /// Floats of [`Table::all`].
-pub const FLOATS: usize = max(run_len(&presets::SEED), run_len(&presets::LENET));
+pub const FLOATS: usize = max(
+    max(run_len(&presets::SEED), run_len(&presets::LENET)),
+    run_len(&SEED_WINOGRAD),
+);
+
+/// `micro`, and `seed`, with the other algorithm.
+const MICRO_WINOGRAD: Network<'_, 7> = presets::MICRO.with_convolution(Convolution::Winograd);
+const SEED_WINOGRAD: Network<'_, 19> = presets::SEED.with_convolution(Convolution::Winograd);
 
 impl<const L: usize> Table<L> {
     /// Zeros.
@@ -278,7 +285,12 @@ impl<const L: usize> Table<L> {
         self.micro(out)?;
         let (lenet, seed) = (&presets::LENET, &presets::SEED);
         self.run::<16, 11, W>("lenet", lenet, Init::LeCun, Optimizer::Lbfgs, out)?;
-        self.run::<16, 19, W>("seed", seed, Init::PyTorch, Optimizer::Adam, out)
+        self.run::<16, 19, W>("seed", seed, Init::PyTorch, Optimizer::Adam, out)?;
+        let (name, init, adam) = ("micro winograd", Init::He, Optimizer::Adam);
+        self.run::<4, 7, W>(name, &MICRO_WINOGRAD, init, adam, out)?;
+        self.run::<16, 7, W>(name, &MICRO_WINOGRAD, init, adam, out)?;
+        let (name, init) = ("seed winograd", Init::PyTorch);
+        self.run::<16, 19, W>(name, &SEED_WINOGRAD, init, adam, out)
     }
 
     /// One run as lines of the table. Panics when it has learnt nothing: its lines would be of
