@@ -19,7 +19,7 @@ use std::process::{Command, ExitCode};
 
 use secant::arch::Isa;
 use secant::network::presets::MICRO;
-use secant::network::{Init, Network};
+use secant::network::{Convolution, Init, Network};
 use secant::optim::{Adam, AdamConfig, LayerLbfgs, LayerLbfgsConfig};
 use secant::{Batch, DropoutKey, Normalisation, Random, Samples};
 
@@ -46,28 +46,39 @@ enum Method {
 struct Case {
     name: &'static str,
     method: Method,
+    convolution: Convolution,
     /// Steps of the shorter run, after which an ordinary step follows.
     warm_up: usize,
     /// Further steps of the longer run.
     steps: usize,
 }
 
-const CASES: [Case; 3] = [
+const CASES: [Case; 4] = [
     Case {
         name: "gradient",
         method: Method::Gradient,
+        convolution: Convolution::Direct,
+        warm_up: 1,
+        steps: 1,
+    },
+    Case {
+        name: "gradient by Winograd",
+        method: Method::Gradient,
+        convolution: Convolution::Winograd,
         warm_up: 1,
         steps: 1,
     },
     Case {
         name: "adam",
         method: Method::Adam,
+        convolution: Convolution::Direct,
         warm_up: 1,
         steps: 1,
     },
     Case {
         name: "layer-wise l-bfgs",
         method: Method::LayerLbfgs,
+        convolution: Convolution::Direct,
         warm_up: 2,
         steps: 1,
     },
@@ -104,7 +115,7 @@ fn run(case: &str, isa: &str, steps: &str) -> Result<(), String> {
     let steps = steps
         .parse()
         .map_err(|_| "the number of steps is not one")?;
-    train(&MICRO, case, steps)
+    train(&MICRO.with_convolution(case.convolution), case, steps)
 }
 
 fn train<const N: usize>(network: &Network<N>, case: &Case, steps: usize) -> Result<(), String> {
