@@ -3,7 +3,7 @@
 
 use secant::arch::Isa;
 use secant::network::presets::MICRO;
-use secant::network::{FreezeError, Network};
+use secant::network::{Convolution, FreezeError, Network, Shape, conv2d, linear, max_pool2d, relu};
 use secant::optim::{LayerLbfgs, SecondMoment};
 use secant::{Batch, DropoutKey, Metrics, Normalisation, PassError, Samples, SteppedGradient};
 
@@ -155,6 +155,26 @@ fn the_gradient_of_the_head_is_the_end_of_the_whole() {
                 compare::<16>(name, &case, key);
             }
         }
+    }
+}
+
+/// The first convolution that is trained may take another way through its sums than one behind
+/// others that are.
+#[test]
+fn so_it_is_with_winograds_algorithm() {
+    let one_channel = [
+        conv2d(1, 3),
+        relu(),
+        conv2d(3, 3).padding(1),
+        max_pool2d(2),
+        linear(2),
+    ];
+    let hidden = ("one channel", Shape::new(1, 9, 8), one_channel.to_vec());
+    for (name, input, layers) in networks().into_iter().chain([hidden]) {
+        let mut case = case(input, &layers);
+        case.network = case.network.with_convolution(Convolution::Winograd);
+        compare::<4>(name, &case, None);
+        compare::<16>(name, &case, None);
     }
 }
 
