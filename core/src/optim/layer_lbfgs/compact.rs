@@ -16,7 +16,6 @@
 //! order of sums is the same: that of [`vector`](crate::vector) in the first product, pair after
 //! pair in the second.
 
-use super::metric::MOST;
 use crate::arch::single::piece;
 use crate::arch::{Kernel, Simd};
 use crate::layers::register_block::add_parts;
@@ -28,6 +27,9 @@ const LANES: usize = 16;
 /// Pairs in a block of the first product, and vectors of columns in a block of the second. With two
 /// rows that makes eight sums, which keep two units for multiply-adds busy.
 const TILE: usize = 4;
+
+/// Most pairs of a layer.
+pub(super) const MOST: usize = 16;
 
 /// For each row of a basis, what is behind its last whole block of [`LANES`] columns, and zeros.
 pub(super) type Tails = [[f32; LANES]; MOST];

@@ -2,12 +2,9 @@
 
 use heapless::Vec;
 
-use super::compact::{Basis, TAILS};
+use super::compact::{Basis, MOST, TAILS};
 use crate::arch::{Kernel, Simd, dispatch};
 use crate::math;
-
-/// Most pairs of a layer.
-pub(super) const MOST: usize = 16;
 
 /// A matrix with eigenvalue `values[j]` along row j of V and `rest` across all other directions.
 #[derive(Debug, Clone, PartialEq)]

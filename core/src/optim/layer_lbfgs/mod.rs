@@ -22,8 +22,8 @@ use crate::pass::LayerInputs;
 use crate::plan::stage::Stage;
 use crate::random::Random;
 use crate::train_error::TrainError;
+use compact::MOST;
 use layout::{Block, State};
-use metric::MOST;
 
 /// Layer-wise stochastic L-BFGS with at most `M` pairs per layer, 0 to 16: each layer's gradient
 /// times an inverse of the second moment of the layer's inputs. Layers of at most 16 inputs keep a

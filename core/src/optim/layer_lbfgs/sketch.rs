@@ -1,9 +1,9 @@
 //! The sketch: one step of subspace iteration on the second moment of a layer's inputs.
 
-use super::compact::{Basis, TAILS};
+use super::compact::{Basis, MOST, TAILS};
 use super::eigen::{Square, jacobi, orthonormalise};
 use super::layout::State;
-use super::metric::{MOST, Metric};
+use super::metric::Metric;
 use super::settings::Refresh;
 use crate::arch::single::{piece, piece_mut};
 use crate::arch::{Kernel, Simd, dispatch};
