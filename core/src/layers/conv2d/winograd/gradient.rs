@@ -5,9 +5,10 @@
 //! on, where adding up lanes would take longer than the sums themselves, the inputs of a band are
 //! turned to lie innermost, and a sum goes from tile to tile and in a tile from lane to lane.
 
+use super::product::{Product, Start};
 use super::{Band, ELEMENTS, Planes, weights};
 use crate::arch::{Kernel, Simd};
-use crate::layers::register_block::{add_parts, add_products, block};
+use crate::layers::register_block::{add_parts, block};
 use crate::layers::turn::turn;
 
 /// Inputs from which on they are turned.
@@ -102,14 +103,15 @@ impl<'a> Gradient<'a> {
                     row,
                     turned,
                 });
-                let task = Turned {
-                    row,
+                let product = Product {
+                    a: dm,
                     terms,
-                    turned,
-                    dm,
-                    du,
+                    start: Start::Target,
+                    x: turned,
+                    y: du,
+                    columns: row,
                 };
-                task.run::<S>(simd);
+                product.run::<S>(simd);
             }
         }
     }
@@ -285,91 +287,5 @@ impl Kernel for Turn<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         turn(simd, self.v, self.terms, self.turned, self.row);
-    }
-}
-
-/// Adds to `du` (outputs x row) the product of `dm` (outputs x terms) and `turned` (terms x row).
-struct Turned<'a> {
-    row: usize,
-    terms: usize,
-    turned: &'a [f32],
-    dm: &'a [f32],
-    du: &'a mut [f32],
-}
-
-impl Turned<'_> {
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let outputs = self.du.len() / self.row;
-        let mut done = 0;
-        while done < outputs {
-            let size = block::<S>(outputs - done);
-            let part = Turned {
-                dm: &self.dm[done * self.terms..][..size * self.terms],
-                du: &mut self.du[done * self.row..][..size * self.row],
-                ..self
-            };
-            match size {
-                8 => simd.apart(Block::<_, 8>(part)),
-                4 => simd.apart(Block::<_, 4>(part)),
-                2 => simd.apart(Block::<_, 2>(part)),
-                _ => simd.apart(Block::<_, 1>(part)),
-            }
-            done += size;
-        }
-    }
-}
-
-impl<const B: usize> Kernel for Block<Turned<'_>, B> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(mut self, simd: S) {
-        let (mut at, end) = (0, self.0.row);
-        while at + 3 * S::WIDTH <= end && at + 4 * S::WIDTH != end {
-            self.tile::<S, 3>(simd, at);
-            at += 3 * S::WIDTH;
-        }
-        while at + 2 * S::WIDTH <= end {
-            self.tile::<S, 2>(simd, at);
-            at += 2 * S::WIDTH;
-        }
-        while at < end {
-            self.tile::<S, 1>(simd, at);
-            at += S::WIDTH;
-        }
-    }
-}
-
-impl<const B: usize> Block<Turned<'_>, B> {
-    /// `B` outputs x `T` vectors of inputs from input `at` on.
-    #[inline(always)]
-    fn tile<S: Simd, const T: usize>(&mut self, simd: S, at: usize) {
-        let Turned {
-            row,
-            terms,
-            turned,
-            dm,
-            du,
-        } = &mut self.0;
-        let mut gradients = [*dm; B];
-        for b in 0..B {
-            gradients[b] = &dm[b * *terms..][..*terms];
-        }
-        let mut sums = [[simd.splat(0.0); T]; B];
-        for (k, x) in turned.chunks_exact(*row).enumerate().take(*terms) {
-            let mut a = [0.0; B];
-            for b in 0..B {
-                a[b] = gradients[b][k];
-            }
-            add_products(simd, &a, &x[at..][..T * S::WIDTH], &mut sums);
-        }
-        for b in 0..B {
-            let du = &mut du[b * *row + at..][..T * S::WIDTH];
-            for t in 0..T {
-                let sum = simd.add(simd.load(du, t * S::WIDTH), sums[b][t]);
-                simd.store(du, t * S::WIDTH, sum);
-            }
-        }
     }
 }

@@ -48,7 +48,7 @@ use crate::layers::memory::{Backward, Forward};
 use crate::map::Frame;
 use crate::shape::Window;
 use gradient::Gradient;
-use product::Product;
+use product::{Product, Start};
 use transform::{InputGradient, InputTransform, OutputGradient, OutputTransform, StageOutput};
 
 /// Elements of a transformed tile.
@@ -238,7 +238,10 @@ pub(crate) fn forward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: F
                 a: &u[e * inputs * outputs..][..inputs * outputs],
                 terms: inputs,
                 // What is added to this element comes out in every pixel of the tile.
-                start: if e == 5 { bias } else { &[] },
+                start: match e {
+                    5 => Start::Rows(bias),
+                    _ => Start::Zero,
+                },
                 x: &v[e * v_planes.element..][..inputs * v_planes.channel],
                 y: &mut m[e * m_planes.element..][..outputs * m_planes.channel],
                 columns: v_planes.channel,
@@ -350,7 +353,7 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
                 let product = Product {
                     a: &u[e * inputs * outputs..][..inputs * outputs],
                     terms: outputs,
-                    start: &[],
+                    start: Start::Zero,
                     x: &dm[e * m_planes.element..][..outputs * m_planes.channel],
                     y: &mut dv[e * v_planes.element..][..inputs * v_planes.channel],
                     columns: v_planes.channel,

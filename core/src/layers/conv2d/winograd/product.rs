@@ -4,13 +4,22 @@
 use crate::arch::{Kernel, Simd};
 use crate::layers::register_block::{add_products, block};
 
-/// `Y = S + A X`, where `X` has rows of `columns` floats and row `o` of `S` is `start[o]` or zero.
+/// What a product is added to.
+#[derive(Clone, Copy)]
+pub(super) enum Start<'a> {
+    Zero,
+    /// One value for each row; the sums begin with it.
+    Rows(&'a [f32]),
+    /// What the target holds; it is added in the end.
+    Target,
+}
+
+/// `Y = S + A X`, where `X` has rows of `columns` floats and `S` is `start`.
 pub(super) struct Product<'a> {
     /// Row by row, each `terms` long.
     pub a: &'a [f32],
     pub terms: usize,
-    /// One value for each row of `Y`; none for zero.
-    pub start: &'a [f32],
+    pub start: Start<'a>,
     pub x: &'a [f32],
     pub y: &'a mut [f32],
     pub columns: usize,
@@ -30,8 +39,8 @@ impl Product<'_> {
             let part = Product {
                 a: &self.a[done * self.terms..][..size * self.terms],
                 start: match self.start {
-                    [] => &[],
-                    start => &start[done..][..size],
+                    Start::Rows(start) => Start::Rows(&start[done..][..size]),
+                    other => other,
                 },
                 x: &self.x[..self.terms * self.columns],
                 y: &mut self.y[done * self.columns..][..size * self.columns],
@@ -51,7 +60,7 @@ impl Product<'_> {
 /// How the columns of a block of rows are shared out: runs of three vectors, then of two or one. (Of
 /// four left over, two and two: the sums of a single vector wait for each other.)
 #[inline(always)]
-pub(super) fn vectors<S: Simd>(left: usize) -> usize {
+fn vectors<S: Simd>(left: usize) -> usize {
     match left / S::WIDTH {
         0 | 1 => 1,
         2 | 4 => 2,
@@ -98,19 +107,41 @@ fn rows_tile<S: Simd, const B: usize, const T: usize>(
         }
         add_products(simd, &a, &x[at..][..T * S::WIDTH], &mut sums);
     }
+    if let Start::Target = product.start {
+        add_target(simd, &mut sums, product.columns, at, product.y);
+    }
     finish(simd, sums, product.columns, at, product.y);
 }
 
 /// What a block's sums begin with.
 #[inline(always)]
-fn begin<S: Simd, const B: usize, const T: usize>(simd: S, start: &[f32]) -> [[S::V; T]; B] {
+fn begin<S: Simd, const B: usize, const T: usize>(simd: S, start: Start<'_>) -> [[S::V; T]; B] {
     let mut sums = [[simd.splat(0.0); T]; B];
-    if let Some(start) = start.first_chunk::<B>() {
+    if let Start::Rows(start) = start
+        && let Some(start) = start.first_chunk::<B>()
+    {
         for b in 0..B {
             sums[b] = [simd.splat(start[b]); T];
         }
     }
     sums
+}
+
+/// Adds a block's sums to what the target holds.
+#[inline(always)]
+fn add_target<S: Simd, const B: usize, const T: usize>(
+    simd: S,
+    sums: &mut [[S::V; T]; B],
+    columns: usize,
+    at: usize,
+    y: &[f32],
+) {
+    for b in 0..B {
+        let y = &y[b * columns + at..][..T * S::WIDTH];
+        for t in 0..T {
+            sums[b][t] = simd.add(simd.load(y, t * S::WIDTH), sums[b][t]);
+        }
+    }
 }
 
 /// Stores a block's sums.
