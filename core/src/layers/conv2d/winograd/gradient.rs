@@ -6,7 +6,7 @@
 //! turned to lie innermost, and a sum goes from tile to tile and in a tile from lane to lane.
 
 use super::product::{Product, Start};
-use super::{Band, ELEMENTS, Planes, weights};
+use super::{Band, ELEMENTS, Planes, one_input, weights};
 use crate::arch::{Kernel, Simd};
 use crate::layers::register_block::{add_parts, block};
 use crate::layers::turn::turn;
@@ -29,12 +29,12 @@ const fn row_len(inputs: usize) -> usize {
 /// Floats of scratch.
 pub(super) const fn scratch_len(inputs: usize, outputs: usize, band: usize, lanes: usize) -> usize {
     let row = row_len(inputs);
-    let turned = if inputs < TURNED {
-        0
-    } else {
-        band * lanes * row
+    let rest = match inputs {
+        1 => outputs * one_input::SUMS * lanes,
+        2..TURNED => 0,
+        _ => band * lanes * row,
     };
-    ELEMENTS * outputs * row + turned
+    ELEMENTS * weights::matrix_len(outputs, row) + rest
 }
 
 /// The sums so far.
@@ -43,8 +43,9 @@ pub(super) struct Gradient<'a> {
     outputs: usize,
     /// `[element][output][input]`, the inputs of an output in a row of [`row_len`].
     du: &'a mut [f32],
-    /// One element of a band's inputs, `[tile][lane][input]`.
-    turned: &'a mut [f32],
+    /// One element of a band's inputs, `[tile][lane][input]`; of one input, the lanes' sums of a
+    /// band.
+    rest: &'a mut [f32],
 }
 
 impl<'a> Gradient<'a> {
@@ -52,18 +53,19 @@ impl<'a> Gradient<'a> {
     pub fn new([outputs, inputs]: [usize; 2], scratch: &'a mut [f32]) -> Gradient<'a> {
         // Ends of rows, too, which no input fills.
         scratch.fill(0.0);
-        let (du, turned) = scratch.split_at_mut(ELEMENTS * outputs * row_len(inputs));
+        let (du, rest) =
+            scratch.split_at_mut(ELEMENTS * weights::matrix_len(outputs, row_len(inputs)));
         Gradient {
             inputs,
             outputs,
             du,
-            turned,
+            rest,
         }
     }
 
-    /// The sums of one input, `[element][output]`.
-    pub fn sums(&mut self) -> &mut [f32] {
-        self.du
+    /// The sums of one input, `[element][output]`, and room for those of the lanes.
+    pub fn of_one_input(&mut self) -> (&mut [f32], &mut [f32]) {
+        (self.du, self.rest)
     }
 
     /// Adds a band's terms, and to `db` those of the biases.
@@ -83,7 +85,8 @@ impl<'a> Gradient<'a> {
         for e in 0..ELEMENTS {
             let v = &v[e * v_planes.element..][..self.inputs * v_planes.channel];
             let dm = &dm[e * m_planes.element..][..self.outputs * m_planes.channel];
-            let du = &mut self.du[e * self.outputs * row..][..self.outputs * row];
+            let du =
+                &mut self.du[e * weights::matrix_len(self.outputs, row)..][..self.outputs * row];
             if self.inputs < TURNED {
                 let (inputs, tiles) = (self.inputs, band.len());
                 let task = PerLane::<L> {
@@ -96,7 +99,7 @@ impl<'a> Gradient<'a> {
                 task.run::<S>(simd);
             } else {
                 let terms = v_planes.channel;
-                let turned = &mut self.turned[..terms * row];
+                let turned = &mut self.rest[..terms * row];
                 simd.apart(Turn {
                     v,
                     terms,
@@ -124,7 +127,7 @@ impl<'a> Gradient<'a> {
         for (o, dw) in kernels.enumerate() {
             simd.apart(weights::AddKernels {
                 du: &self.du[o * row..],
-                matrix: self.outputs * row,
+                matrix: weights::matrix_len(self.outputs, row),
                 dw,
             });
         }

@@ -173,7 +173,7 @@ pub(crate) const fn scratch_len(frame: &Frame, lanes: usize) -> (usize, usize) {
     let band = tiles.band();
     let zeros = frame.input.columns * lanes;
     let row = row_len(&tiles, lanes);
-    let u = ELEMENTS * inputs * outputs;
+    let u = ELEMENTS * weights::matrix_len(inputs, outputs);
     let v = Planes::new(inputs, band, lanes).len();
     let m = Planes::new(outputs, band, lanes).len();
     let gradient = gradient::scratch_len(inputs, outputs, band, lanes);
@@ -196,7 +196,7 @@ pub(crate) fn forward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: F
     let tiles = Tiles::new(frame, L);
     let (zeros, rest) = scratch.split_at_mut(frame.input.columns * L);
     let (row, rest) = rest.split_at_mut(row_len(&tiles, L));
-    let (u, rest) = rest.split_at_mut(ELEMENTS * inputs * outputs);
+    let (u, rest) = rest.split_at_mut(ELEMENTS * weights::matrix_len(inputs, outputs));
     zeros.fill(0.0);
     simd.apart(weights::Transform {
         w,
@@ -235,7 +235,7 @@ pub(crate) fn forward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: F
         }
         for e in 0..ELEMENTS {
             let product = Product {
-                a: &u[e * inputs * outputs..][..inputs * outputs],
+                a: &u[e * weights::matrix_len(inputs, outputs)..][..inputs * outputs],
                 terms: inputs,
                 // What is added to this element comes out in every pixel of the tile.
                 start: match e {
@@ -281,7 +281,7 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
     let tiles = Tiles::new(frame, L);
     let (zeros, rest) = scratch.split_at_mut(frame.input.columns * L);
     let (row, rest) = rest.split_at_mut(row_len(&tiles, L));
-    let (u, rest) = rest.split_at_mut(ELEMENTS * inputs * outputs);
+    let (u, rest) = rest.split_at_mut(ELEMENTS * weights::matrix_len(inputs, outputs));
     let (gradient_scratch, rest) =
         rest.split_at_mut(gradient::scratch_len(inputs, outputs, tiles.band(), L));
     zeros.fill(0.0);
@@ -317,14 +317,16 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
                 planes: v_planes,
                 v,
             });
+            let (du, sums) = gradient.of_one_input();
             simd.apart(one_input::Gradient::<L> {
                 stage,
                 band,
                 planes: v_planes,
                 v,
-                du: gradient.sums(),
+                du,
                 db,
                 row,
+                sums,
             });
             continue;
         }
@@ -351,7 +353,7 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
             let dv = v;
             for e in 0..ELEMENTS {
                 let product = Product {
-                    a: &u[e * inputs * outputs..][..inputs * outputs],
+                    a: &u[e * weights::matrix_len(inputs, outputs)..][..inputs * outputs],
                     terms: outputs,
                     start: Start::Zero,
                     x: &dm[e * m_planes.element..][..outputs * m_planes.channel],

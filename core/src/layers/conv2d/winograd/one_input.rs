@@ -6,7 +6,7 @@
 //! second column, from where it comes to all four pixels.
 
 use super::transform::{ROW, StageOutput, elements, output_row, row_of, spread};
-use super::{Band, ELEMENTS, Planes};
+use super::{Band, ELEMENTS, Planes, weights};
 use crate::arch::{Kernel, Simd};
 use crate::layers::register_block::add_parts;
 use crate::map::Frame;
@@ -15,7 +15,7 @@ use crate::map::Frame;
 pub(super) struct Output<'a, const L: usize> {
     pub frame: &'a Frame,
     pub band: Band,
-    /// Transformed kernels, `[element][output]`.
+    /// Transformed kernels, `[element][output]`, elements [`weights::matrix_len`] apart.
     pub u: &'a [f32],
     pub bias: &'a [f32],
     pub planes: Planes,
@@ -40,7 +40,7 @@ impl<const L: usize> Kernel for Output<'_, L> {
             for (channel, bias) in self.bias.iter().enumerate() {
                 let mut u = [0.0; ELEMENTS];
                 for e in 0..ELEMENTS {
-                    u[e] = self.u[e * outputs + channel];
+                    u[e] = self.u[e * weights::matrix_len(outputs, 1) + channel];
                 }
                 half_output::<S, L, 0>(simd, &u, 0.0, &v, halves);
                 half_output::<S, L, 1>(simd, &u, *bias, &v, halves);
@@ -93,15 +93,17 @@ pub(super) struct Gradient<'a, const L: usize> {
     pub band: Band,
     pub planes: Planes,
     pub v: &'a [f32],
-    /// `[element][output]`.
+    /// `[element][output]`, elements [`weights::matrix_len`] apart.
     pub du: &'a mut [f32],
     pub db: &'a mut [f32],
     /// Room for [`ROW`] pixels of each tile of a row.
     pub row: &'a mut [f32],
+    /// Room for each lane's sums, [`SUMS`] pixels of each channel.
+    pub sums: &'a mut [f32],
 }
 
 /// Sums of a channel: its elements and its bias.
-const SUMS: usize = ELEMENTS + 1;
+pub(super) const SUMS: usize = ELEMENTS + 1;
 
 impl<const L: usize> Kernel for Gradient<'_, L> {
     type Output = ();
@@ -111,27 +113,31 @@ impl<const L: usize> Kernel for Gradient<'_, L> {
         let (band, planes) = (self.band, self.planes);
         let tiles = &mut self.row.as_chunks_mut::<L>().0.as_chunks_mut::<4>().0[..band.columns];
         let outputs = self.db.len();
-        for (channel, db) in self.db.iter_mut().enumerate() {
-            let mut lanes = [[0.0; L]; SUMS];
-            for row in band.row..band.row + band.rows {
+        let sums = self.sums.as_chunks_mut::<L>().0.as_chunks_mut::<SUMS>().0;
+        sums.as_flattened_mut().fill([0.0; L]);
+        // All channels of a row of tiles, which stays in the first-level cache.
+        for row in band.row..band.row + band.rows {
+            let at = row_of(&band, &planes, 0, row, L);
+            let v = elements::<L>(self.v, planes.element, at, band.columns);
+            for (channel, lanes) in sums.iter_mut().enumerate() {
                 self.stage
                     .gradient_row::<S, L>(simd, &band, channel, row, tiles);
-                let at = row_of(&band, &planes, 0, row, L);
-                let v = elements::<L>(self.v, planes.element, at, band.columns);
                 for part in 0..L / S::WIDTH {
                     let lane = part * S::WIDTH;
-                    add_rows::<S, L, 0>(simd, tiles, &v, lane, &mut lanes);
-                    add_rows::<S, L, 2>(simd, tiles, &v, lane, &mut lanes);
+                    add_rows::<S, L, 0>(simd, tiles, &v, lane, lanes);
+                    add_rows::<S, L, 2>(simd, tiles, &v, lane, lanes);
                 }
             }
+        }
+        for (channel, (lanes, db)) in sums.iter().zip(self.db).enumerate() {
             let mut sums = [simd.splat(0.0); SUMS];
-            for (sum, lanes) in sums.iter_mut().zip(&lanes) {
+            for (sum, lanes) in sums.iter_mut().zip(lanes) {
                 *sum = add_parts(simd, lanes);
             }
             let mut totals = [0.0; SUMS];
             simd.sums(&sums, &mut totals);
             for e in 0..ELEMENTS {
-                self.du[e * outputs + channel] += totals[e];
+                self.du[e * weights::matrix_len(outputs, 1) + channel] += totals[e];
             }
             *db += totals[ELEMENTS];
         }

@@ -505,13 +505,19 @@ impl<const L: usize> Kernel for InputGradient<'_, L> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let (band, planes, map) = (self.band, self.planes, self.frame.input);
-        let halves = self.row.as_chunks_mut::<L>().0.as_chunks_mut::<4>().0;
-        let halves = &mut halves[..band.columns];
+        let inner = &mut self.row.as_chunks_mut::<L>().0.as_chunks_mut::<ROW>().0[..band.columns];
         let dx = self.dx.as_chunks_mut::<L>().0;
+        let place = Place {
+            first: 2 * band.column,
+            margin: map.margin[1],
+        };
         for channel in 0..map.channels {
             for row in band.row..band.row + band.rows {
                 let at = row_of(&band, &planes, channel, row, L);
                 let dv = elements::<L>(self.dv, planes.element, at, band.columns);
+                for c in 0..4 {
+                    gather_inner::<S, L>(simd, &dv, c, inner);
+                }
                 for r in 0..4 {
                     // What lies in the margin has no gradient.
                     let Some(line) = (2 * row + r).checked_sub(map.margin[0]) else {
@@ -520,100 +526,153 @@ impl<const L: usize> Kernel for InputGradient<'_, L> {
                     if line >= map.live_rows {
                         continue;
                     }
-                    match r {
-                        0 => gather_row::<S, L, 0>(simd, &dv, halves),
-                        1 => gather_row::<S, L, 1>(simd, &dv, halves),
-                        2 => gather_row::<S, L, 2>(simd, &dv, halves),
-                        _ => gather_row::<S, L, 3>(simd, &dv, halves),
-                    }
                     let line = channel * map.live_rows + line;
                     let dx = &mut dx[line * map.live_columns..][..map.live_columns];
-                    add_row::<S, L>(simd, halves, 2 * band.column, map.margin[1], dx);
+                    for part in 0..L / S::WIDTH {
+                        let lane = part * S::WIDTH;
+                        match r {
+                            0 => add_outer::<S, L>(simd, &dv[0..4], place, dx, lane),
+                            1 => add_inner::<S, L, 0>(simd, inner, place, dx, lane),
+                            2 => add_inner::<S, L, 4>(simd, inner, place, dx, lane),
+                            _ => add_outer::<S, L>(simd, &dv[12..16], place, dx, lane),
+                        }
+                    }
                 }
             }
         }
     }
 }
 
-/// Row `R` of `B dv` of each tile of a row.
+/// Where a row of patches lies in a row of the map.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Column of the first patch, in the map with its margin.
+    first: usize,
+    /// Columns of the margin, which are not stored.
+    margin: usize,
+}
+
+/// Column `c` of the inner rows of `B dv` of each patch of a row: that of row 1 goes to pixel `c`,
+/// that of row 2 to pixel `4 + c`. (Rows 0 and 3 are those of `dv`.)
 #[inline(always)]
-fn gather_row<S: Simd, const L: usize, const R: usize>(
+fn gather_inner<S: Simd, const L: usize>(
     simd: S,
     dv: &[&[[f32; L]]; ELEMENTS],
-    halves: &mut [[[f32; L]; 4]],
+    c: usize,
+    inner: &mut [[[f32; L]; ROW]],
 ) {
-    for c in 0..4 {
-        let columns = dv[c]
-            .iter()
-            .zip(dv[4 + c])
-            .zip(dv[8 + c].iter().zip(dv[12 + c]));
-        for (half, ((v0, v1), (v2, v3))) in halves.iter_mut().zip(columns) {
-            for part in 0..L / S::WIDTH {
-                let lane = part * S::WIDTH;
-                let d = gather::<S, L, R>(simd, [v0, v1, v2, v3], lane);
-                simd.store(&mut half[c], lane, d);
-            }
+    let columns = dv[c]
+        .iter()
+        .zip(dv[4 + c])
+        .zip(dv[8 + c].iter().zip(dv[12 + c]));
+    for (inner, ((v0, v1), (v2, v3))) in inner.iter_mut().zip(columns) {
+        for part in 0..L / S::WIDTH {
+            let lane = part * S::WIDTH;
+            let (v1, v2) = (simd.load(v1, lane), simd.load(v2, lane));
+            let (v0, v3) = (simd.load(v0, lane), simd.load(v3, lane));
+            let [d1, d2] = gather(simd, v0, v1, v2, v3);
+            simd.store(&mut inner[c], lane, d1);
+            simd.store(&mut inner[4 + c], lane, d2);
         }
     }
 }
 
-/// Element `R` of `B v`.
+/// Elements 1 and 2 of `B v`.
 #[inline(always)]
-fn gather<S: Simd, const L: usize, const R: usize>(
-    simd: S,
-    [v0, v1, v2, v3]: [&[f32; L]; 4],
-    lane: usize,
-) -> S::V {
-    match R {
-        0 => simd.load(v0, lane),
-        1 => {
-            let difference = simd.sub(simd.load(v1, lane), simd.load(v2, lane));
-            simd.sub(difference, simd.load(v3, lane))
-        }
-        2 => {
-            let sum = simd.add(simd.load(v1, lane), simd.load(v2, lane));
-            simd.sub(sum, simd.load(v0, lane))
-        }
-        _ => simd.load(v3, lane),
-    }
+fn gather<S: Simd>(simd: S, v0: S::V, v1: S::V, v2: S::V, v3: S::V) -> [S::V; 2] {
+    [
+        simd.sub(simd.sub(v1, v2), v3),
+        simd.sub(simd.add(v1, v2), v0),
+    ]
 }
 
-/// Transforms a row of patches along the row, and adds it to a row of the map whose margin of so
-/// many columns is not stored. The first patch begins at column `first`.
+/// Adds an outer row of patches to a row of the map.
 #[inline(always)]
-fn add_row<S: Simd, const L: usize>(
+fn add_outer<S: Simd, const L: usize>(
     simd: S,
-    patches: &[[[f32; L]; 4]],
-    first: usize,
-    margin: usize,
+    dv: &[&[[f32; L]]],
+    place: Place,
     dx: &mut [[f32; L]],
+    lane: usize,
 ) {
-    let zeros = [[0.0; L]; 4];
-    // Two columns for each patch and two for the end: shared with the patch before.
-    for at in 0..=patches.len() {
-        let before = match at.checked_sub(1) {
-            Some(before) => &patches[before],
-            None => &zeros,
-        };
-        let here = patches.get(at).unwrap_or(&zeros);
+    let [v0, v1, v2, v3] = dv else { return };
+    let mut shared = [simd.splat(0.0); 2];
+    let patches = v0.iter().zip(*v1).zip(v2.iter().zip(*v3));
+    for (at, ((v0, v1), (v2, v3))) in patches.enumerate() {
+        let v = [
+            simd.load(v0, lane),
+            simd.load(v1, lane),
+            simd.load(v2, lane),
+            simd.load(v3, lane),
+        ];
+        shared = add_patch(simd, v, shared, place, at, dx, lane);
+    }
+    add_pair(simd, shared, place, v0.len(), dx, lane);
+}
+
+/// Adds an inner row of patches, whose pixels begin at `FROM`, to a row of the map.
+#[inline(always)]
+fn add_inner<S: Simd, const L: usize, const FROM: usize>(
+    simd: S,
+    inner: &[[[f32; L]; ROW]],
+    place: Place,
+    dx: &mut [[f32; L]],
+    lane: usize,
+) {
+    let mut shared = [simd.splat(0.0); 2];
+    for (at, inner) in inner.iter().enumerate() {
+        let v = [
+            simd.load(&inner[FROM], lane),
+            simd.load(&inner[FROM + 1], lane),
+            simd.load(&inner[FROM + 2], lane),
+            simd.load(&inner[FROM + 3], lane),
+        ];
+        shared = add_patch(simd, v, shared, place, at, dx, lane);
+    }
+    add_pair(simd, shared, place, inner.len(), dx, lane);
+}
+
+/// Adds some lanes of a row of patch `at`: its first two columns together with what the patch
+/// before brings to them. Returns its last two, which it shares with the patch behind.
+#[inline(always)]
+fn add_patch<S: Simd, const L: usize>(
+    simd: S,
+    [v0, v1, v2, v3]: [S::V; 4],
+    shared: [S::V; 2],
+    place: Place,
+    at: usize,
+    dx: &mut [[f32; L]],
+    lane: usize,
+) -> [S::V; 2] {
+    let [d1, d2] = gather(simd, v0, v1, v2, v3);
+    let own = [simd.add(shared[0], v0), simd.add(shared[1], d1)];
+    add_pair(simd, own, place, at, dx, lane);
+    [d2, v3]
+}
+
+/// Adds to the first two columns of patch `at`, as far as they lie in the map.
+#[inline(always)]
+fn add_pair<S: Simd, const L: usize>(
+    simd: S,
+    pair: [S::V; 2],
+    place: Place,
+    at: usize,
+    dx: &mut [[f32; L]],
+    lane: usize,
+) {
+    let column = (place.first + 2 * at).wrapping_sub(place.margin);
+    // Both, nearly always.
+    if let Some(dx) = dx.get_mut(column..column.wrapping_add(2)) {
         for c in 0..2 {
-            let column = (first + 2 * at + c).checked_sub(margin);
-            let Some(dx) = column.and_then(|column| dx.get_mut(column)) else {
-                continue;
-            };
-            for part in 0..L / S::WIDTH {
-                let lane = part * S::WIDTH;
-                let shared = match c {
-                    0 => gather::<S, L, 2>(simd, before.each_ref(), lane),
-                    _ => gather::<S, L, 3>(simd, before.each_ref(), lane),
-                };
-                let own = match c {
-                    0 => gather::<S, L, 0>(simd, here.each_ref(), lane),
-                    _ => gather::<S, L, 1>(simd, here.each_ref(), lane),
-                };
-                let sum = simd.add(simd.load(dx, lane), simd.add(shared, own));
-                simd.store(dx, lane, sum);
-            }
+            let sum = simd.add(simd.load(&dx[c], lane), pair[c]);
+            simd.store(&mut dx[c], lane, sum);
+        }
+        return;
+    }
+    for c in 0..2 {
+        if let Some(dx) = dx.get_mut(column.wrapping_add(c)) {
+            let sum = simd.add(simd.load(dx, lane), pair[c]);
+            simd.store(dx, lane, sum);
         }
     }
 }

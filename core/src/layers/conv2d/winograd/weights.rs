@@ -15,6 +15,12 @@ use crate::arch::{Kernel, Simd};
 /// Kernels that are transformed at a time.
 const SIDE: usize = 8;
 
+/// Floats from the matrix of one element to that of the next: its own and those of a line of the
+/// cache more, so that the 16 elements of a kernel do not compete for the same lines.
+pub(super) const fn matrix_len(rows: usize, terms: usize) -> usize {
+    rows * terms + 16
+}
+
 /// The matrices that are multiplied with transformed maps, one for each element: row `r` and term
 /// `k` of element `e` is that element of kernel `r row + k term`.
 pub(super) struct Transform<'a> {
@@ -23,7 +29,7 @@ pub(super) struct Transform<'a> {
     pub row: usize,
     pub terms: usize,
     pub term: usize,
-    /// `[element][row][term]`.
+    /// `[element][row][term]`, elements [`matrix_len`] apart.
     pub u: &'a mut [f32],
 }
 
@@ -35,6 +41,7 @@ impl Kernel for Transform<'_> {
         let Transform {
             rows, terms, term, ..
         } = self;
+        let matrix = matrix_len(rows, terms);
         for r in 0..rows {
             let w = &self.w[9 * r * self.row..];
             let mut k = 0;
@@ -46,10 +53,10 @@ impl Kernel for Transform<'_> {
                     for b in 0..SIDE {
                         g[8][b] = w[9 * b * term + 8];
                     }
-                    transform::<SIDE>(&g, at, rows * terms, self.u);
+                    transform::<SIDE>(&g, at, matrix, self.u);
                     k += SIDE;
                 } else if let Some(g) = w.first_chunk::<9>() {
-                    transform::<1>(&g.map(|g| [g]), at, rows * terms, self.u);
+                    transform::<1>(&g.map(|g| [g]), at, matrix, self.u);
                     k += 1;
                 }
             }
