@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use secant::arch::Isa;
-use secant::network::Init;
+use secant::network::{Convolution, Init};
 use secant::{DropoutKey, Random};
 use secant_harness::data::{scaling, synthetic};
 use secant_harness::engine::Engine;
@@ -46,16 +46,22 @@ fn neither_threads_nor_instruction_sets_change_a_bit() {
             70,
         ),
     ] {
-        let network: Model = model.parse().unwrap();
-        let expected = bits(&network, count, 1);
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
-            Isa::force(isa).unwrap();
-            for threads in [1, 2, 3, 5, 8] {
-                let found = bits(&network, count, threads);
-                let isa = isa.name();
-                assert!(found == expected, "{model}: {isa} with {threads} threads");
+        for algorithm in [Convolution::Direct, Convolution::Winograd] {
+            let mut network: Model = model.parse().unwrap();
+            network.network = network.network.with_convolution(algorithm);
+            let expected = bits(&network, count, 1);
+            for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+                Isa::force(isa).unwrap();
+                for threads in [1, 2, 3, 5, 8, 16] {
+                    let found = bits(&network, count, threads);
+                    let (isa, name) = (isa.name(), algorithm.name());
+                    assert!(
+                        found == expected,
+                        "{model}, {name}: {isa} with {threads} threads"
+                    );
+                }
             }
+            Isa::force(Isa::detect()).unwrap();
         }
-        Isa::force(Isa::detect()).unwrap();
     }
 }

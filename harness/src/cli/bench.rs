@@ -24,7 +24,7 @@ pub struct BenchArgs {
     pub model: Option<Description>,
 
     /// How convolutions are computed
-    #[arg(long, value_name = "NAME", default_value = "direct")]
+    #[arg(long, value_name = "NAME", default_value = "winograd")]
     pub convolution: ConvolutionName,
 
     /// Folder or file with the data, as for 'secant train' [default: drawn images]

@@ -84,7 +84,7 @@ pub struct CompareArgs {
     pub model: Option<Description>,
 
     /// How convolutions are computed
-    #[arg(long, value_name = "NAME", default_value = "direct")]
+    #[arg(long, value_name = "NAME", default_value = "winograd")]
     pub convolution: ConvolutionName,
 
     /// What is predicted, and what training makes small.

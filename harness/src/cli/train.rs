@@ -115,7 +115,7 @@ pub struct TrainArgs {
     pub init: InitName,
 
     /// How convolutions are computed
-    #[arg(long, value_name = "NAME", default_value = "direct", help_heading = NETWORK)]
+    #[arg(long, value_name = "NAME", default_value = "winograd", help_heading = NETWORK)]
     pub convolution: ConvolutionName,
 
     /// Start from the weights of an earlier run: its model.safetensors
