@@ -148,6 +148,11 @@ impl Description {
         }
     }
 
+    /// Values of the output for samples of such a shape, if the layers fit it.
+    pub fn output_len(&self, input: Shape) -> Option<usize> {
+        output(input, &self.layers).map(|shape| shape.len())
+    }
+
     /// The network for such data. The last layer follows the outputs unless it is written.
     ///
     /// # Errors

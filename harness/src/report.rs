@@ -32,11 +32,11 @@ pub fn say(json: bool, line: &str) {
     };
 }
 
-/// Writes the one JSON object of a run to standard output.
+/// Writes the one JSON object of a command to standard output.
 ///
 /// # Errors
 /// [`Error::Stdout`] when it cannot be written; a reader that went away is no error.
-pub fn print_json(record: &RunRecord<'_>) -> Result<(), Error> {
+pub fn print_json(record: &impl Serialize) -> Result<(), Error> {
     let written = serde_json::to_string(record)
         .map_err(io::Error::from)
         .and_then(|text| writeln!(io::stdout().lock(), "{text}"));
@@ -221,6 +221,9 @@ pub struct DatasetRecord<'a> {
     shape: [usize; 3],
     /// 0 where numbers are predicted.
     classes: usize,
+    /// By label.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    class_names: &'a [String],
     /// SHA-256 of shape, samples and labels.
     sha256: &'a str,
     train: usize,
@@ -240,6 +243,7 @@ impl<'a> DatasetRecord<'a> {
                 dataset.shape.columns,
             ],
             classes: dataset.names.len(),
+            class_names: &dataset.names,
             sha256: &dataset.digest,
             train: split.train.len(),
             validation: split.validation.len(),

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::model::{Model, Net};
 
 /// Name, shape and place in the flat slice of each tensor of a network.
-fn names(network: &Net) -> Vec<(String, Vec<usize>, Range<usize>)> {
+pub(crate) fn names(network: &Net) -> Vec<(String, Vec<usize>, Range<usize>)> {
     let mut names = Vec::new();
     for (i, layer) in network.layers().iter().enumerate() {
         let input = network.shape(i);

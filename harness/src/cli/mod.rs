@@ -3,7 +3,11 @@
 mod bench;
 mod compare;
 mod environment;
+mod evaluate;
+mod export;
+mod predict;
 mod size;
+mod summary;
 mod targets;
 mod train;
 mod values;
@@ -51,6 +55,14 @@ Exit status: 0 done, 1 the run failed, 2 wrong options or data, 3 a file could n
 pub enum Command {
     /// Train one network with one optimiser, and save weights, metrics and curves
     Train(Box<train::TrainArgs>),
+    /// Tell how good the network of a run is: by class, which classes it mistakes, calibration
+    Evaluate(Box<evaluate::EvaluateArgs>),
+    /// Tell what the network of a run says of a sample: classes and probabilities, or numbers
+    Predict(Box<predict::PredictArgs>),
+    /// Write the network of a run for other programs: ONNX, Rust, C, NumPy
+    Export(Box<export::ExportArgs>),
+    /// List the layers of a network: shapes, parameters, multiply-accumulates, memory
+    Summary(Box<summary::SummaryArgs>),
     /// Compare optimisers over seeds: accuracy, time to targets, collapses, intervals
     Compare(Box<compare::CompareArgs>),
     /// Measure the speed of the kernels, the optimisers and the threads on this machine
@@ -63,6 +75,10 @@ impl Command {
     fn run(&self) -> Result<u8, Error> {
         match self {
             Command::Train(args) => args.run(),
+            Command::Evaluate(args) => args.run(),
+            Command::Predict(args) => args.run(),
+            Command::Export(args) => args.run(),
+            Command::Summary(args) => args.run(),
             Command::Compare(args) => args.run(),
             Command::Bench(args) => args.run(),
             Command::Size(args) => args.run(),

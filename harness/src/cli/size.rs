@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::Args;
 use serde::Serialize;
 
-use super::values::OptimizerParser;
+use super::values::{OptimizerParser, classes, shape};
 use crate::data::dataset::{Predicted, Task};
 use crate::error::{EXIT_OK, Error};
 use crate::model::{Description, Model};
@@ -149,33 +149,6 @@ fn print(args: &SizeArgs, out: &mut impl Write) -> Result<(), Error> {
         table(args, model, &size, &boards, out)
     };
     written.map_err(Error::Stdout)
-}
-
-/// A shape such as `3x1x64`.
-fn shape(text: &str) -> Result<Shape, String> {
-    let sizes: Vec<usize> = text
-        .split('x')
-        .filter_map(|size| size.parse().ok())
-        .collect();
-    match sizes[..] {
-        [channels, rows, columns]
-            if text.split('x').count() == 3
-                && sizes.iter().all(|size| (1..=1 << 16).contains(size)) =>
-        {
-            Ok(Shape::new(channels, rows, columns))
-        }
-        _ => Err(
-            "expected channels, rows and columns, each from 1 to 65536, as in 3x1x64".to_owned(),
-        ),
-    }
-}
-
-/// A number of classes.
-fn classes(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(classes @ 1..=65_536) => Ok(classes),
-        _ => Err("expected a number from 1 to 65536".to_owned()),
-    }
 }
 
 fn table(

@@ -6,8 +6,9 @@ use std::num::NonZeroUsize;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, Command, ValueEnum};
-use secant::network::{Convolution, Init};
+use secant::network::{Convolution, Init, Shape};
 
+use crate::engine::LANES;
 use crate::optimizers::values::number;
 use crate::optimizers::{self, Choice};
 
@@ -154,4 +155,48 @@ const LARGEST_THREADS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 pub fn processors() -> NonZeroUsize {
     let processors = std::thread::available_parallelism();
     processors.unwrap_or(NonZeroUsize::MIN).min(LARGEST_THREADS)
+}
+
+/// A shape such as `3x1x64`.
+///
+/// # Errors
+/// One phrase that says what is expected.
+pub fn shape(text: &str) -> Result<Shape, String> {
+    let sizes: Vec<usize> = text
+        .split('x')
+        .filter_map(|size| size.parse().ok())
+        .collect();
+    match sizes[..] {
+        [channels, rows, columns]
+            if text.split('x').count() == 3
+                && sizes.iter().all(|size| (1..=1 << 16).contains(size)) =>
+        {
+            Ok(Shape::new(channels, rows, columns))
+        }
+        _ => Err(
+            "expected channels, rows and columns, each from 1 to 65536, as in 3x1x64".to_owned(),
+        ),
+    }
+}
+
+/// A number of classes.
+///
+/// # Errors
+/// One phrase that says how many there can be.
+pub fn classes(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(classes @ 1..=65_536) => Ok(classes),
+        _ => Err("expected a number from 1 to 65536".to_owned()),
+    }
+}
+
+/// Samples that go through a network side by side: one, as on a device, or as many as here.
+///
+/// # Errors
+/// One phrase that says how many there can be.
+pub fn lanes(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(lanes @ (1 | LANES)) => Ok(lanes),
+        _ => Err(format!("expected 1 or {LANES}")),
+    }
 }

@@ -76,6 +76,20 @@ pub fn read_set(files: &Files) -> Result<Pieces, DataError> {
     })
 }
 
+/// Reads one image.
+///
+/// # Errors
+/// That it is none, or not one of 8 bits a sample.
+pub fn read_one(path: &Path) -> Result<(Shape, Elements), DataError> {
+    let mut images = Images::default();
+    let mut pixels = Vec::new();
+    images.image(path, &mut pixels)?;
+    match images.first {
+        Some((_, shape)) => Ok((shape, Elements::U8(pixels))),
+        None => Err(DataError::new(path, "expected an image, found none")),
+    }
+}
+
 /// What the images have in common.
 #[derive(Default)]
 struct Images {

@@ -1,0 +1,358 @@
+//! A network as an ONNX graph, operator set 21.
+//!
+//! The input `input` (samples x channels x rows x columns) takes the elements as the files have
+//! them: the graph begins with the normalisation. Its output `logits`, or `numbers` in the units of
+//! the files where numbers are predicted, has a row for each sample.
+//!
+//! The messages are those of `onnx.proto`, with the fields that are used here.
+
+use prost::Message;
+use secant::network::Layer;
+
+use super::{LayerParts, layers};
+use crate::data::dataset::Predicted;
+use crate::trained::Trained;
+
+/// The operator set that the graph needs: the first in which `GroupNormalization` has a scale for
+/// each channel.
+const OPERATORS: i64 = 21;
+
+/// The version of the format that came with it.
+const IR_VERSION: i64 = 10;
+
+const FLOAT: i32 = 1;
+
+#[derive(Clone, PartialEq, Message)]
+struct Model {
+    #[prost(int64, tag = "1")]
+    ir_version: i64,
+    #[prost(string, tag = "2")]
+    producer_name: String,
+    #[prost(string, tag = "3")]
+    producer_version: String,
+    #[prost(message, optional, tag = "7")]
+    graph: Option<Graph>,
+    #[prost(message, repeated, tag = "8")]
+    operators: Vec<OperatorSet>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct OperatorSet {
+    #[prost(string, tag = "1")]
+    domain: String,
+    #[prost(int64, tag = "2")]
+    version: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Graph {
+    #[prost(message, repeated, tag = "1")]
+    nodes: Vec<Node>,
+    #[prost(string, tag = "2")]
+    name: String,
+    #[prost(message, repeated, tag = "5")]
+    tensors: Vec<Tensor>,
+    #[prost(message, repeated, tag = "11")]
+    inputs: Vec<Value>,
+    #[prost(message, repeated, tag = "12")]
+    outputs: Vec<Value>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Node {
+    #[prost(string, repeated, tag = "1")]
+    inputs: Vec<String>,
+    #[prost(string, repeated, tag = "2")]
+    outputs: Vec<String>,
+    #[prost(string, tag = "3")]
+    name: String,
+    #[prost(string, tag = "4")]
+    operator: String,
+    #[prost(message, repeated, tag = "5")]
+    attributes: Vec<Attribute>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Attribute {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(float, tag = "2")]
+    float: f32,
+    #[prost(int64, tag = "3")]
+    int: i64,
+    #[prost(int64, repeated, packed = "false", tag = "8")]
+    ints: Vec<i64>,
+    /// 1 a float, 2 an integer, 7 integers.
+    #[prost(int32, tag = "20")]
+    kind: i32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Tensor {
+    #[prost(int64, repeated, packed = "false", tag = "1")]
+    dimensions: Vec<i64>,
+    #[prost(int32, tag = "2")]
+    kind: i32,
+    #[prost(string, tag = "8")]
+    name: String,
+    /// Little-endian floats.
+    #[prost(bytes = "vec", tag = "9")]
+    bytes: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Value {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(message, optional, tag = "2")]
+    kind: Option<Kind>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Kind {
+    #[prost(message, optional, tag = "1")]
+    tensor: Option<TensorKind>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TensorKind {
+    #[prost(int32, tag = "1")]
+    element: i32,
+    #[prost(message, optional, tag = "2")]
+    shape: Option<TensorShape>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TensorShape {
+    #[prost(message, repeated, tag = "1")]
+    dimensions: Vec<Dimension>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Dimension {
+    #[prost(oneof = "Size", tags = "1, 2")]
+    size: Option<Size>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+enum Size {
+    #[prost(int64, tag = "1")]
+    Number(i64),
+    #[prost(string, tag = "2")]
+    Name(String),
+}
+
+/// The network as the bytes of a file.
+///
+/// # Errors
+/// One phrase that names a layer which ONNX has no operator for.
+pub fn bytes(trained: &Trained) -> Result<Vec<u8>, String> {
+    let mut graph = Builder::new();
+    let input = trained.task.input;
+    let scales: Vec<f32> = trained.scalings.iter().map(|map| map.scale).collect();
+    let offsets: Vec<f32> = trained.scalings.iter().map(|map| map.offset).collect();
+    let per_channel = [1, scales.len(), 1, 1];
+    graph.tensor("scale", &per_channel, &scales);
+    graph.tensor("offset", &per_channel, &offsets);
+    graph.node("Mul", &["scale"], Vec::new());
+    graph.node("Add", &["offset"], Vec::new());
+    for parts in layers(trained) {
+        graph.layer(&parts)?;
+    }
+    let outputs = trained.task.outputs;
+    let network = &trained.model.network;
+    if network.shape(network.layers().len()) != secant::network::Shape::vector(outputs) {
+        graph.node("Flatten", &[], vec![integer("axis", 1)]);
+    }
+    if !trained.target_scalings.is_empty() {
+        let scales: Vec<f32> = trained.target_scalings.iter().map(|m| m.scale).collect();
+        let offsets: Vec<f32> = trained.target_scalings.iter().map(|m| m.offset).collect();
+        graph.tensor("target.offset", &[1, outputs], &offsets);
+        graph.tensor("target.scale", &[1, outputs], &scales);
+        graph.node("Sub", &["target.offset"], Vec::new());
+        graph.node("Div", &["target.scale"], Vec::new());
+    }
+    let name = match trained.task.predicted {
+        Predicted::Classes => "logits",
+        Predicted::Numbers => "numbers",
+    };
+    let (nodes, tensors) = graph.finish(name);
+    let model = Model {
+        ir_version: IR_VERSION,
+        producer_name: "secant".to_owned(),
+        producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+        operators: vec![OperatorSet {
+            domain: String::new(),
+            version: OPERATORS,
+        }],
+        graph: Some(Graph {
+            nodes,
+            name: trained.model.name.clone(),
+            tensors,
+            inputs: vec![value(INPUT, &[input.channels, input.rows, input.columns])],
+            outputs: vec![value(name, &[outputs])],
+        }),
+    };
+    Ok(model.encode_to_vec())
+}
+
+const INPUT: &str = "input";
+
+/// A value with a row for each sample.
+fn value(name: &str, sizes: &[usize]) -> Value {
+    let number = |size: &usize| Some(Size::Number(*size as i64));
+    let samples = Some(Size::Name("samples".to_owned()));
+    let sizes = std::iter::once(samples).chain(sizes.iter().map(number));
+    Value {
+        name: name.to_owned(),
+        kind: Some(Kind {
+            tensor: Some(TensorKind {
+                element: FLOAT,
+                shape: Some(TensorShape {
+                    dimensions: sizes.map(|size| Dimension { size }).collect(),
+                }),
+            }),
+        }),
+    }
+}
+
+fn integer(name: &str, int: i64) -> Attribute {
+    Attribute {
+        name: name.to_owned(),
+        int,
+        kind: 2,
+        ..Attribute::default()
+    }
+}
+
+fn integers(name: &str, ints: &[usize]) -> Attribute {
+    Attribute {
+        name: name.to_owned(),
+        ints: ints.iter().map(|int| *int as i64).collect(),
+        kind: 7,
+        ..Attribute::default()
+    }
+}
+
+/// A chain of nodes, each taking what the last one has given.
+struct Builder {
+    nodes: Vec<Node>,
+    tensors: Vec<Tensor>,
+    last: String,
+}
+
+impl Builder {
+    fn new() -> Builder {
+        Builder {
+            nodes: Vec::new(),
+            tensors: Vec::new(),
+            last: INPUT.to_owned(),
+        }
+    }
+
+    fn tensor(&mut self, name: &str, sizes: &[usize], values: &[f32]) {
+        self.tensors.push(Tensor {
+            dimensions: sizes.iter().map(|size| *size as i64).collect(),
+            kind: FLOAT,
+            name: name.to_owned(),
+            bytes: values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
+        });
+    }
+
+    /// A node on what the last one has given and these tensors.
+    fn node(&mut self, operator: &str, tensors: &[&str], attributes: Vec<Attribute>) {
+        let name = format!("{}.{}", self.nodes.len(), operator.to_lowercase());
+        let mut inputs = vec![self.last.clone()];
+        inputs.extend(tensors.iter().map(|&tensor| tensor.to_owned()));
+        self.last.clone_from(&name);
+        self.nodes.push(Node {
+            inputs,
+            outputs: vec![name.clone()],
+            name,
+            operator: operator.to_owned(),
+            attributes,
+        });
+    }
+
+    /// Weights and biases under the names of the safetensors file.
+    fn weights(&mut self, parts: &LayerParts<'_>, sizes: &[usize]) -> [String; 2] {
+        let names = ["weight", "bias"].map(|what| format!("{}.{what}", parts.index));
+        self.tensor(&names[0], sizes, parts.weights);
+        self.tensor(&names[1], &[parts.biases.len()], parts.biases);
+        names
+    }
+
+    fn layer(&mut self, parts: &LayerParts<'_>) -> Result<(), String> {
+        let channels = parts.input.channels;
+        let window = |size: [usize; 2], stride: [usize; 2]| {
+            vec![
+                integers("kernel_shape", &size),
+                integers("strides", &stride),
+            ]
+        };
+        let convolution = |kernel, stride, [rows, columns]: [usize; 2], group: usize| {
+            let mut attributes = window(kernel, stride);
+            attributes.push(integers("pads", &[rows, columns, rows, columns]));
+            attributes.push(integer("group", group as i64));
+            attributes
+        };
+        match parts.layer {
+            Layer::Conv2d(conv) => {
+                let [rows, columns] = conv.kernel;
+                let [w, b] = self.weights(parts, &[conv.outputs, channels, rows, columns]);
+                let attributes = convolution(conv.kernel, conv.stride, conv.padding, 1);
+                self.node("Conv", &[&w, &b], attributes);
+            }
+            Layer::DepthwiseConv2d(conv) => {
+                let [rows, columns] = conv.kernel;
+                let [w, b] = self.weights(parts, &[channels, 1, rows, columns]);
+                let attributes = convolution(conv.kernel, conv.stride, conv.padding, channels);
+                self.node("Conv", &[&w, &b], attributes);
+            }
+            Layer::Linear(linear) => {
+                let [w, b] = self.weights(parts, &[linear.outputs, parts.input.len()]);
+                self.node("Flatten", &[], vec![integer("axis", 1)]);
+                self.node("Gemm", &[&w, &b], vec![integer("transB", 1)]);
+            }
+            Layer::Relu => self.node("Relu", &[], Vec::new()),
+            Layer::LeakyRelu(slope) => {
+                let alpha = Attribute {
+                    name: "alpha".to_owned(),
+                    float: slope,
+                    kind: 1,
+                    ..Attribute::default()
+                };
+                self.node("LeakyRelu", &[], vec![alpha]);
+            }
+            Layer::Tanh => self.node("Tanh", &[], Vec::new()),
+            Layer::Sigmoid => self.node("Sigmoid", &[], Vec::new()),
+            Layer::MaxPool2d(pool) => {
+                self.node("MaxPool", &[], window(pool.size, pool.stride));
+            }
+            Layer::AvgPool2d(pool) => {
+                self.node("AveragePool", &[], window(pool.size, pool.stride));
+            }
+            Layer::GlobalAvgPool2d => self.node("GlobalAveragePool", &[], Vec::new()),
+            Layer::GroupNorm(norm) => {
+                let [w, b] = self.weights(parts, &[channels]);
+                let groups = integer("num_groups", norm.groups as i64);
+                self.node("GroupNormalization", &[&w, &b], vec![groups]);
+            }
+            // It does something in training alone.
+            Layer::Dropout(_) => {}
+            layer => return Err(format!("ONNX has no operator for layer {}", layer.name())),
+        }
+        Ok(())
+    }
+
+    /// Nodes and tensors; the last node gives `output`.
+    fn finish(mut self, output: &str) -> (Vec<Node>, Vec<Tensor>) {
+        if let Some(node) = self.nodes.last_mut() {
+            node.outputs = vec![output.to_owned()];
+        }
+        (self.nodes, self.tensors)
+    }
+}
