@@ -37,6 +37,7 @@ mod freshness;
 mod gradient_descent;
 mod guard;
 mod history;
+#[cfg(feature = "network")]
 mod layer_lbfgs;
 mod lbfgs;
 mod lbfgs_b;
@@ -58,7 +59,6 @@ pub use {
     gradient_descent::{GradientDescent, GradientDescentConfig, StepRule},
     guard::{Divergence, Guard, GuardAction, GuardConfig},
     history::Scaling,
-    layer_lbfgs::{LayerLbfgs, LayerLbfgsConfig, Refresh, SecondMoment},
     lbfgs::{Lbfgs, LbfgsConfig},
     lbfgs_b::LbfgsB,
     newton_cg::{CurvatureMatrix, NewtonCg, NewtonCgConfig, Safeguard},
@@ -68,3 +68,7 @@ pub use {
     termination::{Report, Stopping, Termination},
     two_loop::{Initial, Pair, two_loop},
 };
+
+#[cfg(feature = "network")]
+#[doc(inline)]
+pub use layer_lbfgs::{LayerLbfgs, LayerLbfgsConfig, Refresh, SecondMoment};
