@@ -66,7 +66,8 @@ pub enum FirstStep<R> {
     Length(R),
     /// `-t w^2 g` with `w = max(1, |x|)` for each variable, so that large variables move in
     /// proportion, and `t = 1 / (2 max_j w_j |g_j|)`: the variable that promises most moves by half
-    /// its size. Neither the units of f nor a constant added to it matter.
+    /// its size. Neither the units of f nor a constant added to it matter. Between two bounds a
+    /// variable moves farther, see [`LbfgsB`](super::LbfgsB).
     Estimate,
 }
 
@@ -86,6 +87,8 @@ pub(crate) struct Settings<R> {
     pub line_search: LineSearch<R>,
     pub first_step: FirstStep<R>,
     pub secant: SecantCondition,
+    /// Of a step whose length is that of [`FirstStep`].
+    pub first_secant: SecantCondition,
     pub stopping: Stopping<R>,
 }
 
@@ -317,7 +320,14 @@ impl<'m, R: Real> Descent<'m, R> {
             if fresh {
                 let reduced = region.reduced(self.gradient);
                 let rule = settings.first_step;
-                metric.reset(first_direction(rule, self.norm, x, reduced, self.direction));
+                metric.reset(first_direction(
+                    rule,
+                    self.norm,
+                    region,
+                    x,
+                    reduced,
+                    self.direction,
+                ));
             }
             if !metric.is_empty() {
                 let reduced = region.reduced(self.gradient);
@@ -380,7 +390,7 @@ impl<'m, R: Real> Descent<'m, R> {
             }
             self.value = region.total(x, objective.value_and_gradient(x, self.gradient));
             self.counts.evaluations = self.counts.evaluations.saturating_add(1);
-            let (_, square) = region.path(x, self.gradient, x, self.gradient);
+            let (_, square) = region.path(None, x, self.gradient, x, self.gradient);
             self.norm = region.reduce(x, self.gradient, square);
             if !vector::norm2(self.gradient).is_finite() {
                 self.norm = R::NAN;
@@ -453,7 +463,9 @@ impl<'m, R: Real> Descent<'m, R> {
             let mut line = |step: R| {
                 region.trial(step, old_point, direction, x);
                 let value = region.total(x, objective.value_and_gradient(x, gradient));
-                let (mut slope, new_square) = region.path(old_point, direction, x, gradient);
+                // From a point that is no lower the search looks back.
+                let back = (value >= start.value).then_some(step);
+                let (mut slope, new_square) = region.path(back, old_point, direction, x, gradient);
                 square = new_square;
                 // The slope alone would miss a NaN beside a zero of the direction's.
                 if !square.is_finite() && !vector::norm2(gradient).is_finite() {
@@ -479,7 +491,7 @@ impl<'m, R: Real> Descent<'m, R> {
                 region.trial(lowest.step, self.old_point, self.direction, x);
                 objective.value_and_gradient(x, self.gradient);
                 self.counts.evaluations = self.counts.evaluations.saturating_add(1);
-                (_, square) = region.path(self.old_point, self.direction, x, self.gradient);
+                (_, square) = region.path(None, self.old_point, self.direction, x, self.gradient);
             }
             let norm = vector::norm2(self.gradient);
             if norm.is_finite() {
@@ -526,9 +538,12 @@ impl<'m, R: Real> Descent<'m, R> {
         let moments = Moments { ss, sy, yy };
         let slope = vector::dot(self.gradient, self.old_point);
         let values = [before.value, self.value];
-        let moments = settings
-            .secant
-            .correct(values, slope, moments, self.old_gradient);
+        let secant = if metric.is_empty() {
+            settings.first_secant
+        } else {
+            settings.secant
+        };
+        let moments = secant.correct(values, slope, moments, self.old_gradient);
         let verdict = metric.update(self.old_point, self.old_gradient, moments, before.norm);
         let count = match verdict {
             Some(Verdict::Accepted) => Some(&mut self.counts.accepted),
@@ -644,6 +659,7 @@ fn failure<R: Real>(promise: R, search: &Search<R>, noise: R) -> Termination {
 fn first_direction<R: Real>(
     rule: FirstStep<R>,
     norm: R,
+    region: &impl Region<R>,
     x: &[R],
     gradient: &[R],
     direction: &mut [R],
@@ -653,15 +669,18 @@ fn first_direction<R: Real>(
         FirstStep::Length(length) => careful(length),
         FirstStep::Estimate => {
             let mut steepest = R::ZERO;
-            for (x, g) in x.iter().zip(gradient) {
-                steepest = steepest.larger(g.abs() * R::ONE.larger(x.abs()));
+            for (j, (x, g)) in x.iter().zip(gradient).enumerate() {
+                steepest = steepest.larger(g.abs() * region.reach(j, *x));
             }
             R::HALF / steepest
         }
     };
     let usable = t > R::ZERO && t.is_finite();
     if let (FirstStep::Estimate, true) = (rule, usable) {
-        vector::sized_descent(t, x, gradient, direction);
+        for (j, (d, (x, g))) in direction.iter_mut().zip(x.iter().zip(gradient)).enumerate() {
+            let reach = region.reach(j, *x);
+            *d = -t * reach * (reach * *g);
+        }
     } else {
         t = if usable { t } else { careful(R::ONE) };
         vector::negate(gradient, direction);

@@ -101,6 +101,7 @@ impl<R: Real> LbfgsConfig<R> {
             line_search,
             first_step,
             secant,
+            first_secant: secant,
             stopping,
         })
     }

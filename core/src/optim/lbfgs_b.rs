@@ -6,7 +6,8 @@ use super::compact::Compact;
 use super::descent::{Descent, Metric, Settings, Step, check_dimensions, descent_methods};
 use super::history::History;
 use super::lbfgs::LbfgsConfig;
-use super::region::Region;
+use super::pair::SecantCondition;
+use super::region::{Region, arrives};
 use super::termination::Report;
 use crate::error::{ConfigError, check_length, check_memory, check_range, split};
 use crate::objective::Objective;
@@ -24,6 +25,10 @@ use crate::vector;
 ///
 /// Convergence is judged as [`Stopping`](super::Stopping) says, a variable moving no farther than
 /// to its bound; the norm in reports is that of `x - P(x - g)`, P being the projection.
+///
+/// The first step ([`FirstStep::Estimate`](super::FirstStep)) counts a variable between two bounds
+/// as three times as large as it is, but no larger than four times the distance of the bounds: the
+/// box says that far moves are meant. It is followed straight to the bounds that it meets.
 ///
 /// Sources: R. Byrd, P. Lu, J. Nocedal, C. Zhu, *A limited memory algorithm for bound constrained
 /// optimization*, SIAM J. Sci. Comput. 16 (1995); J. Morales, J. Nocedal, *Remark on Algorithm
@@ -75,7 +80,11 @@ impl<'m, const M: usize, R: Real> LbfgsB<'m, M, R> {
         upper: &'m [R],
         memory: &'m mut [R],
     ) -> Result<Self, ConfigError> {
-        let settings = config.settings()?;
+        let settings = Settings {
+            // The first step may be a long one, which a cubic does not describe.
+            first_secant: SecantCondition::Gradients,
+            ..config.settings()?
+        };
         let dimension = lower.len();
         check_length("upper", dimension, upper.len())?;
         for (lower, upper) in lower.iter().zip(upper) {
@@ -175,12 +184,26 @@ impl<R: Real> Region<R> for Bounds<'_, R> {
         largest
     }
 
+    /// Between two bounds three times the size: the half of it that the first step takes crosses
+    /// zero. Where that is wider than the box, four times its width: then the variable that promises
+    /// most reaches its bound from anywhere, and so do those that promise half as much.
+    fn reach(&self, j: usize, x: R) -> R {
+        let (size, width) = (R::ONE.larger(x.abs()), self.upper[j] - self.lower[j]);
+        if width.is_finite() {
+            let far = (R::of(4.0) * width).smaller(R::of(3.0) * size);
+            size.larger(far)
+        } else {
+            size
+        }
+    }
+
     fn trim(&self, x: &[R], direction: &mut [R]) {
-        for j in 0..x.len() {
-            let outwards = x[j] <= self.lower[j] && direction[j] < R::ZERO
-                || x[j] >= self.upper[j] && direction[j] > R::ZERO;
-            if outwards {
-                direction[j] = R::ZERO;
+        for (j, direction) in direction.iter_mut().enumerate() {
+            let (lower, upper) = (self.lower[j], self.upper[j]);
+            if x[j] + *direction < lower {
+                *direction = lower - x[j];
+            } else if x[j] + *direction > upper {
+                *direction = upper - x[j];
             }
         }
     }
@@ -190,13 +213,21 @@ impl<R: Real> Region<R> for Bounds<'_, R> {
         self.enter(x);
     }
 
-    fn path(&self, _origin: &[R], direction: &[R], x: &[R], gradient: &[R]) -> (R, R) {
+    fn path(
+        &self,
+        back: Option<R>,
+        origin: &[R],
+        direction: &[R],
+        x: &[R],
+        gradient: &[R],
+    ) -> (R, R) {
         let (mut slope, mut square) = (R::ZERO, R::ZERO);
         for j in 0..x.len() {
-            let outwards = x[j] <= self.lower[j] && direction[j] < R::ZERO
-                || x[j] >= self.upper[j] && direction[j] > R::ZERO;
-            if !outwards {
-                slope = gradient[j].fma(direction[j], slope);
+            let d = direction[j];
+            let stopped =
+                x[j] <= self.lower[j] && d < R::ZERO || x[j] >= self.upper[j] && d > R::ZERO;
+            if !stopped || back.is_some_and(|step| arrives(step, origin[j], d, x[j])) {
+                slope = gradient[j].fma(d, slope);
             }
             let projected = x[j] - self.clamp(j, x[j] - gradient[j]);
             square = projected.fma(projected, square);
