@@ -56,6 +56,7 @@
 //!
 //! * `network` (on): networks and what trains them. Without it there are the optimisers, the line
 //!   searches, least squares and derivatives alone: `default-features = false`.
+//! * `alloc`: [`optim`]`::minimize`, a minimum in one call with memory from the heap.
 //! * `defmt`: `defmt::Format` on public types.
 //! * `fast-math`: `micromath` for exponentials and logarithms, faster on small cores, outside the
 //!   contract.
@@ -106,6 +107,8 @@ pub mod single_kernels;
 #[cfg(feature = "network")]
 mod train_error;
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
 #[cfg(test)]
 extern crate std;
 

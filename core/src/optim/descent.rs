@@ -718,7 +718,8 @@ macro_rules! descent_methods {
         }
 
         /// [`minimize`](Self::minimize), calling `callback` with each step and its point;
-        /// [`ControlFlow::Break`] ends the run.
+        /// [`ControlFlow::Break`] ends the run. So a run is watched, kept (a [`Step`] is a plain
+        /// value), or ended by a clock.
         ///
         /// # Errors
         /// As [`minimize`](Self::minimize).
@@ -729,6 +730,16 @@ macro_rules! descent_methods {
             callback: impl FnMut(&Step<$real>, &[$real]) -> ControlFlow<()>,
         ) -> Result<Report<$real>, ConfigError> {
             check_dimensions(self.dimension, objective, x)?;
+            Ok(self.run(objective, x, callback))
+        }
+
+        /// [`minimize_with`](Self::minimize_with) of an objective and a point that fit.
+        pub(crate) fn run(
+            &mut self,
+            objective: &mut impl Objective<$real>,
+            x: &mut [$real],
+            callback: impl FnMut(&Step<$real>, &[$real]) -> ControlFlow<()>,
+        ) -> Report<$real> {
             let Self {
                 settings,
                 descent,
@@ -736,7 +747,7 @@ macro_rules! descent_methods {
                 region,
                 ..
             } = self;
-            Ok(descent.minimize(settings, $metric, region, objective, x, callback))
+            descent.minimize(settings, $metric, region, objective, x, callback)
         }
 
         /// One iteration from `x`, which it moves. Once a step has ended the run, further steps do

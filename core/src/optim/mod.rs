@@ -41,6 +41,8 @@ mod history;
 mod layer_lbfgs;
 mod lbfgs;
 mod lbfgs_b;
+#[cfg(feature = "alloc")]
+mod minimize;
 mod newton_cg;
 mod owl_qn;
 mod pair;
@@ -68,6 +70,10 @@ pub use {
     termination::{Report, Stopping, Termination},
     two_loop::{Initial, Pair, two_loop},
 };
+
+#[cfg(feature = "alloc")]
+#[doc(inline)]
+pub use minimize::minimize;
 
 #[cfg(feature = "network")]
 #[doc(inline)]
