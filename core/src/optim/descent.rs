@@ -390,7 +390,7 @@ impl<'m, R: Real> Descent<'m, R> {
             }
             self.value = region.total(x, objective.value_and_gradient(x, self.gradient));
             self.counts.evaluations = self.counts.evaluations.saturating_add(1);
-            let (_, square) = region.path(None, x, self.gradient, x, self.gradient);
+            let (_, square) = region.path(x, self.gradient, x, self.gradient);
             self.norm = region.reduce(x, self.gradient, square);
             if !vector::norm2(self.gradient).is_finite() {
                 self.norm = R::NAN;
@@ -463,9 +463,7 @@ impl<'m, R: Real> Descent<'m, R> {
             let mut line = |step: R| {
                 region.trial(step, old_point, direction, x);
                 let value = region.total(x, objective.value_and_gradient(x, gradient));
-                // From a point that is no lower the search looks back.
-                let back = (value >= start.value).then_some(step);
-                let (mut slope, new_square) = region.path(back, old_point, direction, x, gradient);
+                let (mut slope, new_square) = region.path(old_point, direction, x, gradient);
                 square = new_square;
                 // The slope alone would miss a NaN beside a zero of the direction's.
                 if !square.is_finite() && !vector::norm2(gradient).is_finite() {
@@ -491,7 +489,7 @@ impl<'m, R: Real> Descent<'m, R> {
                 region.trial(lowest.step, self.old_point, self.direction, x);
                 objective.value_and_gradient(x, self.gradient);
                 self.counts.evaluations = self.counts.evaluations.saturating_add(1);
-                (_, square) = region.path(None, self.old_point, self.direction, x, self.gradient);
+                (_, square) = region.path(self.old_point, self.direction, x, self.gradient);
             }
             let norm = vector::norm2(self.gradient);
             if norm.is_finite() {

@@ -7,7 +7,7 @@ use super::descent::{Descent, Metric, Settings, Step, check_dimensions, descent_
 use super::history::History;
 use super::lbfgs::LbfgsConfig;
 use super::pair::SecantCondition;
-use super::region::{Region, arrives};
+use super::region::Region;
 use super::termination::Report;
 use crate::error::{ConfigError, check_length, check_memory, check_range, split};
 use crate::objective::Objective;
@@ -28,7 +28,8 @@ use crate::vector;
 ///
 /// The first step ([`FirstStep::Estimate`](super::FirstStep)) counts a variable between two bounds
 /// as three times as large as it is, but no larger than four times the distance of the bounds: the
-/// box says that far moves are meant. It is followed straight to the bounds that it meets.
+/// box says that far moves are meant. A cubic does not describe so long a step, so its pair is that
+/// of [`SecantCondition::Gradients`].
 ///
 /// Sources: R. Byrd, P. Lu, J. Nocedal, C. Zhu, *A limited memory algorithm for bound constrained
 /// optimization*, SIAM J. Sci. Comput. 16 (1995); J. Morales, J. Nocedal, *Remark on Algorithm
@@ -198,12 +199,11 @@ impl<R: Real> Region<R> for Bounds<'_, R> {
     }
 
     fn trim(&self, x: &[R], direction: &mut [R]) {
-        for (j, direction) in direction.iter_mut().enumerate() {
-            let (lower, upper) = (self.lower[j], self.upper[j]);
-            if x[j] + *direction < lower {
-                *direction = lower - x[j];
-            } else if x[j] + *direction > upper {
-                *direction = upper - x[j];
+        for j in 0..x.len() {
+            let outwards = x[j] <= self.lower[j] && direction[j] < R::ZERO
+                || x[j] >= self.upper[j] && direction[j] > R::ZERO;
+            if outwards {
+                direction[j] = R::ZERO;
             }
         }
     }
@@ -213,21 +213,13 @@ impl<R: Real> Region<R> for Bounds<'_, R> {
         self.enter(x);
     }
 
-    fn path(
-        &self,
-        back: Option<R>,
-        origin: &[R],
-        direction: &[R],
-        x: &[R],
-        gradient: &[R],
-    ) -> (R, R) {
+    fn path(&self, _origin: &[R], direction: &[R], x: &[R], gradient: &[R]) -> (R, R) {
         let (mut slope, mut square) = (R::ZERO, R::ZERO);
         for j in 0..x.len() {
-            let d = direction[j];
-            let stopped =
-                x[j] <= self.lower[j] && d < R::ZERO || x[j] >= self.upper[j] && d > R::ZERO;
-            if !stopped || back.is_some_and(|step| arrives(step, origin[j], d, x[j])) {
-                slope = gradient[j].fma(d, slope);
+            let outwards = x[j] <= self.lower[j] && direction[j] < R::ZERO
+                || x[j] >= self.upper[j] && direction[j] > R::ZERO;
+            if !outwards {
+                slope = gradient[j].fma(direction[j], slope);
             }
             let projected = x[j] - self.clamp(j, x[j] - gradient[j]);
             square = projected.fma(projected, square);

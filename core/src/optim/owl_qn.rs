@@ -7,7 +7,7 @@ use super::descent::{Descent, Metric, Settings, Step, check_dimensions, descent_
 use super::history::History;
 use super::lbfgs::LbfgsConfig;
 use super::pair::SecantCondition;
-use super::region::{Region, arrives};
+use super::region::Region;
 use super::termination::Report;
 use crate::error::{ConfigError, check_length, check_memory, check_range, split};
 use crate::objective::Objective;
@@ -199,10 +199,8 @@ impl<R: Real> Region<R> for Orthants<'_, R> {
     fn trim(&self, x: &[R], direction: &mut [R]) {
         for (j, direction) in direction.iter_mut().enumerate() {
             let (lower, upper) = self.ends(j, x[j]);
-            if x[j] + *direction < lower {
-                *direction = lower - x[j];
-            } else if x[j] + *direction > upper {
-                *direction = upper - x[j];
+            if x[j] <= lower && *direction < R::ZERO || x[j] >= upper && *direction > R::ZERO {
+                *direction = R::ZERO;
             }
         }
     }
@@ -221,21 +219,11 @@ impl<R: Real> Region<R> for Orthants<'_, R> {
         }
     }
 
-    fn path(
-        &self,
-        back: Option<R>,
-        origin: &[R],
-        direction: &[R],
-        x: &[R],
-        gradient: &[R],
-    ) -> (R, R) {
+    fn path(&self, origin: &[R], direction: &[R], x: &[R], gradient: &[R]) -> (R, R) {
         let (mut slope, mut square) = (R::ZERO, R::ZERO);
         for j in 0..x.len() {
             let weight = self.weight(j);
-            let moves = weight == R::ZERO || x[j] != R::ZERO;
-            let arrived =
-                |step| direction[j] != R::ZERO && arrives(step, origin[j], direction[j], x[j]);
-            if moves || back.is_some_and(arrived) {
+            if weight == R::ZERO || x[j] != R::ZERO {
                 let kink = if self.is_positive(j, origin[j]) {
                     weight
                 } else {

@@ -34,27 +34,13 @@ pub(crate) trait Region<R: Real> {
     fn reach(&self, _j: usize, x: R) -> R {
         R::ONE.larger(x.abs())
     }
-    /// Shortens those elements of the direction that lead out of the piece: a step of 1 is straight.
+    /// Sets those elements of the direction to zero that the variable must not follow.
     fn trim(&self, x: &[R], direction: &mut [R]);
     /// The point of the bent path at `step`: **overwrites** `x`.
     fn trial(&self, step: R, origin: &[R], direction: &[R], x: &mut [R]);
-    /// The slope of the path at `x`, its point at some step, and the square of the norm that
-    /// [`reduce`](Self::reduce) would return. At a bend there are two slopes: towards longer steps,
-    /// or, with `back` the step, towards shorter ones.
-    fn path(
-        &self,
-        back: Option<R>,
-        origin: &[R],
-        direction: &[R],
-        x: &[R],
-        gradient: &[R],
-    ) -> (R, R);
-}
-
-/// Whether a variable that a path led from `origin` to its end at `x` arrived there with this step,
-/// up to rounding, and not before.
-pub(crate) fn arrives<R: Real>(step: R, origin: R, direction: R, x: R) -> bool {
-    (x - origin) / direction >= step * (R::ONE - R::of(8.0) * R::EPSILON)
+    /// The slope of the path at `x`, and the square of the norm that [`reduce`](Self::reduce) would
+    /// return.
+    fn path(&self, origin: &[R], direction: &[R], x: &[R], gradient: &[R]) -> (R, R);
 }
 
 /// No constraint: the reduced gradient is the gradient, the path is straight.
@@ -79,14 +65,7 @@ impl<R: Real> Region<R> for Everywhere {
     fn trial(&self, step: R, origin: &[R], direction: &[R], x: &mut [R]) {
         vector::add_scaled(step, origin, direction, x);
     }
-    fn path(
-        &self,
-        _back: Option<R>,
-        _origin: &[R],
-        direction: &[R],
-        _x: &[R],
-        gradient: &[R],
-    ) -> (R, R) {
+    fn path(&self, _origin: &[R], direction: &[R], _x: &[R], gradient: &[R]) -> (R, R) {
         vector::dot_and_square(gradient, direction)
     }
 }
