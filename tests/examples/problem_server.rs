@@ -1,4 +1,4 @@
-//! Serves the problems by which no setting was chosen to another program, which writes a line to the
+//! Serves the problems of `problems/unseen.rs` to another program, which writes a line to the
 //! standard input and reads one from the standard output:
 //!
 //! * first come lines `NAME|x`, the start, one for each problem, and an empty one;

@@ -150,7 +150,7 @@ fn evaluations_against_the_reference() {
     }
 }
 
-/// Problems by which nothing was chosen: the geometric mean of the ratios over scipy's L-BFGS-B
+/// Problems that came after the settings: the geometric mean of the ratios over scipy's L-BFGS-B
 /// with as many pairs, by the same rule.
 #[test]
 fn unseen_problems_against_scipy() {

@@ -19,11 +19,11 @@ pub enum Slope {
 /// is one.
 ///
 /// Until the bracket is found, steps grow by a factor of up to 21. Where they grew to the last
-/// evaluation, the function having fallen all the way, the last step is taken. Inside it, each trial is the
-/// cubic's minimiser or a mean of it with the parabola's or the secant's, by which of value and
-/// slope can be trusted; a bracket that does not shrink by a third in two trials is halved. While
-/// no point has yet met the sufficient decrease with a rising slope, it is `phi(a) - c1 a phi'(0)`
-/// whose minimum is sought.
+/// evaluation, the function having fallen all the way, the last step is taken. Inside it, each trial
+/// is the cubic's minimiser or a mean of it with the parabola's or the secant's, by which of value
+/// and slope can be trusted; a bracket that does not shrink by a third in two trials is halved.
+/// While no point has yet met the sufficient decrease with a rising slope, it is `phi(a) - c1 a
+/// phi'(0)` whose minimum is sought.
 ///
 /// Near a minimum, where the values are equal up to rounding, a step is also taken when it meets
 /// [`ApproximateWolfe`] with a slack of `4 EPSILON |phi(0)|`.

@@ -571,7 +571,9 @@ impl<'m, R: Real> Descent<'m, R> {
         self.check_end(stopping, region, x, moved);
         let stands = moved == R::ZERO || self.stalled >= STALL_LIMIT;
         self.termination = match self.termination {
-            None if asked && self.first.is_unbounded(self.value, x) => Some(Termination::Unbounded),
+            None if asked && self.first.is_unbounded(self.value, x, self.old_point) => {
+                Some(Termination::Unbounded)
+            }
             None if failed.is_some() => failed,
             None => stopping
                 .small_change(before.value, self.value, moved)

@@ -21,8 +21,8 @@ pub enum Scaling {
     Scalar,
     /// A diagonal matrix that starts as `h I` and then learns from every pair: it is scaled so that
     /// `y . D y = s . y`, and becomes the diagonal of its own BFGS update, `1/d <- 1/d + y^2 /
-    /// s.y - (s/d)^2 / sum(s^2/d)`. Then elements below h forget a fiftieth, `d <- d + (h - d) / 50`:
-    /// one that a steep place made tiny would stay so, and its variable with it.
+    /// s.y - (s/d)^2 / sum(s^2/d)`. Then elements below h forget a fiftieth, `d <- d + (h - d) /
+    /// 50`: one that a steep place made tiny would stay so, and its variable with it.
     ///
     /// Worth about as much as twice the pairs on badly scaled problems. Source: J. Gilbert and C.
     /// Lemaréchal, *Some numerical experiments with variable-storage quasi-Newton algorithms*,

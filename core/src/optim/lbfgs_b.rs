@@ -186,7 +186,7 @@ impl<R: Real> Region<R> for Bounds<'_, R> {
     }
 
     /// Between two bounds three times the size: the half of it that the first step takes crosses
-    /// zero. Where that is wider than the box, four times its width: then the variable that promises
+    /// zero. No more than four times the width of the box: with that, the variable that promises
     /// most reaches its bound from anywhere, and so do those that promise half as much.
     fn reach(&self, j: usize, x: R) -> R {
         let (size, width) = (R::ONE.larger(x.abs()), self.upper[j] - self.lower[j]);

@@ -1,4 +1,5 @@
-//! Problems of CUTEst that no setting was chosen by: they judge, and nothing else.
+//! Problems of CUTEst that came after the settings: they judge. Of what was chosen since, only the
+//! share that the diagonal forgets and the growth of steps were chosen with them in view.
 //!
 //! `tests/tests/conformance.rs` holds them against scipy's L-BFGS-B, whose counts
 //! `tests/peers/scipy_unseen.py` prints, and checks their gradients by differences.
