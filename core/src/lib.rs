@@ -54,52 +54,79 @@
 //!
 //! # Features
 //!
+//! * `network` (on): networks and what trains them. Without it there are the optimisers, the line
+//!   searches, least squares and derivatives alone: `default-features = false`.
+//! * `alloc`: [`optim`]`::minimize`, a minimum in one call with memory from the heap.
 //! * `defmt`: `defmt::Format` on public types.
 //! * `fast-math`: `micromath` for exponentials and logarithms, faster on small cores, outside the
 //!   contract.
 #![no_std]
 #![deny(unsafe_code, missing_docs)]
+// A few helpers serve the network alone; with it, code that nothing uses is found.
+#![cfg_attr(not(feature = "network"), allow(dead_code))]
 
 pub mod arch;
-mod batch;
 pub mod checkpoint;
 pub mod derivatives;
 mod error;
-mod layers;
 pub mod least_squares;
 pub mod line_search;
-mod loss;
-mod map;
 #[doc(hidden)]
 pub mod math;
-mod message;
-pub mod network;
 pub mod objective;
 pub mod optim;
-mod outputs;
-mod pass;
-mod plan;
 pub mod random;
 mod real;
-mod samples;
-mod shape;
-#[doc(hidden)]
-pub mod single_kernels;
-mod train_error;
 pub mod vector;
 
+#[cfg(feature = "network")]
+mod batch;
+#[cfg(feature = "network")]
+mod layers;
+#[cfg(feature = "network")]
+mod loss;
+#[cfg(feature = "network")]
+mod map;
+#[cfg(feature = "network")]
+mod message;
+#[cfg(feature = "network")]
+pub mod network;
+#[cfg(feature = "network")]
+mod outputs;
+#[cfg(feature = "network")]
+mod pass;
+#[cfg(feature = "network")]
+mod plan;
+#[cfg(feature = "network")]
+mod samples;
+#[cfg(feature = "network")]
+mod shape;
+#[cfg(feature = "network")]
+#[doc(hidden)]
+pub mod single_kernels;
+#[cfg(feature = "network")]
+mod train_error;
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-pub use batch::{Batch, Metrics, PassError};
 pub use error::ConfigError;
-pub use layers::draw::DropoutKey;
-pub use loss::Loss;
-pub use outputs::{argmax, softmax};
-pub use pass::{LayerInputs, SteppedGradient};
-#[doc(hidden)]
-pub use pass::{StageInfo, StagePass};
 pub use random::Random;
 pub use real::Real;
-pub use samples::{Affine, Normalisation, Samples, Targets, Values};
-pub use train_error::TrainError;
+
+#[cfg(feature = "network")]
+#[doc(hidden)]
+pub use pass::{StageInfo, StagePass};
+#[cfg(feature = "network")]
+#[doc(inline)]
+pub use {
+    batch::{Batch, Metrics, PassError},
+    layers::draw::DropoutKey,
+    loss::Loss,
+    outputs::{argmax, softmax},
+    pass::{LayerInputs, SteppedGradient},
+    samples::{Affine, Normalisation, Samples, Targets, Values},
+    train_error::TrainError,
+};

@@ -235,17 +235,6 @@ verb! {
     } => ()
 }
 
-verb! {
-    /// `out = -t w^2 g` with `w = max(1, |x|)`, and returns `sum w^2 g^2`: steepest descent for
-    /// variables of different size.
-    sized_descent / SizedDescent (t) (x, g) (out) -> (sum) R, |fma| {
-        let weight = R::ONE.larger(x.abs());
-        let weighted = weight * g;
-        *out = -t * weight * weighted;
-        *sum = fma(weighted, weighted, *sum);
-    } => sum
-}
-
 /// The largest magnitude, 0 for an empty slice; a NaN anywhere makes it a NaN.
 pub fn norm_max<R: Real>(x: &[R]) -> R {
     let mut largest = R::ZERO;

@@ -12,14 +12,14 @@ use std::ops::ControlFlow;
 use secant::objective::{self, Objective};
 use secant::optim::{Lbfgs, LbfgsB, LbfgsConfig, OwlQn, Report, Scaling, Stopping, Termination};
 use secant_tests::problems::bounded::{self, Bounded, Penalised};
-use secant_tests::problems::{self, Number, Problem, Reference};
+use secant_tests::problems::{self, Number, Problem, Reference, unseen};
 use secant_tests::snapshot;
 
 /// Pairs.
 const M: usize = 10;
 
 /// What the problems with bounds take, at most, over the reference.
-const BOUNDS_MEAN: f64 = 0.9;
+const BOUNDS_MEAN: f64 = 0.7;
 
 fn solve<R: Number>(problem: &mut Problem<R>) -> (Report<R>, Vec<R>) {
     let n = problem.start.len();
@@ -150,6 +150,81 @@ fn evaluations_against_the_reference() {
     }
 }
 
+/// Problems that came after the settings: the geometric mean of the ratios over scipy's L-BFGS-B
+/// with as many pairs, by the same rule.
+#[test]
+fn unseen_problems_against_scipy() {
+    fn add<const M: usize>(text: &mut String, column: usize) -> f64 {
+        let mut ratios = Vec::new();
+        for (mut problem, references) in unseen::unseen::<f64>() {
+            let name = problem.name;
+            let reached = by_the_references_rule::<M>(LbfgsConfig::default(), &mut problem);
+            let reached = reached.unwrap_or_else(|| panic!("{name} is not solved"));
+            let reference = references[column];
+            let ratio = f64::from(reached) / f64::from(reference);
+            writeln!(
+                text,
+                "{M:5}  {name:27} {reached:>8} {reference:>10} {ratio:>6.2}"
+            )
+            .expect("writing to a string");
+            if reference > 0 {
+                ratios.push(ratio);
+            }
+        }
+        let mean = mean_of(&ratios);
+        writeln!(text, "{M:5}  geometric mean {mean:>39.3}").expect("writing to a string");
+        mean
+    }
+    let mut text = String::from("pairs  problem                     reached      scipy  ratio\n");
+    let means = [
+        add::<5>(&mut text, 0),
+        add::<6>(&mut text, 1),
+        add::<8>(&mut text, 2),
+        add::<10>(&mut text, 3),
+    ];
+    snapshot::check("conformance_unseen.txt", &text);
+    for mean in means {
+        assert!(mean <= 0.82, "geometric mean of the ratios {mean}");
+    }
+}
+
+/// The gradients of all problems are those of their values.
+#[test]
+fn gradients_are_those_of_the_values() {
+    let others = unseen::unseen::<f64>()
+        .into_iter()
+        .map(|(problem, _)| problem);
+    for mut problem in problems::all::<f64>().into_iter().chain(others) {
+        let n = problem.start.len();
+        if n > 100 {
+            continue;
+        }
+        let mut random = bounded::Lehmer::new(n as u64 + 11);
+        let x: Vec<f64> = (problem.start.iter())
+            .map(|x| x + 0.01 * random.draw())
+            .collect();
+        let (mut gradient, mut scratch) = (vec![0.0; n], vec![0.0; n]);
+        problem.value_and_gradient(&x, &mut gradient);
+        for j in 0..n {
+            // Four points, each slope good to h^4.
+            let h = 1e-3 * x[j].abs().max(1e-2);
+            let mut at = |steps: f64| {
+                let mut moved = x.clone();
+                moved[j] += steps * h;
+                problem.value_and_gradient(&moved, &mut scratch)
+            };
+            let slope = (8.0 * (at(1.0) - at(-1.0)) - (at(2.0) - at(-2.0))) / (12.0 * h);
+            let size = secant::vector::norm_max(&gradient).max(1.0);
+            assert!(
+                (slope - gradient[j]).abs() <= 1e-6 * size,
+                "{}, variable {j}: {} instead of {slope}",
+                problem.name,
+                gradient[j]
+            );
+        }
+    }
+}
+
 /// The diagonal of H0 must not collapse: on two long valleys it takes about what a scalar takes.
 #[test]
 fn the_diagonal_does_not_collapse() {
@@ -257,7 +332,8 @@ fn mean_of(ratios: &[f64]) -> f64 {
 const HEAD: &str =
     "problem                       near  scipy  ratio    all             f  status\n";
 
-/// With bounds: the geometric mean over scipy's L-BFGS-B is at most .9.
+/// With bounds: the geometric mean over scipy's L-BFGS-B is at most .7, and none takes more than
+/// twice as many evaluations.
 #[test]
 fn bounds_against_the_reference() {
     let mut text = String::from(HEAD);
@@ -276,6 +352,7 @@ fn bounds_against_the_reference() {
     writeln!(text, "geometric mean {mean:>33.3}").expect("writing to a string");
     snapshot::check("conformance_bounds.txt", &text);
     assert!(mean <= BOUNDS_MEAN, "geometric mean of the ratios {mean}");
+    assert!(ratios.iter().all(|ratio| *ratio <= 2.0), "{ratios:?}");
 }
 
 /// With L1: the geometric mean over scipy's L-BFGS-B on split variables is at most .8, and none
@@ -301,12 +378,19 @@ fn l1_against_the_reference() {
     assert!(ratios.iter().all(|ratio| *ratio <= 1.0), "{ratios:?}");
 }
 
-/// In f32 every run ends with a status that says why, at the default tolerance and at none.
+/// In f32 every run ends with a status that says why, at the default tolerance and at such that
+/// rounding does not allow.
 #[test]
 fn f32_runs_end_converged_or_in_noise() {
-    for mut problem in problems::all::<f32>() {
-        for tolerance in [1e-4, 1e-5] {
-            let n = problem.start.len();
+    let others = unseen::unseen::<f32>()
+        .into_iter()
+        .map(|(problem, _)| problem);
+    for mut problem in problems::all::<f32>().into_iter().chain(others) {
+        let n = problem.start.len();
+        for tolerance in [1e-4, 1e-5, 1e-7] {
+            if tolerance < 1e-6 && n > 1000 {
+                continue; // beyond the limit of iterations
+            }
             let config = LbfgsConfig {
                 stopping: Stopping {
                     gradient_tolerance: tolerance,
@@ -356,8 +440,8 @@ const F32_ACCURACY: [(&str, f64); 3] = [
     ("Osborne 1", 1e-4),
     // Stops on a plateau in any precision.
     ("DIXON3DQ", 1e-3),
-    // Variables of sizes from 1e-2 to 1e4 in an exponent: ends in noise at 1e-4 of the start's value.
-    ("Meyer", 1e-4),
+    // Variables of sizes from 1e-2 to 1e4 in an exponent: ends in noise.
+    ("Meyer", 1e-5),
 ];
 
 #[test]

@@ -257,6 +257,20 @@ fn no_minimum_is_said() {
     });
     assert!(report.termination != Termination::Unbounded, "{report}");
     assert!((x[0] - 1.7e9).abs() <= 1e3, "{report}");
+    // A start beyond where a variable may run to, from where the way leads back.
+    fn parabola<R: Real>(x: &[R], g: &mut [R]) -> R {
+        g[0] = x[0] + x[0];
+        x[0] * x[0]
+    }
+    let (mut wide, mut narrow) = ([1e150f64], [-1e18f32]);
+    for report in [
+        lbfgs(&mut wide, parabola),
+        bounded([&[-1e308], &[1e308]], &mut [1e150], parabola),
+    ] {
+        assert!(report.termination.is_converged(), "{report}");
+    }
+    let report = lbfgs(&mut narrow, parabola);
+    assert!(report.termination.is_converged(), "{report}");
 }
 
 /// The bell exp(-|x|^2 / 2), with products.

@@ -18,12 +18,12 @@ pub enum Slope {
 /// Interpolates inside a bracket that is known to hold an acceptable step, and grows it until there
 /// is one.
 ///
-/// Until the bracket is found, steps grow by a factor of up to 10. Where they
-/// grew to the last evaluation, the function having fallen all the way, the last step is taken. Inside it, each trial is the
-/// cubic's minimiser or a mean of it with the parabola's or the secant's, by which of value and
-/// slope can be trusted; a bracket that does not shrink by a third in two trials is halved. While
-/// no point has yet met the sufficient decrease with a rising slope, it is `phi(a) - c1 a phi'(0)`
-/// whose minimum is sought.
+/// Until the bracket is found, steps grow by a factor of up to 21. Where they grew to the last
+/// evaluation, the function having fallen all the way, the last step is taken. Inside it, each trial
+/// is the cubic's minimiser or a mean of it with the parabola's or the secant's, by which of value
+/// and slope can be trusted; a bracket that does not shrink by a third in two trials is halved.
+/// While no point has yet met the sufficient decrease with a rising slope, it is `phi(a) - c1 a
+/// phi'(0)` whose minimum is sought.
 ///
 /// Near a minimum, where the values are equal up to rounding, a step is also taken when it meets
 /// [`ApproximateWolfe`] with a slack of `4 EPSILON |phi(0)|`.
@@ -124,7 +124,7 @@ impl<R: Real> MoreThuente<R> {
                 }
             } else {
                 let (last, advance) = (trial.step, trial.step - base);
-                let (least, most) = (last + R::of(1.1) * advance, last + R::of(9.0) * advance);
+                let (least, most) = (last + R::of(1.1) * advance, last + R::of(20.0) * advance);
                 step = if step.is_finite() {
                     step.larger(least).smaller(most)
                 } else {

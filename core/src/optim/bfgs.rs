@@ -127,6 +127,7 @@ impl<'m, R: Real> Bfgs<'m, R> {
             line_search,
             first_step,
             secant,
+            first_secant: secant,
             stopping,
         };
         let matrix = Matrix {

@@ -66,7 +66,8 @@ pub enum FirstStep<R> {
     Length(R),
     /// `-t w^2 g` with `w = max(1, |x|)` for each variable, so that large variables move in
     /// proportion, and `t = 1 / (2 max_j w_j |g_j|)`: the variable that promises most moves by half
-    /// its size. Neither the units of f nor a constant added to it matter.
+    /// its size. Neither the units of f nor a constant added to it matter. Between two bounds a
+    /// variable moves farther, see [`LbfgsB`](super::LbfgsB).
     Estimate,
 }
 
@@ -86,6 +87,8 @@ pub(crate) struct Settings<R> {
     pub line_search: LineSearch<R>,
     pub first_step: FirstStep<R>,
     pub secant: SecantCondition,
+    /// Of a step whose length is that of [`FirstStep`].
+    pub first_secant: SecantCondition,
     pub stopping: Stopping<R>,
 }
 
@@ -317,7 +320,14 @@ impl<'m, R: Real> Descent<'m, R> {
             if fresh {
                 let reduced = region.reduced(self.gradient);
                 let rule = settings.first_step;
-                metric.reset(first_direction(rule, self.norm, x, reduced, self.direction));
+                metric.reset(first_direction(
+                    rule,
+                    self.norm,
+                    region,
+                    x,
+                    reduced,
+                    self.direction,
+                ));
             }
             if !metric.is_empty() {
                 let reduced = region.reduced(self.gradient);
@@ -526,9 +536,12 @@ impl<'m, R: Real> Descent<'m, R> {
         let moments = Moments { ss, sy, yy };
         let slope = vector::dot(self.gradient, self.old_point);
         let values = [before.value, self.value];
-        let moments = settings
-            .secant
-            .correct(values, slope, moments, self.old_gradient);
+        let secant = if metric.is_empty() {
+            settings.first_secant
+        } else {
+            settings.secant
+        };
+        let moments = secant.correct(values, slope, moments, self.old_gradient);
         let verdict = metric.update(self.old_point, self.old_gradient, moments, before.norm);
         let count = match verdict {
             Some(Verdict::Accepted) => Some(&mut self.counts.accepted),
@@ -558,7 +571,9 @@ impl<'m, R: Real> Descent<'m, R> {
         self.check_end(stopping, region, x, moved);
         let stands = moved == R::ZERO || self.stalled >= STALL_LIMIT;
         self.termination = match self.termination {
-            None if asked && self.first.is_unbounded(self.value, x) => Some(Termination::Unbounded),
+            None if asked && self.first.is_unbounded(self.value, x, self.old_point) => {
+                Some(Termination::Unbounded)
+            }
             None if failed.is_some() => failed,
             None => stopping
                 .small_change(before.value, self.value, moved)
@@ -644,6 +659,7 @@ fn failure<R: Real>(promise: R, search: &Search<R>, noise: R) -> Termination {
 fn first_direction<R: Real>(
     rule: FirstStep<R>,
     norm: R,
+    region: &impl Region<R>,
     x: &[R],
     gradient: &[R],
     direction: &mut [R],
@@ -653,15 +669,18 @@ fn first_direction<R: Real>(
         FirstStep::Length(length) => careful(length),
         FirstStep::Estimate => {
             let mut steepest = R::ZERO;
-            for (x, g) in x.iter().zip(gradient) {
-                steepest = steepest.larger(g.abs() * R::ONE.larger(x.abs()));
+            for (j, (x, g)) in x.iter().zip(gradient).enumerate() {
+                steepest = steepest.larger(g.abs() * region.reach(j, *x));
             }
             R::HALF / steepest
         }
     };
     let usable = t > R::ZERO && t.is_finite();
     if let (FirstStep::Estimate, true) = (rule, usable) {
-        vector::sized_descent(t, x, gradient, direction);
+        for (j, (d, (x, g))) in direction.iter_mut().zip(x.iter().zip(gradient)).enumerate() {
+            let reach = region.reach(j, *x);
+            *d = -t * reach * (reach * *g);
+        }
     } else {
         t = if usable { t } else { careful(R::ONE) };
         vector::negate(gradient, direction);
@@ -699,7 +718,8 @@ macro_rules! descent_methods {
         }
 
         /// [`minimize`](Self::minimize), calling `callback` with each step and its point;
-        /// [`ControlFlow::Break`] ends the run.
+        /// [`ControlFlow::Break`] ends the run. So a run is watched, kept (a [`Step`] is a plain
+        /// value), or ended by a clock.
         ///
         /// # Errors
         /// As [`minimize`](Self::minimize).
@@ -710,6 +730,16 @@ macro_rules! descent_methods {
             callback: impl FnMut(&Step<$real>, &[$real]) -> ControlFlow<()>,
         ) -> Result<Report<$real>, ConfigError> {
             check_dimensions(self.dimension, objective, x)?;
+            Ok(self.run(objective, x, callback))
+        }
+
+        /// [`minimize_with`](Self::minimize_with) of an objective and a point that fit.
+        pub(crate) fn run(
+            &mut self,
+            objective: &mut impl Objective<$real>,
+            x: &mut [$real],
+            callback: impl FnMut(&Step<$real>, &[$real]) -> ControlFlow<()>,
+        ) -> Report<$real> {
             let Self {
                 settings,
                 descent,
@@ -717,7 +747,7 @@ macro_rules! descent_methods {
                 region,
                 ..
             } = self;
-            Ok(descent.minimize(settings, $metric, region, objective, x, callback))
+            descent.minimize(settings, $metric, region, objective, x, callback)
         }
 
         /// One iteration from `x`, which it moves. Once a step has ended the run, further steps do

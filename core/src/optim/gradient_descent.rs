@@ -118,6 +118,7 @@ impl<'m, R: Real> GradientDescent<'m, R> {
             line_search,
             first_step: FirstStep::Length(R::ONE),
             secant: SecantCondition::Gradients,
+            first_secant: SecantCondition::Gradients,
             stopping: config.stopping,
         };
         let steepest = Steepest {

@@ -21,8 +21,8 @@ pub enum Scaling {
     Scalar,
     /// A diagonal matrix that starts as `h I` and then learns from every pair: it is scaled so that
     /// `y . D y = s . y`, and becomes the diagonal of its own BFGS update, `1/d <- 1/d + y^2 /
-    /// s.y - (s/d)^2 / sum(s^2/d)`. Then a twentieth of it is forgotten, `d <- d + (h - d) / 20`:
-    /// an element that one steep place made tiny would stay so, and its variable with it.
+    /// s.y - (s/d)^2 / sum(s^2/d)`. Then elements below h forget a fiftieth, `d <- d + (h - d) /
+    /// 50`: one that a steep place made tiny would stay so, and its variable with it.
     ///
     /// Worth about as much as twice the pairs on badly scaled problems. Source: J. Gilbert and C.
     /// Lemaréchal, *Some numerical experiments with variable-storage quasi-Newton algorithms*,
@@ -30,8 +30,8 @@ pub enum Scaling {
     Diagonal,
 }
 
-/// The share of the diagonal that each pair replaces by `h`.
-const FORGET: f64 = 0.05;
+/// The share that each pair replaces by `h` where the diagonal is below it.
+const FORGET: f64 = 0.02;
 
 /// At most M pairs. The order and the scalars are here; the vectors are in the caller's memory.
 #[derive(Debug)]
@@ -101,7 +101,9 @@ impl<'m, const M: usize, R: Real> History<'m, M, R> {
             if w.is_finite() && w > R::ZERO && sbs.is_finite() && sbs > R::ZERO {
                 vector::update_diagonal(w, R::ONE / moments.sy, sbs, s, y, self.diagonal);
                 for h in self.diagonal.iter_mut() {
-                    *h += R::of(FORGET) * (self.scale - *h);
+                    if *h < self.scale {
+                        *h += R::of(FORGET) * (self.scale - *h);
+                    }
                 }
                 return;
             }

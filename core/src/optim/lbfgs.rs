@@ -90,6 +90,10 @@ impl<R: Real> LbfgsConfig<R> {
         self.curvature.check()?;
         self.first_step.check()?;
         self.stopping.check()?;
+        Ok(self.unchecked_settings())
+    }
+
+    fn unchecked_settings(&self) -> Settings<R> {
         let &Self {
             line_search,
             first_step,
@@ -97,12 +101,13 @@ impl<R: Real> LbfgsConfig<R> {
             stopping,
             ..
         } = self;
-        Ok(Settings {
+        Settings {
             line_search,
             first_step,
             secant,
+            first_secant: secant,
             stopping,
-        })
+        }
     }
 }
 
@@ -194,20 +199,25 @@ impl<'m, const M: usize, R: Real> Lbfgs<'m, M, R> {
         dimension: usize,
         memory: &'m mut [R],
     ) -> Result<Self, ConfigError> {
-        let settings = config.settings()?;
+        config.settings()?;
         let diagonal = config.scaling == Scaling::Diagonal;
         let needed = Descent::<R>::memory_len(dimension, config.keep_best)
             + History::<M, R>::memory_len(dimension, diagonal);
         let memory = check_memory(memory, needed)?;
+        Ok(Self::assemble(config, dimension, memory))
+    }
+
+    /// [`new`](Self::new) with settings and memory that are known to be right.
+    pub(crate) fn assemble(config: LbfgsConfig<R>, dimension: usize, memory: &'m mut [R]) -> Self {
         let (descent, memory) = Descent::new(dimension, config.keep_best, memory);
         let history = History::new(config.curvature, config.scaling, dimension, memory);
-        Ok(Self {
+        Self {
             dimension,
-            settings,
+            settings: config.unchecked_settings(),
             descent,
             region: Everywhere,
             history,
-        })
+        }
     }
 
     descent_methods!(history, R);

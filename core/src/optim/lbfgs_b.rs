@@ -6,6 +6,7 @@ use super::compact::Compact;
 use super::descent::{Descent, Metric, Settings, Step, check_dimensions, descent_methods};
 use super::history::History;
 use super::lbfgs::LbfgsConfig;
+use super::pair::SecantCondition;
 use super::region::Region;
 use super::termination::Report;
 use crate::error::{ConfigError, check_length, check_memory, check_range, split};
@@ -24,6 +25,11 @@ use crate::vector;
 ///
 /// Convergence is judged as [`Stopping`](super::Stopping) says, a variable moving no farther than
 /// to its bound; the norm in reports is that of `x - P(x - g)`, P being the projection.
+///
+/// The first step ([`FirstStep::Estimate`](super::FirstStep)) counts a variable between two bounds
+/// as three times as large as it is, but no larger than four times the distance of the bounds: the
+/// box says that far moves are meant. A cubic does not describe so long a step, so its pair is that
+/// of [`SecantCondition::Gradients`].
 ///
 /// Sources: R. Byrd, P. Lu, J. Nocedal, C. Zhu, *A limited memory algorithm for bound constrained
 /// optimization*, SIAM J. Sci. Comput. 16 (1995); J. Morales, J. Nocedal, *Remark on Algorithm
@@ -75,7 +81,11 @@ impl<'m, const M: usize, R: Real> LbfgsB<'m, M, R> {
         upper: &'m [R],
         memory: &'m mut [R],
     ) -> Result<Self, ConfigError> {
-        let settings = config.settings()?;
+        let settings = Settings {
+            // The first step may be a long one, which a cubic does not describe.
+            first_secant: SecantCondition::Gradients,
+            ..config.settings()?
+        };
         let dimension = lower.len();
         check_length("upper", dimension, upper.len())?;
         for (lower, upper) in lower.iter().zip(upper) {
@@ -173,6 +183,19 @@ impl<R: Real> Region<R> for Bounds<'_, R> {
             largest = largest.larger(g.abs() * R::ONE.larger(x[j].abs()).smaller(room));
         }
         largest
+    }
+
+    /// Between two bounds three times the size: the half of it that the first step takes crosses
+    /// zero. No more than four times the width of the box: with that, the variable that promises
+    /// most reaches its bound from anywhere, and so do those that promise half as much.
+    fn reach(&self, j: usize, x: R) -> R {
+        let (size, width) = (R::ONE.larger(x.abs()), self.upper[j] - self.lower[j]);
+        if width.is_finite() {
+            let far = (R::of(4.0) * width).smaller(R::of(3.0) * size);
+            size.larger(far)
+        } else {
+            size
+        }
     }
 
     fn trim(&self, x: &[R], direction: &mut [R]) {

@@ -37,9 +37,12 @@ mod freshness;
 mod gradient_descent;
 mod guard;
 mod history;
+#[cfg(feature = "network")]
 mod layer_lbfgs;
 mod lbfgs;
 mod lbfgs_b;
+#[cfg(feature = "alloc")]
+mod minimize;
 mod newton_cg;
 mod owl_qn;
 mod pair;
@@ -58,7 +61,6 @@ pub use {
     gradient_descent::{GradientDescent, GradientDescentConfig, StepRule},
     guard::{Divergence, Guard, GuardAction, GuardConfig},
     history::Scaling,
-    layer_lbfgs::{LayerLbfgs, LayerLbfgsConfig, Refresh, SecondMoment},
     lbfgs::{Lbfgs, LbfgsConfig},
     lbfgs_b::LbfgsB,
     newton_cg::{CurvatureMatrix, NewtonCg, NewtonCgConfig, Safeguard},
@@ -68,3 +70,11 @@ pub use {
     termination::{Report, Stopping, Termination},
     two_loop::{Initial, Pair, two_loop},
 };
+
+#[cfg(feature = "alloc")]
+#[doc(inline)]
+pub use minimize::minimize;
+
+#[cfg(feature = "network")]
+#[doc(inline)]
+pub use layer_lbfgs::{LayerLbfgs, LayerLbfgsConfig, Refresh, SecondMoment};

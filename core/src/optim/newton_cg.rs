@@ -346,7 +346,7 @@ impl<'m, R: Real> NewtonCg<'m, R> {
             }
         }
         if let (None, Some(before)) = (ended, before) {
-            ended = if self.first.is_unbounded(self.value, x) {
+            ended = if self.first.is_unbounded(self.value, x, self.step) {
                 Some(Termination::Unbounded)
             } else {
                 stopping.small_change(before, self.value, moved)

@@ -92,6 +92,7 @@ impl<'m, const M: usize, R: Real> OwlQn<'m, M, R> {
     ) -> Result<Self, ConfigError> {
         let settings = Settings {
             secant: SecantCondition::Gradients,
+            first_secant: SecantCondition::Gradients,
             ..config.settings()?
         };
         let inside = weight >= R::ZERO && weight.is_finite();

@@ -119,7 +119,7 @@ pub enum SecantCondition {
     /// values and slopes.
     ///
     /// ```text
-    /// t = 1 + (6 (f_before - f) + 3 (g_before + g) . s) / (s . y), within [0.2, 4]
+    /// t = 1 + (6 (f_before - f) + 3 (g_before + g) . s) / (s . y), within [0.2, 10]
     /// ```
     ///
     /// For a quadratic t = 1. Saves about a tenth of the evaluations on functions that are not.
@@ -149,7 +149,7 @@ impl SecantCondition {
         let excess = R::of(6.0) * (before - after) + R::of(3.0) * (slope_before + slope);
         let t = (R::ONE + excess / sy)
             .larger(R::of(0.2))
-            .smaller(R::of(4.0));
+            .smaller(R::of(10.0));
         vector::scale(t, y);
         Moments {
             ss,

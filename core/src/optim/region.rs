@@ -30,6 +30,10 @@ pub(crate) trait Region<R: Real> {
         }
         largest
     }
+    /// By how much variable j, at `x`, may be moved while nothing is known of curvature.
+    fn reach(&self, _j: usize, x: R) -> R {
+        R::ONE.larger(x.abs())
+    }
     /// Sets those elements of the direction to zero that the variable must not follow.
     fn trim(&self, x: &[R], direction: &mut [R]);
     /// The point of the bent path at `step`: **overwrites** `x`.

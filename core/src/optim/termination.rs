@@ -181,10 +181,12 @@ impl<R: Real> First<R> {
     }
 
     /// Whether the objective has no minimum, as far as a run can see: its value is
-    /// [far below](Self::is_far_below), or it falls while a variable runs off to where numbers end.
-    pub fn is_unbounded(&self, value: R, x: &[R]) -> bool {
+    /// [far below](Self::is_far_below), or it fell in a step that led a variable outwards where
+    /// numbers end. A run that began out there may come back.
+    pub fn is_unbounded(&self, value: R, x: &[R], step: &[R]) -> bool {
         let far = R::ONE / (R::EPSILON * R::EPSILON);
-        self.is_far_below(value) || value < self.value && vector::norm_max(x) > far
+        let runs_off = |(x, s): (&R, &R)| x.abs() > far && x.abs() > (*x - *s).abs();
+        self.is_far_below(value) || value < self.value && x.iter().zip(step).any(runs_off)
     }
 }
 

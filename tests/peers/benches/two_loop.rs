@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use secant::Real;
-use secant::optim::two_loop::{Initial, Pair, two_loop};
+use secant::optim::{Initial, Pair, two_loop};
 
 const M: usize = 10;
 

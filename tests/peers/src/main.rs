@@ -5,6 +5,8 @@
 //! Converged means `|g| <= 1e-5 max(1, |x|)`: for Secant at an iterate, for the others at *any*
 //! point that they evaluate, which is generous to them.
 
+// What the tests alone use is not used here.
+#[allow(dead_code)]
 #[path = "../../src/problems/mod.rs"]
 mod problems;
 

@@ -16,6 +16,7 @@ mod fits;
 pub mod nist;
 mod small;
 pub mod squares;
+pub mod unseen;
 
 use secant::Real;
 use secant::objective::{HessianProduct, Objective};
