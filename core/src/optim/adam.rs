@@ -134,7 +134,7 @@ impl<'m> Adam<'m> {
 
     /// Floats of memory for `n` parameters: the first moments and the second.
     pub const fn memory_len(n: usize) -> usize {
-        2 * n
+        n.saturating_mul(2)
     }
 
     /// The settings.
