@@ -11,6 +11,7 @@ pub mod engine;
 pub mod error;
 pub mod export;
 pub mod loss;
+pub mod memory;
 pub mod model;
 pub mod optimizers;
 pub mod plot;
