@@ -35,16 +35,18 @@ impl Shape {
         Shape::new(channels, 1, length)
     }
 
-    /// Number of values in a sample.
+    /// Number of values in a sample; `usize::MAX` if there are more.
     #[expect(
         clippy::len_without_is_empty,
         reason = "no shape of a network is empty"
     )]
     pub const fn len(&self) -> usize {
-        self.channels * self.rows * self.columns
+        self.channels
+            .saturating_mul(self.rows)
+            .saturating_mul(self.columns)
     }
 
-    /// Whether the number of values fits [`LARGEST`].
+    /// Whether there are values, and not more than [`LARGEST`].
     pub(crate) const fn fits(&self) -> bool {
         product_fits([self.channels, self.rows, self.columns])
     }
@@ -54,17 +56,11 @@ impl Shape {
 /// that no product of two sizes in this crate overflows there is room to spare.
 pub(crate) const LARGEST: usize = 1 << 28;
 
-/// Whether the product of these sizes is at most [`LARGEST`].
-pub(crate) const fn product_fits(sizes: [usize; 3]) -> bool {
-    let (mut product, mut i) = (1, 0);
-    while i < sizes.len() {
-        product = match usize::checked_mul(product, sizes[i]) {
-            Some(product) => product,
-            None => return sizes[0] == 0 || sizes[1] == 0 || sizes[2] == 0,
-        };
-        i += 1;
-    }
-    product <= LARGEST
+/// Whether the product of these sizes is from 1 to [`LARGEST`]. So is then each of them, and every
+/// product of some of them.
+pub(crate) const fn product_fits([a, b, c]: [usize; 3]) -> bool {
+    let product = a.saturating_mul(b).saturating_mul(c);
+    a > 0 && b > 0 && c > 0 && product <= LARGEST
 }
 
 /// The windows of a convolution or a pool: rows, then columns.
@@ -149,12 +145,12 @@ impl Parameters {
 
     /// Number of weights.
     pub const fn weights(&self) -> usize {
-        self.outputs * self.inputs
+        self.outputs.saturating_mul(self.inputs)
     }
 
     /// Number of weights and biases.
     pub const fn len(&self) -> usize {
-        self.weights() + self.outputs
+        self.weights().saturating_add(self.outputs)
     }
 }
 
@@ -192,7 +188,7 @@ pub enum LayerError {
         /// Channels that reach the layer.
         channels: usize,
     },
-    /// The layer's output or weights are more than 2^28 values.
+    /// The layer's output, padded input or parameters are more than 2^28 values.
     TooLarge,
 }
 

@@ -9,14 +9,14 @@
 //! next step is usually microseconds away, and then sleep.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
 use std::thread::{self, JoinHandle};
 
 use secant::network::Network;
 use secant::{Affine, Batch, DropoutKey, LayerInputs, Metrics, Targets};
 
 use crate::data::dataset::Part;
-use crate::model::MAX_LAYERS;
+use crate::model::{MAX_LAYERS, Net};
 use crate::workspace::Workspace;
 
 /// Samples that go through a kernel side by side: part of what the bits depend on.
@@ -98,6 +98,14 @@ fn chunk_count(count: usize) -> usize {
     count.div_ceil(LANES).min(CHUNKS)
 }
 
+/// Floats that an engine holds, at most: a workspace for each thread, the chunks' gradients, and the
+/// parameters.
+pub fn floats(network: &Net, threads: usize) -> u64 {
+    let workspace = network.workspace_len(LANES) as u64;
+    let workspaces = workspace.saturating_mul(threads.clamp(1, CHUNKS) as u64);
+    workspaces.saturating_add((CHUNKS as u64 + 1) * network.parameter_count() as u64)
+}
+
 /// The samples of chunk `chunk`.
 fn chunk_range(count: usize, chunk: usize) -> std::ops::Range<usize> {
     let (blocks, chunks) = (count.div_ceil(LANES), chunk_count(count));
@@ -130,14 +138,16 @@ impl Engine {
         // A thread that starts late on a busy machine would allocate its workspace in the midst of
         // training.
         let others = threads.clamp(1, CHUNKS) - 1;
-        let ready = Arc::new(Barrier::new(others + 1));
-        let workers = (0..others)
-            .map(|_| {
-                let (shared, ready) = (Arc::clone(&shared), Arc::clone(&ready));
-                thread::spawn(move || shared.serve(&ready))
-            })
-            .collect();
-        ready.wait();
+        let (ready, started) = mpsc::channel();
+        let spawn = |_| {
+            let (shared, ready) = (Arc::clone(&shared), ready.clone());
+            // The system may allow fewer threads: those that there are do all the work.
+            let thread = thread::Builder::new().spawn(move || shared.serve(&ready));
+            thread.ok()
+        };
+        let workers: Vec<_> = (0..others).map_while(spawn).collect();
+        drop(ready);
+        started.iter().take(workers.len()).for_each(drop);
         Engine {
             shared,
             workspace: Workspace::new(network.workspace_len(LANES)),
@@ -344,7 +354,7 @@ impl Shared {
     }
 
     /// A worker's life.
-    fn serve(&self, ready: &Barrier) {
+    fn serve(&self, ready: &mpsc::Sender<()>) {
         /// Tells the engine when the worker ends by a panic.
         struct Alarm<'a>(&'a AtomicBool);
         impl Drop for Alarm<'_> {
@@ -354,7 +364,8 @@ impl Shared {
         }
         let _alarm = Alarm(&self.failed);
         let mut workspace = Workspace::new(self.network.workspace_len(LANES));
-        ready.wait();
+        // The engine waits for this one.
+        let _ = ready.send(());
         let mut seen = 0;
         loop {
             let mut spins = 0;

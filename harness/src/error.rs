@@ -14,7 +14,7 @@ pub const EXIT_RUN: u8 = 1;
 pub const EXIT_USAGE: u8 = 2;
 /// Exit status when files could not be written.
 pub const EXIT_OUTPUT: u8 = 3;
-/// Exit status after Ctrl-C: 128 and the number of SIGINT, as shells count.
+/// Exit status after Ctrl-C: 128 and the number of SIGINT, as shells count. After SIGTERM it is 143.
 pub const EXIT_INTERRUPTED: u8 = 130;
 
 /// Why a command failed.

@@ -12,6 +12,7 @@ pub mod error;
 pub mod export;
 pub mod formats;
 pub mod loss;
+pub mod memory;
 pub mod model;
 pub mod optimizers;
 pub mod plot;

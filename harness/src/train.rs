@@ -14,7 +14,8 @@
 //!     evaluate on the validation samples
 //!     stop if |L - L of the epoch before| < tolerance
 //!                                     (L: mean loss of the batches, each before its step)
-//! evaluate on the training and test samples
+//! evaluate on the training samples; the guard takes a bad end back
+//! evaluate on the test samples
 //! ```
 //!
 //! A run is a value without global state: nothing is printed and no file is touched here. Runs with
@@ -63,7 +64,8 @@ pub struct Record {
     pub train_seconds: f64,
     /// Seconds since the start, evaluation and start-up included.
     pub seconds: f64,
-    /// Mean loss of the epoch's batches, each before its step.
+    /// Mean loss of the epoch's batches, each before its step; without those at which the guard
+    /// found no finite loss, and a NaN where none is left.
     pub train_loss: f64,
     /// What the network is judged by.
     pub measure: Measure,
@@ -193,6 +195,9 @@ pub struct Outcome {
     pub history: Vec<Record>,
     /// The last weights, those of frozen layers too. Not to be used when [`Outcome::diverged`].
     pub parameters: Vec<f32>,
+    /// The weights after the epoch that was best on the validation samples (without such, by the
+    /// mean loss of its batches), if they are not the last ones.
+    pub best: Option<Best>,
     /// Times that the guard took the run back to an earlier point.
     pub rollbacks: u32,
     /// SHA-256 of the initial weights, as little-endian bytes.
@@ -201,7 +206,26 @@ pub struct Outcome {
     pub final_sha256: String,
 }
 
+/// The weights of an earlier epoch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Best {
+    /// The epoch, from 1.
+    pub epoch: u32,
+    /// The weights, those of frozen layers too.
+    pub parameters: Vec<f32>,
+}
+
 impl Outcome {
+    /// The weights to keep, and the epoch that they are from if it is not the last: the last ones,
+    /// but the best ones of a run that collapsed. `None` where there are none of use.
+    pub fn weights(&self) -> Option<(&[f32], Option<u32>)> {
+        match &self.best {
+            Some(best) if self.collapsed() => Some((&best.parameters, Some(best.epoch))),
+            _ if self.diverged() => None,
+            _ => Some((&self.parameters, None)),
+        }
+    }
+
     /// Whether the loss or a weight is not finite, so that the weights are of no use.
     pub fn diverged(&self) -> bool {
         self.stop == StopReason::Diverged || !self.train.loss.is_finite()
@@ -346,10 +370,14 @@ pub struct Trainer<'a> {
     position: usize,
     iterations: u32,
     sample_gradients: u64,
-    /// Sum over the samples of the epoch at work.
+    /// Sum over those samples of the epoch at work whose loss is known,
     loss: f64,
+    /// and how many they are.
+    counted: usize,
     /// Mean loss of the epoch before.
     previous_loss: Option<f64>,
+    /// The weights of the best epoch so far, and by which value it is that.
+    best: Option<(Best, f64)>,
     started: Instant,
     stepping: Duration,
     validation: Option<Score>,
@@ -432,7 +460,9 @@ impl<'a> Trainer<'a> {
             iterations: 0,
             sample_gradients: 0,
             loss: 0.0,
+            counted: 0,
             previous_loss: None,
+            best: None,
             started,
             stepping: Duration::ZERO,
             validation: None,
@@ -487,7 +517,7 @@ impl<'a> Trainer<'a> {
             }
             let ended = self.step(planned)?;
             let count = self.split.train.len();
-            let mean = self.loss / self.position as f64;
+            let mean = self.loss / self.counted as f64;
             let status = RunStatus {
                 epoch: self.epochs + 1,
                 iteration: self.iterations,
@@ -502,13 +532,16 @@ impl<'a> Trainer<'a> {
                 None => None,
             };
             if whole || self.stop.is_some() || self.iterations >= planned {
-                self.evaluate(mean);
-                let record = self.record(mean);
-                self.history.push(record);
-                observer.record(&record);
-                if !self.parameters.iter().all(|w| w.is_finite()) {
+                if !self.parameters.iter().all(|w| w.is_finite())
+                    && !self.stepper.recover(f64::NAN, &mut self.parameters)?
+                {
                     self.stop = Some(StopReason::Diverged);
                 }
+                self.evaluate();
+                let record = self.record(mean);
+                self.keep_best(&record);
+                self.history.push(record);
+                observer.record(&record);
             }
             if whole {
                 self.epochs += 1;
@@ -519,8 +552,29 @@ impl<'a> Trainer<'a> {
                 {
                     self.stop = Some(StopReason::Tolerance);
                 }
-                self.previous_loss = Some(mean);
+                self.previous_loss = mean.is_finite().then_some(mean);
             }
+        }
+    }
+
+    /// Keeps the weights if they are the best so far.
+    fn keep_best(&mut self, record: &Record) {
+        let (value, better): (f64, fn(Measure, f64, f64) -> bool) = match record.validation {
+            Some(score) => (score.value, |measure, a, b| !measure.reaches(b, a)),
+            None => (record.train_loss, |_, a, b| a < b),
+        };
+        let judged = self.split.validation.is_empty() || record.validation.is_some();
+        let best = self.best.as_ref();
+        if judged
+            && value.is_finite()
+            && self.stop != Some(StopReason::Diverged)
+            && best.is_none_or(|(_, best)| better(self.measure, value, *best))
+        {
+            let best = Best {
+                epoch: record.epoch,
+                parameters: self.parameters.clone(),
+            };
+            self.best = Some((best, value));
         }
     }
 
@@ -533,7 +587,7 @@ impl<'a> Trainer<'a> {
                 let stream = stream::ORDER + u64::from(self.epochs);
                 Random::new(self.config.seed, stream).shuffle(&mut self.order);
             }
-            self.loss = 0.0;
+            (self.loss, self.counted) = (0.0, 0);
         }
         let size = self.config.batch.size(self.order.len());
         let end = self.order.len().min(self.position + size);
@@ -542,15 +596,22 @@ impl<'a> Trainer<'a> {
             step: self.iterations,
         });
         let batch = &self.order[self.position..end];
+        let rollbacks = self.stepper.rollbacks();
         let mut loss = BatchLoss::new(&mut self.engine, batch, dropout, self.parameters.len());
         let stepped =
             self.stepper
                 .step(&mut loss, (self.iterations, planned), &mut self.parameters)?;
         self.sample_gradients += loss.sample_gradients();
-        self.loss += stepped.loss * batch.len() as f64;
+        let count = batch.len();
         self.position = end;
         self.iterations += 1;
         self.stepping += begun.elapsed();
+        if !stepped.loss.is_finite() && self.stepper.rollbacks() > rollbacks {
+            // The weights are good again; what the batch's loss would be there is not known.
+            return Ok(None);
+        }
+        self.loss += stepped.loss * count as f64;
+        self.counted += count;
         if !stepped.loss.is_finite() {
             return Ok(Some(StopReason::Diverged));
         }
@@ -561,13 +622,14 @@ impl<'a> Trainer<'a> {
         }))
     }
 
-    fn evaluate(&mut self, mean: f64) {
-        if self.split.validation.is_empty() || !mean.is_finite() {
+    fn evaluate(&mut self) {
+        let usable = self.stop != Some(StopReason::Diverged);
+        if self.split.validation.is_empty() || !usable {
             self.validation = None;
         } else {
             self.validation = Some(self.score_of(Portion::Validation));
         }
-        let watch = self.config.watch_test && mean.is_finite();
+        let watch = self.config.watch_test && usable;
         self.watched = watch.then(|| self.test().0);
     }
 
@@ -639,9 +701,17 @@ impl<'a> Trainer<'a> {
         self.sample_gradients as f64 / self.split.train.len() as f64
     }
 
-    /// Evaluates on the training and test samples, and hands everything over.
+    /// Evaluates on the training and test samples, and hands everything over. The guard sees what
+    /// the last steps did, which no batch has shown.
     pub fn finish(mut self) -> Outcome {
-        let train = self.score_of(Portion::Train);
+        let mut train = self.score_of(Portion::Train);
+        let recovered = self.stepper.recover(train.loss, &mut self.parameters);
+        if recovered.unwrap_or(false) {
+            train = self.score_of(Portion::Train);
+            if self.validation.is_some() {
+                self.validation = Some(self.score_of(Portion::Validation));
+            }
+        }
         let (test, test_outputs) = self.test();
         let train_guess = self.guess(&self.dataset.train, &self.split.train);
         let guess = match self.validation {
@@ -652,6 +722,10 @@ impl<'a> Trainer<'a> {
             }
         };
         let parameters = all_weights(&self.config.model.network, &self.parameters);
+        let best = self.best.map(|(best, _)| Best {
+            parameters: all_weights(&self.config.model.network, &best.parameters),
+            ..best
+        });
         Outcome {
             stop: self.stop.unwrap_or(StopReason::Interrupted),
             epochs: self.epochs,
@@ -670,6 +744,7 @@ impl<'a> Trainer<'a> {
             rollbacks: self.stepper.rollbacks(),
             final_sha256: sha256(&parameters),
             initial_sha256: self.initial_sha256,
+            best: best.filter(|best| best.parameters != parameters),
             parameters,
         }
     }

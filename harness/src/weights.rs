@@ -1,8 +1,7 @@
 //! Weights as files: written after training, read before fine-tuning.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -10,8 +9,9 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use secant::Affine;
 use secant::network::Layer;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
+use crate::data::files;
 use crate::digest::sha256;
 use crate::error::Error;
 use crate::model::{Model, Net};
@@ -139,6 +139,7 @@ pub fn bare(parameters: &[f32]) -> Vec<u8> {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Start {
     /// Where they come from.
+    #[serde(serialize_with = "lossy")]
     pub file: PathBuf,
     /// SHA-256 of all of them, as little-endian bytes in the order of the flat slice.
     pub sha256: String,
@@ -153,6 +154,11 @@ pub struct Start {
     /// Those of the layers that are trained.
     #[serde(skip)]
     pub parameters: Vec<f32>,
+}
+
+/// Writes a path as text; a name need not be one.
+fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
 }
 
 /// Refuses to freeze all layers that have parameters.
@@ -173,7 +179,7 @@ pub fn something_to_train(network: &Net, frozen_layers: usize) -> Result<(), Err
 /// to train.
 pub fn start(path: &Path, frozen_layers: usize, model: &mut Model) -> Result<Start, Error> {
     let wrong = |what: String| Error::Usage(format!("--weights {}: {what}", path.display()));
-    let bytes = fs::read(path).map_err(|error| wrong(format!("cannot read it: {error}")))?;
+    let bytes = file(path, model.network.parameter_count()).map_err(wrong)?;
     let (about, mut weights) = read(&bytes, &model.network).map_err(|what| match what {
         Some(spec) => wrong(format!(
             "holds the weights of '{spec}', not of '{}'; choose that network with --model",
@@ -181,6 +187,12 @@ pub fn start(path: &Path, frozen_layers: usize, model: &mut Model) -> Result<Sta
         )),
         None => wrong("not a model.safetensors of 'secant train'".to_owned()),
     })?;
+    if let Some((name, place, value)) = not_finite(&model.network, &weights) {
+        return Err(wrong(format!(
+            "tensor {name} holds {value} as its element {place}, counted from 0: the weights are \
+             damaged, or those of a run that diverged"
+        )));
+    }
     let sha256 = sha256(&weights);
     let parameters = weights.split_off(model.network.parameter_offset(frozen_layers));
     // They stay for as long as the program runs: the network that reads them is copied to every
@@ -213,6 +225,30 @@ pub fn start(path: &Path, frozen_layers: usize, model: &mut Model) -> Result<Sta
         scalings: about.input.scalings(),
         parameters,
     })
+}
+
+/// The bytes of a file that may hold `count` weights. What is longer than any such file is not read
+/// to its end.
+fn file(path: &Path, count: usize) -> Result<Vec<u8>, String> {
+    let file = files::open(path).map_err(|error| error.problem)?;
+    let most = 4 * count as u64 + LARGEST_HEADER;
+    let mut bytes = Vec::new();
+    let read = file.take(most).read_to_end(&mut bytes);
+    read.map_err(|error| format!("cannot be read: {error}"))?;
+    Ok(bytes)
+}
+
+/// Bytes of a header, at most: far more than 32 layers need.
+const LARGEST_HEADER: u64 = 1 << 20;
+
+/// The first weight that is not finite: its tensor, its place in that, and its value.
+fn not_finite(network: &Net, weights: &[f32]) -> Option<(String, usize, f32)> {
+    let found = weights.iter().position(|w| !w.is_finite())?;
+    let tensor = names(network)
+        .into_iter()
+        .find(|(_, _, range)| range.contains(&found));
+    let (name, _, range) = tensor?;
+    Some((name, found - range.start, weights[found]))
 }
 
 /// The weights of a network; the description of the network whose they are, if that is another one;

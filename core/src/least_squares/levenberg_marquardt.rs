@@ -156,7 +156,8 @@ pub struct LevenbergMarquardt<'m, R: Real = f32> {
 impl<'m, R: Real> LevenbergMarquardt<'m, R> {
     /// Numbers of memory for m residuals of n variables: `m n + 3 m + 3 n^2 + 18 n`.
     pub const fn memory_len(n: usize, m: usize) -> usize {
-        LocalModel::<R>::memory_len(n, m) + 2 * m + n
+        let own = m.saturating_mul(2).saturating_add(n);
+        own.saturating_add(LocalModel::<R>::memory_len(n, m))
     }
 
     /// A fit of `n` variables to `m` residuals, without bounds. `memory` needs

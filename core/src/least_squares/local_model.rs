@@ -101,7 +101,10 @@ pub(super) fn first<R>(list: &mut [R], n: usize) -> &mut [R] {
 impl<'m, R: Real> LocalModel<'m, R> {
     /// Numbers of memory.
     pub const fn memory_len(n: usize, m: usize) -> usize {
-        m * n + m + 3 * n * n + 17 * n
+        let rows = m.saturating_mul(n).saturating_add(m);
+        let squares = n.saturating_mul(n).saturating_mul(3);
+        rows.saturating_add(squares)
+            .saturating_add(n.saturating_mul(17))
     }
 
     /// A model of nothing yet, in memory of that length.

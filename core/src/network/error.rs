@@ -19,6 +19,8 @@ pub enum ShapeError {
     },
     /// The input has no values, or more than 2^28.
     Input,
+    /// The layers have more than 2^28 parameters together.
+    Parameters,
     /// A layer does not fit.
     Layer {
         /// The layer, counted from 0.
@@ -41,6 +43,9 @@ impl ShapeError {
                 .number(*capacity),
             ShapeError::Input => {
                 message.text("the input shape has a zero, or more than 2^28 values")
+            }
+            ShapeError::Parameters => {
+                message.text("the layers have more than 2^28 parameters together")
             }
             ShapeError::Layer { index, name, error } => {
                 let message = message.text("layer ").number(*index + 1);

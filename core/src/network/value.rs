@@ -6,7 +6,7 @@ use crate::layers::conv2d::Convolution;
 use crate::loss::Loss;
 use crate::plan::stage::Stage;
 use crate::plan::{self, Plan, chain, workspace};
-use crate::shape::{LayerError, Shape, product_fits};
+use crate::shape::{LARGEST, LayerError, Shape, product_fits};
 
 /// A feed-forward network of at most `N` layers: a plain value, `Copy`, without memory of its own.
 ///
@@ -75,14 +75,15 @@ impl<'w, const N: usize> Network<'w, N> {
                 capacity: N,
             });
         }
-        if !input.fits() || input.len() == 0 {
+        if !input.fits() {
             return Err(ShapeError::Input);
         }
         let mut layers = [Layer::Relu; N];
-        let mut i = 0;
+        let (mut i, mut parameters) = (0, 0);
         let mut shape = input;
         while i < list.len() {
             layers[i] = list[i];
+            let own = list[i].weights(shape);
             shape = match checked_output(&list[i], shape) {
                 Ok(shape) => shape,
                 Err(error) => {
@@ -93,6 +94,11 @@ impl<'w, const N: usize> Network<'w, N> {
                     });
                 }
             };
+            // At most twice `LARGEST` here, which 32 bits hold.
+            parameters += own.len();
+            if parameters > LARGEST {
+                return Err(ShapeError::Parameters);
+            }
             i += 1;
         }
         let (stages, stage_count) = plan::plan(input, &layers, list.len());
@@ -306,13 +312,14 @@ impl<'w, const N: usize> Network<'w, N> {
     }
 
     /// Nominal multiply-accumulates of one forward pass of one sample: weights times output pixels,
-    /// with the outputs that a flooring pool drops counted in.
+    /// with the outputs that a flooring pool drops counted in; `usize::MAX` if there are more.
     pub const fn multiply_accumulates(&self) -> usize {
         let (mut total, mut i, mut shape) = (0, 0, self.input);
         while i < self.layer_count && i < N {
             let weights = self.layers[i].weights(shape).weights();
             if let Ok(next) = self.layers[i].output(shape) {
-                total += weights * next.rows * next.columns;
+                let own = Shape::new(weights, next.rows, next.columns).len();
+                total = usize::saturating_add(total, own);
                 shape = next;
             }
             i += 1;
@@ -320,7 +327,8 @@ impl<'w, const N: usize> Network<'w, N> {
         total
     }
 
-    /// Floats of working memory for forward and backward passes of `lanes` samples at a time.
+    /// Floats of working memory for forward and backward passes of `lanes` samples at a time, which
+    /// is 1, 2, 4, 8 or 16. `usize::MAX` where that is more than the target can address.
     pub const fn workspace_len(&self, lanes: usize) -> usize {
         if lanes == 1 {
             return self.single_workspace_len;
@@ -371,13 +379,12 @@ const fn checked_output(layer: &Layer, input: Shape) -> Result<Shape, LayerError
         Ok(output) => output,
         Err(error) => return Err(error),
     };
-    // The channels of the weights are the larger of the two: this bounds their product, too.
+    // This bounds the kernel's pixels, too.
     let ([rows, columns], _) = layer.reads([output.rows, output.columns], input);
     if !output.fits() || !product_fits([input.channels, rows, columns]) {
         return Err(LayerError::TooLarge);
     }
-    let weights = layer.weights(input);
-    if !product_fits([weights.outputs, weights.inputs, 1]) {
+    if layer.weights(input).len() > LARGEST {
         return Err(LayerError::TooLarge);
     }
     Ok(output)

@@ -134,7 +134,7 @@ impl<'m> Adam<'m> {
 
     /// Floats of memory for `n` parameters: the first moments and the second.
     pub const fn memory_len(n: usize) -> usize {
-        2 * n
+        n.saturating_mul(2)
     }
 
     /// The settings.
@@ -254,7 +254,7 @@ impl Clock {
             decay,
             nesterov,
         } = self.config;
-        self.steps += 1;
+        self.steps = self.steps.saturating_add(1);
         self.powers[0] *= f64::from(beta1);
         self.powers[1] *= f64::from(beta2);
         let first = 1.0 / (1.0 - self.powers[0]);
@@ -386,5 +386,74 @@ impl Kernel for Apply<'_> {
             let decayed = simd.fma_f32(-step.decoupled, *w, *w);
             *w = simd.fma_f32(-step.rate, u / root, decayed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With decays that are powers of two every value is exact.
+    const EXACT: AdamConfig = AdamConfig {
+        learning_rate: 0.5,
+        beta1: 0.5,
+        beta2: 0.25,
+        epsilon: 0.125,
+        weight_decay: 0.25,
+        decay: Decay::Coupled,
+        nesterov: false,
+    };
+
+    #[test]
+    fn corrections_of_the_bias_have_these_values() {
+        let mut clock = Clock::new(EXACT);
+        assert_eq!(clock.second_correction(), 1.0);
+        assert_eq!(clock.squared_mean_factor(), 1.0);
+        // b1^t is 1/2, then 1/4; b2^t is 1/4, then 1/16.
+        let expected = [
+            (4.0 / 3.0, 3.0),
+            (16.0 / 15.0, 5.0 / 3.0),
+            (64.0 / 63.0, 9.0 / 7.0),
+        ];
+        for (second, squared) in expected {
+            let step = clock.begin_step(1.0);
+            assert_eq!(clock.second_correction(), second);
+            assert_eq!(clock.squared_mean_factor(), squared);
+            assert_eq!(step.second, second);
+        }
+        assert_eq!(clock.steps, 3);
+    }
+
+    #[test]
+    fn constants_of_a_step_have_these_values() {
+        let mut clock = Clock::new(EXACT);
+        let _ = clock.begin_step(1.0);
+        let step = clock.begin_step(0.5);
+        assert_eq!(
+            (step.beta1, step.new1, step.beta2, step.new2),
+            (0.5, 0.5, 0.25, 0.75)
+        );
+        assert_eq!(
+            (step.first, step.fresh, step.second),
+            (4.0 / 3.0, 0.0, 16.0 / 15.0)
+        );
+        assert_eq!((step.epsilon, step.rate), (0.125, 0.25));
+        assert_eq!((step.coupled, step.decoupled), (0.25, 0.0));
+        let mut clock = Clock::new(AdamConfig {
+            decay: Decay::Decoupled,
+            nesterov: true,
+            ..EXACT
+        });
+        let step = clock.begin_step(0.5);
+        assert_eq!((step.first, step.fresh), (1.0, 0.5));
+        assert_eq!((step.coupled, step.decoupled), (0.0, 0.0625));
+    }
+
+    #[test]
+    fn a_count_of_steps_at_its_end_stays_there() {
+        let mut clock = Clock::new(EXACT);
+        clock.restore(&[u64::from(u32::MAX), 0, 0]).unwrap();
+        let step = clock.begin_step(1.0);
+        assert_eq!((clock.steps, step.first, step.second), (u32::MAX, 1.0, 1.0));
     }
 }

@@ -96,7 +96,8 @@ pub struct Bfgs<'m, R: Real = f32> {
 impl<'m, R: Real> Bfgs<'m, R> {
     /// Numbers of memory for n variables: `n^2 + 6 n`.
     pub const fn memory_len(n: usize) -> usize {
-        Descent::<R>::memory_len(n, true) + n * n + n
+        let matrix = n.saturating_mul(n).saturating_add(n);
+        matrix.saturating_add(Descent::<R>::memory_len(n, true))
     }
 
     /// An optimiser of n variables that knows nothing yet. `memory` needs

@@ -55,7 +55,8 @@ impl<'m, const M: usize, R: Real> Compact<'m, M, R> {
     /// Numbers of memory for n variables, with a diagonal H0 or without. Variables are numbered in
     /// numbers of type R, so in `f32` there may be 2^24 of them.
     pub const fn memory_len(n: usize, diagonal: bool) -> usize {
-        4 * n + 4 * M * M + History::<M, R>::memory_len(n, diagonal)
+        let vectors = n.saturating_mul(4).saturating_add(4 * M * M);
+        vectors.saturating_add(History::<M, R>::memory_len(n, diagonal))
     }
 
     /// `memory` has `memory_len(n, ...)` numbers, or more; `history` makes a history of what

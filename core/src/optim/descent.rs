@@ -155,7 +155,7 @@ enum Move<R> {
 impl<'m, R: Real> Descent<'m, R> {
     /// Numbers of memory for n variables, with the best point or without.
     pub const fn memory_len(n: usize, keep_best: bool) -> usize {
-        if keep_best { 5 * n } else { 4 * n }
+        n.saturating_mul(4 + keep_best as usize)
     }
 
     /// Takes the first `memory_len(n, keep_best)` numbers of `memory`, which has at least so many,

@@ -191,7 +191,7 @@ impl<'m, const M: usize> FlatLbfgs<'m, M> {
     /// Floats of memory for `n` parameters: two moments, the anchor, a direction, a diagonal, and
     /// M pairs.
     pub const fn memory_len(n: usize) -> usize {
-        (5 + 2 * M) * n
+        n.saturating_mul(5 + 2 * M)
     }
 
     /// The number of parameters.

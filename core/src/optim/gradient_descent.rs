@@ -87,7 +87,7 @@ pub struct GradientDescent<'m, R: Real = f32> {
 impl<'m, R: Real> GradientDescent<'m, R> {
     /// Numbers of memory for n variables: `6 n`.
     pub const fn memory_len(n: usize) -> usize {
-        Descent::<R>::memory_len(n, true) + n
+        Descent::<R>::memory_len(n, true).saturating_add(n)
     }
 
     /// An optimiser of n variables. `memory` needs [`memory_len(n)`](Self::memory_len) numbers;

@@ -71,7 +71,8 @@ pub enum Divergence {
 /// ```
 ///
 /// A loss that is not finite is taken back at once. So a run that explodes falls back by at most
-/// two windows, and a rate that is too high is halved until it is not.
+/// two windows, and a rate that is too high is halved until it is not. What the last steps did shows
+/// in no batch's loss any more: [`finish`](Guard::finish) asks for one more.
 ///
 /// ```
 /// use secant::optim::{Divergence, Guard, GuardAction, GuardConfig};
@@ -83,6 +84,10 @@ pub enum Divergence {
 /// let action = guard.check(f64::NAN, &mut w)?;
 /// assert_eq!(action, GuardAction::RolledBack(Divergence::NotFinite));
 /// assert_eq!((w[0], guard.factor()), (1.0, 0.5));
+/// // The run ends with a step that has made it worse: back to the start.
+/// w[0] = 40.0;
+/// let action = guard.finish(19.7, &mut w)?;
+/// assert_eq!((action, w[0]), (GuardAction::RolledBack(Divergence::LossRose), 1.0));
 /// # Ok::<(), secant::ConfigError>(())
 /// ```
 #[derive(Debug, PartialEq)]
@@ -102,6 +107,13 @@ struct Record {
     count: u32,
     factor: f32,
     rollbacks: u32,
+}
+
+impl Record {
+    /// The highest mean loss of a good window, `first` being the run's first loss.
+    fn bound(&self, first: f64) -> f64 {
+        self.config.growth * self.best + self.config.slack * first
+    }
 }
 
 impl<'m> Guard<'m> {
@@ -172,13 +184,13 @@ impl<'m> Guard<'m> {
             return Ok(self.roll_back(Divergence::NotFinite, parameters));
         }
         record.sum += loss;
-        record.count += 1;
+        record.count = record.count.saturating_add(1);
         if record.count < record.config.every {
             return Ok(GuardAction::Continued);
         }
         let mean = record.sum / f64::from(record.count);
         (record.sum, record.count) = (0.0, 0);
-        let bound = record.config.growth * record.best + record.config.slack * first;
+        let bound = record.bound(first);
         if mean > bound {
             return Ok(self.roll_back(Divergence::LossRose, parameters));
         }
@@ -192,11 +204,36 @@ impl<'m> Guard<'m> {
         Ok(GuardAction::Saved)
     }
 
+    /// Checks where a run has come to after its last step: `loss` is the mean loss of training
+    /// samples there, the more the better. Above the bound of a window, or not finite, it takes the
+    /// parameters back to the saved ones. A run may go on after that.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the length is wrong; nothing has changed then.
+    pub fn finish(
+        &mut self,
+        loss: f64,
+        parameters: &mut [f32],
+    ) -> Result<GuardAction, ConfigError> {
+        check_length("parameters", self.saved.len(), parameters.len())?;
+        let Some(first) = self.record.first else {
+            // There was no step.
+            return Ok(GuardAction::Continued);
+        };
+        if !loss.is_finite() {
+            return Ok(self.roll_back(Divergence::NotFinite, parameters));
+        }
+        if loss > self.record.bound(first) {
+            return Ok(self.roll_back(Divergence::LossRose, parameters));
+        }
+        Ok(GuardAction::Continued)
+    }
+
     fn roll_back(&mut self, divergence: Divergence, parameters: &mut [f32]) -> GuardAction {
         vector::copy(self.saved, parameters);
         (self.record.sum, self.record.count) = (0.0, 0);
         self.record.factor *= 0.5;
-        self.record.rollbacks += 1;
+        self.record.rollbacks = self.record.rollbacks.saturating_add(1);
         GuardAction::RolledBack(divergence)
     }
 
@@ -251,5 +288,41 @@ impl State for Guard<'_> {
             rollbacks: checkpoint::small(rollbacks)?,
         };
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_steps_are_checked_too() {
+        let mut memory = [0.0; 2];
+        let config = GuardConfig {
+            every: 2,
+            ..GuardConfig::DEFAULT
+        };
+        let mut guard = Guard::new(config, 2, &mut memory).unwrap();
+        let mut w = [1.0, 2.0];
+        // Before the first step there is nothing to go back to.
+        assert_eq!(guard.finish(f64::NAN, &mut w), Ok(GuardAction::Continued));
+        assert_eq!(guard.check(2.0, &mut w), Ok(GuardAction::Saved));
+        // The bound is 2 * 2 + 0.1 * 2.
+        w = [3.0, 4.0];
+        assert_eq!(guard.finish(4.2, &mut w), Ok(GuardAction::Continued));
+        assert_eq!(w, [3.0, 4.0]);
+        let rose = GuardAction::RolledBack(Divergence::LossRose);
+        assert_eq!(guard.finish(4.3, &mut w), Ok(rose));
+        assert_eq!((w, guard.factor(), guard.rollbacks()), ([1.0, 2.0], 0.5, 1));
+        // A window that was good moves both bound and point: 2 * 1 + 0.1 * 2.
+        w = [5.0, 6.0];
+        assert_eq!(guard.check(1.0, &mut w), Ok(GuardAction::Continued));
+        assert_eq!(guard.check(1.0, &mut w), Ok(GuardAction::Saved));
+        w = [f32::NAN; 2];
+        let broken = GuardAction::RolledBack(Divergence::NotFinite);
+        assert_eq!(guard.finish(f64::INFINITY, &mut w), Ok(broken));
+        assert_eq!((w, guard.factor()), ([5.0, 6.0], 0.25));
+        assert_eq!(guard.finish(2.3, &mut w), Ok(rose));
+        assert!(guard.finish(1.0, &mut [0.0]).is_err());
     }
 }

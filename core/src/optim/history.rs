@@ -55,7 +55,7 @@ pub(crate) struct History<'m, const M: usize, R> {
 impl<'m, const M: usize, R: Real> History<'m, M, R> {
     /// Numbers of memory for vectors of length n, with [`Scaling::Diagonal`] or without.
     pub const fn memory_len(n: usize, diagonal: bool) -> usize {
-        (2 * M + diagonal as usize) * n
+        n.saturating_mul(2 * M + diagonal as usize)
     }
 
     /// `memory` has `memory_len(dimension, scaling == Scaling::Diagonal)` numbers, or more.

@@ -178,14 +178,16 @@ pub struct Lbfgs<'m, const M: usize, R: Real = f32> {
 impl<'m, const M: usize, R: Real> Lbfgs<'m, M, R> {
     /// Numbers of memory for n variables, enough for all settings: `(2 M + 6) n`.
     pub const fn memory_len(n: usize) -> usize {
-        Descent::<R>::memory_len(n, true) + History::<M, R>::memory_len(n, true)
+        let own = Descent::<R>::memory_len(n, true);
+        own.saturating_add(History::<M, R>::memory_len(n, true))
     }
 
     /// Numbers of memory for n variables with [`LbfgsConfig::mini_batch`]: `(2 M + 4) n`. Neither a
     /// diagonal ([`Scaling::Diagonal`]) nor the best point ([`keep_best`](LbfgsConfig::keep_best))
     /// is kept; each takes n.
     pub const fn mini_batch_memory_len(n: usize) -> usize {
-        Descent::<R>::memory_len(n, false) + History::<M, R>::memory_len(n, false)
+        let own = Descent::<R>::memory_len(n, false);
+        own.saturating_add(History::<M, R>::memory_len(n, false))
     }
 
     /// An optimiser of n variables without pairs. `memory` needs
@@ -202,7 +204,7 @@ impl<'m, const M: usize, R: Real> Lbfgs<'m, M, R> {
         config.settings()?;
         let diagonal = config.scaling == Scaling::Diagonal;
         let needed = Descent::<R>::memory_len(dimension, config.keep_best)
-            + History::<M, R>::memory_len(dimension, diagonal);
+            .saturating_add(History::<M, R>::memory_len(dimension, diagonal));
         let memory = check_memory(memory, needed)?;
         Ok(Self::assemble(config, dimension, memory))
     }

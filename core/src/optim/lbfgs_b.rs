@@ -66,7 +66,8 @@ pub struct LbfgsB<'m, const M: usize, R: Real = f32> {
 impl<'m, const M: usize, R: Real> LbfgsB<'m, M, R> {
     /// Numbers of memory for n variables: `(2 M + 11) n + 4 M^2`, beside the bounds.
     pub const fn memory_len(n: usize) -> usize {
-        Descent::<R>::memory_len(n, true) + Compact::<M, R>::memory_len(n, true) + n
+        let own = Descent::<R>::memory_len(n, true).saturating_add(n);
+        own.saturating_add(Compact::<M, R>::memory_len(n, true))
     }
 
     /// An optimiser of as many variables as there are bounds; an infinity is no bound, equal bounds

@@ -157,7 +157,7 @@ struct Solved<R> {
 impl<'m, R: Real> NewtonCg<'m, R> {
     /// Numbers of memory for n variables: `6 n`.
     pub const fn memory_len(n: usize) -> usize {
-        6 * n
+        n.saturating_mul(6)
     }
 
     /// An optimiser of n variables. `memory` needs [`memory_len(n)`](Self::memory_len) numbers;

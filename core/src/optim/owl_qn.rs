@@ -72,7 +72,8 @@ pub struct OwlQn<'m, const M: usize, R: Real = f32> {
 impl<'m, const M: usize, R: Real> OwlQn<'m, M, R> {
     /// Numbers of memory for n variables: `(2 M + 11) n + 4 M^2`.
     pub const fn memory_len(n: usize) -> usize {
-        Descent::<R>::memory_len(n, true) + Compact::<M, R>::memory_len(n, true) + n
+        let own = Descent::<R>::memory_len(n, true).saturating_add(n);
+        own.saturating_add(Compact::<M, R>::memory_len(n, true))
     }
 
     /// An optimiser of n variables, of which those in `penalised` pay `weight` times their

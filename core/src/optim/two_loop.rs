@@ -200,3 +200,16 @@ impl<R: Real, const V: usize> Kernel for TwoLoops<'_, R, V> {
         }
     }
 }
+
+#[cfg(test)]
+mod pair_tests {
+    use super::Pair;
+
+    #[test]
+    fn an_eigenvector_is_step_and_change_at_once() {
+        let v = [0.6_f64, 0.8];
+        let pair = Pair::eigen(&v, 4.0);
+        assert_eq!((pair.s, pair.y), (&v[..], &v[..]));
+        assert_eq!((pair.scale, pair.rho), (4.0, 0.25));
+    }
+}

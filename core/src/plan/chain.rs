@@ -33,7 +33,8 @@ impl Stage {
         let pool = self.frame.window();
         Some(Strip {
             height: (pool.size[0] - 1) * stride + size,
-            step: pool.stride[0] * stride,
+            // Of a single row, for which it does not matter, it may be anything.
+            step: pool.stride[0].saturating_mul(stride),
         })
     }
 
@@ -65,7 +66,7 @@ const fn chain_len(stages: &[Stage], first: usize, end: usize) -> usize {
     let (mut codes, mut scratch, mut s) = (0, 0, first);
     while s < end {
         let stage = &stages[s];
-        total += if s == first && s > 0 {
+        let input = if s == first && s > 0 {
             stage.frame.input.len()
         } else {
             let behind = if s + 1 < end {
@@ -75,11 +76,12 @@ const fn chain_len(stages: &[Stage], first: usize, end: usize) -> usize {
             };
             stage.frame.input.channels * stage.window_rows(behind) * stage.frame.input.columns
         };
+        total = usize::saturating_add(total, input);
         codes = max(codes, row_codes_len(&stage.frame));
         scratch = max(scratch, stage.op.scratch_len(&stage.frame, 1).0);
         s += 1;
     }
-    total + codes + scratch
+    total.saturating_add(codes).saturating_add(scratch)
 }
 
 /// Floats of working memory of the forward pass.

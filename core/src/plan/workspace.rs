@@ -7,6 +7,9 @@
 //! more.
 //!
 //! The stages that are not kept use the same memory before, one at a time.
+//!
+//! Each map has at most 2^28 values, so their sum over stages and lanes may be more than 32 bits
+//! hold. Then all of these lengths are `usize::MAX`, which no slice has.
 
 use super::Plan;
 use super::stage::Stage;
@@ -48,16 +51,19 @@ const fn first_len(plan: &Plan<'_>) -> usize {
 
 /// The layout for blocks of `lanes` samples.
 pub(crate) const fn layout(plan: &Plan<'_>, lanes: usize) -> Layout {
-    let mut maps = first_len(plan) * lanes;
+    let mut maps = first_len(plan).saturating_mul(lanes);
     let (mut gradient, mut before, mut scratch, mut s) = (0, 0, 0, 0);
     while s < plan.stages.len() {
         let stage = &plan.stages[s];
         let kept = s >= plan.first_kept;
+        if !products_fit(stage, lanes) {
+            return Layout::UNREACHABLE;
+        }
         let (forward, backward) = stage.op.scratch_len(&stage.frame, lanes);
         let behind = stage.frame.output.len() * lanes + codes_len(stage, lanes, kept);
         scratch = max(scratch, forward);
         if kept {
-            maps += behind;
+            maps = maps.saturating_add(behind);
             gradient = max(gradient, stage.frame.output.live_len() * lanes);
             scratch = max(scratch, backward);
         } else {
@@ -65,12 +71,42 @@ pub(crate) const fn layout(plan: &Plan<'_>, lanes: usize) -> Layout {
         }
         s += 1;
     }
-    let begin = max(maps + 2 * gradient, before);
+    let begin = max(maps.saturating_add(2 * gradient), before);
     Layout {
         gradients: maps,
         gradient_len: gradient,
         scratch: begin,
-        total: begin + scratch,
+        total: begin.saturating_add(scratch),
+    }
+}
+
+impl Layout {
+    /// Of what no target of this size of addresses can hold.
+    const UNREACHABLE: Layout = Layout {
+        gradients: usize::MAX,
+        gradient_len: usize::MAX,
+        scratch: usize::MAX,
+        total: usize::MAX,
+    };
+}
+
+/// Whether no product in the lengths of a stage overflows. The largest that one has is
+///
+/// * a whole map of all lanes, and two of them as gradients;
+/// * 8 planes of a convolution's spread gradient, each at most 4 planes of its padded input
+///   (`conv2d::lanes`);
+/// * 16 transformed kernels, and 16 transformed tiles of all channels (`conv2d::winograd`), with
+///   inputs rounded up to a multiple of 16.
+const fn products_fit(stage: &Stage, lanes: usize) -> bool {
+    let (input, output) = (&stage.frame.input, &stage.frame.output);
+    let plane = max(input.plane(), stage.frame.rows * stage.frame.columns);
+    let maps = max(input.len(), output.len());
+    let kernels = (input.channels + 16).checked_mul(output.channels + 16);
+    let channels = input.channels + output.channels + 32;
+    let largest = max(max(2 * maps, 32 * plane), 32 * channels);
+    match (largest.checked_mul(lanes), kernels) {
+        (Some(values), Some(kernels)) => values < usize::MAX / 4 && kernels < usize::MAX / 64,
+        _ => false,
     }
 }
 
@@ -92,13 +128,13 @@ const fn single_len(plan: &Plan<'_>) -> usize {
         let kept = s >= plan.first_kept;
         let behind = stage.frame.output.len() + codes_len(stage, 1, kept);
         let needed = if kept {
-            end += behind;
+            end = usize::saturating_add(end, behind);
             end
         } else {
             stage.frame.input.len() + behind
         };
         let (forward, backward) = stage.op.scratch_len(&stage.frame, 1);
-        total = max(total, needed + max(forward, backward));
+        total = max(total, needed.saturating_add(max(forward, backward)));
         s += 1;
     }
     total

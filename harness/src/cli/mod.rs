@@ -48,7 +48,8 @@ Examples:
   secant train --help               all options, with what they mean
 
 Exit status: 0 done, 1 the run failed, 2 wrong options or data, 3 a file could not be written,
-130 interrupted (Ctrl-C).";
+130 interrupted (Ctrl-C), 143 asked to end (SIGTERM). Ended by the system: 129 (SIGHUP), 134 (no
+memory), 137 (killed).";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]

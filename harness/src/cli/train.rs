@@ -18,6 +18,7 @@ use crate::config::RunConfig;
 use crate::data::dataset::Task;
 use crate::error::{EXIT_OK, EXIT_RUN, Error};
 use crate::export::{self, RunFolder};
+use crate::memory;
 use crate::model::Description;
 use crate::optimizers::schedule::ScheduleName;
 use crate::optimizers::{Choice, CurvatureName, LineSearchName, Refusal, ScalingName, Slip};
@@ -91,10 +92,12 @@ Environment:
 
 Exit status:
   0    done
-  1    the run failed, for example diverged; no model is saved then
-  2    wrong options or data
+  1    the run failed, for example diverged; a model is saved only if an epoch before was of use
+  2    wrong options or data, or more memory than --memory allows
   3    a file could not be written
-  130  interrupted (Ctrl-C); what was done until then is saved";
+  130  interrupted (Ctrl-C), 143 asked to end (SIGTERM); what was done until then is saved. A second
+       signal ends the program at once, with the same status and nothing saved
+  129 (SIGHUP), 134 (SIGABRT: no memory), 137 (SIGKILL): ended by the system; nothing is saved";
 
 /// Options of `secant train`.
 #[derive(Debug, Args)]
@@ -296,6 +299,10 @@ pub struct TrainArgs {
     #[arg(long, value_name = "T", value_parser = threads, help_heading = OUTPUT)]
     pub threads: Option<NonZeroUsize>,
 
+    /// Most memory that data and run may need, as in 800M or 4G [default: what the system has left]
+    #[arg(long, value_name = "BYTES", value_parser = memory::parse, help_heading = OUTPUT)]
+    pub memory: Option<u64>,
+
     /// Folder for the run's files [default: runs/TIME-MODEL-OPTIMIZER-sSEED]
     #[arg(long, value_name = "DIR", help_heading = OUTPUT)]
     pub out: Option<PathBuf>,
@@ -387,6 +394,7 @@ impl TrainArgs {
     /// Trains, and writes down how it went.
     pub(super) fn run(&self) -> Result<u8, Error> {
         choose_isa()?;
+        self.memory.into_iter().for_each(memory::set_limit);
         let started = Instant::now();
         let limit = self.limit.map(usize::from);
         let dataset = open_dataset(self.data.as_deref(), limit, &self.targets.predict())?;
@@ -402,6 +410,7 @@ impl TrainArgs {
             // The weights know no other.
             dataset.scalings.clone_from(&start.scalings);
         }
+        memory::check(memory::of_run(&config), "the run").map_err(Error::Usage)?;
         let mut memory = Trainer::memory(&config);
         let mut trainer = Trainer::new(&config, &dataset, &mut memory)
             .map_err(|error| Error::Usage(error.to_string()))?
@@ -451,13 +460,18 @@ impl TrainArgs {
 
         // The weights first: they matter most where space runs out. What cannot be written does not
         // keep the result from being shown.
-        let model = if outcome.diverged() {
-            Ok(())
-        } else {
-            {
+        let (model, epoch) = match outcome.weights() {
+            None => (Ok(()), None),
+            Some((weights, epoch)) => {
                 let scalings = (&*dataset.scalings, &*dataset.target_scalings);
-                folder.write_model(&config.model, scalings, &outcome.parameters)
+                (folder.write_model(&config.model, scalings, weights), epoch)
             }
+        };
+        let kept = match epoch {
+            Some(epoch) => format!(
+                "model.safetensors has the weights after epoch {epoch}, the best that there were"
+            ),
+            None => "no model was saved".to_owned(),
         };
         let metrics = folder.write_text(export::METRICS, &export::metrics_csv(&outcome.history));
         let title = format!(
@@ -485,8 +499,8 @@ impl TrainArgs {
 
         if outcome.diverged() {
             note(&format!(
-                "secant: the run diverged in iteration {}: loss or weights are not finite; no \
-                 model was saved. A smaller --learning-rate helps most often.",
+                "secant: the run diverged in iteration {}: loss or weights are not finite; {kept}. \
+                 A smaller --learning-rate helps most often.",
                 outcome.iterations
             ));
             return Ok(EXIT_RUN);
@@ -496,7 +510,11 @@ impl TrainArgs {
             return Ok(128 + signal.load(Ordering::Relaxed) as u8);
         }
         if let Some(why) = outcome.collapse() {
-            note(&format!("secant: the run counts as collapsed: {why}."));
+            let kept = epoch.map(|_| format!(" The file {kept}."));
+            note(&format!(
+                "secant: the run counts as collapsed: {why}.{}",
+                kept.unwrap_or_default()
+            ));
         }
         Ok(EXIT_OK)
     }

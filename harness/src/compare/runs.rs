@@ -21,6 +21,7 @@ use crate::data::dataset::{Dataset, hex};
 use crate::data::split::Split;
 use crate::error::Error;
 use crate::export::write_whole;
+use crate::memory;
 use crate::report::{RunRecord, say};
 use crate::score::{Guess, Measure, Score};
 use crate::train::{Observer, RunStatus, StopReason, Trainer};
@@ -227,6 +228,7 @@ impl Runner<'_> {
         iterations: u32,
     ) -> Result<Option<String>, Error> {
         let misuse = |error: secant::ConfigError| Error::Usage(format!("{}: {error}", arm.name));
+        memory::check(memory::of_run(config), "a run").map_err(Error::Usage)?;
         let mut memory = Trainer::memory(config);
         let mut trainer = Trainer::new(config, self.dataset, &mut memory).map_err(misuse)?;
         let split = trainer.split().clone();

@@ -224,10 +224,10 @@ fn label_columns(
 
 fn read(path: &Path, predict: &Predict) -> Result<Table, DataError> {
     let refuse = |problem: String| DataError::new(path, problem);
+    let file = files::open(path)?;
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
-        .from_path(path)
-        .map_err(|error| refuse(format!("cannot be opened: {error}")))?;
+        .from_reader(file);
     let line = |error: csv::Error| refuse(broken(&error));
     let header = reader.byte_headers().map_err(line)?.clone();
     let mut header: Vec<String> = header

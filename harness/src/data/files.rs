@@ -1,9 +1,37 @@
 //! Looking into folders.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use super::error::DataError;
+use crate::memory;
+
+/// Opens a file to be read to its end. Pipes and devices are refused: they may have no end, or wait
+/// for somebody to write.
+///
+/// # Errors
+/// It cannot be opened, or is no regular file, or needs more memory than there may be.
+pub fn open(path: &Path) -> Result<File, DataError> {
+    let about = fs::metadata(path).map_err(|error| DataError::open(path, &error))?;
+    if !about.is_file() {
+        return Err(DataError::new(
+            path,
+            format!("expected a file, found {}", kind(path)),
+        ));
+    }
+    memory::check(about.len(), "reading it").map_err(|problem| DataError::new(path, problem))?;
+    File::open(path).map_err(|error| DataError::open(path, &error))
+}
+
+/// What a path that is no regular file leads to, in words.
+pub fn kind(path: &Path) -> &'static str {
+    match fs::metadata(path) {
+        Ok(about) if about.is_dir() => "a folder",
+        Ok(about) if about.is_file() => "a file",
+        Ok(_) => "a pipe, socket or device",
+        Err(_) => "nothing that can be read",
+    }
+}
 
 /// The files of a folder in the order of their names; none where it cannot be read.
 pub fn files(folder: &Path) -> Vec<PathBuf> {

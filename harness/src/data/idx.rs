@@ -10,9 +10,10 @@
 //! ```
 //!
 //! Samples have 2 to 4 dimensions ([`Array::into_samples`] says what they mean), labels one; labels
-//! of floats are numbers to predict. Reading stops one byte after the promised end, so a small gzip
-//! file that unpacks to terabytes costs at most [`MAX_ELEMENTS`] elements. A gzip file is known by
-//! its first two bytes, not by its name.
+//! of floats are numbers to predict. Reading stops one byte after the promised end, and is not begun
+//! where the headers of samples and labels contradict each other or promise more than `--memory`
+//! allows: a small gzip file may unpack to terabytes. A gzip file is known by its first two bytes,
+//! not by its name.
 //!
 //! Files are known by the words in their names, which dots, hyphens and underscores separate:
 //! `train`, or `t10k` or `test`; `images`, `signals`, `samples` or `data`, or `labels` or
@@ -20,7 +21,6 @@
 //! `emnist-letters-train-images-idx3-ubyte.gz` are all found. They are looked for in the folder, in
 //! its folder `raw`, and in the folder `raw` of each of its folders, as torchvision makes them.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -31,8 +31,9 @@ use super::array::{self, Array, Cells, MAX_ELEMENTS};
 use super::dataset::hex;
 use super::error::DataError;
 use super::files;
-use super::labels::Labels;
+use super::labels::{self, Labels};
 use super::pieces::{Piece, Pieces};
+use crate::memory;
 
 /// Names of the classes of Fashion-MNIST, by label.
 pub const FASHION_MNIST_CLASSES: [&str; 10] = [
@@ -199,6 +200,12 @@ pub fn read_set(files: &Files) -> Result<Pieces, DataError> {
 }
 
 fn piece((path, labels_path): &(PathBuf, PathBuf)) -> Result<Piece, DataError> {
+    let count = |path: &Path| header(path).map(|header| header.dimensions[0]);
+    if let (Ok(samples), Ok(labels)) = (count(path), count(labels_path))
+        && samples != labels
+    {
+        return Err(DataError::new(labels_path, labels::wanted(samples, labels)));
+    }
     let (shape, elements) = read(path)?.into_samples(path)?;
     Ok(Piece {
         path: path.clone(),
@@ -214,7 +221,21 @@ fn piece((path, labels_path): &(PathBuf, PathBuf)) -> Result<Piece, DataError> {
 /// # Errors
 /// The file cannot be read, or is not exactly as its header says.
 pub fn read(path: &Path) -> Result<Array, DataError> {
-    let mut file = File::open(path).map_err(|error| DataError::open(path, &error))?;
+    decoded(path, decode)
+}
+
+/// What the header of the IDX file at `path` says.
+fn header(path: &Path) -> Result<Header, DataError> {
+    decoded(path, |stream, failure| Header::read(stream, failure))
+}
+
+/// What `decode` makes of the file at `path`, unpacked; its second argument says what a failing read
+/// means.
+fn decoded<T>(
+    path: &Path,
+    decode: impl Fn(&mut dyn Read, &dyn Fn(io::Error) -> String) -> Result<T, String>,
+) -> Result<T, DataError> {
+    let mut file = files::open(path)?;
     let mut start = Vec::with_capacity(2);
     let fail = |error: io::Error| DataError::read(path, &error);
     file.by_ref()
@@ -222,79 +243,118 @@ pub fn read(path: &Path) -> Result<Array, DataError> {
         .read_to_end(&mut start)
         .map_err(fail)?;
     let gzipped = start == [0x1f, 0x8b];
-    let bytes = BufReader::with_capacity(1 << 16, io::Cursor::new(start).chain(file));
+    let mut bytes = BufReader::with_capacity(1 << 16, io::Cursor::new(start).chain(file));
     let decoded = if gzipped {
-        decode(MultiGzDecoder::new(bytes), |error| {
+        decode(&mut MultiGzDecoder::new(bytes), &|error| {
             format!("expected a whole gzip file, found a damaged one ({error})")
         })
     } else {
-        decode(bytes, |error| format!("cannot be read: {error}"))
+        decode(&mut bytes, &|error| format!("cannot be read: {error}"))
     };
     decoded.map_err(|problem| DataError::new(path, problem))
 }
 
-/// Decodes an IDX stream from its first byte to its end; `failure` says what a failing read means.
-fn decode(mut stream: impl Read, failure: impl Fn(io::Error) -> String) -> Result<Array, String> {
-    // The header is read as far as it goes, so that a wrong kind of file is told from a cut one.
-    let mut header = Vec::new();
-    let mut bytes = |wanted: u64, into: &mut Vec<u8>| {
-        let read = stream.by_ref().take(wanted).read_to_end(into);
-        read.map_err(&failure)
-    };
-    bytes(4, &mut header)?;
-    if let &[a, b, ..] = header.as_slice()
-        && [a, b] != [0, 0]
-    {
-        return Err(format!(
-            "expected an IDX file (starting with the bytes 00 00), found {a:02x} {b:02x}"
-        ));
-    }
-    let &[_, _, kind, rank] = header.as_slice() else {
-        return Err(format!(
-            "expected an IDX header of at least 8 bytes, found only {} bytes",
-            header.len()
-        ));
-    };
-    let width = match kind {
-        0x08 | 0x09 => 1,
-        0x0b => 2,
-        0x0c | 0x0d => 4,
-        0x0e => 8,
-        _ => {
+/// The header of an IDX file.
+struct Header {
+    /// Type of the elements.
+    kind: u8,
+    /// Bytes of an element.
+    width: u64,
+    dimensions: Vec<u64>,
+    /// Number of elements.
+    count: u64,
+}
+
+/// Reads so many bytes, or as many as there are.
+fn bytes(
+    stream: &mut dyn Read,
+    wanted: u64,
+    failure: &dyn Fn(io::Error) -> String,
+) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = stream.take(wanted).read_to_end(&mut bytes);
+    read.map_err(failure)?;
+    Ok(bytes)
+}
+
+impl Header {
+    /// Reads the header. It is read as far as it goes, so that a wrong kind of file is told from a
+    /// cut one.
+    fn read(
+        stream: &mut dyn Read,
+        failure: &dyn Fn(io::Error) -> String,
+    ) -> Result<Header, String> {
+        let header = bytes(stream, 4, failure)?;
+        if let &[a, b, ..] = header.as_slice()
+            && [a, b] != [0, 0]
+        {
             return Err(format!(
-                "expected elements of type 08, 09, 0b, 0c, 0d or 0e, found type {kind:02x}"
+                "expected an IDX file (starting with the bytes 00 00), found {a:02x} {b:02x}"
             ));
         }
-    };
-    if !(1..=4).contains(&rank) {
-        return Err(format!("expected 1 to 4 dimensions, found {rank}"));
+        let &[_, _, kind, rank] = header.as_slice() else {
+            return Err(format!(
+                "expected an IDX header of at least 8 bytes, found only {} bytes",
+                header.len()
+            ));
+        };
+        let width = match kind {
+            0x08 | 0x09 => 1,
+            0x0b => 2,
+            0x0c | 0x0d => 4,
+            0x0e => 8,
+            _ => {
+                return Err(format!(
+                    "expected elements of type 08, 09, 0b, 0c, 0d or 0e, found type {kind:02x}"
+                ));
+            }
+        };
+        if !(1..=4).contains(&rank) {
+            return Err(format!("expected 1 to 4 dimensions, found {rank}"));
+        }
+        let expected = 4 * u64::from(rank);
+        let fields = bytes(stream, expected, failure)?;
+        if (fields.len() as u64) < expected {
+            return Err(format!(
+                "expected an IDX header of {} bytes, found only {} bytes",
+                4 + expected,
+                4 + fields.len()
+            ));
+        }
+        let dimensions: Vec<u64> = fields
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&size| u64::from(u32::from_be_bytes(size)))
+            .collect();
+        let Some(count) = array::count(&dimensions) else {
+            return Err(format!(
+                "expected at most {MAX_ELEMENTS} elements, found a header that promises {}",
+                array::product(&dimensions)
+            ));
+        };
+        Ok(Header {
+            kind,
+            width,
+            dimensions,
+            count,
+        })
     }
-    let expected = 4 * u64::from(rank);
-    let mut fields = Vec::new();
-    bytes(expected, &mut fields)?;
-    if (fields.len() as u64) < expected {
-        return Err(format!(
-            "expected an IDX header of {} bytes, found only {} bytes",
-            4 + expected,
-            4 + fields.len()
-        ));
-    }
-    let dimensions: Vec<u64> = fields
-        .as_chunks()
-        .0
-        .iter()
-        .map(|&size| u64::from(u32::from_be_bytes(size)))
-        .collect();
-    let sizes = array::product(&dimensions);
-    let Some(count) = array::count(&dimensions) else {
-        return Err(format!(
-            "expected at most {MAX_ELEMENTS} elements, found a header that promises {sizes}"
-        ));
-    };
+}
 
-    let expected = count * width;
-    let mut elements = Vec::new();
-    bytes(expected + 1, &mut elements)?;
+/// Decodes an IDX stream from its first byte to its end; `failure` says what a failing read means.
+fn decode(stream: &mut dyn Read, failure: &dyn Fn(io::Error) -> String) -> Result<Array, String> {
+    let header = Header::read(stream, failure)?;
+    let sizes = array::product(&header.dimensions);
+    let expected = header.count * header.width;
+    // Elements of several bytes become numbers, which lie beside them for a while.
+    let whole = if header.width == 1 {
+        expected
+    } else {
+        3 * expected
+    };
+    memory::check(whole, &format!("an array of {sizes}"))?;
+    let elements = bytes(stream, expected + 1, failure)?;
     let found = elements.len() as u64;
     if found < expected {
         return Err(format!(
@@ -306,9 +366,10 @@ fn decode(mut stream: impl Read, failure: impl Fn(io::Error) -> String) -> Resul
             "expected {expected} bytes of elements ({sizes}), found more: the file does not fit its header"
         ));
     }
+    let dimensions = header.dimensions.into_iter();
     Ok(Array {
-        dimensions: dimensions.into_iter().map(|size| size as usize).collect(),
-        cells: cells(kind, elements),
+        dimensions: dimensions.map(|size| size as usize).collect(),
+        cells: cells(header.kind, elements),
     })
 }
 

@@ -113,6 +113,11 @@ pub fn resolve(parts: Vec<Labels>) -> Result<Resolved, String> {
     })
 }
 
+/// Why so many labels do not go with `count` samples.
+pub fn wanted(count: u64, found: u64) -> String {
+    format!("expected {count} labels, one for each sample beside it, found {found}")
+}
+
 fn number(parts: &[Labels], least: i64, most: i64) -> Result<Resolved, String> {
     let all = || {
         parts.iter().map(|part| match part {

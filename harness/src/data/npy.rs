@@ -29,6 +29,7 @@ use super::files;
 use super::labels::Labels;
 use super::pieces::{Piece, Pieces};
 use super::predict::Predict;
+use crate::memory;
 
 /// Names of the arrays, in lower case.
 const TRAIN: [&[&str]; 2] = [
@@ -155,12 +156,12 @@ fn pair_up(
 /// # Errors
 /// The file cannot be read, or is not exactly as its header says.
 pub fn read(path: &Path) -> Result<Array, DataError> {
-    let file = File::open(path).map_err(|error| DataError::open(path, &error))?;
+    let file = files::open(path)?;
     decode(BufReader::new(file)).map_err(|problem| DataError::new(path, problem))
 }
 
 fn open(path: &Path) -> Result<ZipArchive<BufReader<File>>, DataError> {
-    let file = File::open(path).map_err(|error| DataError::open(path, &error))?;
+    let file = files::open(path)?;
     ZipArchive::new(BufReader::new(file)).map_err(|error| {
         DataError::new(
             path,
@@ -246,6 +247,8 @@ fn decode(mut stream: impl Read) -> Result<Array, String> {
     };
     let count = array::count(&header.shape).ok_or_else(too_large)?;
     let expected = count.checked_mul(width).ok_or_else(too_large)?;
+    let whole = if width == 1 { expected } else { 3 * expected };
+    memory::check(whole, &format!("an array of {sizes}"))?;
     let elements = take(expected.saturating_add(1))?;
     let found = elements.len() as u64;
     if found != expected {

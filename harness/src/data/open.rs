@@ -107,10 +107,11 @@ fn read(path: &Path, predict: &Predict) -> Result<Pieces, DataError> {
     let mut names: Vec<String> = files::files(path).iter().map(|p| files::name(p)).collect();
     let folders = files::folders(path);
     names.extend(folders.iter().map(|p| format!("{}/", files::name(p))));
-    let found = match (path.is_file(), names.is_empty()) {
-        (true, _) => "another file".to_owned(),
-        (false, true) => "an empty folder".to_owned(),
-        (false, false) => listed(&names),
+    let found = match (path.is_file(), path.is_dir(), names.is_empty()) {
+        (true, _, _) => "another file".to_owned(),
+        (false, false, _) => files::kind(path).to_owned(),
+        (false, true, true) => "no file in the folder".to_owned(),
+        (false, true, false) => listed(&names),
     };
     Err(DataError::new(
         path,

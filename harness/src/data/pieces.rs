@@ -224,10 +224,7 @@ fn check(piece: &Piece) -> Result<(), DataError> {
     if piece.labels.len() != count {
         return Err(DataError::new(
             &piece.labels_path,
-            format!(
-                "expected {count} labels, one for each sample beside it, found {}",
-                piece.labels.len()
-            ),
+            labels::wanted(count as u64, piece.labels.len() as u64),
         ));
     }
     Ok(())
@@ -286,6 +283,7 @@ fn name_of(source: &Path) -> String {
     };
     name.map_or_else(
         || "custom".to_owned(),
-        |name| name.to_string_lossy().into_owned(),
+        // Control characters, which a name may have, would break what it is written into.
+        |name| name.to_string_lossy().replace(char::is_control, "_"),
     )
 }

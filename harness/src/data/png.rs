@@ -4,7 +4,6 @@
 //! Images are grey (one channel) or of colours (red, green, blue), 8 bits a sample or less, all of
 //! one size. Transparency is dropped, which is said. Palettes become colours.
 
-use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
@@ -132,7 +131,7 @@ impl Images {
                 format!("expected a whole PNG image, found a damaged one ({error})"),
             )
         };
-        let file = File::open(path).map_err(|error| DataError::open(path, &error))?;
+        let file = files::open(path)?;
         let bytes = file.metadata().map_or(0, |file| file.len());
         let mut decoder = Decoder::new(BufReader::new(file));
         decoder.set_transformations(Transformations::EXPAND);

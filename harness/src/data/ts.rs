@@ -15,7 +15,7 @@
 //! are refused: they would have to be resampled or filled in first, and how is a matter of the
 //! data.
 
-use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use secant::network::Shape;
@@ -106,7 +106,9 @@ enum Label {
 /// # Errors
 /// The file cannot be read, or holds something that is not supported.
 pub fn read(path: &Path) -> Result<(Option<String>, Piece), DataError> {
-    let bytes = fs::read(path).map_err(|error| DataError::open(path, &error))?;
+    let mut bytes = Vec::new();
+    let read = files::open(path)?.read_to_end(&mut bytes);
+    read.map_err(|error| DataError::read(path, &error))?;
     // Some comments are not UTF-8; data are ASCII.
     let text = String::from_utf8_lossy(&bytes);
     let mut name = None;

@@ -263,7 +263,7 @@ impl<const M: usize> Stepper for Running<'_, M> {
         } else {
             loss.gradient(parameters, gradient)
         };
-        let mut stepped = Stepped {
+        let stepped = Stepped {
             loss: tally.mean_loss(),
             ended: None,
         };
@@ -271,11 +271,6 @@ impl<const M: usize> Stepper for Running<'_, M> {
         if let Some(guard) = &mut self.guard {
             if let GuardAction::RolledBack(_) = guard.check(stepped.loss, parameters)? {
                 self.lbfgs.reset();
-                if !stepped.loss.is_finite() {
-                    // The parameters are good again; what the batch's loss would be there is not
-                    // known.
-                    stepped.loss = f64::from(f32::MAX);
-                }
                 return Ok(stepped);
             }
             factor *= guard.factor();
@@ -283,6 +278,18 @@ impl<const M: usize> Stepper for Running<'_, M> {
         // The inputs were shown if they were wanted.
         let _ = self.lbfgs.step(factor, parameters, self.gradient)?;
         Ok(stepped)
+    }
+
+    fn recover(&mut self, loss: f64, parameters: &mut [f32]) -> Result<bool, ConfigError> {
+        let Some(guard) = &mut self.guard else {
+            return Ok(false);
+        };
+        let action = guard.finish(loss, parameters)?;
+        let taken_back = matches!(action, GuardAction::RolledBack(_));
+        if taken_back {
+            self.lbfgs.reset();
+        }
+        Ok(taken_back)
     }
 
     fn rollbacks(&self) -> u32 {

@@ -232,12 +232,9 @@ impl<const M: usize> Stepper for Running<'_, M> {
             .unwrap_or(f64::from(step.value));
         self.value = Some(f64::from(step.value));
         let ended = match step.termination {
-            // The next batch is another function, which may well have a way down from here.
-            Some(Termination::LineSearchFailed | Termination::NoiseLevel)
-                if !self.same_objective =>
-            {
-                None
-            }
+            // The next batch is another function, which may well have a way down from here, also
+            // where this one has none, or no gradient at all.
+            Some(ended) if !self.same_objective && ended != Termination::NotFinite => None,
             ended => ended,
         };
         Ok(Stepped {

@@ -23,6 +23,17 @@ pub trait Stepper {
         parameters: &mut [f32],
     ) -> Result<Stepped, ConfigError>;
 
+    /// Checks where the run stands, `loss` being the mean loss of training samples at `parameters`,
+    /// or a NaN where they are of no use; takes them back to a good point, if the optimiser has kept
+    /// one that is better, and returns whether it did.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when lengths do not fit.
+    fn recover(&mut self, loss: f64, parameters: &mut [f32]) -> Result<bool, ConfigError> {
+        let _ = (loss, parameters);
+        Ok(false)
+    }
+
     /// Times that the guard took the run back to an earlier point.
     fn rollbacks(&self) -> u32 {
         0
@@ -32,7 +43,8 @@ pub trait Stepper {
 /// What a step found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stepped {
-    /// The batch's mean loss before the step.
+    /// The batch's mean loss before the step. Not finite where the parameters were of no use; the
+    /// run ends then, unless the guard has taken it back.
     pub loss: f64,
     /// Why no further step is of use, if so.
     pub ended: Option<Termination>,

@@ -279,3 +279,112 @@ fn seconds_can_count_from_before() {
     let outcome = trainer.finish();
     assert!(outcome.seconds > 5.0 && outcome.train_seconds < 5.0);
 }
+
+/// Rates that no run survives: the guard has saved the start, and the last steps are in no window.
+#[test]
+fn the_guard_takes_a_bad_end_back() {
+    let dataset = dataset();
+    for rate in ["10", "1e30"] {
+        let config = config(&format!(
+            "--model conv4k5s3,relu,linear10 --optimizer lbfgs --batch 16 --learning-rate {rate} \
+             --schedule constant --warm-up 0 --max-iter 20"
+        ));
+        let outcome = train(&config, &dataset, &mut ()).unwrap();
+        assert_eq!(outcome.stop, StopReason::MaxIterations, "rate {rate}");
+        assert!(
+            outcome.rollbacks > 0 && outcome.train.loss < 5.0,
+            "{}",
+            outcome.train.loss
+        );
+        assert_eq!(outcome.final_sha256, outcome.initial_sha256, "rate {rate}");
+        assert!(outcome.collapsed(), "what was not trained is no success");
+        let means = outcome.history.iter().map(|record| record.train_loss);
+        assert!(
+            means.clone().all(|mean| !(mean > 1e30)),
+            "a stand-in: {:?}",
+            means.collect::<Vec<_>>()
+        );
+    }
+}
+
+#[test]
+fn a_mini_batch_without_a_gradient_does_not_end_the_run() {
+    let dataset = dataset();
+    let config = config(
+        "--model conv4k5s3,relu,linear10 --optimizer lbfgs-armijo --batch 1 --max-iter 150 --epochs 2",
+    );
+    let outcome = train(&config, &dataset, &mut ()).unwrap();
+    assert_eq!(
+        (outcome.stop, outcome.iterations),
+        (StopReason::MaxIterations, 150)
+    );
+}
+
+/// The rate grows until it is far too high.
+#[test]
+fn a_run_that_collapses_keeps_its_best_weights() {
+    let dataset = dataset();
+    for words in ["", " --validation 0"] {
+        let config = config(&format!(
+            "--model pool4,linear32,relu,linear10 --optimizer adam-classic --learning-rate 30 \
+             --schedule constant --warm-up 1 --batch 2 --epochs 12 --tolerance 0{words}"
+        ));
+        let outcome = train(&config, &dataset, &mut ()).unwrap();
+        assert!(outcome.collapsed(), "{words}");
+        let best = outcome.best.clone().expect("an epoch before was better");
+        assert_eq!(
+            outcome.weights(),
+            Some((&*best.parameters, Some(best.epoch)))
+        );
+        let value = |record: &Record| match record.validation {
+            Some(score) => -score.value,
+            None => record.train_loss,
+        };
+        let of_best = outcome
+            .history
+            .iter()
+            .find(|r| r.epoch == best.epoch)
+            .unwrap();
+        assert!(
+            outcome
+                .history
+                .iter()
+                .all(|record| value(of_best) <= value(record))
+        );
+    }
+    // One that goes well keeps its last.
+    let outcome = judged();
+    assert_eq!(outcome.weights(), Some((&*outcome.parameters, None)));
+}
+
+/// From no step at all to far beyond every bound: an end that is told, and weights of use or none.
+#[test]
+fn rates_of_all_sizes_end_in_order() {
+    let dataset = dataset();
+    for optimizer in [
+        "adam-classic",
+        "adam",
+        "lbfgs",
+        "lbfgs-row",
+        "lbfgs-flat",
+        "lbfgs-armijo",
+    ] {
+        for rate in ["1e-12", "1e-6", "1", "1e6", "1e12"] {
+            let config = config(&format!(
+                "--model conv4k5s3,relu,linear10 --optimizer {optimizer} --learning-rate {rate} \
+                 --batch 32 --epochs 2"
+            ));
+            let outcome = train(&config, &dataset, &mut ()).unwrap();
+            let finite = outcome.parameters.iter().all(|w| w.is_finite());
+            assert!(finite || outcome.diverged(), "{optimizer} at {rate}");
+            if let Some((weights, _)) = outcome.weights() {
+                assert!(
+                    weights.iter().all(|w| w.is_finite()),
+                    "{optimizer} at {rate}"
+                );
+            }
+            let high = rate == "1e12" && optimizer != "lbfgs-armijo";
+            assert!(!high || outcome.collapsed(), "{optimizer} at {rate}");
+        }
+    }
+}

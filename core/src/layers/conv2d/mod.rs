@@ -92,7 +92,7 @@ impl Conv2d {
     pub(crate) const fn parameters(&self, input: Shape) -> Parameters {
         Parameters {
             outputs: self.outputs,
-            inputs: input.channels * self.kernel[0] * self.kernel[1],
+            inputs: Shape::new(input.channels, self.kernel[0], self.kernel[1]).len(),
         }
     }
 

@@ -59,7 +59,7 @@ impl DepthwiseConv2d {
 
     /// Pixels of the kernel.
     const fn taps(&self) -> usize {
-        self.kernel[0] * self.kernel[1]
+        self.kernel[0].saturating_mul(self.kernel[1])
     }
 
     /// Copies the inputs of an output pixel into `row`: see

@@ -69,7 +69,10 @@ impl Block {
 
     /// Floats of state.
     pub const fn memory_len(&self, kind: SecondMoment) -> usize {
-        self.m * self.n + self.m + 1 + self.outputs * self.n + self.second_len(kind)
+        // Parameters are at most 2^28; 32 bits may not hold a multiple of them.
+        let pairs = self.m.saturating_mul(self.n.saturating_add(1));
+        let momentum = self.outputs * self.n + 1 + self.second_len(kind);
+        pairs.saturating_add(momentum)
     }
 
     /// Floats of scratch that a refresh needs: the sketch, two m x m matrices, a row.
@@ -77,7 +80,8 @@ impl Block {
         if self.m == 0 {
             0
         } else {
-            self.m * self.n + 2 * self.m * self.m + self.n
+            let sketch = self.m.saturating_mul(self.n).saturating_add(self.n);
+            sketch.saturating_add(2 * self.m * self.m)
         }
     }
 
@@ -123,7 +127,8 @@ pub(super) const fn memory_len(plan: &Plan<'_>, kind: SecondMoment, m: usize) ->
     let (mut total, mut s) = (0, plan.first_trained);
     while s < plan.stages.len() {
         if plan.stages[s].outputs() > 0 {
-            total += Block::of(&plan.stages[s], m, 0).memory_len(kind);
+            let own = Block::of(&plan.stages[s], m, 0).memory_len(kind);
+            total = usize::saturating_add(total, own);
         }
         s += 1;
     }

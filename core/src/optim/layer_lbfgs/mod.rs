@@ -218,7 +218,7 @@ impl<'m, const M: usize> LayerLbfgs<'m, M> {
         } else {
             0
         };
-        layout::memory_len(&plan, second_moment, M) + own
+        layout::memory_len(&plan, second_moment, M).saturating_add(own)
     }
 
     /// Pairs of a layer of row length `n`: `M`, but all `n` directions of a short row.
@@ -244,7 +244,7 @@ impl<'m, const M: usize> LayerLbfgs<'m, M> {
         let (usual, idle) = (network.workspace_len(lanes), network.idle_len(lanes));
         let needed = LayerLbfgs::<M>::scratch_len(network);
         if needed > idle {
-            usual + needed - idle
+            usual.saturating_add(needed - idle)
         } else {
             usual
         }
