@@ -4,7 +4,6 @@ use core::fmt;
 
 use crate::error::{ConfigError, check_range};
 use crate::real::Real;
-use crate::vector;
 
 /// When to stop. A tolerance of zero switches its rule off.
 ///
