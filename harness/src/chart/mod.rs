@@ -167,6 +167,26 @@ impl Chart {
         String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
     }
 
+    /// The points for people: series, x, y, band.
+    pub fn values(&self) -> Vec<[String; 4]> {
+        let y = |value: f64| match value.is_finite() {
+            true => ticks::value(value, self.y.unit),
+            false => "none".to_owned(),
+        };
+        let mut rows = Vec::new();
+        for series in &self.series {
+            for point in self.drawn(series) {
+                let band = match point.band {
+                    [low, high] if low == high => "-".to_owned(),
+                    [low, high] => format!("{} to {}", y(low), y(high)),
+                };
+                let x = ticks::value(point.x, self.x.unit);
+                rows.push([series.name.clone(), x, y(point.y), band]);
+            }
+        }
+        rows
+    }
+
     /// The points of a series that can be drawn.
     pub fn drawn<'a>(&'a self, series: &'a Series) -> impl Iterator<Item = &'a Point> {
         let fits = |value: f64, scale: Scale| {
@@ -175,6 +195,11 @@ impl Chart {
         let points = series.points.iter();
         points.filter(move |p| fits(p.x, self.x.scale) && fits(p.y, self.y.scale))
     }
+}
+
+/// A value as the figures show it.
+pub fn shown(value: f64, unit: Unit) -> String {
+    ticks::value(value, unit)
 }
 
 /// Figures side by side in one file: the curves of a run.

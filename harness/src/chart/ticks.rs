@@ -169,8 +169,8 @@ mod tests {
             ["0.0", "0.5", "1.0", "1.5", "2.0"]
         );
         assert_eq!(
-            shown((78.2, 89.9), Unit::Percent),
-            ["80 %", "82 %", "84 %", "86 %", "88 %"].map(String::from)[..].to_vec()
+            shown((79.2, 88.9), Unit::Percent),
+            ["80 %", "82 %", "84 %", "86 %", "88 %"]
         );
         assert_eq!(
             shown((-0.11, 0.11), Unit::None),
