@@ -70,7 +70,7 @@ pub fn chart(chart: &Chart, width: f64) -> (String, f64) {
         left,
         top: top + 6.0,
         width: width - left - MARGIN - 4.0,
-        height: if narrow { 220.0 } else { 290.0 },
+        height: if narrow { 200.0 } else { 290.0 },
         x: &across,
         y: &up,
     };

@@ -39,7 +39,9 @@ pub fn width(text: &str, size: f64) -> f64 {
         c if c.is_ascii() => 0.585,
         _ => 1.0,
     };
-    text.chars().map(em).sum::<f64>() * size
+    // Titles are bold.
+    let weight = if size == TITLE { 1.12 } else { 1.0 };
+    text.chars().map(em).sum::<f64>() * size * weight
 }
 
 /// Lines of a text, none wider than `most` unless a word is.

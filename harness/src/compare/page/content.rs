@@ -45,7 +45,7 @@ pub fn page(content: &Content<'_>) -> Page {
         ..
     } = *content;
     let measure = plan.measure;
-    let mut tables = vec![results(rows, measure)];
+    let mut tables = vec![results(rows, plan)];
     if plan.epochs.len() == 1 && !plan.targets.is_empty() {
         tables.push(reached(rows, measure));
     }
@@ -192,7 +192,7 @@ fn verdicts(plan: &Plan, rows: &[Row]) -> Vec<Verdict> {
     verdicts
 }
 
-/// How much sooner the best of the targets was reached that both reached.
+/// How soon the farthest of the targets was reached that both reached.
 fn farthest(targets: &[Reach], first: &str, measure: Measure) -> String {
     let both = targets.iter().filter(|reach| reach.ratio_epochs.is_some());
     let farthest = both.reduce(|a, b| match measure.reaches(b.target, a.target) {
@@ -202,13 +202,20 @@ fn farthest(targets: &[Reach], first: &str, measure: Measure) -> String {
     let Some(reach) = farthest else {
         return String::new();
     };
-    let times = |ratio: Option<f64>| ratio.map_or("-".to_owned(), |x| format!("{x:.2}"));
+    // The first optimiser's own are these times the ratio.
+    let (Some(epochs), Some(ratio)) = (reach.gradient_epochs, reach.ratio_epochs) else {
+        return String::new();
+    };
+    let (Some(seconds), Some(ratio_seconds)) = (reach.seconds, reach.ratio_seconds) else {
+        return String::new();
+    };
     format!(
-        " It came to {} {} with {first}'s gradient epochs divided by {}, its seconds by {}.",
+        " To {} {} in the course of a run it took {epochs:.2} gradient epochs and {seconds:.2} \
+         seconds; {first} took {:.2} and {:.2}.",
         target(reach.target, measure),
         measure.name(),
-        times(reach.ratio_epochs),
-        times(reach.ratio_seconds)
+        ratio * epochs,
+        ratio_seconds * seconds
     )
 }
 
@@ -223,15 +230,16 @@ fn heads(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-fn results(rows: &[Row], measure: Measure) -> Table {
+fn results(rows: &[Row], plan: &Plan) -> Table {
+    let measure = plan.measure;
+    let several = plan.epochs.len() > 1;
     let figure = format!("test {}, median", measure.name());
     let unit = match measure {
-        Measure::Rmse => "difference, mean",
-        _ => "difference, mean (points)",
+        Measure::Rmse => "mean difference",
+        _ => "mean difference, points",
     };
-    let head = [
+    let mut head = heads(&[
         "optimiser",
-        "epochs",
         "runs",
         "collapsed",
         &figure,
@@ -239,29 +247,35 @@ fn results(rows: &[Row], measure: Measure) -> Table {
         unit,
         "95 % interval",
         "verdict",
-    ];
+    ]);
+    if several {
+        head.insert(1, "epochs".to_owned());
+    }
     let row = |row: &Row| {
         let [middle, low, high] = row.test.map(|value| measure.show(value));
         let dash = || "-".to_owned();
         let difference = row.difference.as_ref();
         let [a, b] = difference.map_or([f64::NAN; 2], |d| d.interval);
-        vec![
+        let mut cells = vec![
             row.name.clone(),
-            row.epochs.to_string(),
             row.runs.to_string(),
             row.collapses.to_string(),
             middle,
-            format!("{low} to {high}"),
+            format!("{} to {high}", low.trim_end_matches(" %")),
             difference.map_or_else(dash, |d| signed(d.mean, measure)),
             difference.map_or_else(dash, |_| {
                 format!("{} to {}", signed(a, measure), signed(b, measure))
             }),
             difference.map_or_else(dash, |d| d.verdict.clone()),
-        ]
+        ];
+        if several {
+            cells.insert(1, row.epochs.to_string());
+        }
+        cells
     };
     Table {
         caption: "Results".to_owned(),
-        head: heads(&head),
+        head,
         rows: rows.iter().map(row).collect(),
         foot: "Differences are to the first optimiser, in pairs: the same split, initial weights \
                and order of samples."
@@ -279,8 +293,12 @@ fn reached(rows: &[Row], measure: Measure) -> Table {
         "training seconds",
         "times fewer",
     ];
-    let targets = rows.first().map_or(0, |row| row.targets.len());
-    let lines = (0..targets).flat_map(|t| rows.iter().map(move |row| (row, &row.targets[t])));
+    let targets = 0..rows.first().map_or(0, |row| row.targets.len());
+    let by_any = |t: &usize| rows.iter().any(|row| row.targets[*t].reached > 0);
+    let (some, none): (Vec<usize>, Vec<usize>) = targets.partition(by_any);
+    let lines = some
+        .into_iter()
+        .flat_map(|t| rows.iter().map(move |row| (row, &row.targets[t])));
     let line = |(row, reach): (&Row, &Reach)| {
         let value = |x: Option<f64>| x.map_or("not reached".to_owned(), |x| format!("{x:.2}"));
         let times = |x: Option<f64>| x.map_or("-".to_owned(), |x| format!("{x:.2} ×"));
@@ -294,13 +312,21 @@ fn reached(rows: &[Row], measure: Measure) -> Table {
             times(reach.ratio_seconds),
         ]
     };
+    let mut foot = String::new();
+    if lines.clone().next().is_some() {
+        foot += "Medians over the seeds; a run that does not reach a target counts as infinite. \
+                 Times fewer: than the first optimiser. ";
+    }
+    if let (false, Some(row)) = (none.is_empty(), rows.first()) {
+        let missed = none.iter().map(|t| target(row.targets[*t].target, measure));
+        let missed: Vec<String> = missed.collect();
+        foot += &format!("No run reached {}.", missed.join(", "));
+    }
     Table {
         caption: "How soon a target was reached in the course of a run".to_owned(),
         head: heads(&head),
         rows: lines.map(line).collect(),
-        foot: "Medians over the seeds; a run that does not reach a target counts as infinite. \
-               Times fewer: than the first optimiser."
-            .to_owned(),
+        foot,
     }
 }
 
@@ -341,12 +367,12 @@ fn by_length(lengths: &[Length], measure: Measure) -> Table {
     }
 }
 
-/// The settings of an optimiser's record, in words, without those that have a column.
-fn in_words(optimizer: &Value) -> String {
+/// The settings of an optimiser's record, in words: those that are `wanted` and have no column.
+fn in_words(optimizer: &Value, wanted: impl Fn(&str) -> bool) -> String {
     let object = optimizer.as_object().into_iter().flatten();
     let own = object.filter(|(key, value)| {
         let elsewhere = ["name", "batch", "init", "rollbacks"].contains(&key.as_str());
-        !elsewhere && !value.is_null()
+        !elsewhere && !value.is_null() && wanted(key)
     });
     let words = own.map(|(key, value)| {
         let value = match value {
@@ -387,7 +413,7 @@ fn resolved(content: &Content<'_>) -> Table {
             arm.name.clone(),
             text_of(&optimizer["batch"]),
             text_of(&optimizer["init"]),
-            in_words(optimizer),
+            in_words(optimizer, |_| true),
         ];
         if several {
             row.insert(1, arm.epochs.to_string());
@@ -408,6 +434,12 @@ fn resolved(content: &Content<'_>) -> Table {
 /// Every setting that was tried, the one that was taken first.
 fn trials(tuning: &Tuning, plan: &Plan) -> Table {
     let measure = plan.measure;
+    let all: Vec<Value> = tuning
+        .trials
+        .iter()
+        .map(|t| as_text(&t.optimizer))
+        .collect();
+    let differs = |key: &str| all.iter().any(|other| other[key] != all[0][key]);
     let mut rows: Vec<(usize, Vec<String>)> = Vec::new();
     for (i, trial) in tuning.trials.iter().enumerate() {
         let value = match trial.validation() {
@@ -419,7 +451,7 @@ fn trials(tuning: &Tuning, plan: &Plan) -> Table {
             0 => "1 (defaults)".to_owned(),
             _ => (i + 1).to_string(),
         };
-        let words = in_words(&as_text(&trial.optimizer));
+        let words = in_words(&all[i], differs);
         let batch = text_of(&as_text(&trial.batch));
         rows.push((i, vec![mark, value, batch, words]));
     }
@@ -435,7 +467,7 @@ fn trials(tuning: &Tuning, plan: &Plan) -> Table {
         rows: rows.into_iter().map(|(_, row)| row).collect(),
         foot:
             "Means of three runs on seeds that the comparison does not use; the first setting is \
-               the default, the others are drawn at random."
+               the default, the others are drawn at random. What does not differ is left out."
                 .to_owned(),
     }
 }
@@ -516,7 +548,10 @@ mod tests {
             "name": "adam", "learning_rate": 0.01, "batch": 32, "init": "pytorch",
             "schedule": "cosine", "clip": null,
         }));
-        assert_eq!(in_words(&record), "learning-rate 0.01, schedule cosine");
+        assert_eq!(
+            in_words(&record, |_| true),
+            "learning-rate 0.01, schedule cosine"
+        );
         assert_eq!(as_text(&0.1f32).to_string(), "0.1");
         assert_eq!(target(0.29, Measure::Accuracy), "29 %");
         assert_eq!(target(0.9198, Measure::Accuracy), "91.98 %");

@@ -112,11 +112,12 @@ impl Table {
     /// its counter.)
     fn numeric(&self, column: &usize) -> bool {
         let number = |cell: &str| {
+            let missing = ["-", "not reached", "out of range", "collapsed"].contains(&cell);
             let cell = cell.trim_start_matches(['+', '-', '−']);
-            cell.starts_with(|c: char| c.is_ascii_digit())
+            missing || cell.starts_with(|c: char| c.is_ascii_digit())
         };
         let mut cells = self.rows.iter().filter_map(|row| row.get(*column));
-        *column > 0 && cells.any(|cell| number(cell))
+        *column > 0 && cells.all(|cell| number(cell))
     }
 }
 
