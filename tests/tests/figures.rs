@@ -309,6 +309,33 @@ fn check_all(folder: &Path) -> Vec<String> {
     names
 }
 
+/// The lengths of run in the result are where the drawn lines, straight over a logarithm, cross.
+fn lengths_cross_where_the_table_says(folder: &Path) {
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let drawn = points(&read("accuracy-lengths.csv"));
+    let result: Value = serde_json::from_str(&read("compare.json")).unwrap();
+    let mut crossed = 0;
+    for row in result["lengths"].as_array().unwrap() {
+        let Some(epochs) = row["gradient_epochs"].as_f64() else {
+            continue;
+        };
+        let target = 100.0 * row["target"].as_f64().unwrap();
+        let line = &drawn[row["name"].as_str().unwrap()];
+        let pair = line.windows(2).find(|pair| {
+            let (a, b) = (pair[0][1].unwrap(), pair[1][1].unwrap());
+            a < target && target <= b
+        });
+        let [[x, y, ..], [u, v, ..]] = pair.unwrap() else {
+            unreachable!()
+        };
+        let [x, y, u, v] = [x, y, u, v].map(|value| value.unwrap());
+        let wanted = x * (u / x).powf((target - y) / (v - y));
+        assert!((epochs / wanted - 1.0).abs() < 1e-9, "{row} {wanted}");
+        crossed += 1;
+    }
+    assert!(crossed > 0, "some target lies between the lengths");
+}
+
 #[test]
 fn every_figure_shows_its_points() {
     let folder = TempDir::new().unwrap();
@@ -340,7 +367,11 @@ fn every_figure_shows_its_points() {
         &folder,
         &[
             &QUICK[..],
-            &["--seeds=2", "--epochs=0.5,1,3", "--targets=0.3,0.6"],
+            &[
+                "--seeds=2",
+                "--epochs=0.5,1,3",
+                "--targets=0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9",
+            ],
         ]
         .concat(),
     );
@@ -354,11 +385,12 @@ fn every_figure_shows_its_points() {
             "loss-seconds"
         ]
     );
+    lengths_cross_where_the_table_says(&c);
     compare(
         &folder,
-        &[&QUICK[..], &["--seeds=1", "--epochs=1", "--validation=0"]].concat(),
+        &[&QUICK[..], &["--seeds=1", "--epochs=1"]].concat(),
     );
-    assert_eq!(check_all(&c), ["loss-epochs", "loss-seconds"]);
+    assert_eq!(check_all(&c), all[..4]);
     let numbers = [
         "--predict=input",
         "--seeds=3",
@@ -399,22 +431,39 @@ fn the_points_are_those_of_the_runs() {
                 assert!((value.unwrap() - wanted).abs() < 1e-9, "{name} {k}");
             }
         }
-        // The mean of an epoch's stretches, each by its samples, is the epoch's mean.
-        let history = |run: &Value| run["history"].as_array().unwrap().clone();
-        let first_epoch = history(runs[0])
-            .iter()
-            .filter(|entry| entry["epoch"] == 1)
-            .count();
-        assert!(first_epoch > 2, "several evaluations an epoch");
-        assert_eq!(losses[name].len(), history(runs[0]).len());
-        // No cliff: a running mean that starts anew would fall by far more than between two others.
-        let values: Vec<f64> = losses[name].iter().map(|row| row[1].unwrap()).collect();
-        let running = |k: usize| {
-            let loss = |run: &&Value| run["history"][k]["train_loss"].as_f64().unwrap();
-            runs.iter().map(loss).sum::<f64>() / 4.0
-        };
-        let cliff = running(first_epoch - 1) - running(first_epoch);
-        let step = values[first_epoch - 1] - values[first_epoch];
-        assert!(step < 0.5 * cliff, "{name}: {step} of {cliff}");
+        assert_eq!(losses[name].len(), accuracies[name].len());
+    }
+
+    // The mean of an epoch's stretches, each by its share of the samples, is the epoch's mean.
+    compare(
+        &folder,
+        &[&QUICK[..], &["--seeds=1", "--epochs=3"]].concat(),
+    );
+    let result: Value = serde_json::from_str(&read("compare.json")).unwrap();
+    let stretches = points(&read("loss-epochs.csv"));
+    for run in result["runs"].as_array().unwrap() {
+        let name = run["optimizer"]["name"].as_str().unwrap();
+        let (mut start, mut epoch, mut ends) = (0.0, [0.0; 3], 0);
+        for row in &stretches[name] {
+            let (middle, loss) = (row[0].unwrap(), row[1].unwrap());
+            let share = 2.0 * (middle - start);
+            epoch[middle as usize] += share * loss;
+            start += share;
+        }
+        for entry in run["history"].as_array().unwrap() {
+            let end = entry["gradient_epochs"].as_f64().unwrap();
+            if end.fract() == 0.0 {
+                let mean = entry["train_loss"].as_f64().unwrap();
+                assert!(
+                    (epoch[end as usize - 1] - mean).abs() < 1e-9,
+                    "{name} {end}"
+                );
+                ends += 1;
+            }
+        }
+        assert!(
+            ends == 3 && stretches[name].len() > 2 * ends,
+            "several an epoch"
+        );
     }
 }

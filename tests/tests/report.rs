@@ -167,6 +167,7 @@ fn look(browser: &str, page: &Path, frame: &TempDir, width: u32, dark: bool) -> 
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
+            "--hide-scrollbars",
             "--enable-logging=stderr",
         ])
         .args([

@@ -228,3 +228,122 @@ fn document(heading: &str, inside: &str, width: f64, height: f64) -> String {
          fill=\"#ffffff\"/>\n{inside}</svg>\n"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart(scales: (Scale, Scale), points: Vec<Point>) -> Chart {
+        let axis = |scale| Axis {
+            label: "a & b".to_owned(),
+            column: "a".to_owned(),
+            scale,
+            unit: Unit::Percent,
+        };
+        Chart {
+            name: "chart",
+            title: "<title> \u{1}".to_owned(),
+            subtitle: "word ".repeat(90),
+            x: axis(scales.0),
+            y: axis(scales.1),
+            ideal: 100.0,
+            series: [Joined::Lines, Joined::Steps, Joined::No]
+                .map(|joined| Series {
+                    name: "\"x\" & ".repeat(20),
+                    remark: "r".to_owned(),
+                    style: Style::of(3),
+                    joined,
+                    points: points.clone(),
+                    taken: points.first().copied(),
+                })
+                .to_vec(),
+            targets: vec![0.0, 50.0, 1e300],
+        }
+    }
+
+    #[test]
+    fn any_numbers_can_be_drawn() {
+        let odd = [
+            f64::NAN,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            0.0,
+            -1e308,
+            1e308,
+            1e-308,
+            -1e299,
+            1e299,
+            50.0,
+            50.0 + 1e-13,
+        ];
+        let scales = [Scale::Linear, Scale::Log, Scale::Auto, Scale::Whole];
+        for across in scales {
+            for up in [Scale::Linear, Scale::Log] {
+                for (i, x) in odd.into_iter().enumerate() {
+                    let y = |k: usize| odd[(i + k) % odd.len()];
+                    let band = [y(2), y(3)];
+                    let last = Point {
+                        x: 50.0,
+                        y: y(1),
+                        band,
+                    };
+                    let points = vec![Point::new(x, y(1)), Point::new(1.0, y(5)), last];
+                    let chart = chart((across, up), points);
+                    for width in [10.0, 356.0, 760.0] {
+                        let svg = chart.svg(width);
+                        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+                        assert!(!svg.contains("<title> ") && !svg.contains('\u{1}'));
+                        assert!(svg.len() < 200_000);
+                    }
+                    assert!(!chart.csv().contains("NaN") && !chart.csv().contains("inf"));
+                }
+            }
+        }
+        for points in [vec![], vec![Point::new(1.0, f64::NAN)]] {
+            let svg = chart((Scale::Auto, Scale::Linear), points).svg(760.0);
+            assert!(svg.contains("There is nothing to draw."));
+        }
+    }
+
+    /// A chart of accuracies in percent, and the part of them that its frame shows.
+    fn shown(series: &[&[f64]]) -> (f64, f64) {
+        let mut chart = chart((Scale::Linear, Scale::Linear), vec![]);
+        let one = chart.series[0].clone();
+        let line = |values: &&[f64]| {
+            let points = values.iter().enumerate();
+            let points = points.map(|(i, y)| Point::new(i as f64, *y)).collect();
+            Series {
+                points,
+                ..one.clone()
+            }
+        };
+        chart.series = series.iter().map(line).collect();
+        chart.targets.clear();
+        let span = frame::up(&chart, 6).unwrap();
+        (span.low, span.high)
+    }
+
+    #[test]
+    fn one_that_collapsed_does_not_squeeze_the_others() {
+        let good: &[f64] = &[40.0, 85.0, 89.0];
+        let alone = shown(&[good]);
+        assert!(
+            alone.0 > 78.0 && alone.0 < 85.0 && alone.1 > 89.0,
+            "{alone:?}"
+        );
+        assert_eq!(shown(&[good, &[10.0, 10.0, 10.0]]), alone);
+        // One that is worse but learned is shown, and so is one that fell.
+        assert!(shown(&[good, &[40.0, 70.0, 72.0]]).0 < 72.0);
+        assert!(shown(&[&[99.9, 100.0], &[99.0, 99.5]]).0 < 99.5);
+    }
+
+    #[test]
+    fn an_axis_is_logarithmic_where_one_series_ends_far_out() {
+        let far = |x: f64| {
+            let mut chart = chart((Scale::Auto, Scale::Linear), vec![Point::new(1.0, 50.0)]);
+            chart.series[0].points[0].x = x;
+            frame::across(&chart, 6).unwrap().logarithmic
+        };
+        assert!(!far(2.0) && !far(4.0) && far(5.0) && far(0.2));
+    }
+}

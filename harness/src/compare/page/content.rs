@@ -166,6 +166,7 @@ fn verdicts(plan: &Plan, rows: &[Row]) -> Vec<Verdict> {
             });
         }
     }
+    together(&mut verdicts);
     for row in rows.iter().filter(|row| row.collapses > 0) {
         verdicts.push(Verdict {
             kind: Kind::Warning,
@@ -190,6 +191,21 @@ fn verdicts(plan: &Plan, rows: &[Row]) -> Vec<Verdict> {
         });
     }
     verdicts
+}
+
+/// Makes one of many verdicts that say nothing.
+fn together(verdicts: &mut Vec<Verdict>) {
+    let open = |verdict: &Verdict| verdict.kind == Kind::Unknown;
+    let count = verdicts.iter().filter(|verdict| open(verdict)).count();
+    if count < 3 {
+        return;
+    }
+    verdicts.retain(|verdict| !open(verdict));
+    verdicts.push(Verdict {
+        kind: Kind::Unknown,
+        headline: format!("Too few seeds to tell {count} differences"),
+        detail: "What was seen stands in the table; more --seeds tell more.".to_owned(),
+    });
 }
 
 /// How soon the farthest of the targets was reached that both reached.
