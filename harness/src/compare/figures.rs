@@ -274,12 +274,11 @@ fn courses(
     arms.iter().enumerate().map(series).collect()
 }
 
+/// Points of what was tried, and the one that was taken.
+type Tried = (Vec<Point>, Option<Point>);
+
 /// A series for each optimiser that was tuned.
-fn tuned(
-    plan: &Plan,
-    tuning: &[Tuning],
-    points: fn(&Tuning, Measure) -> (Vec<Point>, Option<Point>),
-) -> Vec<Series> {
+fn tuned(plan: &Plan, tuning: &[Tuning], points: fn(&Tuning, Measure) -> Tried) -> Vec<Series> {
     let mut series = Vec::new();
     for (i, tuning) in tuning.iter().enumerate() {
         let (points, taken) = points(tuning, plan.measure);
@@ -296,7 +295,7 @@ fn tuned(
 }
 
 /// Figure over learning rate, in the order of trial.
-fn rate_points(tuning: &Tuning, measure: Measure) -> (Vec<Point>, Option<Point>) {
+fn rate_points(tuning: &Tuning, measure: Measure) -> Tried {
     let point = |trial: &super::tune::Trial| {
         let value = measure.factor() * trial.validation();
         Point::new(f64::from(trial.learning_rate), value)
@@ -306,7 +305,7 @@ fn rate_points(tuning: &Tuning, measure: Measure) -> (Vec<Point>, Option<Point>)
 }
 
 /// The best so far over the number of settings tried.
-fn budget_points(tuning: &Tuning, measure: Measure) -> (Vec<Point>, Option<Point>) {
+fn budget_points(tuning: &Tuning, measure: Measure) -> Tried {
     let mut best = measure.worst();
     let points = tuning.trials.iter().enumerate().map(|(i, trial)| {
         if measure.reaches(trial.validation(), best) {
