@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod bench;
+pub mod chart;
 pub mod cli;
 pub mod compare;
 pub mod config;

@@ -1,140 +1,102 @@
-//! Curves of a run as SVG, without fonts of the system: the viewer draws the text.
+//! The curves of one run as a figure.
 
-use std::error::Error;
-use std::ops::Range;
-
-use plotters::coord::Shift;
-use plotters::prelude::*;
-
+use crate::chart::{Axis, Chart, Joined, Point, Scale, Series, Style, Unit, side_by_side};
 use crate::score::Measure;
 use crate::train::Record;
 
-const SIZE: (u32, u32) = (1000, 420);
-/// Blue and vermilion of the Okabe-Ito palette, which colour-blind people can tell apart.
-const FIRST: RGBColor = RGBColor(0, 114, 178);
-const SECOND: RGBColor = RGBColor(213, 94, 0);
+/// Pixels.
+const WIDTH: f64 = 1000.0;
 
-/// A named line of points.
-struct Curve {
-    name: &'static str,
-    colour: RGBColor,
-    points: Vec<(f64, f64)>,
+/// The axis of what a network is judged by, of the samples of `part`.
+pub fn judged(part: &str, measure: Measure) -> Axis {
+    let (column, unit) = match measure {
+        Measure::Rmse => (measure.key().to_owned(), Unit::None),
+        _ => (format!("{}_percent", measure.key()), Unit::Percent),
+    };
+    Axis {
+        label: format!("{part} {}", measure.axis()),
+        column: format!("{part}_{column}"),
+        scale: Scale::Linear,
+        unit,
+    }
+}
+
+/// The value of perfection on the axis of [`judged`].
+pub fn ideal(measure: Measure) -> f64 {
+    match measure {
+        Measure::Rmse => 0.0,
+        _ => 100.0,
+    }
+}
+
+/// How losses are laid out: by ratio where all are above 0 and they differ much.
+pub fn scale_of_losses<'a>(losses: impl Iterator<Item = &'a Point>) -> Scale {
+    let losses = losses.map(|point| point.y).filter(|y| y.is_finite());
+    let (low, high) = losses.fold((f64::INFINITY, 0.0), |(low, high), y| {
+        (f64::min(low, y), f64::max(high, y))
+    });
+    match low > 0.0 && high > 3.0 * low {
+        true => Scale::Log,
+        false => Scale::Linear,
+    }
 }
 
 /// Losses on the left, what the network is judged by on the right, over gradient epochs.
-///
-/// # Errors
-/// Whatever the drawing library reports.
-pub fn curves(title: &str, history: &[Record]) -> Result<String, Box<dyn Error>> {
-    let curve = |name, colour, value: fn(&Record) -> Option<f64>| Curve {
-        name,
-        colour,
+pub fn curves(title: &str, history: &[Record]) -> String {
+    let series = |i: usize, name: &str, value: &dyn Fn(&Record) -> Option<f64>| Series {
+        name: name.to_owned(),
+        remark: String::new(),
+        style: Style::of(i),
+        joined: Joined::Lines,
         points: history
             .iter()
-            .filter_map(|record| Some((record.gradient_epochs, value(record)?)))
-            .filter(|(x, y)| x.is_finite() && y.is_finite())
+            .filter_map(|record| Some(Point::new(record.gradient_epochs, value(record)?)))
             .collect(),
+        taken: None,
     };
-    let losses = [
-        curve("training", FIRST, |record| Some(record.train_loss)),
-        curve("validation", SECOND, |record| {
+    let measure = history.first().map_or(Measure::default(), |r| r.measure);
+    let losses = vec![
+        series(0, "training, mean over the epoch", &|record| {
+            Some(record.train_loss)
+        }),
+        series(1, "validation", &|record| {
             record.validation.map(|score| score.loss)
         }),
     ];
-    let figures = [curve("validation", SECOND, |record| {
+    let judged_by = series(1, "validation", &|record| {
         let value = record.validation.map(|score| score.value);
-        value.map(|value| value * record.measure.factor())
-    })];
-    let measure = history.first().map_or(Measure::default(), |r| r.measure);
-
-    let mut svg = String::new();
-    {
-        let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        root.fill(&WHITE)?;
-        let root = root.titled(title, ("sans-serif", 18))?;
-        let (left, right) = root.split_horizontally(SIZE.0 / 2);
-        panel(&left, "loss", &losses)?;
-        panel(&right, &format!("validation {}", measure.axis()), &figures)?;
-        root.present()?;
-    }
-    Ok(svg)
-}
-
-fn panel(
-    area: &DrawingArea<SVGBackend<'_>, Shift>,
-    label: &str,
-    curves: &[Curve],
-) -> Result<(), Box<dyn Error>> {
-    let points = || curves.iter().flat_map(|curve| &curve.points);
-    if points().next().is_none() {
-        return Ok(());
-    }
-    let longest = points().fold(0.0, |longest: f64, point| longest.max(point.0));
-    let heights = range_of(points().map(|point| point.1));
-    let mut chart = ChartBuilder::on(area)
-        .margin(12)
-        .x_label_area_size(42)
-        .y_label_area_size(56)
-        .build_cartesian_2d(0.0..longest.max(1e-3) * 1.02, heights)?;
-    chart
-        .configure_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(BLACK.mix(0.12))
-        .x_desc("gradient epochs")
-        .y_desc(label)
-        .x_label_formatter(&|x| {
-            if x.fract() == 0.0 {
-                format!("{x:.0}")
-            } else {
-                format!("{x}")
-            }
-        })
-        .label_style(("sans-serif", 13))
-        .axis_desc_style(("sans-serif", 14))
-        .draw()?;
-    for Curve {
-        name,
-        colour,
-        points,
-    } in curves
-    {
-        let colour = *colour;
-        if points.is_empty() {
-            continue;
-        }
-        chart
-            .draw_series(LineSeries::new(
-                points.iter().copied(),
-                colour.stroke_width(2),
-            ))?
-            .label(*name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
-        // A single point makes no line.
-        if points.len() <= 60 {
-            let dots = points
-                .iter()
-                .map(|point| Circle::new(*point, 3, colour.filled()));
-            chart.draw_series(dots)?;
-        }
-    }
-    if curves.len() > 1 {
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .background_style(WHITE.mix(0.85))
-            .label_font(("sans-serif", 13))
-            .draw()?;
-    }
-    Ok(())
-}
-
-/// The values' range with a little air around it.
-fn range_of(values: impl Iterator<Item = f64>) -> Range<f64> {
-    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
-        (low.min(value), high.max(value))
+        value.map(|value| value * measure.factor())
     });
-    let air = ((high - low) * 0.06).max(high.abs() * 1e-3).max(1e-6);
-    low - air..high + air
+    let scale = scale_of_losses(losses.iter().flat_map(|series| &series.points));
+    let chart = |title: &str, y: Axis, ideal: f64, series: Vec<Series>| Chart {
+        name: "curves",
+        title: title.to_owned(),
+        subtitle: String::new(),
+        x: Axis {
+            label: "gradient epochs".to_owned(),
+            column: "gradient_epochs".to_owned(),
+            scale: Scale::Linear,
+            unit: Unit::None,
+        },
+        y,
+        ideal,
+        series,
+        targets: Vec::new(),
+    };
+    let loss = Axis {
+        label: "loss".to_owned(),
+        column: "loss".to_owned(),
+        scale,
+        unit: Unit::None,
+    };
+    let mut charts = vec![chart("Loss", loss, 0.0, losses)];
+    // A run without validation samples has nothing else.
+    if history.iter().any(|record| record.validation.is_some()) {
+        let name = format!("Validation {}", measure.name());
+        let axis = judged("validation", measure);
+        charts.push(chart(&name, axis, ideal(measure), vec![judged_by]));
+    }
+    side_by_side(&charts, title, WIDTH)
 }
 
 #[cfg(test)]
@@ -178,10 +140,11 @@ mod tests {
                 .map(|epoch| record(epoch, 1.0 / f64::from(epoch), Some(0.9)))
                 .collect(),
         ] {
-            let svg = curves("a <title> & more", &history).unwrap();
+            let svg = curves("a <title> & \u{1}more", &history);
             assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
             assert!(!svg.contains("NaN") && !svg.contains("inf"));
-            assert!(!svg.contains("<title>"), "text is escaped");
+            assert!(!svg.contains("<title> &"), "text is escaped");
+            assert!(!svg.contains('\u{1}'), "XML has no control characters");
         }
     }
 }

@@ -45,8 +45,9 @@ Examples:
   secant compare --protocol deepobs --optimizers adam-plain,adam,lbfgs --epochs 8 --seeds 3
   secant compare --optimizers adam,lbfgs,lbfgs-seed --limit 10000
 
-The folder holds compare.json, compare.md, compare.csv, figures as SVG, and runs/ with a file for
-each finished run: the same command with the same --out does not run them again.";
+The folder holds report.html (all on one page), compare.json, compare.md, compare.csv, figures as
+SVG with their points as CSV, and runs/ with a file for each finished run: the same command with the
+same --out does not run them again.";
 
 /// Options of `secant compare`.
 #[derive(Debug, Clone, Args)]

@@ -481,9 +481,8 @@ impl TrainArgs {
             config.seed,
             dataset.name
         );
-        let curves = plot::curves(&title, &outcome.history)
-            .map_err(|error| Error::Run(format!("cannot draw the curves: {error}")))
-            .and_then(|curves| folder.write_text(export::CURVES, &curves));
+        let curves = plot::curves(&title, &outcome.history);
+        let curves = folder.write_text(export::CURVES, &curves);
 
         if self.json {
             let record = RunRecord::new(&config, &dataset, &split, &outcome);

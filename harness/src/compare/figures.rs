@@ -1,297 +1,317 @@
-//! The figures: medians and ranges over the seeds, sensitivity to the rate, and what tuning buys.
+//! The figures: what is drawn, of which runs. How it is drawn stands in [`crate::chart`].
 
-use std::error::Error;
+mod loss;
+mod seeds;
 
-use plotters::prelude::*;
+use std::path::Path;
+use std::{fs, io};
 
 use super::arm::Arm;
+use super::lengths;
 use super::plan::Plan;
-use super::runs::{Point, Run};
-use super::table::Row;
+use super::runs::{Point as Evaluation, Run};
 use super::tune::Tuning;
+use crate::chart::{Axis, Chart, Joined, Point, Scale, Series, Style, Unit};
+use crate::error::Error;
+use crate::export::write_whole;
+use crate::plot::{ideal, judged, scale_of_losses};
 use crate::score::Measure;
+pub use loss::Stretch;
+pub use seeds::over_seeds;
 
-/// Okabe and Ito's palette.
-const COLOURS: [RGBColor; 7] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
-    RGBColor(230, 159, 0),
-    RGBColor(90, 90, 90),
+/// Pixels of a file.
+pub const WIDTH: f64 = 760.0;
+
+/// Names of all figures that a comparison may write, so that those of an earlier one go.
+pub const NAMES: [&str; 10] = [
+    "accuracy-epochs",
+    "accuracy-seconds",
+    "accuracy-lengths",
+    "rmse-epochs",
+    "rmse-seconds",
+    "rmse-lengths",
+    "loss-epochs",
+    "loss-seconds",
+    "rate",
+    "tuning",
 ];
 
-/// A named line with the range around it.
-struct Band {
-    name: String,
-    points: Vec<[f64; 4]>,
+/// Writes each figure, `NAME.svg`, and its points, `NAME.csv`; those of an earlier comparison in
+/// this folder that this one has not go.
+///
+/// # Errors
+/// [`Error::Output`] when a file cannot be written or removed.
+pub fn write(folder: &Path, charts: &[Chart]) -> Result<(), Error> {
+    for name in NAMES {
+        let chart = charts.iter().find(|chart| chart.name == name);
+        for ending in ["svg", "csv"] {
+            let path = folder.join(format!("{name}.{ending}"));
+            match chart {
+                Some(chart) if ending == "svg" => write_whole(&path, chart.svg(WIDTH).as_bytes())?,
+                Some(chart) => write_whole(&path, chart.csv().as_bytes())?,
+                None => match fs::remove_file(&path) {
+                    Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                        return Err(Error::Output { path, source });
+                    }
+                    _ => {}
+                },
+            }
+        }
+    }
+    Ok(())
 }
 
-/// All figures: file name and SVG.
+/// All figures of a comparison.
 pub fn all(
     plan: &Plan,
+    dataset: &str,
     arms: &[Arm],
     runs: &[Run],
     tuning: &[Tuning],
-    table: &[Row],
-) -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
+) -> Vec<Chart> {
     let measure = plan.measure;
-    let watched = |point: &Point| point.watched.map(|x| measure.factor() * x);
-    let loss = |point: &Point| point.train_loss;
-    let epochs = |point: &Point| point.gradient_epochs;
-    let seconds = |point: &Point| point.train_seconds;
-    let title = &plan.model.name;
-    let (e, s) = ("gradient epochs", "training seconds");
-    let part = if plan.watch_test {
-        "test"
-    } else {
-        "validation"
+    let part = match plan.watch_test {
+        true => "test",
+        false => "validation",
     };
-    let v = &format!("{part} {}", measure.axis());
     let names = match measure {
-        Measure::Rmse => ["rmse-epochs.svg", "rmse-seconds.svg", "rmse-lengths.svg"],
-        _ => [
-            "accuracy-epochs.svg",
-            "accuracy-seconds.svg",
-            "accuracy-lengths.svg",
-        ],
+        Measure::Rmse => ["rmse-epochs", "rmse-seconds", "rmse-lengths"],
+        _ => ["accuracy-epochs", "accuracy-seconds", "accuracy-lengths"],
     };
-    let l = "training loss";
-    let mut figures = vec![
-        (
-            names[0],
-            draw(
-                title,
-                e,
-                v,
-                false,
-                &bands(plan, arms, runs, epochs, watched),
-            )?,
-        ),
-        (
-            names[1],
-            draw(
-                title,
-                s,
-                v,
-                false,
-                &bands(plan, arms, runs, seconds, watched),
-            )?,
-        ),
-        (
-            "loss-epochs.svg",
-            draw(title, e, l, false, &bands(plan, arms, runs, epochs, loss))?,
-        ),
-        (
-            "loss-seconds.svg",
-            draw(title, s, l, false, &bands(plan, arms, runs, seconds, loss))?,
-        ),
-    ];
+    let setting = format!("{dataset}, {}", plan.model.name);
+    let of_seeds = |line: &str| format!("{setting}, {}", seeds::describe(&plan.seeds, line));
+    let factor = measure.factor();
+    let watched = |chosen: fn(&Evaluation) -> f64| {
+        courses(plan, arms, runs, ideal_side(measure), |run| {
+            let history = run.summary.history.iter();
+            let point = |p: &Evaluation| (chosen(p), p.watched.map(|value| factor * value));
+            history.map(point).collect()
+        })
+    };
+    let losses = |chosen: fn(&Stretch) -> f64| {
+        courses(plan, arms, runs, f64::INFINITY, |run| {
+            let stretches = loss::stretches(&run.record);
+            stretches.iter().map(|s| (chosen(s), s.loss)).collect()
+        })
+    };
+    // Targets hold in the course of a run where all runs are of one length, else for the lengths.
+    let targets: Vec<f64> = plan.targets.iter().map(|t| factor * t).collect();
+    let (in_course, of_lengths) = match plan.epochs.len() {
+        1 => (targets, Vec::new()),
+        _ => (Vec::new(), targets),
+    };
+    let figure = |name, (x, y): (Axis, Axis), ideal, series, targets: &[f64]| Chart {
+        name,
+        title: heading(&y, &x),
+        subtitle: of_seeds("median"),
+        x,
+        y,
+        ideal,
+        series,
+        targets: targets.to_vec(),
+    };
+    let best = ideal(measure);
+    let mut charts = Vec::new();
+    for (i, x, series) in [
+        (0, epochs(), watched(|point| point.gradient_epochs)),
+        (1, seconds(), watched(|point| point.train_seconds)),
+    ] {
+        // Without validation samples there is nothing to watch.
+        if series.iter().any(|series| !series.points.is_empty()) {
+            let axes = (x, judged(part, measure));
+            charts.push(figure(names[i], axes, best, series, &in_course));
+        }
+    }
+    for (name, x, series) in [
+        ("loss-epochs", epochs(), losses(|s| s.gradient_epochs)),
+        ("loss-seconds", seconds(), losses(|s| s.train_seconds)),
+    ] {
+        let y = training_loss(scale_of_losses(series.iter().flat_map(|s| &s.points)));
+        let mut chart = figure(name, (x, y), 0.0, series, &[]);
+        chart.subtitle += " Each point: mean loss of the steps since the evaluation before.";
+        charts.push(chart);
+    }
     if plan.epochs.len() > 1 {
-        let (x, y) = (
-            "epochs of the whole run",
-            &format!("test {}", measure.axis()),
+        let curves = lengths::curves(arms, runs, measure);
+        let series = curves
+            .into_iter()
+            .enumerate()
+            .map(|(i, (name, points))| Series {
+                name,
+                remark: String::new(),
+                style: Style::of(i),
+                joined: Joined::Lines,
+                points,
+                taken: None,
+            });
+        let axes = (
+            axis(
+                "gradient epochs of a whole run",
+                "gradient_epochs",
+                Scale::Log,
+            ),
+            judged("test", measure),
         );
-        let bands = by_length(plan, table);
-        figures.push((names[2], draw(title, x, y, true, &bands)?));
+        let mut chart = figure(names[2], axes, best, series.collect(), &of_lengths);
+        chart.title = format!("Test {} over the length of runs", measure.name());
+        chart.subtitle = of_seeds("mean");
+        charts.push(chart);
     }
     if !tuning.is_empty() {
-        let rates = tuning.iter().map(|tuning| {
-            let mut points: Vec<[f64; 4]> = tuning
-                .trials
-                .iter()
-                .map(|trial| {
-                    point(
-                        f64::from(trial.learning_rate),
-                        measure.factor() * trial.validation(),
-                    )
-                })
-                .filter(|point| point[1].is_finite())
-                .collect();
-            points.sort_by(|a, b| a[0].total_cmp(&b[0]));
-            Band {
-                name: label(&tuning.name, tuning.epochs, plan),
-                points,
-            }
-        });
-        let budget = tuning.iter().map(|tuning| {
-            let mut best = measure.worst();
-            let points = tuning.trials.iter().enumerate().map(|(i, trial)| {
-                if measure.reaches(trial.validation(), best) {
-                    best = trial.validation();
-                }
-                point(1.0 + i as f64, measure.factor() * best)
-            });
-            let points = points.filter(|point| point[1].is_finite());
-            Band {
-                name: label(&tuning.name, tuning.epochs, plan),
-                points: points.collect(),
-            }
-        });
-        let (rates, budget): (Vec<_>, Vec<_>) = (rates.collect(), budget.collect());
-        figures.push(("rate.svg", draw(title, "learning rate", v, true, &rates)?));
-        figures.push((
-            "tuning.svg",
-            draw(title, "settings tried", v, false, &budget)?,
-        ));
+        let subtitle =
+            format!("{setting}. Each point: a setting, mean of three runs; ring: the one taken.");
+        let y = || judged("validation", measure);
+        let mut rates = figure(
+            "rate",
+            (axis("learning rate", "learning_rate", Scale::Log), y()),
+            best,
+            tuned(plan, tuning, rate_points),
+            &[],
+        );
+        rates.title = format!("Settings tried: validation {}", measure.name());
+        rates.subtitle = subtitle + " Other settings differ too.";
+        let mut budget = figure(
+            "tuning",
+            (axis("settings tried", "settings_tried", Scale::Whole), y()),
+            best,
+            tuned(plan, tuning, budget_points),
+            &[],
+        );
+        budget.title = "What tuning buys: the best setting so far".to_owned();
+        budget.subtitle = format!("{setting}. Each setting: mean of three runs.");
+        for series in &mut rates.series {
+            series.joined = Joined::No;
+        }
+        charts.extend([rates, budget]);
     }
-    Ok(figures)
+    charts
+}
+
+/// Where a run is that has no value: beyond all others, on the worse side.
+fn ideal_side(measure: Measure) -> f64 {
+    -measure.sign() * f64::INFINITY
+}
+
+fn axis(label: &str, column: &str, scale: Scale) -> Axis {
+    Axis {
+        label: label.to_owned(),
+        column: column.to_owned(),
+        scale,
+        unit: Unit::None,
+    }
+}
+
+fn epochs() -> Axis {
+    axis("gradient epochs", "gradient_epochs", Scale::Auto)
+}
+
+fn seconds() -> Axis {
+    axis("training seconds", "training_seconds", Scale::Auto)
+}
+
+fn training_loss(scale: Scale) -> Axis {
+    axis("training loss", "training_loss", scale)
+}
+
+/// `Validation accuracy over gradient epochs`.
+fn heading(y: &Axis, x: &Axis) -> String {
+    let mut text = format!("{} over {}", y.label.trim_end_matches(" (%)"), x.label);
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    text
 }
 
 /// An optimiser's name, with the length of its runs where there are several.
 fn label(name: &str, epochs: f64, plan: &Plan) -> String {
     match plan.epochs.len() {
         1 => name.to_owned(),
-        _ => format!("{name}, {epochs}"),
+        _ if epochs == 1.0 => format!("{name}, 1 epoch"),
+        _ => format!("{name}, {epochs} epochs"),
     }
 }
 
-/// The test samples' figure over the length of the runs: median, lowest and highest.
-fn by_length(plan: &Plan, table: &[Row]) -> Vec<Band> {
-    let band = |name: &String| {
-        let rows = table.iter().filter(|row| row.name == *name);
-        let mut points: Vec<[f64; 4]> = rows
-            .map(|row| {
-                let [middle, low, high] = row.test.map(|x| plan.measure.factor() * x);
-                [row.epochs, middle, low, high]
-            })
-            .collect();
-        points.sort_by(|a, b| a[0].total_cmp(&b[0]));
-        Band {
-            name: name.clone(),
-            points,
-        }
-    };
-    plan.optimizers.iter().map(band).collect()
+/// Colour and marker by optimiser; dashes by length of run where there are several.
+fn style(plan: &Plan, arm: usize) -> Style {
+    let optimizer = arm % plan.optimizers.len().max(1);
+    match plan.epochs.len() {
+        1 => Style::of(optimizer),
+        _ => Style {
+            dash: arm / plan.optimizers.len().max(1),
+            ..Style::of(optimizer)
+        },
+    }
 }
 
-fn point(x: f64, y: f64) -> [f64; 4] {
-    [x, y, y, y]
-}
-
-/// Median x, and median, lowest and highest y, of the k-th record of all runs of an arm.
-fn bands(
+/// The course of each arm's runs over its seeds; a run without a value counts as `worst`.
+fn courses(
     plan: &Plan,
     arms: &[Arm],
     runs: &[Run],
-    x: impl Fn(&Point) -> f64,
-    y: impl Fn(&Point) -> Option<f64>,
-) -> Vec<Band> {
-    let middle = |values: &mut Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
+    worst: f64,
+    course: impl Fn(&Run) -> Vec<(f64, Option<f64>)>,
+) -> Vec<Series> {
+    let series = |(a, arm): (usize, &Arm)| {
+        let own: Vec<&Run> = runs.iter().filter(|run| run.arm == a).collect();
+        let collapsed = own.iter().filter(|run| run.summary.collapsed).count();
+        let mut remarks = Vec::new();
+        if own.len() < plan.seeds.len() {
+            remarks.push(format!("{} of {} seeds", own.len(), plan.seeds.len()));
+        }
+        if collapsed > 0 {
+            remarks.push(format!("{collapsed} of {} collapsed", own.len()));
+        }
+        let courses: Vec<_> = own.into_iter().map(&course).collect();
+        Series {
+            name: label(&arm.name, arm.epochs, plan),
+            remark: remarks.join(", "),
+            style: style(plan, a),
+            joined: Joined::Lines,
+            points: over_seeds(&courses, worst),
+            taken: None,
+        }
     };
-    arms.iter()
-        .enumerate()
-        .map(|(a, arm)| {
-            let own: Vec<&Run> = runs.iter().filter(|run| run.arm == a).collect();
-            let most = own
-                .iter()
-                .map(|run| run.summary.history.len())
-                .max()
-                .unwrap_or(0);
-            let points = (0..most).filter_map(|k| {
-                let records = own.iter().filter_map(|run| run.summary.history.get(k));
-                let (mut xs, mut ys): (Vec<f64>, Vec<f64>) = records
-                    .filter_map(|record| Some((x(record), y(record)?)))
-                    .filter(|(_, y)| y.is_finite())
-                    .unzip();
-                if xs.is_empty() {
-                    return None;
-                }
-                let (mx, my) = (middle(&mut xs), middle(&mut ys));
-                Some([mx, my, ys[0], ys[ys.len() - 1]])
-            });
-            Band {
-                name: label(&arm.name, arm.epochs, plan),
-                points: points.collect(),
-            }
-        })
-        .collect()
+    arms.iter().enumerate().map(series).collect()
 }
 
-fn draw(
-    title: &str,
-    x: &str,
-    y: &str,
-    logarithmic: bool,
-    bands: &[Band],
-) -> Result<String, Box<dyn Error>> {
-    let mut svg = String::new();
-    {
-        let root = SVGBackend::with_string(&mut svg, (760, 480)).into_drawing_area();
-        root.fill(&WHITE)?;
-        let scale = |x: f64| if logarithmic { x.max(1e-12).log10() } else { x };
-        let points = || bands.iter().flat_map(|band| &band.points);
-        if points().next().is_some() {
-            let low_x = points().fold(f64::INFINITY, |a, p| a.min(scale(p[0])));
-            let high_x = points()
-                .fold(f64::NEG_INFINITY, |a, p| a.max(scale(p[0])))
-                .max(low_x + 1e-9);
-            // Accuracies: where they differ. What lies far below the others is cut off.
-            let mut all: Vec<f64> = points().map(|p| p[1]).collect();
-            all.sort_by(f64::total_cmp);
-            let accuracy = y.ends_with("(%)");
-            let low = points().fold(f64::INFINITY, |a, p| a.min(p[2]));
-            let low = if accuracy {
-                low.max(all[all.len() / 8] - 1.0)
-            } else {
-                low
-            };
-            let top = points().fold(f64::NEG_INFINITY, |a, p| a.max(p[3]));
-            let high = if accuracy {
-                top
-            } else {
-                top.min(all[all.len() * 7 / 8] * 1.5)
-            }
-            .max(low + 1e-6);
-            let mut chart = ChartBuilder::on(&root)
-                .caption(title, ("sans-serif", 18))
-                .margin(12)
-                .x_label_area_size(42)
-                .y_label_area_size(56)
-                .build_cartesian_2d(low_x..high_x, low..high)?;
-            let label = |x: &f64| {
-                if logarithmic {
-                    format!("{:.1e}", 10f64.powf(*x))
-                } else {
-                    format!("{x:.1}")
-                }
-            };
-            chart
-                .configure_mesh()
-                .light_line_style(TRANSPARENT)
-                .bold_line_style(BLACK.mix(0.12))
-                .x_label_formatter(&label)
-                .x_desc(x)
-                .y_desc(y)
-                .draw()?;
-            for (band, colour) in bands.iter().zip(COLOURS.iter().cycle()) {
-                let colour = *colour;
-                let clip = |y: f64| y.clamp(low, high);
-                let upper = band.points.iter().map(|p| (scale(p[0]), clip(p[3])));
-                let lower = band.points.iter().rev().map(|p| (scale(p[0]), clip(p[2])));
-                chart.draw_series(std::iter::once(Polygon::new(
-                    upper.chain(lower).collect::<Vec<_>>(),
-                    colour.mix(0.15).filled(),
-                )))?;
-                let line = band.points.iter().map(|p| (scale(p[0]), clip(p[1])));
-                chart
-                    .draw_series(LineSeries::new(line.clone(), colour.stroke_width(2)))?
-                    .label(&band.name)
-                    .legend(move |(x, y)| {
-                        PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2))
-                    });
-                chart.draw_series(line.map(|p| Circle::new(p, 2, colour.filled())))?;
-            }
-            chart
-                .configure_series_labels()
-                .position(SeriesLabelPosition::MiddleRight)
-                .background_style(WHITE.mix(0.85))
-                .draw()?;
-        }
-        root.present()?;
+/// Points of what was tried, and the one that was taken.
+type Tried = (Vec<Point>, Option<Point>);
+
+/// A series for each optimiser that was tuned.
+fn tuned(plan: &Plan, tuning: &[Tuning], points: fn(&Tuning, Measure) -> Tried) -> Vec<Series> {
+    let mut series = Vec::new();
+    for (i, tuning) in tuning.iter().enumerate() {
+        let (points, taken) = points(tuning, plan.measure);
+        series.push(Series {
+            name: label(&tuning.name, tuning.epochs, plan),
+            remark: String::new(),
+            style: Style::of(i),
+            joined: Joined::Steps,
+            points,
+            taken,
+        });
     }
-    Ok(svg)
+    series
+}
+
+/// Figure over learning rate, in the order of trial.
+fn rate_points(tuning: &Tuning, measure: Measure) -> Tried {
+    let point = |trial: &super::tune::Trial| {
+        let value = measure.factor() * trial.validation();
+        Point::new(f64::from(trial.learning_rate), value)
+    };
+    let taken = tuning.trials.get(tuning.best).map(point);
+    (tuning.trials.iter().map(point).collect(), taken)
+}
+
+/// The best so far over the number of settings tried.
+fn budget_points(tuning: &Tuning, measure: Measure) -> Tried {
+    let mut best = measure.worst();
+    let points = tuning.trials.iter().enumerate().map(|(i, trial)| {
+        if measure.reaches(trial.validation(), best) {
+            best = trial.validation();
+        }
+        Point::new(1.0 + i as f64, measure.factor() * best)
+    });
+    (points.collect(), None)
 }

@@ -20,6 +20,7 @@ use serde::Serialize;
 
 use super::arm::Arm;
 use super::runs::Run;
+use crate::chart::Point;
 use crate::score::Measure;
 
 /// The length of run with which an optimiser reaches a target.
@@ -71,8 +72,13 @@ fn crossing(grid: &Grid, target: f64, seeds: &[usize]) -> Option<(f64, f64)> {
     })
 }
 
-/// The table, empty when all runs have one length. Only seeds whose runs are all there count.
-pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64], measure: Measure) -> Vec<Length> {
+/// All optimisers with their runs, and the number of seeds; none when all runs have one length.
+/// Only seeds whose runs are all there count.
+fn grids<'a>(
+    arms: &'a [Arm],
+    runs: &[Run],
+    measure: Measure,
+) -> Option<(Vec<(&'a Arm, Grid)>, usize)> {
     let mut lengths: Vec<f64> = arms.iter().map(|arm| arm.epochs).collect();
     lengths.sort_by(f64::total_cmp);
     lengths.dedup();
@@ -81,10 +87,10 @@ pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64], measure: Measure) -> V
     seeds.dedup();
     seeds.retain(|seed| runs.iter().filter(|run| run.seed == *seed).count() == arms.len());
     if lengths.len() < 2 || seeds.is_empty() {
-        return Vec::new();
+        return None;
     }
     // The arms of one length come in the users' order, so an optimiser is a place in it.
-    let names: Vec<&Arm> = arms.iter().filter(|a| a.epochs == arms[0].epochs).collect();
+    let names = arms.iter().filter(|a| a.epochs == arms[0].epochs);
     let cell = |optimizer: usize, length: f64, seed: u64| {
         let mut of_length = arms.iter().enumerate().filter(|(_, a)| a.epochs == length);
         let (index, _) = of_length.nth(optimizer)?;
@@ -98,19 +104,58 @@ pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64], measure: Measure) -> V
             seconds: last.train_seconds,
         })
     };
-    let grids: Vec<Grid> = (0..names.len())
-        .map(|o| {
-            let row = |length| seeds.iter().filter_map(|s| cell(o, length, *s)).collect();
-            lengths.iter().map(|length| row(*length)).collect()
-        })
-        .collect();
-    let all: Vec<usize> = (0..seeds.len()).collect();
+    let grid = |(o, arm): (usize, &'a Arm)| {
+        let row = |length| {
+            seeds
+                .iter()
+                .map(|s| cell(o, length, *s))
+                .collect::<Option<_>>()
+        };
+        let rows: Option<Grid> = lengths.iter().map(|length| row(*length)).collect();
+        Some((arm, rows?))
+    };
+    let grids: Option<Vec<_>> = names.enumerate().map(grid).collect();
+    Some((grids?, seeds.len()))
+}
+
+/// Of each optimiser the mean test figure, as it is shown, over the mean gradient epochs of its
+/// runs, with the lowest and the highest: joined by straight lines over a logarithmic axis, these
+/// cross a target where the table says.
+pub fn curves(arms: &[Arm], runs: &[Run], measure: Measure) -> Vec<(String, Vec<Point>)> {
+    let shown = |cell: &Cell| measure.sign() * measure.factor() * cell.merit;
+    let point = |row: &Vec<Cell>| {
+        let mean =
+            |what: &dyn Fn(&Cell) -> f64| row.iter().map(what).sum::<f64>() / row.len() as f64;
+        let values = || row.iter().map(shown);
+        Point {
+            x: mean(&|cell| cell.epochs),
+            y: mean(&shown),
+            band: [
+                values().fold(f64::INFINITY, f64::min),
+                values().fold(f64::NEG_INFINITY, f64::max),
+            ],
+        }
+    };
+    let Some((grids, _)) = grids(arms, runs, measure) else {
+        return Vec::new();
+    };
+    let curve = |(arm, grid): &(&Arm, Grid)| (arm.name.clone(), grid.iter().map(point).collect());
+    grids.iter().map(curve).collect()
+}
+
+/// The table, empty when all runs have one length. Only seeds whose runs are all there count.
+pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64], measure: Measure) -> Vec<Length> {
+    let Some((grids, seeds)) = grids(arms, runs, measure) else {
+        return Vec::new();
+    };
+    let all: Vec<usize> = (0..seeds).collect();
     let mut rows = Vec::new();
     for &target in targets {
         let wanted = measure.sign() * target;
-        let first = crossing(&grids[0], wanted, &all);
-        for (o, arm) in names.iter().enumerate() {
-            let own = crossing(&grids[o], wanted, &all);
+        let leader = &grids[0].1;
+        let first = crossing(leader, wanted, &all);
+        for (o, (arm, grid)) in grids.iter().enumerate() {
+            let own = crossing(grid, wanted, &all);
             let ratio = |what: fn((f64, f64)) -> f64| Some(what(first?) / what(own?));
             rows.push(Length {
                 name: arm.name.clone(),
@@ -119,7 +164,7 @@ pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64], measure: Measure) -> V
                 seconds: own.map(|(_, seconds)| seconds),
                 ratio_epochs: ratio(|(epochs, _)| epochs)
                     .filter(|_| o > 0)
-                    .map(|ratio| (ratio, interval(&grids[0], &grids[o], wanted))),
+                    .map(|ratio| (ratio, interval(leader, grid, wanted))),
                 ratio_seconds: ratio(|(_, seconds)| seconds).filter(|_| o > 0),
             });
         }

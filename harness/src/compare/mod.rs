@@ -10,6 +10,7 @@
 mod arm;
 mod figures;
 mod lengths;
+mod page;
 pub mod plan;
 pub mod protocol;
 mod runs;
@@ -175,11 +176,19 @@ pub fn compare(plan: &Plan, dataset: &Dataset, signal: &Arc<AtomicUsize>) -> Res
         table::markdown(&table, &plan.targets, measure) + &lengths::markdown(&lengths, measure);
     write("compare.md", &markdown)?;
     write("compare.csv", &table::csv(&table, &plan.targets))?;
-    for (name, svg) in figures::all(plan, &arms, &runs, &tuning, &table)
-        .map_err(|error| Error::Run(format!("cannot draw the figures: {error}")))?
-    {
-        write(name, &svg)?;
-    }
+    let figures = figures::all(plan, &dataset.name, &arms, &runs, &tuning);
+    figures::write(&folder, &figures)?;
+    let page = page::page(&page::Content {
+        plan,
+        dataset,
+        arms: &arms,
+        runs: &runs,
+        tuning: &tuning,
+        rows: &table,
+        lengths: &lengths,
+        charts: &figures,
+    });
+    write(page::FILE, &page.html()?)?;
     say(plan.json, &format!("\n{markdown}"));
     if let Some(reference) = reference {
         say(

@@ -61,8 +61,6 @@ pub struct Point {
     pub gradient_epochs: f64,
     /// Seconds in steps.
     pub train_seconds: f64,
-    /// Mean loss of the epoch's batches so far.
-    pub train_loss: Option<f64>,
     /// On the samples that the run watches: the validation samples, or the test samples where the
     /// protocol watches these.
     pub watched: Option<f64>,
@@ -78,7 +76,6 @@ impl Summary {
             Some(Point {
                 gradient_epochs: point["gradient_epochs"].as_f64()?,
                 train_seconds: point["train_seconds"].as_f64()?,
-                train_loss: point["train_loss"].as_f64(),
                 watched: point[&validation].as_f64().or(point[&test].as_f64()),
             })
         };
