@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::loss::NamedLoss;
 use crate::optimizers::Optimizer;
 use crate::score::{Measure, Numbers, Score, number};
-use crate::train::{Observer, Outcome, Record, RunStatus, StopReason};
+use crate::train::{Clock, Observer, Outcome, Record, RunStatus, StopReason};
 
 /// Writes a line to standard output, or to standard error if `json` keeps standard output for the
 /// JSON object. A reader that went away, as `head` does, is no error: the run's result is its
@@ -32,15 +32,21 @@ pub fn say(json: bool, line: &str) {
     };
 }
 
-/// Writes the one JSON object of a run to standard output.
+/// Writes the one JSON object of a command to standard output.
 ///
 /// # Errors
 /// [`Error::Stdout`] when it cannot be written; a reader that went away is no error.
-pub fn print_json(record: &RunRecord<'_>) -> Result<(), Error> {
-    let written = serde_json::to_string(record)
-        .map_err(io::Error::from)
-        .and_then(|text| writeln!(io::stdout().lock(), "{text}"));
-    match written {
+pub fn print_json(record: &impl Serialize) -> Result<(), Error> {
+    let text = serde_json::to_string(record).map_err(|error| Error::Stdout(error.into()))?;
+    print_line(&text)
+}
+
+/// Writes the one line that a command owes to standard output.
+///
+/// # Errors
+/// As [`print_json`].
+pub fn print_line(line: &str) -> Result<(), Error> {
+    match writeln!(io::stdout().lock(), "{line}") {
         Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Error::Stdout(source)),
         _ => Ok(()),
     }
@@ -277,6 +283,9 @@ pub struct RunRecord<'a> {
     gradient_epochs: f64,
     /// Seconds in all: start-up, steps, evaluations.
     seconds: f64,
+    /// What `train_seconds` of the history are: `wall`, or `cpu` for those that the processor
+    /// spent.
+    clock: Clock,
     /// `epochs`, `max_iterations`, `tolerance`, `converged`, `line_search_failed`, `interrupted` or
     /// `diverged`.
     stop_reason: StopReason,
@@ -346,6 +355,7 @@ impl<'a> RunRecord<'a> {
             iterations: outcome.iterations,
             gradient_epochs: outcome.gradient_epochs,
             seconds: outcome.seconds,
+            clock: outcome.clock,
             stop_reason: outcome.stop,
             train_loss: outcome.train.loss,
             scores: scores(outcome),

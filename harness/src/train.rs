@@ -25,6 +25,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cpu_time::ThreadTime;
 use secant::ConfigError;
 use secant::network::Layer;
 use secant::optim::Termination;
@@ -143,6 +144,41 @@ pub struct RunStatus {
     pub loss: f64,
 }
 
+/// What the seconds in steps are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Clock {
+    /// Those of a clock on the wall.
+    #[default]
+    Wall,
+    /// Those that the processor spent on the run's own thread, so for runs on one thread.
+    Cpu,
+}
+
+/// A moment on a [`Clock`].
+enum Moment {
+    Wall(Instant),
+    Cpu(ThreadTime),
+}
+
+impl Clock {
+    fn now(self) -> Moment {
+        match self {
+            Clock::Wall => Moment::Wall(Instant::now()),
+            Clock::Cpu => Moment::Cpu(ThreadTime::now()),
+        }
+    }
+}
+
+impl Moment {
+    fn elapsed(&self) -> Duration {
+        match self {
+            Moment::Wall(moment) => moment.elapsed(),
+            Moment::Cpu(moment) => moment.elapsed(),
+        }
+    }
+}
+
 /// What is told about a run while it goes on.
 pub trait Observer {
     /// After each step. [`ControlFlow::Break`] stops the run there; it can be continued.
@@ -173,6 +209,8 @@ pub struct Outcome {
     pub gradient_epochs: f64,
     /// As in [`Record`].
     pub train_seconds: f64,
+    /// What these seconds are.
+    pub clock: Clock,
     /// Seconds in all, the last evaluations included.
     pub seconds: f64,
     /// On the training samples, with the last weights and without dropout.
@@ -351,6 +389,7 @@ pub struct Trainer<'a> {
     /// Mean loss of the epoch before.
     previous_loss: Option<f64>,
     started: Instant,
+    clock: Clock,
     stepping: Duration,
     validation: Option<Score>,
     watched: Option<Score>,
@@ -434,6 +473,7 @@ impl<'a> Trainer<'a> {
             loss: 0.0,
             previous_loss: None,
             started,
+            clock: Clock::Wall,
             stepping: Duration::ZERO,
             validation: None,
             watched: None,
@@ -445,6 +485,12 @@ impl<'a> Trainer<'a> {
     /// Counts `seconds` from `started`, where loading the data began before.
     pub fn since(mut self, started: Instant) -> Self {
         self.started = started;
+        self
+    }
+
+    /// Counts the seconds in steps on `clock`.
+    pub fn on_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -526,7 +572,7 @@ impl<'a> Trainer<'a> {
 
     /// One step on the next batch.
     fn step(&mut self, planned: u32) -> Result<Option<StopReason>, ConfigError> {
-        let begun = Instant::now();
+        let begun = self.clock.now();
         if self.position == 0 {
             self.order.clone_from(&self.split.train);
             if self.config.batch != Batch::Full {
@@ -658,6 +704,7 @@ impl<'a> Trainer<'a> {
             iterations: self.iterations,
             gradient_epochs: self.sample_gradients as f64 / self.split.train.len() as f64,
             train_seconds: self.stepping.as_secs_f64(),
+            clock: self.clock,
             seconds: self.started.elapsed().as_secs_f64(),
             train,
             validation: self.validation,

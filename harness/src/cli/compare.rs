@@ -8,9 +8,9 @@ use secant::Loss;
 
 use super::environment::{choose_isa, open_dataset, tell, watch_signals};
 use super::targets::TargetArgs;
-use super::values::{ConvolutionName, InitName, above_zero, fraction, passes, processors};
+use super::values::{ConvolutionName, InitName, above_zero, fraction, passes, processors, threads};
 use crate::batch::Batch;
-use crate::compare::plan::Plan;
+use crate::compare::plan::{Plan, Timing};
 use crate::compare::protocol::Protocol;
 use crate::compare::{self};
 use crate::data::dataset::Dataset;
@@ -66,7 +66,7 @@ pub struct CompareArgs {
         long,
         value_name = "N",
         default_value = "5",
-        value_parser = clap::value_parser!(u32).range(1..)
+        value_parser = clap::value_parser!(u32).range(1..=10_000)
     )]
     pub seeds: u32,
 
@@ -76,7 +76,12 @@ pub struct CompareArgs {
 
     /// Settings to try for each optimiser and length of run first, the defaults among them, three
     /// runs each; 0 takes the defaults, and so does an optimiser with ':tune=no'
-    #[arg(long, value_name = "N", default_value = "0")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "0",
+        value_parser = clap::value_parser!(u32).range(..=10_000)
+    )]
     pub tune: u32,
 
     /// Network, as for 'secant train'
@@ -149,8 +154,17 @@ pub struct CompareArgs {
     #[arg(long, value_name = "DIR|synthetic")]
     pub data: Option<PathBuf>,
 
-    /// Threads; the result is the same for any number [default: as many as there are processors]
-    #[arg(long, value_name = "T")]
+    /// Runs side by side, one thread each; the result is the same for any number, and the seconds
+    /// are those that the processor spent on a run [default: as many as there are processors]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub jobs: Option<NonZeroUsize>,
+
+    /// What the seconds are
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    pub timing: Timing,
+
+    /// Threads of a run, with --timing exclusive [default: as many as there are processors]
+    #[arg(long, value_name = "T", value_parser = threads)]
     pub threads: Option<NonZeroUsize>,
 
     /// An earlier compare.json to hold the result against
@@ -160,6 +174,10 @@ pub struct CompareArgs {
     /// Folder for the result [default: runs/TIME-compare-MODEL]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+
+    /// Replace the result of another comparison that --out already holds
+    #[arg(long, requires = "out")]
+    pub force: bool,
 
     /// Print one JSON object instead of the table; progress goes to standard error
     #[arg(long)]
@@ -187,9 +205,19 @@ impl CompareArgs {
                 "--targets {target}: expected a number above 0, at most 1: a share of what is right"
             )));
         }
+        let last = self.seed.checked_add(u64::from(self.seeds));
+        let last = last.ok_or_else(|| {
+            Error::Usage(format!(
+                "--seed {}: {} seeds from there on go beyond the largest, {}",
+                self.seed,
+                self.seeds,
+                u64::MAX - 1
+            ))
+        })?;
+        let (jobs, threads) = self.at_once()?;
         let mut plan = Plan {
             optimizers: self.optimizers.clone(),
-            seeds: (self.seed..self.seed + u64::from(self.seeds)).collect(),
+            seeds: (self.seed..last).collect(),
             tune: self.tune,
             model,
             measure,
@@ -203,15 +231,35 @@ impl CompareArgs {
             batch: self.batch,
             watch_test: false,
             given: &[],
-            threads: self.threads.unwrap_or(processors()),
+            threads,
+            jobs,
+            timing: self.timing,
             reference: self.reference.clone(),
             out: self.out.clone(),
+            force: self.force,
+            limit: self.limit.map(usize::from),
             json: self.json,
         };
         if let Some(protocol) = self.protocol {
             protocol.settle(&mut plan, task)?;
         }
         Ok(plan)
+    }
+
+    /// Runs side by side, and threads of each.
+    fn at_once(&self) -> Result<(NonZeroUsize, NonZeroUsize), Error> {
+        let one = NonZeroUsize::MIN;
+        match (self.timing, self.jobs, self.threads) {
+            (Timing::Cpu, _, Some(threads)) if threads > one => Err(Error::Usage(format!(
+                "--threads {threads}: runs side by side have one thread each; --jobs says how many \
+                 there are, and --timing exclusive makes one at a time, on several threads"
+            ))),
+            (Timing::Cpu, jobs, _) => Ok((jobs.unwrap_or(processors()), one)),
+            (Timing::Exclusive, Some(jobs), _) if jobs > one => Err(Error::Usage(format!(
+                "--jobs {jobs}: --timing exclusive makes one run at a time"
+            ))),
+            (Timing::Exclusive, _, threads) => Ok((one, threads.unwrap_or(processors()))),
+        }
     }
 
     /// Compares, and writes down what came out.

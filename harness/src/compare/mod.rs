@@ -8,51 +8,39 @@
 //! interleaved, so that noise of the machine falls on all.
 
 mod arm;
+mod cache;
+mod display;
 mod figures;
+mod folder;
 mod lengths;
 pub mod plan;
+mod pool;
 pub mod protocol;
 mod runs;
+mod schedule;
+mod show;
 mod table;
 mod tune;
+mod verdict;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use jiff::ZonedDateTime;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Deserialize;
 
 use crate::data::dataset::Dataset;
 use crate::error::{EXIT_OK, Error};
-use crate::export::write_whole;
-use crate::report::{note, say};
+use crate::report::{note, print_line, say};
 use crate::score::Measure;
 use arm::Arm;
-use lengths::Length;
+use cache::Cache;
+use display::ComparisonDisplay;
+use folder::{Comparison, Outcome, RESULT, ResultFolder};
 use plan::Plan;
-use runs::{ComparisonDisplay, Run, Runner};
+use runs::Runner;
 use table::Row;
-use tune::Tuning;
-
-/// The folder's result file.
-const RESULT: &str = "compare.json";
-
-/// What `compare.json` and `--json` hold.
-#[derive(Debug, Serialize)]
-struct Result_<'a> {
-    model: &'a str,
-    measure: Measure,
-    epochs: &'a [f64],
-    seeds: &'a [u64],
-    targets: &'a [f64],
-    tuning: &'a [Tuning],
-    runs: Vec<&'a Value>,
-    table: &'a [Row],
-    lengths: &'a [Length],
-}
 
 /// The part of an earlier result that `--reference` reads.
 #[derive(Debug, Deserialize)]
@@ -73,13 +61,7 @@ pub fn compare(plan: &Plan, dataset: &Dataset, signal: &Arc<AtomicUsize>) -> Res
             arms.push(Arm::parse(text, *epochs, plan).map_err(Error::Usage)?);
         }
     }
-    if plan.tune > 0 && plan.validation == 0.0 {
-        return Err(Error::Usage(
-            "--tune needs validation samples, and this protocol has none: settings are never chosen \
-             by test samples"
-                .to_owned(),
-        ));
-    }
+    plan.check(dataset)?;
     let reference = plan.reference.as_deref().map(read_reference).transpose()?;
     if let (Some(path), Some(reference)) = (&plan.reference, &reference)
         && reference.measure != plan.measure
@@ -91,116 +73,87 @@ pub fn compare(plan: &Plan, dataset: &Dataset, signal: &Arc<AtomicUsize>) -> Res
             plan.measure.name()
         )));
     }
-    let folder = match &plan.out {
-        Some(folder) => folder.clone(),
-        None => PathBuf::from("runs").join(format!(
-            "{}-compare-{}",
-            ZonedDateTime::now().strftime("%Y%m%d-%H%M%S"),
-            plan.model.file_name()
-        )),
-    };
-    let cache = folder.join("runs");
-    fs::create_dir_all(&cache).map_err(|source| Error::Output {
-        path: cache.clone(),
-        source,
-    })?;
+    let out = ResultFolder::open(plan)?;
+    let about = Comparison::new(plan, dataset);
+    out.check(&about, plan.force)?;
+    let cache = Cache::new(out.path().join("runs"), plan, dataset)?;
+    let samples = Runner::samples(plan, dataset);
     let seeds = &plan.seeds;
-    let steps = |arm: &Arm| Runner::iterations(plan, dataset, arm);
-    let tuning_steps: u64 = arms
+    let steps: u64 = arms
         .iter()
-        .map(|arm| tune::runs(plan, arm) * steps(arm))
+        .map(|arm| (tune::runs(plan, arm) + seeds.len() as u64) * Runner::iterations(samples, arm))
         .sum();
-    let final_steps: u64 = arms.iter().map(|arm| seeds.len() as u64 * steps(arm)).sum();
-    say(
-        plan.json,
-        &format!(
-            "{} on {}: {} x {} seeds, {} epochs each{}",
-            plan.model.name,
-            dataset.name,
-            plan.optimizers.join(", "),
-            seeds.len(),
-            plan.epochs
-                .iter()
-                .map(f64::to_string)
-                .collect::<Vec<_>>()
-                .join(", "),
-            if plan.tune > 0 {
-                format!(", after {} tuning settings each", plan.tune)
-            } else {
-                String::new()
-            }
-        ),
-    );
-    let mut runner = Runner {
+    say(plan.json, &plan.describe(dataset));
+    let failed = AtomicBool::new(false);
+    let display = ComparisonDisplay::new(plan.json, steps);
+    let runner = Runner {
         plan,
         dataset,
         cache: &cache,
         signal,
-        display: ComparisonDisplay::new(plan.json, tuning_steps + final_steps),
+        failed: &failed,
+        display: &display,
+        constant: Runner::constant(plan, dataset),
     };
-    let tuning = tune::tune(plan, &mut arms, &mut runner)?;
-    let mut runs: Vec<Run> = Vec::new();
-    'all: for seed in seeds {
-        for (a, arm) in arms.iter().enumerate() {
-            match runner.run(a, arm, *seed)? {
-                Some(run) => runs.push(run),
-                None => break 'all,
-            }
-        }
-    }
-    runner.display.finish();
-    if runs.is_empty() {
-        note("secant: interrupted before the first run was done.");
-        return Ok(128 + signal.load(Ordering::Relaxed) as u8);
+    let made = pool::make(&runner, arms, seeds, plan.jobs);
+    display.finish();
+    let made = made?;
+    let stopped = signal.load(Ordering::Relaxed);
+    if made.runs.is_empty() || !made.tuned {
+        note(
+            "secant: interrupted before there was a table to write; files from before are as they \
+             were. The same command with the same --out goes on.",
+        );
+        return Ok(128 + stopped as u8);
     }
 
     let measure = plan.measure;
-    let table = table::table(&arms, &runs, &plan.targets, measure);
-    let lengths = lengths::table(&arms, &runs, &plan.targets, measure);
-    let result = Result_ {
-        model: &plan.model.name,
-        measure,
-        epochs: &plan.epochs,
-        seeds,
-        targets: &plan.targets,
-        tuning: &tuning,
-        runs: runs.iter().map(|run| &run.record).collect(),
+    let table = table::table(&made.arms, &made.runs, &plan.targets, measure);
+    let lengths = lengths::table(&made.arms, &made.runs, &plan.targets, measure);
+    let result = Outcome {
+        about: &about,
+        complete: made.runs.len() == made.arms.len() * seeds.len(),
+        tuning: &made.tunings,
+        runs: made.runs.iter().map(|run| &run.record).collect(),
         table: &table,
         lengths: &lengths,
     };
     let text = serde_json::to_string(&result).map_err(|error| Error::Run(error.to_string()))?;
-    let write = |name: &str, text: &str| write_whole(&folder.join(name), text.as_bytes());
-    write(RESULT, &text)?;
-    let markdown =
-        table::markdown(&table, &plan.targets, measure) + &lengths::markdown(&lengths, measure);
-    write("compare.md", &markdown)?;
-    write("compare.csv", &table::csv(&table, &plan.targets))?;
-    for (name, svg) in figures::all(plan, &arms, &runs, &tuning, &table)
-        .map_err(|error| Error::Run(format!("cannot draw the figures: {error}")))?
-    {
-        write(name, &svg)?;
+    let markdown = show::markdown(&table, &plan.targets, measure, plan.timing)
+        + &lengths::markdown(&lengths, measure)
+        + &show::tuning(&made.tunings, measure);
+    let figures = figures::all(plan, &made.arms, &made.runs, &made.tunings, &table)
+        .map_err(|error| Error::Run(format!("cannot draw the figures: {error}")))?;
+    let csv = |written: Result<String, csv::Error>| written.map_err(|e| Error::Run(e.to_string()));
+    let mut files = vec![
+        (RESULT, text.clone()),
+        ("compare.md", markdown.clone()),
+        (
+            "compare.csv",
+            csv(show::csv(&table, &plan.targets, measure, plan.timing))?,
+        ),
+    ];
+    if !made.tunings.is_empty() {
+        files.push(("tuning.csv", csv(show::tuning_csv(&made.tunings, measure))?));
     }
-    say(plan.json, &format!("\n{markdown}"));
+    files.extend(figures);
+    out.write(&files)?;
+    say(plan.json, &format!("\n{}\n", show::terminal(&markdown)));
     if let Some(reference) = reference {
-        say(
-            plan.json,
-            &table::against(&table, &reference.table, measure),
-        );
+        say(plan.json, &show::against(&table, &reference.table, measure));
     }
     if plan.json {
-        println!("{text}");
+        print_line(&text)?;
     }
-    say(plan.json, &format!("Files: {}", folder.display()));
-    match signal.load(Ordering::Relaxed) {
-        0 => Ok(EXIT_OK),
-        signal => {
-            note(
-                "secant: interrupted; the table holds the runs that were done. The same command \
-                 with the same --out goes on.",
-            );
-            Ok(128 + signal as u8)
-        }
+    say(plan.json, &format!("Files: {}", out.path().display()));
+    if stopped == 0 {
+        return Ok(EXIT_OK);
     }
+    note(
+        "secant: interrupted; the table holds the runs that were done. The same command with the \
+         same --out goes on.",
+    );
+    Ok(128 + stopped as u8)
 }
 
 fn read_reference(path: &Path) -> Result<Reference, Error> {
