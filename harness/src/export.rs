@@ -28,6 +28,9 @@ pub const WEIGHTS: &str = "weights.bin";
 /// Loss, and accuracy or error, over the run.
 pub const CURVES: &str = "curves.svg";
 
+/// The whole record of the run: what `--json` prints.
+pub const RESULT: &str = "result.json";
+
 /// Folder in which runs get a folder of their own.
 const RUNS: &str = "runs";
 
@@ -53,7 +56,8 @@ impl RunFolder {
                         folder.display()
                     )));
                 }
-                let old = [CONFIG, METRICS, MODEL, WEIGHTS, CURVES].map(|name| folder.join(name));
+                let old =
+                    [CONFIG, METRICS, MODEL, WEIGHTS, CURVES, RESULT].map(|name| folder.join(name));
                 fs::create_dir_all(folder).map_err(|source| output(folder, source))?;
                 // Looked for again, now that nobody else works here.
                 let lock = FolderLock::take(folder)?;

@@ -17,6 +17,7 @@ use crate::data::dataset::Dataset;
 use crate::data::split::Split;
 use crate::error::Error;
 use crate::loss::NamedLoss;
+use crate::machine::{self, Machine};
 use crate::optimizers::Optimizer;
 use crate::score::{Measure, Numbers, Score, number};
 use crate::train::{Clock, Observer, Outcome, Record, RunStatus, StopReason};
@@ -258,6 +259,12 @@ impl<'a> DatasetRecord<'a> {
 /// `null`.
 #[derive(Debug, Serialize)]
 pub struct RunRecord<'a> {
+    /// The program's version.
+    version: &'static str,
+    /// SHA-256 of the program.
+    build: Option<&'static str>,
+    /// The machine.
+    machine: Machine,
     /// The data: name, folder, and how many samples train, validate and test.
     dataset: DatasetRecord<'a>,
     /// A preset's name, or the description of the network.
@@ -299,6 +306,13 @@ pub struct RunRecord<'a> {
     /// and `test_r_squared`.
     #[serde(flatten)]
     scores: Numbers,
+    /// Share of the test samples of each class that came out right, in the order of the classes;
+    /// `null` for a class without any. Empty where numbers are predicted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    class_accuracy: Vec<Option<f64>>,
+    /// Test samples by class, a row each, and by the class that the network gave them.
+    #[serde(skip_serializing_if = "<[Vec<u64>]>::is_empty")]
+    confusion: &'a [Vec<u64>],
     /// RMSE of each output on the test samples, where several numbers are predicted; not where
     /// these are the samples.
     #[serde(skip_serializing_if = "<[f64]>::is_empty")]
@@ -309,6 +323,8 @@ pub struct RunRecord<'a> {
     sha256: Hashes<'a>,
     /// One entry an epoch, and one where a run stopped within an epoch.
     history: &'a [Record],
+    /// Every choice that the result depends on, resolved: what `config.json` holds.
+    settings: &'a RunConfig,
 }
 
 /// How the weights were drawn and updated.
@@ -338,6 +354,9 @@ impl<'a> RunRecord<'a> {
         outcome: &'a Outcome,
     ) -> Self {
         Self {
+            version: env!("CARGO_PKG_VERSION"),
+            build: machine::build().ok(),
+            machine: Machine::this(),
             dataset: DatasetRecord::new(dataset, split),
             model: &config.model.name,
             parameters: outcome.parameters.len(),
@@ -359,6 +378,8 @@ impl<'a> RunRecord<'a> {
             stop_reason: outcome.stop,
             train_loss: outcome.train.loss,
             scores: scores(outcome),
+            class_accuracy: class_accuracy(&outcome.confusion),
+            confusion: &outcome.confusion,
             test_rmse_of_outputs: match outcome.test_outputs.as_slice() {
                 several @ [_, _, ..] if !dataset.autoencoder => several,
                 _ => &[],
@@ -369,8 +390,19 @@ impl<'a> RunRecord<'a> {
                 r#final: &outcome.final_sha256,
             },
             history: &outcome.history,
+            settings: config,
         }
     }
+}
+
+/// Of each class, the share of its samples that stand on the diagonal.
+fn class_accuracy(confusion: &[Vec<u64>]) -> Vec<Option<f64>> {
+    let rows = confusion.iter().enumerate();
+    let share = |(class, row): (usize, &Vec<u64>)| {
+        let all: u64 = row.iter().sum();
+        (all > 0).then(|| row[class] as f64 / all as f64)
+    };
+    rows.map(share).collect()
 }
 
 /// The figures of a run under their names.

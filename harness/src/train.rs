@@ -36,6 +36,7 @@ use serde::ser::{SerializeMap, Serializer};
 use crate::batch::Batch;
 use crate::config::RunConfig;
 use crate::data::dataset::{Dataset, Part};
+use crate::data::elements::Targets;
 use crate::data::split::Split;
 use crate::digest::sha256;
 use crate::engine::Engine;
@@ -221,6 +222,9 @@ pub struct Outcome {
     pub test: Score,
     /// RMSE of each output on the test samples, with [`Measure::Rmse`].
     pub test_outputs: Vec<f64>,
+    /// Test samples by class and by the class that the network gave them: a row a class; empty where
+    /// numbers are predicted.
+    pub confusion: Vec<Vec<u64>>,
     /// What the best constant answer gets on the training samples,
     pub train_guess: Guess,
     /// and on the validation samples, or else on the test samples.
@@ -635,17 +639,34 @@ impl<'a> Trainer<'a> {
         .0
     }
 
-    /// Evaluates on the test samples: their score, and the RMSE of each output.
-    fn test(&self) -> (Score, Vec<f64>) {
+    /// An engine for the test samples, and all their indices.
+    fn test_engine(&self) -> (Engine, Vec<u32>) {
         let part = &self.dataset.test;
-        let all: Vec<u32> = (0..part.len() as u32).collect();
-        let mut engine = Engine::new(
+        let engine = Engine::new(
             self.config.model.network,
             Arc::clone(part),
             self.dataset.scalings.clone(),
             self.class_weights.clone(),
             self.config.threads.get(),
         );
+        (engine, (0..part.len() as u32).collect())
+    }
+
+    /// Test samples by class and by the class that the network gives them.
+    fn confusion(&self) -> Vec<Vec<u64>> {
+        if !matches!(self.dataset.test.targets, Targets::Classes(_)) {
+            return Vec::new();
+        }
+        let (mut engine, all) = self.test_engine();
+        let counts = engine.errors(&self.parameters, &all).confusion;
+        let width = self.config.model.network.output_len();
+        counts.chunks(width).map(<[u64]>::to_vec).collect()
+    }
+
+    /// Evaluates on the test samples: their score, and the RMSE of each output.
+    fn test(&self) -> (Score, Vec<f64>) {
+        let part = &self.dataset.test;
+        let (mut engine, all) = self.test_engine();
         let samples = (&**part, all.as_slice());
         score::score(
             &mut engine,
@@ -689,6 +710,7 @@ impl<'a> Trainer<'a> {
     pub fn finish(mut self) -> Outcome {
         let train = self.score_of(Portion::Train);
         let (test, test_outputs) = self.test();
+        let confusion = self.confusion();
         let train_guess = self.guess(&self.dataset.train, &self.split.train);
         let guess = match self.validation {
             Some(_) => self.guess(&self.dataset.train, &self.split.validation),
@@ -710,6 +732,7 @@ impl<'a> Trainer<'a> {
             validation: self.validation,
             test,
             test_outputs,
+            confusion,
             train_guess,
             guess,
             weighted: !self.class_weights.is_empty(),

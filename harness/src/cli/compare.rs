@@ -12,7 +12,7 @@ use super::values::{ConvolutionName, InitName, above_zero, fraction, passes, pro
 use crate::batch::Batch;
 use crate::compare::plan::{Plan, Timing};
 use crate::compare::protocol::Protocol;
-use crate::compare::{self};
+use crate::compare::{self, reference};
 use crate::data::dataset::Dataset;
 use crate::error::Error;
 use crate::model::Description;
@@ -48,6 +48,23 @@ Examples:
 The folder holds compare.json, compare.md, compare.csv, figures as SVG, and runs/ with a file for
 each finished run: the same command with the same --out does not run them again.";
 
+/// How many seeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seeds {
+    /// This many.
+    Count(u32),
+    /// As many as it takes.
+    Auto,
+}
+
+fn seeds(text: &str) -> Result<Seeds, String> {
+    match (text, text.parse()) {
+        ("auto", _) => Ok(Seeds::Auto),
+        (_, Ok(count @ 1..=10_000)) => Ok(Seeds::Count(count)),
+        _ => Err("expected a number from 1 to 10000, or 'auto'".to_owned()),
+    }
+}
+
 /// Options of `secant compare`.
 #[derive(Debug, Clone, Args)]
 #[command(after_long_help = help())]
@@ -61,14 +78,24 @@ pub struct CompareArgs {
     )]
     pub optimizers: Vec<String>,
 
-    /// Runs of each, from --seed on
+    /// Runs of each, from --seed on; 'auto' adds runs, looking at 5, 10, 20 and so on, until every
+    /// interval of a difference is narrower than --width
+    #[arg(long, value_name = "N|auto", default_value = "5", value_parser = seeds)]
+    pub seeds: Seeds,
+
+    /// With --seeds auto: the width of the intervals, in percentage points, or for numbers in the
+    /// RMSE's unit [default: 0.5; none for numbers]
+    #[arg(long, value_name = "W", value_parser = above_zero)]
+    pub width: Option<f64>,
+
+    /// With --seeds auto: the most seeds
     #[arg(
         long,
         value_name = "N",
-        default_value = "5",
-        value_parser = clap::value_parser!(u32).range(1..=10_000)
+        default_value = "40",
+        value_parser = clap::value_parser!(u32).range(5..=10_000)
     )]
-    pub seeds: u32,
+    pub most_seeds: u32,
 
     /// The first seed: split, initial weights and order of samples depend on it
     #[arg(long, value_name = "S", default_value = "0")]
@@ -171,6 +198,18 @@ pub struct CompareArgs {
     #[arg(long, value_name = "FILE")]
     pub reference: Option<PathBuf>,
 
+    /// The same with a result that --save-baseline has kept
+    #[arg(long, value_name = "NAME", conflicts_with = "reference")]
+    pub baseline: Option<String>,
+
+    /// Keep the result in runs/baselines/NAME.json
+    #[arg(long, value_name = "NAME")]
+    pub save_baseline: Option<String>,
+
+    /// Write a line of JSON to FILE for each start, evaluation and end of a run
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
+
     /// Folder for the result [default: runs/TIME-compare-MODEL]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -205,12 +244,13 @@ impl CompareArgs {
                 "--targets {target}: expected a number above 0, at most 1: a share of what is right"
             )));
         }
-        let last = self.seed.checked_add(u64::from(self.seeds));
+        let (count, auto) = self.count(measure)?;
+        let last = self.seed.checked_add(u64::from(count));
         let last = last.ok_or_else(|| {
             Error::Usage(format!(
                 "--seed {}: {} seeds from there on go beyond the largest, {}",
                 self.seed,
-                self.seeds,
+                count,
                 u64::MAX - 1
             ))
         })?;
@@ -218,6 +258,7 @@ impl CompareArgs {
         let mut plan = Plan {
             optimizers: self.optimizers.clone(),
             seeds: (self.seed..last).collect(),
+            auto,
             tune: self.tune,
             model,
             measure,
@@ -234,7 +275,15 @@ impl CompareArgs {
             threads,
             jobs,
             timing: self.timing,
-            reference: self.reference.clone(),
+            reference: match &self.baseline {
+                Some(name) => Some(reference::baseline(name)?),
+                None => self.reference.clone(),
+            },
+            save_baseline: match &self.save_baseline {
+                Some(name) => Some(reference::baseline(name)?),
+                None => None,
+            },
+            events: self.events.clone(),
             out: self.out.clone(),
             force: self.force,
             limit: self.limit.map(usize::from),
@@ -244,6 +293,20 @@ impl CompareArgs {
             protocol.settle(&mut plan, task)?;
         }
         Ok(plan)
+    }
+
+    /// The most seeds, and the width of the intervals that is asked for.
+    fn count(&self, measure: Measure) -> Result<(u32, Option<f64>), Error> {
+        match (self.seeds, self.width, measure) {
+            (Seeds::Count(count), None, _) => Ok((count, None)),
+            (Seeds::Count(_), Some(width), _) => {
+                Err(Error::Usage(format!("--width {width} needs --seeds auto")))
+            }
+            (Seeds::Auto, None, Measure::Rmse) => Err(Error::Usage(
+                "--seeds auto needs --width, in the unit of the RMSE".to_owned(),
+            )),
+            (Seeds::Auto, width, _) => Ok((self.most_seeds, Some(width.unwrap_or(0.5)))),
+        }
     }
 
     /// Runs side by side, and threads of each.

@@ -118,6 +118,7 @@ mod tests {
         Plan {
             optimizers: vec![],
             seeds: vec![0],
+            auto: None,
             tune: 0,
             model: "micro".parse().unwrap(),
             init: Init::PyTorch,
@@ -135,6 +136,8 @@ mod tests {
             jobs: NonZeroUsize::MIN,
             timing: Timing::Cpu,
             reference: None,
+            save_baseline: None,
+            events: None,
             out: None,
             force: false,
             limit: None,

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::lengths::Length;
 use super::plan::{Plan, Timing};
+use super::reference::Change;
 use super::table::Row;
 use super::tune::Tuning;
 use crate::batch::Batch;
@@ -27,7 +28,15 @@ use crate::score::Measure;
 pub const RESULT: &str = "compare.json";
 
 /// Files that a comparison may leave beside its figures, `*.svg`.
-const OWN: [&str; 4] = [RESULT, "compare.md", "compare.csv", "tuning.csv"];
+const OWN: [&str; 7] = [
+    RESULT,
+    "report.html",
+    "compare.md",
+    "compare.csv",
+    "runs.csv",
+    "evaluations.csv",
+    "tuning.csv",
+];
 
 /// What is compared, and on what: the head of `compare.json`.
 #[derive(Debug, Serialize)]
@@ -61,7 +70,11 @@ pub struct Comparison<'a> {
     /// Settings tried for each in tuning.
     tune: u32,
     epochs: &'a [f64],
-    seeds: &'a [u64],
+    /// The seeds that were run.
+    pub seeds: &'a [u64],
+    /// `--width`, where seeds were added until the intervals were no wider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    width: Option<f64>,
     targets: &'a [f64],
     /// Evaluations in a run.
     evaluations: u32,
@@ -101,6 +114,9 @@ pub struct Outcome<'a> {
     pub table: &'a [Row],
     /// Lengths of run that reach the targets.
     pub lengths: &'a [Length],
+    /// What has changed since the reference, if there is one.
+    #[serde(skip_serializing_if = "<[Change]>::is_empty")]
+    pub changes: &'a [Change],
 }
 
 impl<'a> Comparison<'a> {
@@ -133,6 +149,7 @@ impl<'a> Comparison<'a> {
             tune: plan.tune,
             epochs: &plan.epochs,
             seeds: &plan.seeds,
+            width: plan.auto,
             targets: &plan.targets,
             evaluations: plan.evaluations,
             validation: plan.validation,

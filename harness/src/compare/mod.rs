@@ -10,12 +10,14 @@
 mod arm;
 mod cache;
 mod display;
+mod events;
 mod figures;
 mod folder;
 mod lengths;
 pub mod plan;
 mod pool;
 pub mod protocol;
+pub mod reference;
 mod runs;
 mod schedule;
 mod show;
@@ -23,32 +25,21 @@ mod table;
 mod tune;
 mod verdict;
 
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
-use serde::Deserialize;
 
 use crate::data::dataset::Dataset;
 use crate::error::{EXIT_OK, Error};
 use crate::report::{note, print_line, say};
-use crate::score::Measure;
 use arm::Arm;
 use cache::Cache;
 use display::ComparisonDisplay;
+use events::Events;
 use folder::{Comparison, Outcome, RESULT, ResultFolder};
 use plan::Plan;
+use pool::Made;
+use reference::Reference;
 use runs::Runner;
-use table::Row;
-
-/// The part of an earlier result that `--reference` reads.
-#[derive(Debug, Deserialize)]
-struct Reference {
-    #[serde(default)]
-    measure: Measure,
-    table: Vec<Row>,
-}
 
 /// Runs the comparison. `signal` becomes other than 0 when the user wants to stop.
 ///
@@ -62,42 +53,31 @@ pub fn compare(plan: &Plan, dataset: &Dataset, signal: &Arc<AtomicUsize>) -> Res
         }
     }
     plan.check(dataset)?;
-    let reference = plan.reference.as_deref().map(read_reference).transpose()?;
-    if let (Some(path), Some(reference)) = (&plan.reference, &reference)
-        && reference.measure != plan.measure
-    {
-        return Err(Error::Usage(format!(
-            "--reference {}: it is judged by {}, this comparison by {}",
-            path.display(),
-            reference.measure.name(),
-            plan.measure.name()
-        )));
-    }
+    let about = (plan.measure, &*plan.model.spec, &*dataset.digest);
+    let reference = plan.reference.as_deref();
+    let reference = reference
+        .map(|path| Reference::read(path, about))
+        .transpose()?;
     let out = ResultFolder::open(plan)?;
-    let about = Comparison::new(plan, dataset);
+    let mut about = Comparison::new(plan, dataset);
     out.check(&about, plan.force)?;
     let cache = Cache::new(out.path().join("runs"), plan, dataset)?;
-    let samples = Runner::samples(plan, dataset);
-    let seeds = &plan.seeds;
-    let steps: u64 = arms
-        .iter()
-        .map(|arm| (tune::runs(plan, arm) + seeds.len() as u64) * Runner::iterations(samples, arm))
-        .sum();
     say(plan.json, &plan.describe(dataset));
-    let failed = AtomicBool::new(false);
-    let display = ComparisonDisplay::new(plan.json, steps);
-    let runner = Runner {
-        plan,
-        dataset,
-        cache: &cache,
-        signal,
-        failed: &failed,
-        display: &display,
-        constant: Runner::constant(plan, dataset),
+    let events = Events::create(plan.events.as_deref())?;
+    let looks = plan.looks();
+    let mut look = 0;
+    let (made, table) = loop {
+        let seeds = &plan.seeds[..looks[look]];
+        about.seeds = seeds;
+        let made = make(plan, dataset, (&arms, seeds), (&cache, &events, signal))?;
+        let judged = (plan.measure, looks.len());
+        let table = table::table(&made.arms, &made.runs, &plan.targets, judged);
+        look += 1;
+        let stopped = signal.load(Ordering::Relaxed) != 0;
+        if stopped || look == looks.len() || plan.knows_enough(&table) {
+            break (made, table);
+        }
     };
-    let made = pool::make(&runner, arms, seeds, plan.jobs);
-    display.finish();
-    let made = made?;
     let stopped = signal.load(Ordering::Relaxed);
     if made.runs.is_empty() || !made.tuned {
         note(
@@ -108,23 +88,28 @@ pub fn compare(plan: &Plan, dataset: &Dataset, signal: &Arc<AtomicUsize>) -> Res
     }
 
     let measure = plan.measure;
-    let table = table::table(&made.arms, &made.runs, &plan.targets, measure);
     let lengths = lengths::table(&made.arms, &made.runs, &plan.targets, measure);
+    let changes = reference.map_or(Vec::new(), |old| old.changes(&table, measure));
     let result = Outcome {
         about: &about,
-        complete: made.runs.len() == made.arms.len() * seeds.len(),
+        complete: made.runs.len() == made.arms.len() * about.seeds.len(),
         tuning: &made.tunings,
         runs: made.runs.iter().map(|run| &run.record).collect(),
         table: &table,
         lengths: &lengths,
+        changes: &changes,
     };
     let text = serde_json::to_string(&result).map_err(|error| Error::Run(error.to_string()))?;
-    let markdown = show::markdown(&table, &plan.targets, measure, plan.timing)
+    let markdown = show::markdown(&table, &plan.targets, (measure, plan.timing), looks.len())
         + &lengths::markdown(&lengths, measure)
+        + &reference::markdown(&changes, measure)
         + &show::tuning(&made.tunings, measure);
     let figures = figures::all(plan, &made.arms, &made.runs, &made.tunings, &table)
         .map_err(|error| Error::Run(format!("cannot draw the figures: {error}")))?;
-    let csv = |written: Result<String, csv::Error>| written.map_err(|e| Error::Run(e.to_string()));
+    let wrong = |error: csv::Error| Error::Run(error.to_string());
+    let csv = |written: Result<String, csv::Error>| written.map_err(wrong);
+    let judged = (measure, plan.timing);
+    let [runs, evaluations] = show::runs_csv(&made.arms, &made.runs, judged).map_err(wrong)?;
     let mut files = vec![
         (RESULT, text.clone()),
         ("compare.md", markdown.clone()),
@@ -133,14 +118,16 @@ pub fn compare(plan: &Plan, dataset: &Dataset, signal: &Arc<AtomicUsize>) -> Res
             csv(show::csv(&table, &plan.targets, measure, plan.timing))?,
         ),
     ];
+    files.extend([("runs.csv", runs), ("evaluations.csv", evaluations)]);
     if !made.tunings.is_empty() {
         files.push(("tuning.csv", csv(show::tuning_csv(&made.tunings, measure))?));
     }
     files.extend(figures);
     out.write(&files)?;
     say(plan.json, &format!("\n{}\n", show::terminal(&markdown)));
-    if let Some(reference) = reference {
-        say(plan.json, &show::against(&table, &reference.table, measure));
+    if let Some(path) = &plan.save_baseline {
+        reference::save(path, &text)?;
+        say(plan.json, &format!("Baseline: {}", path.display()));
     }
     if plan.json {
         print_line(&text)?;
@@ -156,13 +143,30 @@ pub fn compare(plan: &Plan, dataset: &Dataset, signal: &Arc<AtomicUsize>) -> Res
     Ok(128 + stopped as u8)
 }
 
-fn read_reference(path: &Path) -> Result<Reference, Error> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| Error::Usage(format!("--reference {}: {error}", path.display())))?;
-    serde_json::from_str(&text).map_err(|error| {
-        Error::Usage(format!(
-            "--reference {}: not a result of secant compare ({error})",
-            path.display()
-        ))
-    })
+/// Makes the runs of `seeds`, those that are kept excepted.
+fn make(
+    plan: &Plan,
+    dataset: &Dataset,
+    (arms, seeds): (&[Arm], &[u64]),
+    (cache, events, signal): (&Cache, &Events, &AtomicUsize),
+) -> Result<Made, Error> {
+    let samples = Runner::samples(plan, dataset);
+    let count = |arm: &Arm| tune::runs(plan, arm) + seeds.len() as u64;
+    let steps = arms
+        .iter()
+        .map(|arm| count(arm) * Runner::iterations(samples, arm));
+    let display = ComparisonDisplay::new(plan.json, steps.sum());
+    let runner = Runner {
+        plan,
+        events,
+        dataset,
+        cache,
+        signal,
+        failed: &AtomicBool::new(false),
+        display: &display,
+        constant: Runner::constant(plan, dataset),
+    };
+    let made = pool::make(&runner, arms.to_vec(), seeds, plan.jobs);
+    display.finish();
+    made
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use secant::network::Init;
 
+use super::table::Row;
 use super::tune::SEEDS;
 use crate::batch::Batch;
 use crate::data::dataset::Dataset;
@@ -51,6 +52,9 @@ pub struct Plan {
     pub optimizers: Vec<String>,
     /// One run of each for every seed.
     pub seeds: Vec<u64>,
+    /// Whether seeds are added until the differences are known well enough: then `seeds` are the
+    /// most that may be.
+    pub auto: Option<f64>,
     /// Settings to try for each optimiser and length of run first.
     pub tune: u32,
     /// The network.
@@ -85,6 +89,10 @@ pub struct Plan {
     pub timing: Timing,
     /// An earlier result to hold this one against.
     pub reference: Option<PathBuf>,
+    /// File to keep the result in, for later ones to be held against.
+    pub save_baseline: Option<PathBuf>,
+    /// File for a line of JSON for each start, evaluation and end of a run.
+    pub events: Option<PathBuf>,
     /// Folder for the result.
     pub out: Option<PathBuf>,
     /// Whether another comparison's result in the folder may be replaced.
@@ -99,6 +107,26 @@ impl Plan {
     /// Accuracies to reach where none are given. For errors there are none: their size is a matter
     /// of the data.
     pub const TARGETS: [f64; 3] = [0.86, 0.87, 0.88];
+
+    /// The numbers of seeds after which the table is looked at: all of them, or with
+    /// [`Plan::auto`] 5, 10, 20 and so on.
+    pub fn looks(&self) -> Vec<usize> {
+        let all = self.seeds.len();
+        let mut looks = vec![all];
+        if self.auto.is_some() {
+            let doubled = (0..).map(|k| 5usize << k);
+            looks = doubled.take_while(|count| *count < all).collect();
+            looks.push(all);
+        }
+        looks
+    }
+
+    /// Whether every difference is known as well as [`Plan::auto`] asks for.
+    pub fn knows_enough(&self, table: &[Row]) -> bool {
+        let Some(width) = self.auto else { return true };
+        let mut differences = table.iter().filter_map(|row| row.difference.as_ref());
+        differences.all(|d| d.interval.is_some_and(|[low, high]| high - low <= width))
+    }
 
     /// Refuses what cannot be compared.
     ///

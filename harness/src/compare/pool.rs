@@ -154,6 +154,7 @@ impl Pool<'_> {
         let text = match place.read() {
             Some(text) => {
                 self.runner.display.skip(steps);
+                self.runner.events.done(arm, task.seed, true);
                 text
             }
             // Kept runs are read even then, so that the table holds all that is known.
@@ -161,6 +162,7 @@ impl Pool<'_> {
             None => match self.runner.train(arm, &config)? {
                 Some(text) => {
                     place.write(&text)?;
+                    self.runner.events.done(arm, task.seed, false);
                     text
                 }
                 None => return Ok(None),

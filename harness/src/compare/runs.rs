@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::arm::Arm;
 use super::cache::{Cache, Place};
 use super::display::ComparisonDisplay;
+use super::events::Events;
 use super::plan::{Plan, Timing};
 use crate::config::RunConfig;
 use crate::data::dataset::Dataset;
@@ -16,7 +17,7 @@ use crate::data::split::Split;
 use crate::error::Error;
 use crate::report::RunRecord;
 use crate::score::{Guess, Measure};
-use crate::train::{Clock, Observer, RunStatus, StopReason, Trainer};
+use crate::train::{Clock, Observer, Record, RunStatus, StopReason, Trainer};
 
 /// A finished run.
 #[derive(Debug, Clone)]
@@ -93,6 +94,8 @@ impl Summary {
 pub struct Runner<'a> {
     /// What is compared.
     pub plan: &'a Plan,
+    /// Who is told of every run.
+    pub events: &'a Events,
     /// The data.
     pub dataset: &'a Dataset,
     /// Finished runs.
@@ -186,11 +189,14 @@ impl Runner<'_> {
         let split = trainer.split().clone();
         let every = (trainer.planned_iterations() / self.plan.evaluations).max(1);
         self.display.start(arm, config.seed);
+        self.events
+            .start(arm, config.seed, trainer.planned_iterations());
         loop {
             let stop = trainer
                 .run(&mut Watch {
                     every,
                     runner: self,
+                    run: (arm, config.seed),
                 })
                 .map_err(misuse)?;
             if self.stopped() {
@@ -218,6 +224,7 @@ impl Runner<'_> {
 struct Watch<'a> {
     every: u32,
     runner: &'a Runner<'a>,
+    run: (&'a Arm, u64),
 }
 
 impl Observer for Watch<'_> {
@@ -230,5 +237,10 @@ impl Observer for Watch<'_> {
         } else {
             ControlFlow::Continue(())
         }
+    }
+
+    fn record(&mut self, record: &Record) {
+        let (arm, seed) = self.run;
+        self.runner.events.evaluation(arm, seed, record);
     }
 }

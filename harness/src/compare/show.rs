@@ -5,7 +5,9 @@ use std::fmt::Write;
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 
+use super::arm::Arm;
 use super::plan::Timing;
+use super::runs::Run;
 use super::table::{Reach, Row};
 use super::tune::Tuning;
 use crate::score::{Measure, number};
@@ -18,17 +20,21 @@ const GAP: u16 = 2;
 
 /// How verdicts come about, under every table.
 const METHOD: &str = "\
-Differences are paired by seed. Intervals and p: the more careful of Student's test and Hall's,
-which allows for skewness; p corrected for the number of rows (Holm), so that a table without any
-difference has a false verdict in at most 5 % of cases. An interval is that of its row alone.
-";
+Differences are paired by seed. Intervals and p: the more careful of Student's test and Hall's, \
+which allows for skewness; p corrected for the number of rows (Holm), so that a table without any \
+difference has a false verdict in at most 5 % of cases. An interval is that of its row alone.\n";
 
 fn cell(value: Option<f64>, digits: usize) -> String {
     value.map_or("not reached".to_owned(), |x| format!("{x:.digits$}"))
 }
 
 /// The table as Markdown.
-pub fn markdown(rows: &[Row], targets: &[f64], measure: Measure, timing: Timing) -> String {
+pub fn markdown(
+    rows: &[Row],
+    targets: &[f64],
+    (measure, timing): (Measure, Timing),
+    looks: usize,
+) -> String {
     let unit = match measure {
         Measure::Rmse => "",
         _ => " %",
@@ -83,6 +89,13 @@ pub fn markdown(rows: &[Row], targets: &[f64], measure: Measure, timing: Timing)
     }
     if rows.len() > 1 {
         let _ = write!(text, "\n{METHOD}");
+        if looks > 1 {
+            let _ = writeln!(
+                text,
+                "Seeds were added until the intervals were narrow enough, with up to {looks} looks at \
+                 the table; intervals and p are corrected for these (Bonferroni)."
+            );
+        }
     }
     // Where runs differ in length, their lengths are what counts.
     if one_length && !targets.is_empty() {
@@ -94,7 +107,7 @@ pub fn markdown(rows: &[Row], targets: &[f64], measure: Measure, timing: Timing)
         let seconds = timing.describe();
         let _ = write!(
             text,
-            "\nTo {an} in the course of a run: gradient epochs and {seconds} of training, medians\n(a run that does not get there counts as infinitely far); how many times fewer than the first.\n\n| optimiser | target | reached | gradient epochs | fewer | {seconds} | fewer |\n|---|---|---|---|---|---|---|\n"
+            "\nTo {an} in the course of a run: gradient epochs and {seconds} of training, medians (a run that does not get there counts as infinitely far); how many times fewer than the first.\n\n| optimiser | target | reached | gradient epochs | fewer | {seconds} | fewer |\n|---|---|---|---|---|---|---|\n"
         );
         for (t, target) in targets.iter().enumerate() {
             for row in rows {
@@ -284,7 +297,7 @@ pub fn tuning(tunings: &[Tuning], measure: Measure) -> String {
         return String::new();
     }
     let mut text = format!(
-        "\nTuning: the settings that were taken, by their mean validation {} in three runs; of the\nothers, the range.\n\n| optimiser | epochs | taken | batch | settings | validation | tried [min, max] |\n|---|---|---|---|---|---|---|\n",
+        "\nTuning: the settings that were taken, by their mean validation {} in three runs; of all that were tried, the range.\n\n| optimiser | epochs | taken | batch | settings | validation | tried [min, max] |\n|---|---|---|---|---|---|---|\n",
         measure.name()
     );
     for tuning in tunings {
@@ -362,45 +375,90 @@ pub fn tuning_csv(tunings: &[Tuning], measure: Measure) -> Result<String, csv::E
     text_of(writer)
 }
 
+/// A line a run, and a line an evaluation: what plots and statistics of one's own begin with.
+///
+/// # Errors
+/// Writing to memory does not fail.
+pub fn runs_csv(
+    arms: &[Arm],
+    runs: &[Run],
+    (measure, timing): (Measure, Timing),
+) -> Result<[String; 2], csv::Error> {
+    let (percent, key) = match measure {
+        Measure::Rmse => ("", measure.key()),
+        _ => ("_percent", measure.key()),
+    };
+    let seconds = timing.key();
+    let number = |x: Option<f64>| x.map_or(String::new(), |x| x.to_string());
+    let figure = |x: Option<f64>| number(x.map(|x| measure.factor() * x));
+    let mut table = csv::Writer::from_writer(Vec::new());
+    table.write_record([
+        "optimizer",
+        "epochs",
+        "seed",
+        "collapsed",
+        "rollbacks",
+        &format!("test_{key}{percent}"),
+        "test_loss",
+        &format!("validation_{key}{percent}"),
+        "train_loss",
+        "gradient_epochs",
+        seconds,
+        "iterations",
+        "batch",
+        "learning_rate",
+    ])?;
+    let mut course = csv::Writer::from_writer(Vec::new());
+    course.write_record([
+        "optimizer",
+        "epochs",
+        "seed",
+        "evaluation",
+        "gradient_epochs",
+        seconds,
+        "train_loss",
+        &format!("watched_{key}{percent}"),
+    ])?;
+    for run in runs {
+        let arm = &arms[run.arm];
+        let names = [
+            arm.name.clone(),
+            arm.epochs.to_string(),
+            run.seed.to_string(),
+        ];
+        let last = run.summary.history.last();
+        let rest = [
+            run.summary.collapsed.to_string(),
+            run.summary.rollbacks.to_string(),
+            figure(Some(run.summary.test)),
+            number(run.record["test_loss"].as_f64()),
+            figure(run.summary.validation),
+            number(run.record["train_loss"].as_f64()),
+            number(last.map(|point| point.gradient_epochs)),
+            number(last.map(|point| point.train_seconds)),
+            run.record["iterations"].to_string(),
+            arm.batch.to_string(),
+            arm.optimizer.settings().rate().to_string(),
+        ];
+        table.write_record(names.iter().chain(&rest))?;
+        for (e, point) in run.summary.history.iter().enumerate() {
+            let rest = [
+                (e + 1).to_string(),
+                point.gradient_epochs.to_string(),
+                point.train_seconds.to_string(),
+                number(point.train_loss),
+                figure(point.watched),
+            ];
+            course.write_record(names.iter().chain(&rest))?;
+        }
+    }
+    Ok([text_of(table)?, text_of(course)?])
+}
+
 /// What was written.
 fn text_of(writer: csv::Writer<Vec<u8>>) -> Result<String, csv::Error> {
     let bytes = writer.into_inner().map_err(|error| error.into_error())?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// The medians beside those of an earlier result.
-pub fn against(rows: &[Row], reference: &[Row], measure: Measure) -> String {
-    let mut text = String::from("Against the reference:\n");
-    for row in rows {
-        let Some(old) = reference
-            .iter()
-            .find(|old| (&old.name, old.epochs) == (&row.name, row.epochs))
-        else {
-            let _ = writeln!(
-                text,
-                "  {}, {} epochs: not in the reference",
-                row.name, row.epochs
-            );
-            continue;
-        };
-        let change = measure.factor() * (row.test[0] - old.test[0]);
-        let change = match measure {
-            Measure::Rmse => number(change),
-            _ => format!("{change:+.2} points"),
-        };
-        let _ = writeln!(
-            text,
-            "  {}, {} epochs: median test {} {}, was {} ({change}; {} and {} runs)",
-            row.name,
-            row.epochs,
-            measure.name(),
-            measure.show(row.test[0]),
-            measure.show(old.test[0]),
-            row.runs,
-            old.runs
-        );
-    }
-    text
 }
 
 #[cfg(test)]

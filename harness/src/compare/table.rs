@@ -26,6 +26,9 @@ pub struct Row {
     /// The figure of each seed, in order.
     #[serde(alias = "accuracies")]
     pub values: Vec<f64>,
+    /// These seeds.
+    #[serde(default)]
+    pub seeds: Vec<u64>,
     /// To each target.
     pub targets: Vec<Reach>,
     /// Mean paired difference to the first optimiser, in percentage points of test accuracy or in
@@ -57,7 +60,8 @@ pub struct Reach {
 pub struct Difference {
     /// Mean over the seeds, in percentage points or the RMSE's unit.
     pub mean: f64,
-    /// 95 % interval of this row alone, see [`paired`]; none with too few seeds.
+    /// 95 % interval of this row alone, of all looks together, see [`paired`]; none with too few
+    /// seeds.
     pub interval: Option<[f64; 2]>,
     /// The p-value, corrected for the number of rows.
     #[serde(default = "one")]
@@ -115,7 +119,7 @@ fn judge(rows: &mut [Row], measure: Measure) {
 }
 
 /// In words; `p` is corrected already.
-fn verdict(seeds: usize, mean: f64, p: f64, measure: Measure) -> &'static str {
+pub fn verdict(seeds: usize, mean: f64, p: f64, measure: Measure) -> &'static str {
     if seeds < FEWEST {
         "too few seeds to tell"
     } else if p >= LEVEL {
@@ -127,8 +131,14 @@ fn verdict(seeds: usize, mean: f64, p: f64, measure: Measure) -> &'static str {
     }
 }
 
-/// The table of all arms.
-pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64], measure: Measure) -> Vec<Row> {
+/// The table of all arms. Where it is one of several `looks` at a comparison that goes on until
+/// enough is known, intervals and p-values are corrected for them (Bonferroni).
+pub fn table(
+    arms: &[Arm],
+    runs: &[Run],
+    targets: &[f64],
+    (measure, looks): (Measure, usize),
+) -> Vec<Row> {
     let of = |a: usize| runs.iter().filter(|run| run.arm == a).collect::<Vec<_>>();
     let mut rows: Vec<Row> = Vec::new();
     for (a, arm) in arms.iter().enumerate() {
@@ -177,12 +187,15 @@ pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64], measure: Measure) -> V
                 fold(f64::max, f64::NEG_INFINITY),
             ],
             values: all,
+            seeds: own.iter().map(|run| run.seed).collect(),
             targets,
             difference: if leader == Some(a) {
                 None
             } else {
                 let differences = differences(&own, &first, measure);
-                let Paired { mean, interval, p } = paired(&differences, LEVEL);
+                let level = LEVEL / looks as f64;
+                let Paired { mean, interval, p } = paired(&differences, level);
+                let p = (p * looks as f64).min(1.0);
                 (!differences.is_empty()).then(|| Difference {
                     mean,
                     interval,
@@ -218,6 +231,7 @@ mod tests {
             rollbacks: 0,
             test: [0.5; 3],
             values: vec![],
+            seeds: vec![],
             targets: vec![],
             difference: Some(Difference {
                 mean,
