@@ -62,7 +62,7 @@ pub fn compare(plan: &Plan, dataset: &Dataset, signal: &Arc<AtomicUsize>) -> Res
     let mut about = Comparison::new(plan, dataset);
     out.check(&about, plan.force)?;
     let cache = Cache::new(out.path().join("runs"), plan, dataset)?;
-    say(plan.json, &plan.describe(dataset));
+    say(plan.json, &show::wrapped(&plan.describe(dataset)));
     let events = Events::create(plan.events.as_deref())?;
     let looks = plan.looks();
     let mut look = 0;

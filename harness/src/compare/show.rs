@@ -202,8 +202,8 @@ fn aligned(mut rows: Vec<Vec<String>>) -> String {
     lines.join("\n")
 }
 
-/// A line broken between words.
-fn wrapped(line: &str) -> String {
+/// A line broken between words, so that a terminal shows it whole.
+pub fn wrapped(line: &str) -> String {
     let mut text = String::new();
     let mut column = 0;
     for word in line.split(' ') {
