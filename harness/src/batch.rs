@@ -1,5 +1,6 @@
 //! How many samples a step takes.
 
+use std::fmt;
 use std::num::NonZeroUsize;
 
 use serde::{Serialize, Serializer};
@@ -33,6 +34,15 @@ impl std::str::FromStr for Batch {
                 Ok(size) => Ok(Batch::Size(size)),
                 Err(_) => Err("expected a number of samples, at least 1, or 'full'".to_owned()),
             },
+        }
+    }
+}
+
+impl fmt::Display for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Batch::Size(size) => size.fmt(f),
+            Batch::Full => f.write_str("full"),
         }
     }
 }

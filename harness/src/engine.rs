@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
 use std::thread::{self, JoinHandle};
 
 use secant::network::Network;
-use secant::{Affine, Batch, DropoutKey, LayerInputs, Metrics, Targets};
+use secant::{Affine, Batch, DropoutKey, LayerInputs, Metrics, Targets, argmax};
 
 use crate::data::dataset::Part;
 use crate::model::{MAX_LAYERS, Net};
@@ -84,13 +84,27 @@ struct Chunk {
     errors: Errors,
 }
 
-/// How far outputs are from targets that are numbers, summed over samples.
+/// How far outputs are from targets, summed over samples.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Errors {
     /// Of each output the sum of squared differences.
     pub squares: Vec<f64>,
     /// Outputs above 0 whose target is 0.5 or more, and others whose target is less.
     pub right: u64,
+    /// Samples by class and by the class of the largest output: a row a class; empty where the
+    /// targets are numbers.
+    pub confusion: Vec<u64>,
+}
+
+impl Errors {
+    /// Adds a sample whose targets are numbers.
+    fn add(&mut self, outputs: &[f32], targets: &[f32]) {
+        for ((sum, z), t) in self.squares.iter_mut().zip(outputs).zip(targets) {
+            let error = f64::from(*z) - f64::from(*t);
+            *sum += error * error;
+            self.right += u64::from((*z > 0.0) == (*t >= 0.5));
+        }
+    }
 }
 
 /// The chunks of a batch of `count` samples: whole lane blocks, as equal as they can be.
@@ -233,22 +247,22 @@ impl Engine {
         total
     }
 
-    /// How far the outputs are from the targets of the samples `indices`, which are numbers.
+    /// How far the outputs are from the targets of the samples `indices`.
     ///
     /// # Panics
     /// As [`evaluate`](Engine::evaluate).
     pub fn errors(&mut self, parameters: &[f32], indices: &[u32]) -> Errors {
         self.run(Kind::Errors, parameters, indices, None);
-        let mut total = Errors {
-            squares: vec![0.0; self.shared.network.output_len()],
-            right: 0,
-        };
+        let mut total = self.shared.no_errors();
         for c in 0..chunk_count(indices.len()) {
             let chunk = self.shared.chunk(c);
             for (sum, own) in total.squares.iter_mut().zip(&chunk.errors.squares) {
                 *sum += own;
             }
             total.right += chunk.errors.right;
+            for (sum, own) in total.confusion.iter_mut().zip(&chunk.errors.confusion) {
+                *sum += own;
+            }
         }
         total
     }
@@ -426,16 +440,24 @@ impl Shared {
         chunk.tally = tally.expect("the parameters and the samples belong to the network");
     }
 
+    /// Sums over no samples.
+    fn no_errors(&self) -> Errors {
+        let width = self.network.output_len();
+        let classes = matches!(
+            self.samples.targets,
+            crate::data::elements::Targets::Classes(_)
+        );
+        Errors {
+            squares: vec![0.0; width],
+            right: 0,
+            confusion: vec![0; if classes { width * width } else { 0 }],
+        }
+    }
+
     /// How far the outputs of a chunk are from its targets.
     fn chunk_errors(&self, parameters: &[f32], batch: Batch<'_>, workspace: &mut [f32]) -> Errors {
         let width = self.network.output_len();
-        let mut errors = Errors {
-            squares: vec![0.0; width],
-            right: 0,
-        };
-        let Targets::F32(targets) = batch.samples.targets else {
-            return errors;
-        };
+        let mut errors = self.no_errors();
         let mut outputs = vec![0.0; LANES * width];
         for indices in batch.indices.chunks(LANES) {
             let outputs = &mut outputs[..indices.len() * width];
@@ -444,12 +466,17 @@ impl Shared {
                 .predict::<LANES>(parameters, block, outputs, workspace)
                 .expect("the parameters and the samples belong to the network");
             for (index, outputs) in indices.iter().zip(outputs.chunks_exact(width)) {
-                let targets = &targets[*index as usize * width..][..width];
-                for ((sum, z), t) in errors.squares.iter_mut().zip(outputs).zip(targets) {
-                    let error = f64::from(*z) - f64::from(*t);
-                    *sum += error * error;
-                    errors.right += u64::from((*z > 0.0) == (*t >= 0.5));
-                }
+                let index = *index as usize;
+                let class = match batch.samples.targets {
+                    Targets::F32(targets) => {
+                        errors.add(outputs, &targets[index * width..][..width]);
+                        continue;
+                    }
+                    Targets::U8(classes) => usize::from(classes[index]),
+                    Targets::U16(classes) => usize::from(classes[index]),
+                    _ => continue,
+                };
+                errors.confusion[class * width + argmax(outputs)] += 1;
             }
         }
         errors

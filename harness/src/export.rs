@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::ZonedDateTime;
 use secant::Affine;
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 use crate::config::RunConfig;
 use crate::error::Error;
+use crate::lock::FolderLock;
 use crate::model::Model;
 use crate::score::Measure;
 use crate::train::Record;
@@ -26,12 +28,18 @@ pub const WEIGHTS: &str = "weights.bin";
 /// Loss, and accuracy or error, over the run.
 pub const CURVES: &str = "curves.svg";
 
+/// The whole record of the run: what `--json` prints.
+pub const RESULT: &str = "result.json";
+
 /// Folder in which runs get a folder of their own.
 const RUNS: &str = "runs";
 
 /// A folder for the files of one run.
-#[derive(Debug, Clone)]
-pub struct RunFolder(PathBuf);
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    _lock: FolderLock,
+}
 
 impl RunFolder {
     /// Makes the folder `out`, or else `runs/<time>-<model>-<optimizer>-s<seed>`.
@@ -48,20 +56,27 @@ impl RunFolder {
                         folder.display()
                     )));
                 }
-                let old = [CONFIG, METRICS, MODEL, WEIGHTS, CURVES].map(|name| folder.join(name));
-                let old: Vec<_> = old.into_iter().filter(|file| file.exists()).collect();
+                let old =
+                    [CONFIG, METRICS, MODEL, WEIGHTS, CURVES, RESULT].map(|name| folder.join(name));
+                fs::create_dir_all(folder).map_err(|source| output(folder, source))?;
+                // Looked for again, now that nobody else works here.
+                let lock = FolderLock::take(folder)?;
+                let old = old.into_iter().filter(|file| file.exists());
+                let old: Vec<_> = old.collect();
                 if !force && !old.is_empty() {
                     return Err(Error::Usage(format!(
                         "--out {}: already holds a run; choose another folder, or replace it with --force",
                         folder.display()
                     )));
                 }
-                fs::create_dir_all(folder).map_err(|source| output(folder, source))?;
                 // A run that fails must not leave the model of an earlier one beside its own files.
                 for file in old {
                     fs::remove_file(&file).map_err(|source| output(&file, source))?;
                 }
-                Ok(Self(folder.to_owned()))
+                Ok(Self {
+                    path: folder.to_owned(),
+                    _lock: lock,
+                })
             }
             None => {
                 fs::create_dir_all(RUNS).map_err(|source| output(RUNS, source))?;
@@ -83,14 +98,18 @@ impl RunFolder {
                         Err(source) => return Err(output(&folder, source)),
                     }
                 }
-                Ok(Self(folder))
+                let lock = FolderLock::take(&folder)?;
+                Ok(Self {
+                    path: folder,
+                    _lock: lock,
+                })
             }
         }
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// Writes a value as JSON.
@@ -98,7 +117,7 @@ impl RunFolder {
     /// # Errors
     /// [`Error::Output`] when the file cannot be written.
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), Error> {
-        let path = self.0.join(name);
+        let path = self.path.join(name);
         let mut text = serde_json::to_string_pretty(value).map_err(|e| output(&path, e.into()))?;
         text.push('\n');
         write_whole(&path, text.as_bytes())
@@ -109,7 +128,7 @@ impl RunFolder {
     /// # Errors
     /// [`Error::Output`] when the file cannot be written.
     pub fn write_text(&self, name: &str, text: &str) -> Result<(), Error> {
-        write_whole(&self.0.join(name), text.as_bytes())
+        write_whole(&self.path.join(name), text.as_bytes())
     }
 
     /// Writes the weights twice: see [`weights::safetensors`] and [`weights::bare`].
@@ -122,10 +141,10 @@ impl RunFolder {
         (inputs, targets): (&[Affine], &[Affine]),
         parameters: &[f32],
     ) -> Result<(), Error> {
-        let path = self.0.join(MODEL);
+        let path = self.path.join(MODEL);
         let bytes = weights::safetensors(model, (inputs, targets), parameters);
         write_whole(&path, &bytes.map_err(|error| output(&path, error))?)?;
-        write_whole(&self.0.join(WEIGHTS), &weights::bare(parameters))
+        write_whole(&self.path.join(WEIGHTS), &weights::bare(parameters))
     }
 }
 
@@ -137,16 +156,14 @@ fn output(path: impl AsRef<Path>, source: io::Error) -> Error {
 }
 
 /// Writes a file under another name, brings it to the disk and then gives it its name, so that
-/// after a crash the file is either as it was or as it should be.
+/// after a crash the file is either as it was or as it should be. The other name is new, so that
+/// two programs do not share it and nobody can put a link there beforehand.
 ///
 /// # Errors
 /// [`Error::Output`] when the file cannot be written; no half of it is left.
 pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), Error> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
-    let temporary = path.with_file_name(name);
+    let (temporary, mut file) = new_file_beside(path).map_err(|source| output(path, source))?;
     let written = (|| {
-        let mut file = File::create(&temporary)?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
@@ -163,6 +180,21 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), Error> {
         let _ = fs::remove_file(&temporary);
         output(path, source)
     })
+}
+
+/// A new file in the folder of `path`, and its path.
+fn new_file_beside(path: &Path) -> io::Result<(PathBuf, File)> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        name.push(format!(".{}-{count}.tmp", std::process::id()));
+        let temporary = path.with_file_name(name);
+        match File::create_new(&temporary) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            file => return Ok((temporary, file?)),
+        }
+    }
 }
 
 /// The history as CSV.
@@ -230,6 +262,24 @@ mod tests {
         );
         assert_eq!(error.exit_code(), 3);
         assert_eq!(names(&folder), ["file"]);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_planted_link_is_not_written_through() {
+        let folder = folder().join("planted");
+        fs::create_dir_all(&folder).unwrap();
+        let victim = folder.join("victim");
+        fs::write(&victim, b"precious").unwrap();
+        for count in 0..200 {
+            let name = format!("file.{}-{count}.tmp", std::process::id());
+            std::os::unix::fs::symlink(&victim, folder.join(name)).unwrap();
+        }
+        std::os::unix::fs::symlink(&victim, folder.join("file.tmp")).unwrap();
+        write_whole(&folder.join("file"), b"new").unwrap();
+        assert_eq!(fs::read(&victim).unwrap(), b"precious");
+        assert_eq!(fs::read(folder.join("file")).unwrap(), b"new");
         fs::remove_dir_all(folder).unwrap();
     }
 

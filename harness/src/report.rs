@@ -17,9 +17,10 @@ use crate::data::dataset::Dataset;
 use crate::data::split::Split;
 use crate::error::Error;
 use crate::loss::NamedLoss;
+use crate::machine::{self, Machine};
 use crate::optimizers::Optimizer;
 use crate::score::{Measure, Numbers, Score, number};
-use crate::train::{Observer, Outcome, Record, RunStatus, StopReason};
+use crate::train::{Clock, Observer, Outcome, Record, RunStatus, StopReason};
 
 /// Writes a line to standard output, or to standard error if `json` keeps standard output for the
 /// JSON object. A reader that went away, as `head` does, is no error: the run's result is its
@@ -37,10 +38,16 @@ pub fn say(json: bool, line: &str) {
 /// # Errors
 /// [`Error::Stdout`] when it cannot be written; a reader that went away is no error.
 pub fn print_json(record: &impl Serialize) -> Result<(), Error> {
-    let written = serde_json::to_string(record)
-        .map_err(io::Error::from)
-        .and_then(|text| writeln!(io::stdout().lock(), "{text}"));
-    match written {
+    let text = serde_json::to_string(record).map_err(|error| Error::Stdout(error.into()))?;
+    print_line(&text)
+}
+
+/// Writes the one line that a command owes to standard output.
+///
+/// # Errors
+/// As [`print_json`].
+pub fn print_line(line: &str) -> Result<(), Error> {
+    match writeln!(io::stdout().lock(), "{line}") {
         Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Error::Stdout(source)),
         _ => Ok(()),
     }
@@ -256,6 +263,12 @@ impl<'a> DatasetRecord<'a> {
 /// `null`.
 #[derive(Debug, Serialize)]
 pub struct RunRecord<'a> {
+    /// The program's version.
+    version: &'static str,
+    /// SHA-256 of the program.
+    build: Option<&'static str>,
+    /// The machine.
+    machine: Machine,
     /// The data: name, folder, and how many samples train, validate and test.
     dataset: DatasetRecord<'a>,
     /// A preset's name, or the description of the network.
@@ -281,6 +294,9 @@ pub struct RunRecord<'a> {
     gradient_epochs: f64,
     /// Seconds in all: start-up, steps, evaluations.
     seconds: f64,
+    /// What `train_seconds` of the history are: `wall`, or `cpu` for those that the processor
+    /// spent.
+    clock: Clock,
     /// `epochs`, `max_iterations`, `tolerance`, `converged`, `line_search_failed`, `interrupted` or
     /// `diverged`.
     stop_reason: StopReason,
@@ -294,6 +310,13 @@ pub struct RunRecord<'a> {
     /// and `test_r_squared`.
     #[serde(flatten)]
     scores: Numbers,
+    /// Share of the test samples of each class that came out right, in the order of the classes;
+    /// `null` for a class without any. Empty where numbers are predicted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    class_accuracy: Vec<Option<f64>>,
+    /// Test samples by class, a row each, and by the class that the network gave them.
+    #[serde(skip_serializing_if = "<[Vec<u64>]>::is_empty")]
+    confusion: &'a [Vec<u64>],
     /// RMSE of each output on the test samples, where several numbers are predicted; not where
     /// these are the samples.
     #[serde(skip_serializing_if = "<[f64]>::is_empty")]
@@ -304,6 +327,8 @@ pub struct RunRecord<'a> {
     sha256: Hashes<'a>,
     /// One entry an epoch, and one where a run stopped within an epoch.
     history: &'a [Record],
+    /// Every choice that the result depends on, resolved: what `config.json` holds.
+    settings: &'a RunConfig,
 }
 
 /// How the weights were drawn and updated.
@@ -333,6 +358,9 @@ impl<'a> RunRecord<'a> {
         outcome: &'a Outcome,
     ) -> Self {
         Self {
+            version: env!("CARGO_PKG_VERSION"),
+            build: machine::build().ok(),
+            machine: Machine::this(),
             dataset: DatasetRecord::new(dataset, split),
             model: &config.model.name,
             parameters: outcome.parameters.len(),
@@ -350,9 +378,12 @@ impl<'a> RunRecord<'a> {
             iterations: outcome.iterations,
             gradient_epochs: outcome.gradient_epochs,
             seconds: outcome.seconds,
+            clock: outcome.clock,
             stop_reason: outcome.stop,
             train_loss: outcome.train.loss,
             scores: scores(outcome),
+            class_accuracy: class_accuracy(&outcome.confusion),
+            confusion: &outcome.confusion,
             test_rmse_of_outputs: match outcome.test_outputs.as_slice() {
                 several @ [_, _, ..] if !dataset.autoencoder => several,
                 _ => &[],
@@ -363,8 +394,19 @@ impl<'a> RunRecord<'a> {
                 r#final: &outcome.final_sha256,
             },
             history: &outcome.history,
+            settings: config,
         }
     }
+}
+
+/// Of each class, the share of its samples that stand on the diagonal.
+fn class_accuracy(confusion: &[Vec<u64>]) -> Vec<Option<f64>> {
+    let rows = confusion.iter().enumerate();
+    let share = |(class, row): (usize, &Vec<u64>)| {
+        let all: u64 = row.iter().sum();
+        (all > 0).then(|| row[class] as f64 / all as f64)
+    };
+    rows.map(share).collect()
 }
 
 /// The figures of a run under their names.

@@ -295,6 +295,7 @@ impl Guess {
                 let squares = Errors {
                     squares: deviations(values, *width, indices),
                     right: 0,
+                    confusion: Vec::new(),
                 };
                 let squares: f64 = in_own_units(&squares, scalings).iter().sum();
                 Guess {

@@ -26,6 +26,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cpu_time::ThreadTime;
 use secant::ConfigError;
 use secant::network::Layer;
 use secant::optim::Termination;
@@ -36,6 +37,7 @@ use serde::ser::{SerializeMap, Serializer};
 use crate::batch::Batch;
 use crate::config::RunConfig;
 use crate::data::dataset::{Dataset, Part};
+use crate::data::elements::Targets;
 use crate::data::split::Split;
 use crate::digest::sha256;
 use crate::engine::Engine;
@@ -145,6 +147,41 @@ pub struct RunStatus {
     pub loss: f64,
 }
 
+/// What the seconds in steps are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Clock {
+    /// Those of a clock on the wall.
+    #[default]
+    Wall,
+    /// Those that the processor spent on the run's own thread, so for runs on one thread.
+    Cpu,
+}
+
+/// A moment on a [`Clock`].
+enum Moment {
+    Wall(Instant),
+    Cpu(ThreadTime),
+}
+
+impl Clock {
+    fn now(self) -> Moment {
+        match self {
+            Clock::Wall => Moment::Wall(Instant::now()),
+            Clock::Cpu => Moment::Cpu(ThreadTime::now()),
+        }
+    }
+}
+
+impl Moment {
+    fn elapsed(&self) -> Duration {
+        match self {
+            Moment::Wall(moment) => moment.elapsed(),
+            Moment::Cpu(moment) => moment.elapsed(),
+        }
+    }
+}
+
 /// What is told about a run while it goes on.
 pub trait Observer {
     /// After each step. [`ControlFlow::Break`] stops the run there; it can be continued.
@@ -175,6 +212,8 @@ pub struct Outcome {
     pub gradient_epochs: f64,
     /// As in [`Record`].
     pub train_seconds: f64,
+    /// What these seconds are.
+    pub clock: Clock,
     /// Seconds in all, the last evaluations included.
     pub seconds: f64,
     /// On the training samples, with the last weights and without dropout.
@@ -185,6 +224,9 @@ pub struct Outcome {
     pub test: Score,
     /// RMSE of each output on the test samples, with [`Measure::Rmse`].
     pub test_outputs: Vec<f64>,
+    /// Test samples by class and by the class that the network gave them: a row a class; empty where
+    /// numbers are predicted.
+    pub confusion: Vec<Vec<u64>>,
     /// What the best constant answer gets on the training samples,
     pub train_guess: Guess,
     /// and on the validation samples, or else on the test samples.
@@ -379,6 +421,7 @@ pub struct Trainer<'a> {
     /// The weights of the best epoch so far, and by which value it is that.
     best: Option<(Best, f64)>,
     started: Instant,
+    clock: Clock,
     stepping: Duration,
     validation: Option<Score>,
     watched: Option<Score>,
@@ -464,6 +507,7 @@ impl<'a> Trainer<'a> {
             previous_loss: None,
             best: None,
             started,
+            clock: Clock::Wall,
             stepping: Duration::ZERO,
             validation: None,
             watched: None,
@@ -475,6 +519,12 @@ impl<'a> Trainer<'a> {
     /// Counts `seconds` from `started`, where loading the data began before.
     pub fn since(mut self, started: Instant) -> Self {
         self.started = started;
+        self
+    }
+
+    /// Counts the seconds in steps on `clock`.
+    pub fn on_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -580,7 +630,7 @@ impl<'a> Trainer<'a> {
 
     /// One step on the next batch.
     fn step(&mut self, planned: u32) -> Result<Option<StopReason>, ConfigError> {
-        let begun = Instant::now();
+        let begun = self.clock.now();
         if self.position == 0 {
             self.order.clone_from(&self.split.train);
             if self.config.batch != Batch::Full {
@@ -651,17 +701,34 @@ impl<'a> Trainer<'a> {
         .0
     }
 
-    /// Evaluates on the test samples: their score, and the RMSE of each output.
-    fn test(&self) -> (Score, Vec<f64>) {
+    /// An engine for the test samples, and all their indices.
+    fn test_engine(&self) -> (Engine, Vec<u32>) {
         let part = &self.dataset.test;
-        let all: Vec<u32> = (0..part.len() as u32).collect();
-        let mut engine = Engine::new(
+        let engine = Engine::new(
             self.config.model.network,
             Arc::clone(part),
             self.dataset.scalings.clone(),
             self.class_weights.clone(),
             self.config.threads.get(),
         );
+        (engine, (0..part.len() as u32).collect())
+    }
+
+    /// Test samples by class and by the class that the network gives them.
+    fn confusion(&self) -> Vec<Vec<u64>> {
+        if !matches!(self.dataset.test.targets, Targets::Classes(_)) {
+            return Vec::new();
+        }
+        let (mut engine, all) = self.test_engine();
+        let counts = engine.errors(&self.parameters, &all).confusion;
+        let width = self.config.model.network.output_len();
+        counts.chunks(width).map(<[u64]>::to_vec).collect()
+    }
+
+    /// Evaluates on the test samples: their score, and the RMSE of each output.
+    fn test(&self) -> (Score, Vec<f64>) {
+        let part = &self.dataset.test;
+        let (mut engine, all) = self.test_engine();
         let samples = (&**part, all.as_slice());
         score::score(
             &mut engine,
@@ -713,6 +780,7 @@ impl<'a> Trainer<'a> {
             }
         }
         let (test, test_outputs) = self.test();
+        let confusion = self.confusion();
         let train_guess = self.guess(&self.dataset.train, &self.split.train);
         let guess = match self.validation {
             Some(_) => self.guess(&self.dataset.train, &self.split.validation),
@@ -732,11 +800,13 @@ impl<'a> Trainer<'a> {
             iterations: self.iterations,
             gradient_epochs: self.sample_gradients as f64 / self.split.train.len() as f64,
             train_seconds: self.stepping.as_secs_f64(),
+            clock: self.clock,
             seconds: self.started.elapsed().as_secs_f64(),
             train,
             validation: self.validation,
             test,
             test_outputs,
+            confusion,
             train_guess,
             guess,
             weighted: !self.class_weights.is_empty(),

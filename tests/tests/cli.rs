@@ -271,6 +271,7 @@ fn a_run_leaves_four_whole_files() {
             "curves.svg",
             "metrics.csv",
             "model.safetensors",
+            "result.json",
             "weights.bin"
         ]
     );
@@ -324,8 +325,9 @@ fn json_is_one_object_with_exactly_the_documented_keys() {
     };
     assert_eq!(
         keys(&record),
-        "dataset model parameters optimizer loss seed threads isa epochs iterations gradient_epochs seconds stop_reason \
-         train_loss validation_accuracy test_loss test_accuracy collapsed sha256 history"
+        "version build machine dataset model parameters optimizer loss seed threads isa epochs iterations gradient_epochs \
+         seconds clock stop_reason train_loss validation_accuracy test_loss test_accuracy class_accuracy confusion \
+         collapsed sha256 history settings"
     );
     assert_eq!(
         keys(&record["dataset"]),

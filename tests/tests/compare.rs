@@ -155,7 +155,7 @@ fn tuning_gives_each_the_same_budget() {
 #[test]
 fn a_name_means_the_same_as_in_train() {
     let folder = TempDir::new().unwrap();
-    let names = "adam adam-classic adam-plain lbfgs lbfgs:history=3:guard=no lbfgs-row lbfgs-factored \
+    let names = "adam adam-classic adam-plain adamw sgd lbfgs lbfgs:history=3:guard=no lbfgs-row lbfgs-factored \
                  lbfgs-armijo lbfgs-flat lbfgs-seed";
     let names: Vec<&str> = names.split_whitespace().collect();
     let optimizers = names.join(",");
@@ -182,8 +182,8 @@ fn what_is_wrong_is_told_in_one_line() {
     let folder = TempDir::new().unwrap();
     for (words, said) in [
         (
-            "--optimizers sgd",
-            "expected adam, adam-classic, adam-plain, lbfgs",
+            "--optimizers sdg",
+            "expected adam, adam-classic, adam-plain, adamw, sgd, lbfgs",
         ),
         ("--optimizers lbfgs:speed=3", "has no setting 'speed'"),
         (
@@ -213,6 +213,25 @@ fn what_is_wrong_is_told_in_one_line() {
         ),
         ("--targets 2", "expected a number above 0, at most 1"),
         ("--epochs 0", "expected a number above 0"),
+        ("--epochs 1,2,1", "--epochs: 1 is there twice"),
+        ("--optimizers adam,lbfgs,adam", "'adam' is there twice"),
+        ("--targets 0.5,0.5", "--targets: 0.5 is there twice"),
+        (
+            "--seed 18446744073709551615",
+            "--seed 18446744073709551615: 5 seeds from there on go beyond",
+        ),
+        (
+            "--seed 1000001 --tune 2",
+            "seed 1000003 is one of tuning's own",
+        ),
+        ("--validation 1", "expected a number above 0 and below 1"),
+        ("--validation 0.9999", "it leaves 10 samples to train on"),
+        (
+            "--optimizers adam:batch=0",
+            "batch 0: expected a number of samples",
+        ),
+        ("--threads 2", "--timing exclusive makes one at a time"),
+        ("--timing exclusive --jobs 2", "makes one run at a time"),
         (
             "--optimizers lbfgs:init=zero",
             "init zero: expected one of he, lecun",

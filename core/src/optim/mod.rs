@@ -7,7 +7,8 @@
 //! [`GradientDescent`], [`Bfgs`], [`Lbfgs`], [`LbfgsB`] (bounds), [`OwlQn`] (L1 penalty) and
 //! [`NewtonCg`].
 //!
-//! The *stochastic* ones take the gradient of a batch: [`Adam`], [`FlatLbfgs`] and [`LayerLbfgs`].
+//! The *stochastic* ones take the gradient of a batch: [`Sgd`], [`Adam`], [`FlatLbfgs`] and
+//! [`LayerLbfgs`].
 //! A [`Schedule`] anneals their learning rate, and a [`Guard`] takes diverging runs back.
 //!
 //! # Conventions
@@ -48,6 +49,7 @@ mod owl_qn;
 mod pair;
 mod region;
 mod schedule;
+mod sgd;
 mod termination;
 mod two_loop;
 
@@ -67,6 +69,7 @@ pub use {
     owl_qn::OwlQn,
     pair::{Curvature, SecantCondition, Skip, Verdict},
     schedule::{Annealing, Schedule},
+    sgd::{Sgd, SgdConfig},
     termination::{Report, Stopping, Termination},
     two_loop::{Initial, Pair, two_loop},
 };

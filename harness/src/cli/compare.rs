@@ -8,11 +8,11 @@ use secant::Loss;
 
 use super::environment::{choose_isa, open_dataset, tell, watch_signals};
 use super::targets::TargetArgs;
-use super::values::{ConvolutionName, InitName, above_zero, fraction, passes, processors};
+use super::values::{ConvolutionName, InitName, above_zero, fraction, passes, processors, threads};
 use crate::batch::Batch;
-use crate::compare::plan::Plan;
+use crate::compare::plan::{Plan, Timing};
 use crate::compare::protocol::Protocol;
-use crate::compare::{self};
+use crate::compare::{self, reference};
 use crate::data::dataset::Dataset;
 use crate::error::Error;
 use crate::model::Description;
@@ -49,6 +49,23 @@ The folder holds report.html (all on one page), compare.json, compare.md, compar
 SVG with their points as CSV, and runs/ with a file for each finished run: the same command with the
 same --out does not run them again.";
 
+/// How many seeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seeds {
+    /// This many.
+    Count(u32),
+    /// As many as it takes.
+    Auto,
+}
+
+fn seeds(text: &str) -> Result<Seeds, String> {
+    match (text, text.parse()) {
+        ("auto", _) => Ok(Seeds::Auto),
+        (_, Ok(count @ 1..=10_000)) => Ok(Seeds::Count(count)),
+        _ => Err("expected a number from 1 to 10000, or 'auto'".to_owned()),
+    }
+}
+
 /// Options of `secant compare`.
 #[derive(Debug, Clone, Args)]
 #[command(after_long_help = help())]
@@ -62,14 +79,24 @@ pub struct CompareArgs {
     )]
     pub optimizers: Vec<String>,
 
-    /// Runs of each, from --seed on
+    /// Runs of each, from --seed on; 'auto' adds runs, looking at 5, 10, 20 and so on, until every
+    /// interval of a difference is narrower than --width
+    #[arg(long, value_name = "N|auto", default_value = "5", value_parser = seeds)]
+    pub seeds: Seeds,
+
+    /// With --seeds auto: the width of the intervals, in percentage points, or for numbers in the
+    /// RMSE's unit [default: 0.5; none for numbers]
+    #[arg(long, value_name = "W", value_parser = above_zero)]
+    pub width: Option<f64>,
+
+    /// With --seeds auto: the most seeds
     #[arg(
         long,
         value_name = "N",
-        default_value = "5",
-        value_parser = clap::value_parser!(u32).range(1..)
+        default_value = "40",
+        value_parser = clap::value_parser!(u32).range(5..=10_000)
     )]
-    pub seeds: u32,
+    pub most_seeds: u32,
 
     /// The first seed: split, initial weights and order of samples depend on it
     #[arg(long, value_name = "S", default_value = "0")]
@@ -77,7 +104,12 @@ pub struct CompareArgs {
 
     /// Settings to try for each optimiser and length of run first, the defaults among them, three
     /// runs each; 0 takes the defaults, and so does an optimiser with ':tune=no'
-    #[arg(long, value_name = "N", default_value = "0")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "0",
+        value_parser = clap::value_parser!(u32).range(..=10_000)
+    )]
     pub tune: u32,
 
     /// Network, as for 'secant train'
@@ -150,17 +182,42 @@ pub struct CompareArgs {
     #[arg(long, value_name = "DIR|synthetic")]
     pub data: Option<PathBuf>,
 
-    /// Threads; the result is the same for any number [default: as many as there are processors]
-    #[arg(long, value_name = "T")]
+    /// Runs side by side, one thread each; the result is the same for any number, and the seconds
+    /// are those that the processor spent on a run [default: as many as there are processors]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub jobs: Option<NonZeroUsize>,
+
+    /// What the seconds are
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    pub timing: Timing,
+
+    /// Threads of a run, with --timing exclusive [default: as many as there are processors]
+    #[arg(long, value_name = "T", value_parser = threads)]
     pub threads: Option<NonZeroUsize>,
 
     /// An earlier compare.json to hold the result against
     #[arg(long, value_name = "FILE")]
     pub reference: Option<PathBuf>,
 
+    /// The same with a result that --save-baseline has kept
+    #[arg(long, value_name = "NAME", conflicts_with = "reference")]
+    pub baseline: Option<String>,
+
+    /// Keep the result in runs/baselines/NAME.json
+    #[arg(long, value_name = "NAME")]
+    pub save_baseline: Option<String>,
+
+    /// Write a line of JSON to FILE for each start, evaluation and end of a run
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
+
     /// Folder for the result [default: runs/TIME-compare-MODEL]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+
+    /// Replace the result of another comparison that --out already holds
+    #[arg(long, requires = "out")]
+    pub force: bool,
 
     /// Print one JSON object instead of the table; progress goes to standard error
     #[arg(long)]
@@ -188,9 +245,21 @@ impl CompareArgs {
                 "--targets {target}: expected a number above 0, at most 1: a share of what is right"
             )));
         }
+        let (count, auto) = self.count(measure)?;
+        let last = self.seed.checked_add(u64::from(count));
+        let last = last.ok_or_else(|| {
+            Error::Usage(format!(
+                "--seed {}: {} seeds from there on go beyond the largest, {}",
+                self.seed,
+                count,
+                u64::MAX - 1
+            ))
+        })?;
+        let (jobs, threads) = self.at_once()?;
         let mut plan = Plan {
             optimizers: self.optimizers.clone(),
-            seeds: (self.seed..self.seed + u64::from(self.seeds)).collect(),
+            seeds: (self.seed..last).collect(),
+            auto,
             tune: self.tune,
             model,
             measure,
@@ -204,15 +273,57 @@ impl CompareArgs {
             batch: self.batch,
             watch_test: false,
             given: &[],
-            threads: self.threads.unwrap_or(processors()),
-            reference: self.reference.clone(),
+            threads,
+            jobs,
+            timing: self.timing,
+            reference: match &self.baseline {
+                Some(name) => Some(reference::baseline(name)?),
+                None => self.reference.clone(),
+            },
+            save_baseline: match &self.save_baseline {
+                Some(name) => Some(reference::baseline(name)?),
+                None => None,
+            },
+            events: self.events.clone(),
             out: self.out.clone(),
+            force: self.force,
+            limit: self.limit.map(usize::from),
             json: self.json,
         };
         if let Some(protocol) = self.protocol {
             protocol.settle(&mut plan, task)?;
         }
         Ok(plan)
+    }
+
+    /// The most seeds, and the width of the intervals that is asked for.
+    fn count(&self, measure: Measure) -> Result<(u32, Option<f64>), Error> {
+        match (self.seeds, self.width, measure) {
+            (Seeds::Count(count), None, _) => Ok((count, None)),
+            (Seeds::Count(_), Some(width), _) => {
+                Err(Error::Usage(format!("--width {width} needs --seeds auto")))
+            }
+            (Seeds::Auto, None, Measure::Rmse) => Err(Error::Usage(
+                "--seeds auto needs --width, in the unit of the RMSE".to_owned(),
+            )),
+            (Seeds::Auto, width, _) => Ok((self.most_seeds, Some(width.unwrap_or(0.5)))),
+        }
+    }
+
+    /// Runs side by side, and threads of each.
+    fn at_once(&self) -> Result<(NonZeroUsize, NonZeroUsize), Error> {
+        let one = NonZeroUsize::MIN;
+        match (self.timing, self.jobs, self.threads) {
+            (Timing::Cpu, _, Some(threads)) if threads > one => Err(Error::Usage(format!(
+                "--threads {threads}: runs side by side have one thread each; --jobs says how many \
+                 there are, and --timing exclusive makes one at a time, on several threads"
+            ))),
+            (Timing::Cpu, jobs, _) => Ok((jobs.unwrap_or(processors()), one)),
+            (Timing::Exclusive, Some(jobs), _) if jobs > one => Err(Error::Usage(format!(
+                "--jobs {jobs}: --timing exclusive makes one run at a time"
+            ))),
+            (Timing::Exclusive, _, threads) => Ok((one, threads.unwrap_or(processors()))),
+        }
     }
 
     /// Compares, and writes down what came out.

@@ -81,6 +81,7 @@ Data:
 
 Files of a run:
   config.json         every choice, defaults too
+  result.json         the whole record of the run: what --json prints
   metrics.csv         a line for each epoch
   model.safetensors   the trained weights
   weights.bin         the same as bare little-endian floats, for a device
@@ -484,13 +485,14 @@ impl TrainArgs {
         let curves = plot::curves(&title, &outcome.history);
         let curves = folder.write_text(export::CURVES, &curves);
 
+        let record = RunRecord::new(&config, &dataset, &split, &outcome);
+        let result = folder.write_json(export::RESULT, &record);
         if self.json {
-            let record = RunRecord::new(&config, &dataset, &split, &outcome);
             report::print_json(&record)?;
         } else if !outcome.diverged() {
             say(false, &report::table(&config, &outcome));
         }
-        model.and(metrics).and(curves)?;
+        model.and(metrics).and(curves).and(result)?;
         say(
             self.json,
             &format!("The run's files are in {}.", folder.path().display()),

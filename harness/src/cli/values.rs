@@ -119,13 +119,13 @@ pub fn above_zero(text: &str) -> Result<f64, String> {
     number(text, |x| x > 0.0, "a number above 0")
 }
 
-/// A number above 0, at most 1.
+/// A number above 0 and below 1.
 ///
 /// # Errors
 /// One phrase that says so.
 pub fn fraction(text: &str) -> Result<f64, String> {
-    let accept = |x: f64| x > 0.0 && x <= 1.0;
-    number(text, accept, "a number above 0, at most 1")
+    let accept = |x: f64| x > 0.0 && x < 1.0;
+    number(text, accept, "a number above 0 and below 1")
 }
 
 /// Passes over the samples: a number above 0.

@@ -23,6 +23,8 @@ pub struct Arm {
     pub epochs: f64,
     /// Whether tuning may change the settings.
     pub tuned: bool,
+    /// Settings that tuning drew.
+    pub drawn: Vec<(String, String)>,
     /// What the settings come from.
     choice: Choice,
 }
@@ -72,6 +74,7 @@ impl Arm {
             init,
             epochs,
             tuned: tune && plan.tune > 0,
+            drawn: Vec::new(),
             choice,
         })
     }
@@ -87,16 +90,17 @@ impl Arm {
     /// One line that says which setting is wrong.
     pub fn with(
         &self,
-        settings: impl IntoIterator<Item = (String, String)>,
+        settings: Vec<(String, String)>,
         batch: Batch,
         plan: &Plan,
     ) -> Result<Arm, String> {
         let mut choice = self.choice.clone();
-        choice.settings.extend(settings);
+        choice.settings.extend(settings.iter().cloned());
         let optimizer = choice.resolve(&plan.model.network, self.batch);
         Ok(Arm {
             optimizer: optimizer.map_err(|refusal| refusal.describe(str::to_owned))?,
             batch,
+            drawn: settings,
             choice,
             ..self.clone()
         })
@@ -106,6 +110,7 @@ impl Arm {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::plan::Timing;
     use crate::score::Measure;
     use std::num::NonZeroUsize;
 
@@ -113,6 +118,7 @@ mod tests {
         Plan {
             optimizers: vec![],
             seeds: vec![0],
+            auto: None,
             tune: 0,
             model: "micro".parse().unwrap(),
             init: Init::PyTorch,
@@ -127,8 +133,14 @@ mod tests {
             watch_test: false,
             given: &[],
             threads: NonZeroUsize::MIN,
+            jobs: NonZeroUsize::MIN,
+            timing: Timing::Cpu,
             reference: None,
+            save_baseline: None,
+            events: None,
             out: None,
+            force: false,
+            limit: None,
             json: false,
         }
     }

@@ -3,17 +3,12 @@
 mod loss;
 mod seeds;
 
-use std::path::Path;
-use std::{fs, io};
-
 use super::arm::Arm;
 use super::lengths;
 use super::plan::Plan;
 use super::runs::{Point as Evaluation, Run};
 use super::tune::Tuning;
 use crate::chart::{Axis, Chart, Joined, Point, Scale, Series, Style, Unit};
-use crate::error::Error;
-use crate::export::write_whole;
 use crate::plot::{ideal, judged, scale_of_losses};
 use crate::score::Measure;
 pub use loss::Stretch;
@@ -36,29 +31,15 @@ pub const NAMES: [&str; 10] = [
     "tuning",
 ];
 
-/// Writes each figure, `NAME.svg`, and its points, `NAME.csv`; those of an earlier comparison in
-/// this folder that this one has not go.
-///
-/// # Errors
-/// [`Error::Output`] when a file cannot be written or removed.
-pub fn write(folder: &Path, charts: &[Chart]) -> Result<(), Error> {
-    for name in NAMES {
-        let chart = charts.iter().find(|chart| chart.name == name);
-        for ending in ["svg", "csv"] {
-            let path = folder.join(format!("{name}.{ending}"));
-            match chart {
-                Some(chart) if ending == "svg" => write_whole(&path, chart.svg(WIDTH).as_bytes())?,
-                Some(chart) => write_whole(&path, chart.csv().as_bytes())?,
-                None => match fs::remove_file(&path) {
-                    Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                        return Err(Error::Output { path, source });
-                    }
-                    _ => {}
-                },
-            }
-        }
-    }
-    Ok(())
+/// The files of the figures, with their names: a drawing and its points each.
+pub fn files(charts: &[Chart]) -> Vec<(String, String)> {
+    let both = |chart: &Chart| {
+        [
+            (format!("{}.svg", chart.name), chart.svg(WIDTH)),
+            (format!("{}.csv", chart.name), chart.csv()),
+        ]
+    };
+    charts.iter().flat_map(both).collect()
 }
 
 /// All figures of a comparison.
@@ -114,7 +95,7 @@ pub fn all(
     let mut charts = Vec::new();
     for (i, x, series) in [
         (0, epochs(), watched(|point| point.gradient_epochs)),
-        (1, seconds(), watched(|point| point.train_seconds)),
+        (1, seconds(plan), watched(|point| point.train_seconds)),
     ] {
         // Without validation samples there is nothing to watch.
         if series.iter().any(|series| !series.points.is_empty()) {
@@ -124,7 +105,7 @@ pub fn all(
     }
     for (name, x, series) in [
         ("loss-epochs", epochs(), losses(|s| s.gradient_epochs)),
-        ("loss-seconds", seconds(), losses(|s| s.train_seconds)),
+        ("loss-seconds", seconds(plan), losses(|s| s.train_seconds)),
     ] {
         let y = training_loss(scale_of_losses(series.iter().flat_map(|s| &s.points)));
         let mut chart = figure(name, (x, y), 0.0, series, &[]);
@@ -205,8 +186,9 @@ fn epochs() -> Axis {
     axis("gradient epochs", "gradient_epochs", Scale::Auto)
 }
 
-fn seconds() -> Axis {
-    axis("training seconds", "training_seconds", Scale::Auto)
+fn seconds(plan: &Plan) -> Axis {
+    let title = format!("{} of training", plan.timing.describe());
+    axis(&title, "training_seconds", Scale::Auto)
 }
 
 fn training_loss(scale: Scale) -> Axis {

@@ -8,60 +8,39 @@
 //! interleaved, so that noise of the machine falls on all.
 
 mod arm;
+mod cache;
+mod display;
+mod events;
 mod figures;
+mod folder;
 mod lengths;
 mod page;
 pub mod plan;
+mod pool;
 pub mod protocol;
+pub mod reference;
 mod runs;
+mod schedule;
+mod show;
 mod table;
 mod tune;
+mod verdict;
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use jiff::ZonedDateTime;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::data::dataset::Dataset;
 use crate::error::{EXIT_OK, Error};
-use crate::export::write_whole;
-use crate::report::{note, say};
-use crate::score::Measure;
+use crate::report::{note, print_line, say};
 use arm::Arm;
-use lengths::Length;
+use cache::Cache;
+use display::ComparisonDisplay;
+use events::Events;
+use folder::{Comparison, Outcome, RESULT, ResultFolder};
 use plan::Plan;
-use runs::{ComparisonDisplay, Run, Runner};
-use table::Row;
-use tune::Tuning;
-
-/// The folder's result file.
-const RESULT: &str = "compare.json";
-
-/// What `compare.json` and `--json` hold.
-#[derive(Debug, Serialize)]
-struct Result_<'a> {
-    model: &'a str,
-    measure: Measure,
-    epochs: &'a [f64],
-    seeds: &'a [u64],
-    targets: &'a [f64],
-    tuning: &'a [Tuning],
-    runs: Vec<&'a Value>,
-    table: &'a [Row],
-    lengths: &'a [Length],
-}
-
-/// The part of an earlier result that `--reference` reads.
-#[derive(Debug, Deserialize)]
-struct Reference {
-    #[serde(default)]
-    measure: Measure,
-    table: Vec<Row>,
-}
+use pool::Made;
+use reference::Reference;
+use runs::Runner;
 
 /// Runs the comparison. `signal` becomes other than 0 when the user wants to stop.
 ///
@@ -74,151 +53,136 @@ pub fn compare(plan: &Plan, dataset: &Dataset, signal: &Arc<AtomicUsize>) -> Res
             arms.push(Arm::parse(text, *epochs, plan).map_err(Error::Usage)?);
         }
     }
-    if plan.tune > 0 && plan.validation == 0.0 {
-        return Err(Error::Usage(
-            "--tune needs validation samples, and this protocol has none: settings are never chosen \
-             by test samples"
-                .to_owned(),
-        ));
-    }
-    let reference = plan.reference.as_deref().map(read_reference).transpose()?;
-    if let (Some(path), Some(reference)) = (&plan.reference, &reference)
-        && reference.measure != plan.measure
-    {
-        return Err(Error::Usage(format!(
-            "--reference {}: it is judged by {}, this comparison by {}",
-            path.display(),
-            reference.measure.name(),
-            plan.measure.name()
-        )));
-    }
-    let folder = match &plan.out {
-        Some(folder) => folder.clone(),
-        None => PathBuf::from("runs").join(format!(
-            "{}-compare-{}",
-            ZonedDateTime::now().strftime("%Y%m%d-%H%M%S"),
-            plan.model.file_name()
-        )),
-    };
-    let cache = folder.join("runs");
-    fs::create_dir_all(&cache).map_err(|source| Error::Output {
-        path: cache.clone(),
-        source,
-    })?;
-    let seeds = &plan.seeds;
-    let steps = |arm: &Arm| Runner::iterations(plan, dataset, arm);
-    let tuning_steps: u64 = arms
-        .iter()
-        .map(|arm| tune::runs(plan, arm) * steps(arm))
-        .sum();
-    let final_steps: u64 = arms.iter().map(|arm| seeds.len() as u64 * steps(arm)).sum();
-    say(
-        plan.json,
-        &format!(
-            "{} on {}: {} x {} seeds, {} epochs each{}",
-            plan.model.name,
-            dataset.name,
-            plan.optimizers.join(", "),
-            seeds.len(),
-            plan.epochs
-                .iter()
-                .map(f64::to_string)
-                .collect::<Vec<_>>()
-                .join(", "),
-            if plan.tune > 0 {
-                format!(", after {} tuning settings each", plan.tune)
-            } else {
-                String::new()
-            }
-        ),
-    );
-    let mut runner = Runner {
-        plan,
-        dataset,
-        cache: &cache,
-        signal,
-        display: ComparisonDisplay::new(plan.json, tuning_steps + final_steps),
-    };
-    let tuning = tune::tune(plan, &mut arms, &mut runner)?;
-    let mut runs: Vec<Run> = Vec::new();
-    'all: for seed in seeds {
-        for (a, arm) in arms.iter().enumerate() {
-            match runner.run(a, arm, *seed)? {
-                Some(run) => runs.push(run),
-                None => break 'all,
-            }
+    plan.check(dataset)?;
+    let about = (plan.measure, &*plan.model.spec, &*dataset.digest);
+    let reference = plan.reference.as_deref();
+    let reference = reference
+        .map(|path| Reference::read(path, about))
+        .transpose()?;
+    let out = ResultFolder::open(plan)?;
+    let mut about = Comparison::new(plan, dataset);
+    out.check(&about, plan.force)?;
+    let cache = Cache::new(out.path().join("runs"), plan, dataset)?;
+    say(plan.json, &show::wrapped(&plan.describe(dataset)));
+    let events = Events::create(plan.events.as_deref())?;
+    let looks = plan.looks();
+    let mut look = 0;
+    let (made, table) = loop {
+        let seeds = &plan.seeds[..looks[look]];
+        about.seeds = seeds;
+        let made = make(plan, dataset, (&arms, seeds), (&cache, &events, signal))?;
+        let judged = (plan.measure, looks.len());
+        let table = table::table(&made.arms, &made.runs, &plan.targets, judged);
+        look += 1;
+        let stopped = signal.load(Ordering::Relaxed) != 0;
+        if stopped || look == looks.len() || plan.knows_enough(&table) {
+            break (made, table);
         }
-    }
-    runner.display.finish();
-    if runs.is_empty() {
-        note("secant: interrupted before the first run was done.");
-        return Ok(128 + signal.load(Ordering::Relaxed) as u8);
+    };
+    let stopped = signal.load(Ordering::Relaxed);
+    if made.runs.is_empty() || !made.tuned {
+        note(
+            "secant: interrupted before there was a table to write; files from before are as they \
+             were. The same command with the same --out goes on.",
+        );
+        return Ok(128 + stopped as u8);
     }
 
     let measure = plan.measure;
-    let table = table::table(&arms, &runs, &plan.targets, measure);
-    let lengths = lengths::table(&arms, &runs, &plan.targets, measure);
-    let result = Result_ {
-        model: &plan.model.name,
-        measure,
-        epochs: &plan.epochs,
-        seeds,
-        targets: &plan.targets,
-        tuning: &tuning,
-        runs: runs.iter().map(|run| &run.record).collect(),
+    let lengths = lengths::table(&made.arms, &made.runs, &plan.targets, measure);
+    let changes = reference.map_or(Vec::new(), |old| old.changes(&table, measure));
+    let result = Outcome {
+        about: &about,
+        complete: made.runs.len() == made.arms.len() * about.seeds.len(),
+        tuning: &made.tunings,
+        runs: made.runs.iter().map(|run| &run.record).collect(),
         table: &table,
         lengths: &lengths,
+        changes: &changes,
     };
     let text = serde_json::to_string(&result).map_err(|error| Error::Run(error.to_string()))?;
-    let write = |name: &str, text: &str| write_whole(&folder.join(name), text.as_bytes());
-    write(RESULT, &text)?;
-    let markdown =
-        table::markdown(&table, &plan.targets, measure) + &lengths::markdown(&lengths, measure);
-    write("compare.md", &markdown)?;
-    write("compare.csv", &table::csv(&table, &plan.targets))?;
-    let figures = figures::all(plan, &dataset.name, &arms, &runs, &tuning);
-    figures::write(&folder, &figures)?;
+    let markdown = show::markdown(&table, &plan.targets, (measure, plan.timing), looks.len())
+        + &lengths::markdown(&lengths, measure)
+        + &reference::markdown(&changes, measure)
+        + &show::tuning(&made.tunings, measure);
+    let charts = figures::all(plan, &dataset.name, &made.arms, &made.runs, &made.tunings);
     let page = page::page(&page::Content {
         plan,
         dataset,
-        arms: &arms,
-        runs: &runs,
-        tuning: &tuning,
+        arms: &made.arms,
+        runs: &made.runs,
+        tuning: &made.tunings,
         rows: &table,
         lengths: &lengths,
-        charts: &figures,
+        charts: &charts,
     });
-    write(page::FILE, &page.html()?)?;
-    say(plan.json, &format!("\n{markdown}"));
-    if let Some(reference) = reference {
-        say(
-            plan.json,
-            &table::against(&table, &reference.table, measure),
-        );
+    let wrong = |error: csv::Error| Error::Run(error.to_string());
+    let csv = |written: Result<String, csv::Error>| written.map_err(wrong);
+    let judged = (measure, plan.timing);
+    let [runs, evaluations] = show::runs_csv(&made.arms, &made.runs, judged).map_err(wrong)?;
+    let mut files = vec![
+        (RESULT, text.clone()),
+        ("compare.md", markdown.clone()),
+        (
+            "compare.csv",
+            csv(show::csv(&table, &plan.targets, measure, plan.timing))?,
+        ),
+    ];
+    files.extend([("runs.csv", runs), ("evaluations.csv", evaluations)]);
+    if !made.tunings.is_empty() {
+        files.push(("tuning.csv", csv(show::tuning_csv(&made.tunings, measure))?));
+    }
+    files.push((page::FILE, page.html()?));
+    let drawn = figures::files(&charts);
+    files.extend(
+        drawn
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.clone())),
+    );
+    out.write(&files)?;
+    say(plan.json, &format!("\n{}\n", show::terminal(&markdown)));
+    if let Some(path) = &plan.save_baseline {
+        reference::save(path, &text)?;
+        say(plan.json, &format!("Baseline: {}", path.display()));
     }
     if plan.json {
-        println!("{text}");
+        print_line(&text)?;
     }
-    say(plan.json, &format!("Files: {}", folder.display()));
-    match signal.load(Ordering::Relaxed) {
-        0 => Ok(EXIT_OK),
-        signal => {
-            note(
-                "secant: interrupted; the table holds the runs that were done. The same command \
-                 with the same --out goes on.",
-            );
-            Ok(128 + signal as u8)
-        }
+    say(plan.json, &format!("Files: {}", out.path().display()));
+    if stopped == 0 {
+        return Ok(EXIT_OK);
     }
+    note(
+        "secant: interrupted; the table holds the runs that were done. The same command with the \
+         same --out goes on.",
+    );
+    Ok(128 + stopped as u8)
 }
 
-fn read_reference(path: &Path) -> Result<Reference, Error> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| Error::Usage(format!("--reference {}: {error}", path.display())))?;
-    serde_json::from_str(&text).map_err(|error| {
-        Error::Usage(format!(
-            "--reference {}: not a result of secant compare ({error})",
-            path.display()
-        ))
-    })
+/// Makes the runs of `seeds`, those that are kept excepted.
+fn make(
+    plan: &Plan,
+    dataset: &Dataset,
+    (arms, seeds): (&[Arm], &[u64]),
+    (cache, events, signal): (&Cache, &Events, &AtomicUsize),
+) -> Result<Made, Error> {
+    let samples = Runner::samples(plan, dataset);
+    let count = |arm: &Arm| tune::runs(plan, arm) + seeds.len() as u64;
+    let steps = arms
+        .iter()
+        .map(|arm| count(arm) * Runner::iterations(samples, arm));
+    let display = ComparisonDisplay::new(plan.json, steps.sum());
+    let runner = Runner {
+        plan,
+        events,
+        dataset,
+        cache,
+        signal,
+        failed: &AtomicBool::new(false),
+        display: &display,
+        constant: Runner::constant(plan, dataset),
+    };
+    let made = pool::make(&runner, arms.to_vec(), seeds, plan.jobs);
+    display.finish();
+    made
 }

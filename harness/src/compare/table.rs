@@ -1,13 +1,11 @@
 //! The table: medians, times to targets, and paired differences with their intervals.
 
-use std::fmt::Write;
-
-use secant::Random;
 use serde::{Deserialize, Serialize};
 
 use super::arm::Arm;
 use super::runs::{Point, Run};
-use crate::score::{Measure, number};
+use super::verdict::{FEWEST, LEVEL, Paired, holm, paired};
+use crate::score::Measure;
 
 /// One optimiser's line.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -28,6 +26,9 @@ pub struct Row {
     /// The figure of each seed, in order.
     #[serde(alias = "accuracies")]
     pub values: Vec<f64>,
+    /// These seeds.
+    #[serde(default)]
+    pub seeds: Vec<u64>,
     /// To each target.
     pub targets: Vec<Reach>,
     /// Mean paired difference to the first optimiser, in percentage points of test accuracy or in
@@ -59,13 +60,22 @@ pub struct Reach {
 pub struct Difference {
     /// Mean over the seeds, in percentage points or the RMSE's unit.
     pub mean: f64,
-    /// 95 % bootstrap interval: percentiles of the means of 10,000 samples of seeds, drawn with
-    /// replacement.
-    pub interval: [f64; 2],
+    /// 95 % interval of this row alone, of all looks together, see [`paired`]; none with too few
+    /// seeds.
+    pub interval: Option<[f64; 2]>,
+    /// The p-value, corrected for the number of rows.
+    #[serde(default = "one")]
+    pub p: f64,
     /// Seeds.
     pub seeds: usize,
-    /// In words.
+    /// In words: of all rows together, one verdict or more is false in 5 % of tables without any
+    /// difference.
     pub verdict: String,
+}
+
+/// The p-value of a result that has none.
+fn one() -> f64 {
+    1.0
 }
 
 /// Median of finite or infinite numbers: infinite when half of them are.
@@ -87,55 +97,48 @@ fn reach(history: &[Point], target: f64, measure: Measure, what: impl Fn(&Point)
     history.iter().find(reached).map_or(f64::INFINITY, what)
 }
 
-/// The mean of `differences` and its 95 % bootstrap interval, the same in every call.
-pub fn bootstrap(differences: &[f64]) -> (f64, [f64; 2]) {
-    let n = differences.len();
-    let mean = differences.iter().sum::<f64>() / n as f64;
-    let mut random = Random::new(95, 0);
-    let mut means: Vec<f64> = (0..10_000)
-        .map(|_| {
-            let sum: f64 = (0..n)
-                .map(|_| differences[random.below(n as u32) as usize])
-                .sum();
-            sum / n as f64
-        })
-        .collect();
-    means.sort_by(f64::total_cmp);
-    (mean, [means[250], means[9749]])
-}
-
-fn difference(own: &[&Run], first: &[&Run], measure: Measure) -> Option<Difference> {
-    let differences: Vec<f64> = own
-        .iter()
+/// The paired differences to `first`, in percentage points or the RMSE's unit.
+fn differences(own: &[&Run], first: &[&Run], measure: Measure) -> Vec<f64> {
+    own.iter()
         .filter_map(|run| {
             let other = first.iter().find(|other| other.seed == run.seed)?;
             Some(measure.factor() * (run.summary.test - other.summary.test))
         })
-        .collect();
-    if differences.is_empty() {
-        return None;
+        .collect()
+}
+
+/// Judges the differences of all rows together: [`holm`] corrects for their number.
+fn judge(rows: &mut [Row], measure: Measure) {
+    let judged = rows.iter_mut().filter_map(|row| row.difference.as_mut());
+    let judged: Vec<&mut Difference> = judged.collect();
+    let own: Vec<f64> = judged.iter().map(|difference| difference.p).collect();
+    for (difference, p) in judged.into_iter().zip(holm(&own)) {
+        difference.p = p;
+        difference.verdict = verdict(difference.seeds, difference.mean, p, measure).to_owned();
     }
-    let (mean, interval) = bootstrap(&differences);
-    let [low, high] = interval;
-    let verdict = if differences.len() < 5 {
+}
+
+/// In words; `p` is corrected already.
+pub fn verdict(seeds: usize, mean: f64, p: f64, measure: Measure) -> &'static str {
+    if seeds < FEWEST {
         "too few seeds to tell"
-    } else if low <= 0.0 && high >= 0.0 {
+    } else if p >= LEVEL {
         "no difference shown"
-    } else if (low > 0.0) == (measure.sign() > 0.0) {
+    } else if (mean > 0.0) == (measure.sign() > 0.0) {
         "better"
     } else {
         "worse"
-    };
-    Some(Difference {
-        mean,
-        interval,
-        seeds: differences.len(),
-        verdict: verdict.to_owned(),
-    })
+    }
 }
 
-/// The table of all arms.
-pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64], measure: Measure) -> Vec<Row> {
+/// The table of all arms. Where it is one of several `looks` at a comparison that goes on until
+/// enough is known, intervals and p-values are corrected for them (Bonferroni).
+pub fn table(
+    arms: &[Arm],
+    runs: &[Run],
+    targets: &[f64],
+    (measure, looks): (Measure, usize),
+) -> Vec<Row> {
     let of = |a: usize| runs.iter().filter(|run| run.arm == a).collect::<Vec<_>>();
     let mut rows: Vec<Row> = Vec::new();
     for (a, arm) in arms.iter().enumerate() {
@@ -184,161 +187,27 @@ pub fn table(arms: &[Arm], runs: &[Run], targets: &[f64], measure: Measure) -> V
                 fold(f64::max, f64::NEG_INFINITY),
             ],
             values: all,
+            seeds: own.iter().map(|run| run.seed).collect(),
             targets,
             difference: if leader == Some(a) {
                 None
             } else {
-                difference(&own, &first, measure)
+                let differences = differences(&own, &first, measure);
+                let level = LEVEL / looks as f64;
+                let Paired { mean, interval, p } = paired(&differences, level);
+                let p = (p * looks as f64).min(1.0);
+                (!differences.is_empty()).then(|| Difference {
+                    mean,
+                    interval,
+                    p,
+                    seeds: differences.len(),
+                    verdict: String::new(),
+                })
             },
         });
     }
+    judge(&mut rows, measure);
     rows
-}
-
-fn cell(value: Option<f64>, digits: usize) -> String {
-    value.map_or("not reached".to_owned(), |x| format!("{x:.digits$}"))
-}
-
-/// The table as Markdown.
-pub fn markdown(rows: &[Row], targets: &[f64], measure: Measure) -> String {
-    let figure = measure.name();
-    let mut text = format!(
-        "| optimiser | epochs | runs | collapses | test {figure}, median [min, max] | difference to the first, mean [95 %] | verdict |\n|---|---|---|---|---|---|---|\n",
-    );
-    for row in rows {
-        let shown = |x: f64| match measure {
-            Measure::Rmse => number(x),
-            _ => format!("{x:.2}"),
-        };
-        let [middle, low, high] = row.test.map(|x| shown(measure.factor() * x));
-        let signed = |x: f64| format!("{}{}", if x < 0.0 { "" } else { "+" }, shown(x));
-        let (difference, verdict) = match &row.difference {
-            None => ("-".to_owned(), "-"),
-            Some(d) => (
-                format!(
-                    "{} [{}, {}]",
-                    signed(d.mean),
-                    signed(d.interval[0]),
-                    signed(d.interval[1])
-                ),
-                d.verdict.as_str(),
-            ),
-        };
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} | {} | {middle} [{low}, {high}] | {difference} | {verdict} |",
-            row.name, row.epochs, row.runs, row.collapses
-        );
-    }
-    // Where runs differ in length, their lengths are what counts.
-    if rows.iter().all(|row| row.epochs == rows[0].epochs) && !targets.is_empty() {
-        let an = match measure {
-            Measure::Accuracy => "an accuracy",
-            Measure::LabelsRight => "a share of labels right",
-            Measure::Rmse => "an RMSE",
-        };
-        let _ = write!(
-            text,
-            "\nTo {an} in the course of a run: gradient epochs and training seconds, medians; how many times fewer than the first.\n\n| optimiser | target | reached | gradient epochs | fewer | seconds | fewer |\n|---|---|---|---|---|---|---|\n"
-        );
-        for (t, target) in targets.iter().enumerate() {
-            for row in rows {
-                let reach = &row.targets[t];
-                let times = |x: Option<f64>| x.map_or("-".to_owned(), |x| format!("{x:.2} x"));
-                let _ = writeln!(
-                    text,
-                    "| {} | {} | {} of {} | {} | {} | {} | {} |",
-                    row.name,
-                    match measure {
-                        Measure::Rmse => number(*target),
-                        _ => format!("{:.1} %", 100.0 * target),
-                    },
-                    reach.reached,
-                    row.runs,
-                    cell(reach.gradient_epochs, 2),
-                    times(reach.ratio_epochs),
-                    cell(reach.seconds, 1),
-                    times(reach.ratio_seconds)
-                );
-            }
-        }
-    }
-    text
-}
-
-/// The table as comma-separated values, one line an optimiser, length of run and target.
-pub fn csv(rows: &[Row], targets: &[f64]) -> String {
-    let mut text = String::from(
-        "optimizer,epochs,runs,collapses,rollbacks,test_median,test_min,test_max,difference,low,high,target,reached,gradient_epochs,seconds,ratio_epochs,ratio_seconds\n",
-    );
-    for row in rows {
-        for t in 0..targets.len().max(1) {
-            let number = |x: Option<f64>| x.map_or(String::new(), |x| x.to_string());
-            let d = row.difference.as_ref();
-            let [middle, low, high] = row.test;
-            let _ = write!(
-                text,
-                "{},{},{},{},{},{middle},{low},{high},{},{},{}",
-                row.name,
-                row.epochs,
-                row.runs,
-                row.collapses,
-                row.rollbacks,
-                number(d.map(|d| d.mean)),
-                number(d.map(|d| d.interval[0])),
-                number(d.map(|d| d.interval[1]))
-            );
-            let _ = match row.targets.get(t) {
-                None => writeln!(text, ",,,,,,"),
-                Some(reach) => writeln!(
-                    text,
-                    ",{},{},{},{},{},{}",
-                    reach.target,
-                    reach.reached,
-                    number(reach.gradient_epochs),
-                    number(reach.seconds),
-                    number(reach.ratio_epochs),
-                    number(reach.ratio_seconds)
-                ),
-            };
-        }
-    }
-    text
-}
-
-/// The medians beside those of an earlier result.
-pub fn against(rows: &[Row], reference: &[Row], measure: Measure) -> String {
-    let mut text = String::from("Against the reference:\n");
-    for row in rows {
-        let Some(old) = reference
-            .iter()
-            .find(|old| (&old.name, old.epochs) == (&row.name, row.epochs))
-        else {
-            let _ = writeln!(
-                text,
-                "  {}, {} epochs: not in the reference",
-                row.name, row.epochs
-            );
-            continue;
-        };
-        let change = measure.factor() * (row.test[0] - old.test[0]);
-        let change = match measure {
-            Measure::Rmse => number(change),
-            _ => format!("{change:+.2} points"),
-        };
-        let _ = writeln!(
-            text,
-            "  {}, {} epochs: median test {} {}, was {} ({change}; {} and {} runs)",
-            row.name,
-            row.epochs,
-            measure.name(),
-            measure.show(row.test[0]),
-            measure.show(old.test[0]),
-            row.runs,
-            old.runs
-        );
-    }
-    text
 }
 
 #[cfg(test)]
@@ -353,11 +222,44 @@ mod tests {
     }
 
     #[test]
-    fn the_bootstrap_covers_the_mean_and_tells_clear_differences() {
-        let (mean, [low, high]) = bootstrap(&[0.5, 0.7, 0.6, 0.4, 0.8]);
-        assert!((mean - 0.6).abs() < 1e-12 && 0.0 < low && low < mean && mean < high);
-        let (_, [low, high]) = bootstrap(&[0.5, -0.7, 0.6, -0.4, 0.1]);
-        assert!(low < 0.0 && high > 0.0);
-        assert_eq!(bootstrap(&[0.25; 6]), (0.25, [0.25, 0.25]));
+    fn verdicts_are_of_all_rows_together() {
+        let row = |p: f64, mean: f64| Row {
+            name: String::new(),
+            epochs: 1.0,
+            runs: 5,
+            collapses: 0,
+            rollbacks: 0,
+            test: [0.5; 3],
+            values: vec![],
+            seeds: vec![],
+            targets: vec![],
+            difference: Some(Difference {
+                mean,
+                interval: Some([mean, mean]),
+                p,
+                seeds: 5,
+                verdict: String::new(),
+            }),
+        };
+        let verdicts = |ps: &[f64], mean, measure| -> Vec<String> {
+            let mut rows: Vec<Row> = ps.iter().map(|p| row(*p, mean)).collect();
+            judge(&mut rows, measure);
+            let all = rows.into_iter().filter_map(|row| row.difference);
+            all.map(|difference| difference.verdict).collect()
+        };
+        let accuracy = Measure::Accuracy;
+        assert_eq!(verdicts(&[0.03], 1.0, accuracy), ["better"]);
+        assert_eq!(verdicts(&[0.03], -1.0, accuracy), ["worse"]);
+        assert_eq!(verdicts(&[0.03], -1.0, Measure::Rmse), ["better"]);
+        assert_eq!(
+            verdicts(&[0.03, 0.01], 1.0, accuracy),
+            ["better", "better"],
+            "0.03 and 0.02 corrected"
+        );
+        assert_eq!(
+            verdicts(&[0.03, 0.04], 1.0, accuracy),
+            ["no difference shown", "no difference shown"],
+            "0.06 both corrected"
+        );
     }
 }

@@ -10,15 +10,16 @@ use serde::Serialize;
 
 use super::arm::Arm;
 use super::plan::Plan;
-use super::runs::Runner;
+use super::runs::Run;
+use super::schedule::Task;
 use crate::batch::Batch;
 use crate::error::Error;
 use crate::optimizers::Optimizer;
-use crate::score::Numbers;
+use crate::score::{Measure, Numbers};
 
 /// Seeds of the tuning runs, far from the comparison's. One run says little: its accuracy scatters
 /// by more than a good and a very good setting differ.
-const SEEDS: [u64; 3] = [1_000_003, 1_000_004, 1_000_005];
+pub const SEEDS: [u64; 3] = [1_000_003, 1_000_004, 1_000_005];
 
 /// What tuning one optimiser found.
 #[derive(Debug, Serialize)]
@@ -42,6 +43,8 @@ pub struct Trial {
     pub batch: Batch,
     /// The optimiser and all settings.
     pub optimizer: Optimizer,
+    /// What was drawn, as it can be written after the optimiser's name; nothing for the defaults.
+    pub drawn: Vec<(String, String)>,
     /// `validation_accuracy`: the share of the validation samples that came out right in the end, 0
     /// for a run that collapsed; the mean of three runs. For numbers `validation_rmse`, infinite
     /// (`null`) for a run that collapsed.
@@ -65,65 +68,86 @@ pub fn runs(plan: &Plan, arm: &Arm) -> u64 {
     }
 }
 
-/// Tunes every arm in place that wants to be.
-pub fn tune(plan: &Plan, arms: &mut [Arm], runner: &mut Runner<'_>) -> Result<Vec<Tuning>, Error> {
-    let mut tunings: Vec<Tuning> = Vec::new();
-    let mut candidates: Vec<(usize, Vec<Arm>)> = Vec::new();
-    for (a, arm) in arms.iter().enumerate().filter(|(_, arm)| arm.tuned) {
+/// The settings that an arm tries.
+#[derive(Debug)]
+pub struct Candidates {
+    /// Index of the arm.
+    pub arm: usize,
+    /// The arm with each of them.
+    pub settings: Vec<Arm>,
+}
+
+/// The settings of every arm that wants to be tuned.
+pub fn candidates(plan: &Plan, arms: &[Arm]) -> Result<Vec<Candidates>, Error> {
+    let tuned = arms.iter().enumerate().filter(|(_, arm)| arm.tuned);
+    let of_arm = |(a, arm): (usize, &Arm)| {
         // The same draws for every length of an optimiser's runs.
         let optimizer = a % plan.optimizers.len();
         let mut random = Random::new(SEEDS[0], optimizer as u64);
-        let drawn = (0..plan.tune).map(|i| {
-            if i == 0 {
-                Ok(arm.clone())
-            } else {
-                draw(arm, plan, &mut random)
-            }
+        let drawn = (0..plan.tune).map(|i| match i {
+            0 => Ok(arm.clone()),
+            _ => draw(arm, plan, &mut random),
         });
-        let drawn: Result<Vec<Arm>, String> = drawn.collect();
-        candidates.push((a, drawn.map_err(Error::Usage)?));
-        tunings.push(Tuning {
-            name: arm.name.clone(),
-            epochs: arm.epochs,
-            trials: Vec::new(),
-            best: 0,
-        });
-    }
-    // Interleaved, as the runs of the comparison are.
-    for i in 0..plan.tune as usize {
-        for ((a, candidates), tuning) in candidates.iter_mut().zip(&mut tunings) {
-            let candidate = &mut candidates[i];
-            let (mut sum, worst) = (0.0, plan.measure.worst());
-            for seed in SEEDS {
-                let Some(run) = runner.run(*a, candidate, seed)? else {
-                    return Ok(tunings);
-                };
-                sum += match run.summary.validation {
-                    Some(value) if !run.summary.collapsed => value,
-                    _ => worst,
-                };
-            }
-            tuning.trials.push(Trial {
-                learning_rate: candidate.optimizer.settings().rate(),
-                batch: candidate.batch,
-                optimizer: candidate.optimizer.clone(),
-                score: Numbers(vec![(
-                    format!("validation_{}", plan.measure.key()),
-                    Some(sum / SEEDS.len() as f64),
-                )]),
-            });
+        let settings: Result<Vec<Arm>, String> = drawn.collect();
+        Ok(Candidates {
+            arm: a,
+            settings: settings.map_err(Error::Usage)?,
+        })
+    };
+    tuned.map(of_arm).collect()
+}
+
+/// The runs of all settings.
+pub fn tasks(candidates: &[Candidates], cost: impl Fn(&Arm) -> f64) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    for own in candidates {
+        for (i, arm) in own.settings.iter().enumerate() {
+            tasks.extend(SEEDS.map(|seed| Task {
+                arm: own.arm,
+                trial: Some(i),
+                seed,
+                cost: cost(arm),
+            }));
         }
     }
-    for ((a, candidates), tuning) in candidates.into_iter().zip(&mut tunings) {
-        for (i, trial) in tuning.trials.iter().enumerate() {
-            let best = tuning.trials[tuning.best].validation();
-            if trial.validation() != best && plan.measure.reaches(trial.validation(), best) {
-                tuning.best = i;
-            }
+    tasks
+}
+
+/// The scores of an arm's settings, and the best of them: the first one where several are. `made`
+/// holds setting, seed and run.
+pub fn judge(measure: Measure, own: &Candidates, mut made: Vec<(usize, u64, &Run)>) -> Tuning {
+    // Sums do not depend on who was done first.
+    made.sort_by_key(|(trial, seed, _)| (*trial, *seed));
+    let mut tuning = Tuning {
+        name: own.settings[0].name.clone(),
+        epochs: own.settings[0].epochs,
+        trials: Vec::new(),
+        best: 0,
+    };
+    for (i, arm) in own.settings.iter().enumerate() {
+        let scores = made.iter().filter(|(trial, ..)| *trial == i);
+        let score = |run: &Run| match run.summary.validation {
+            Some(value) if !run.summary.collapsed => value,
+            _ => measure.worst(),
+        };
+        let sum: f64 = scores.map(|(.., run)| score(run)).sum();
+        tuning.trials.push(Trial {
+            learning_rate: arm.optimizer.settings().rate(),
+            batch: arm.batch,
+            optimizer: arm.optimizer.clone(),
+            drawn: arm.drawn.clone(),
+            score: Numbers(vec![(
+                format!("validation_{}", measure.key()),
+                Some(sum / SEEDS.len() as f64),
+            )]),
+        });
+        let best = tuning.trials[tuning.best].validation();
+        let value = tuning.trials[i].validation();
+        if value != best && measure.reaches(value, best) {
+            tuning.best = i;
         }
-        arms[a] = candidates[tuning.best].clone();
     }
-    Ok(tunings)
+    tuning
 }
 
 /// Another setting of the arm, drawn at random.
@@ -137,5 +161,5 @@ fn draw(arm: &Arm, plan: &Plan, random: &mut Random) -> Result<Arm, String> {
         let value = (tunable.draw)(random);
         (tunable.key.to_owned(), value.to_string())
     });
-    arm.with(drawn, batch, plan)
+    arm.with(drawn.collect(), batch, plan)
 }

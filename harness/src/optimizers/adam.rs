@@ -9,7 +9,7 @@ use super::layer_lbfgs::default_rate;
 use super::schedule::ScheduleName;
 use super::settings::{Context, DeviceMemory, Entry, Keys, Serves, Settings, names, set};
 use super::step::{BatchLoss, Stepped, Stepper};
-use super::tuning::{BETA2, RATE, WARM_UP};
+use super::tuning::{BETA2, DECAY, RATE, WARM_UP};
 use super::values::{name, not_negative, positive, share, yes};
 use crate::model::Net;
 
@@ -42,6 +42,16 @@ pub const ADAM_PLAIN: Entry = Entry {
     batch: 64,
     benched: false,
     defaults: |context| Box::new(AdamSettings::plain(context)),
+    ..ADAM
+};
+
+/// Adam with decoupled weight decay, as it is used most.
+pub const ADAMW: Entry = Entry {
+    name: "adamw",
+    about: "Adam with decoupled weight decay (AdamW) and warm-up",
+    benched: false,
+    tuning: &[RATE, BETA2, WARM_UP, DECAY],
+    defaults: |context| Box::new(AdamSettings::decoupled(context.network)),
     ..ADAM
 };
 
@@ -94,6 +104,16 @@ impl AdamSettings {
             weight_decay: 0.0,
             decoupled: false,
             nesterov: true,
+        }
+    }
+
+    /// Tuned as the strong baseline was.
+    fn decoupled(network: &Net) -> AdamSettings {
+        AdamSettings {
+            weight_decay: 0.01,
+            decoupled: true,
+            nesterov: false,
+            ..AdamSettings::strong(network)
         }
     }
 

@@ -9,6 +9,7 @@ mod lbfgs_seed;
 mod refusal;
 pub mod schedule;
 pub mod settings;
+mod sgd;
 pub mod step;
 pub mod tuning;
 pub mod values;
@@ -18,7 +19,7 @@ pub use lbfgs_seed::Slip;
 pub use refusal::Refusal;
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Serialize, Serializer};
 
@@ -27,11 +28,13 @@ use crate::model::Net;
 use settings::{Context, Entry, Serves, Settings};
 use values::listed;
 
-/// Every optimiser.
+/// Every optimiser of this program.
 pub static REGISTRY: &[&Entry] = &[
     &adam::ADAM,
     &adam::ADAM_CLASSIC,
     &adam::ADAM_PLAIN,
+    &adam::ADAMW,
+    &sgd::SGD,
     &layer_lbfgs::LBFGS,
     &layer_lbfgs::LBFGS_ROW,
     &layer_lbfgs::LBFGS_FACTORED,
@@ -41,10 +44,36 @@ pub static REGISTRY: &[&Entry] = &[
     &lbfgs_seed::LBFGS_SEED,
 ];
 
+/// Optimisers of programs that are built on this one.
+static OWN: RwLock<Vec<&'static Entry>> = RwLock::new(Vec::new());
+
+/// Makes an optimiser of your own known, to every command alike, before [`crate::cli::main`] is
+/// called: `tests/examples/own_optimizer.rs` is a whole program.
+///
+/// # Errors
+/// A phrase that says which name is there already.
+pub fn register(entry: &'static Entry) -> Result<(), String> {
+    let taken = all().any(|other| other.name == entry.name);
+    if taken || entry.name.is_empty() || entry.name.contains([':', ',', ' ']) {
+        return Err(format!(
+            "an optimiser '{}' is there already, or no option can name it",
+            entry.name
+        ));
+    }
+    let mut own = OWN.write().unwrap_or_else(PoisonError::into_inner);
+    own.push(entry);
+    Ok(())
+}
+
+/// Every optimiser, those of [`register`] too.
+fn all() -> impl Iterator<Item = &'static Entry> {
+    let own = OWN.read().unwrap_or_else(PoisonError::into_inner).clone();
+    REGISTRY.iter().copied().chain(own)
+}
+
 /// Names with a line on each, no name twice.
 pub fn named() -> impl Iterator<Item = &'static Entry> {
-    let all = REGISTRY.iter().copied();
-    all.filter(|entry| entry.serves != Serves::FullBatches)
+    all().filter(|entry| entry.serves != Serves::FullBatches)
 }
 
 /// An optimiser and its settings.
@@ -162,8 +191,7 @@ impl Choice {
 
     /// What serves batches of this kind under the name.
     pub fn entry(&self, batch: Batch) -> &'static Entry {
-        let all = REGISTRY.iter().copied();
-        let mut own = all.filter(|entry| entry.name == self.name);
+        let mut own = all().filter(|entry| entry.name == self.name);
         let fits = |entry: &&Entry| match entry.serves {
             Serves::Any => true,
             Serves::MiniBatches => batch != Batch::Full,
@@ -205,11 +233,10 @@ fn foreign(chosen: &Entry, key: &str) -> Refusal {
         Serves::FullBatches => format!("{} with --batch full", entry.name),
         _ => entry.name.to_owned(),
     };
-    let owners = REGISTRY.iter();
-    let owners = owners.filter(|entry| (entry.keys)().contains(&key));
+    let owners = all().filter(|entry| (entry.keys)().contains(&key));
     Refusal::Foreign {
         key: key.to_owned(),
-        owners: owners.map(|entry| label(entry)).collect(),
+        owners: owners.map(label).collect(),
         chosen: label(chosen),
         known: (chosen.keys)(),
     }

@@ -29,6 +29,18 @@ pub const WARM_UP: Tunable = Tunable {
     draw: |random| [0.0, 0.05, 0.1, 0.2][random.below(4) as usize],
 };
 
+/// `1 - momentum` log-uniform, 0.02 to 0.4.
+pub const MOMENTUM: Tunable = Tunable {
+    key: "momentum",
+    draw: |random| (1.0 - log_uniform(random, 2e-2, 0.4)) as f32,
+};
+
+/// Weight decay log-uniform, 1e-3 to 0.3: for decoupled decay, which is scaled by the rate.
+pub const DECAY: Tunable = Tunable {
+    key: "weight-decay",
+    draw: |random| log_uniform(random, 1e-3, 0.3) as f32,
+};
+
 /// A number between `low` and `high` whose logarithm is uniform.
 fn log_uniform(random: &mut Random, low: f64, high: f64) -> f64 {
     low * (high / low).powf(f64::from(random.uniform()))

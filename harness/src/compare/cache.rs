@@ -1,0 +1,176 @@
+//! Finished runs in files, so that none has to be made twice, and none is taken for another.
+//!
+//! A run's result depends on the data, the resolved settings and the build; its seconds on the
+//! machine, the threads, the runs side by side and the instruction set as well. Both are digests in
+//! the file, beside one of the record: a file is used only if all three are what they should be. A
+//! file that is cut off, edited, or of anything else is as good as none.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use super::arm::Arm;
+use super::plan::Plan;
+use crate::config::RunConfig;
+use crate::data::dataset::{Dataset, hex};
+use crate::error::Error;
+use crate::export::write_whole;
+use crate::machine::{self, Machine};
+use crate::report::note;
+
+/// The folder of finished runs.
+#[derive(Debug)]
+pub struct Cache {
+    folder: PathBuf,
+    data: String,
+    build: String,
+    times: String,
+}
+
+/// A run's file: where it is, and what must stand in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    path: PathBuf,
+    /// Digest of what the result depends on.
+    result: String,
+    /// Digest of what the seconds depend on.
+    times: String,
+}
+
+/// What a run's file holds.
+#[derive(Serialize, Deserialize)]
+struct Kept<'a> {
+    result: &'a str,
+    times: &'a str,
+    /// Of the record's text.
+    sha256: String,
+    #[serde(borrow)]
+    record: &'a RawValue,
+}
+
+fn digest(text: &str) -> String {
+    hex(&Sha256::digest(text))
+}
+
+impl Cache {
+    /// The folder, for runs of `plan` on `dataset` on this machine; files that an earlier program
+    /// left half-written are taken away. The caller has locked the folder.
+    ///
+    /// # Errors
+    /// [`Error::Output`] when the folder cannot be made, [`Error::Run`] when the program cannot
+    /// read its own file.
+    pub fn new(folder: PathBuf, plan: &Plan, dataset: &Dataset) -> Result<Cache, Error> {
+        fs::create_dir_all(&folder).map_err(|source| Error::Output {
+            path: folder.clone(),
+            source,
+        })?;
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().ends_with(".tmp") {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        let build = machine::build()
+            .map_err(|error| Error::Run(format!("cannot read the program's own file: {error}")))?;
+        Ok(Cache {
+            folder,
+            data: format!(
+                "{} {} {:?} {:?} {} {:?}",
+                dataset.name,
+                dataset.digest,
+                dataset.scalings,
+                dataset.target_scalings,
+                dataset.autoencoder,
+                plan.evaluations,
+            ),
+            build: build.to_owned(),
+            times: format!(
+                "{:?} {} {} {:?}",
+                Machine::this(),
+                plan.threads,
+                plan.jobs,
+                plan.timing
+            ),
+        })
+    }
+
+    /// Where the run of this configuration is kept.
+    ///
+    /// # Errors
+    /// [`Error::Run`] when the configuration cannot be written as text.
+    pub fn place(&self, arm: &Arm, config: &RunConfig) -> Result<Place, Error> {
+        let mut own = config.clone();
+        own.threads = NonZeroUsize::MIN;
+        let text = serde_json::to_string(&own).map_err(|e| Error::Run(e.to_string()))?;
+        let result = digest(&format!("{text}\n{}\n{}", self.data, self.build));
+        let times = digest(&self.times);
+        let word = |c: char| match c {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '-' => c,
+            _ => '_',
+        };
+        let name: String = arm.name.chars().map(word).take(60).collect();
+        let name = format!(
+            "{name}-s{}-{}-{}.json",
+            config.seed,
+            &result[..16],
+            &times[..8]
+        );
+        Ok(Place {
+            path: self.folder.join(name),
+            result,
+            times,
+        })
+    }
+}
+
+impl Place {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The record that is kept there, if it is this run's and whole.
+    pub fn read(&self) -> Option<String> {
+        let text = match fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return None,
+            Err(_) => String::new(),
+        };
+        let record = self.checked(&text);
+        if record.is_none() {
+            note(&format!(
+                "{}: damaged, or of another run: making the run again",
+                self.path.display()
+            ));
+        }
+        record
+    }
+
+    fn checked(&self, text: &str) -> Option<String> {
+        let kept: Kept<'_> = serde_json::from_str(text).ok()?;
+        let record = kept.record.get();
+        let own = kept.result == self.result && kept.times == self.times;
+        (own && kept.sha256 == digest(record)).then(|| record.to_owned())
+    }
+
+    /// Keeps a record, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Output`] when the file cannot be written.
+    pub fn write(&self, record: &str) -> Result<(), Error> {
+        let wrong = |error: serde_json::Error| Error::Run(error.to_string());
+        let raw: &RawValue = serde_json::from_str(record).map_err(wrong)?;
+        let kept = Kept {
+            result: &self.result,
+            times: &self.times,
+            sha256: digest(record),
+            record: raw,
+        };
+        let text = serde_json::to_string(&kept).map_err(wrong)?;
+        write_whole(&self.path, text.as_bytes())
+    }
+}
