@@ -165,8 +165,11 @@ pub fn terminal(markdown: &str) -> String {
     text.trim_end().to_owned()
 }
 
-/// A table of which the first row is the head. Where it is too wide, the widest columns are broken
-/// into lines, so that the figures, which are narrow, stand whole.
+/// Columns that words keep at least, before figures are broken into lines.
+const NARROW: u16 = 8;
+
+/// A table of which the first row is the head. Where it is too wide, names and settings are broken
+/// into lines, and figures stand whole.
 fn aligned(mut rows: Vec<Vec<String>>) -> String {
     let head = rows.remove(0);
     let length = |text: &str| text.chars().count() as u16;
@@ -179,12 +182,20 @@ fn aligned(mut rows: Vec<Vec<String>>) -> String {
             words.chain(cells).max().unwrap_or(1).max(1)
         })
         .collect();
+    // Figures begin with a digit, a sign or a bracket; names and settings with a letter.
+    let figure = |cell: &String| !cell.starts_with(char::is_alphabetic);
+    let figures: Vec<bool> = (0..head.len())
+        .map(|c| rows.iter().filter_map(|row| row.get(c)).all(figure))
+        .collect();
     let room = WIDTH.saturating_sub(GAP * head.len() as u16);
-    while widths.iter().sum::<u16>() > room
-        && let Some(widest) = widths.iter_mut().max()
-        && *widest > 1
-    {
-        *widest -= 1;
+    while widths.iter().sum::<u16>() > room {
+        let columns = widths.iter_mut().zip(&figures);
+        // Of words the widest column, and only if these are narrow already one of figures.
+        let widest = columns.max_by_key(|(width, figure)| (!**figure && **width > NARROW, **width));
+        match widest {
+            Some((width, _)) if *width > 1 => *width -= 1,
+            _ => break,
+        }
     }
     let mut table = Table::new();
     table
