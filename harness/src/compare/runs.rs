@@ -228,7 +228,7 @@ impl Runner<'_> {
         iterations: u32,
     ) -> Result<Option<String>, Error> {
         let misuse = |error: secant::ConfigError| Error::Usage(format!("{}: {error}", arm.name));
-        memory::check(memory::of_run(config), "a run").map_err(Error::Usage)?;
+        memory::check(config.memory(), "a run").map_err(Error::Usage)?;
         let mut memory = Trainer::memory(config);
         let mut trainer = Trainer::new(config, self.dataset, &mut memory).map_err(misuse)?;
         let split = trainer.split().clone();
