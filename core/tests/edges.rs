@@ -37,7 +37,7 @@ fn expected(outputs: [f32; 3], label: usize) -> (f64, [f64; 3]) {
     let sum: f64 = z.iter().map(|z| libm::exp(z - most)).sum();
     let mut gradient = z.map(|z| libm::exp(z - most) / sum);
     gradient[label] -= 1.0;
-    (libm::log(sum) + most - z[label], gradient)
+    (libm::log(sum) + (most - z[label]), gradient)
 }
 
 #[test]

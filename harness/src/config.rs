@@ -6,6 +6,7 @@ use secant::network::Init;
 use serde::{Serialize, Serializer};
 
 use crate::batch::Batch;
+use crate::engine;
 use crate::loss::{ClassWeights, NamedLoss};
 use crate::model::Model;
 use crate::optimizers::Optimizer;
@@ -48,6 +49,25 @@ pub struct RunConfig {
     pub seed: u64,
     /// Threads that share a batch; the result does not depend on it.
     pub threads: NonZeroUsize,
+}
+
+impl RunConfig {
+    /// Bytes of the run beside its data, at most: the workspaces and gradients of all threads, twice
+    /// at its end, the optimiser, and a few copies of the weights.
+    pub fn memory(&self) -> u64 {
+        let network = &self.model.network;
+        let settings = self.optimizer.settings();
+        let pairs = settings.two_loops(network);
+        let pairs = pairs.iter().map(|t| 2 * (t.pairs + 2) * t.length).max();
+        let floats = [
+            engine::floats(network, self.threads.get()).saturating_mul(2),
+            settings.memory_len(network) as u64,
+            pairs.unwrap_or(0) as u64,
+            8 * network.parameter_count() as u64,
+        ];
+        let floats = floats.into_iter().fold(0, u64::saturating_add);
+        floats.saturating_mul(4)
+    }
 }
 
 /// Writes an initialisation as its name.

@@ -4,9 +4,6 @@
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::config::RunConfig;
-use crate::engine;
-
 /// Chosen by a person, in bytes; 0 if nobody did.
 static CHOSEN: AtomicU64 = AtomicU64::new(0);
 
@@ -63,23 +60,6 @@ pub fn check(bytes: u64, what: &str) -> Result<(), String> {
         show(bytes),
         show(limit)
     ))
-}
-
-/// Bytes of a training run beside its data, at most: the workspaces and gradients of all threads,
-/// twice at its end, the optimiser, and a few copies of the weights.
-pub fn of_run(config: &RunConfig) -> u64 {
-    let network = &config.model.network;
-    let settings = config.optimizer.settings();
-    let pairs = settings.two_loops(network);
-    let pairs = pairs.iter().map(|t| 2 * (t.pairs + 2) * t.length).max();
-    let floats = [
-        2 * engine::floats(network, config.threads.get()),
-        settings.memory_len(network) as u64,
-        pairs.unwrap_or(0) as u64,
-        8 * network.parameter_count() as u64,
-    ];
-    let floats = floats.into_iter().fold(0, u64::saturating_add);
-    floats.saturating_mul(4)
 }
 
 /// A number of bytes as people read it.

@@ -236,7 +236,10 @@ fn agrees(input: Shape, layers: &[Layer]) -> Result<(), TestCaseError> {
 /// A pass, if its memory is not too much for a test; in a workspace of exactly its length.
 fn runs(network: &Net, outputs: u128) {
     let (p, lanes) = (network.parameter_count(), network.workspace_len(4));
-    if p.max(lanes).max(network.workspace_len(1)) > 1 << 16 || outputs > u128::from(u16::MAX) {
+    let sample = network.input().len();
+    if p.max(lanes).max(network.workspace_len(1)).max(sample) > 1 << 16
+        || outputs > u128::from(u16::MAX)
+    {
         return;
     }
     if network.multiply_accumulates() > 1 << 20 {

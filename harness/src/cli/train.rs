@@ -411,7 +411,7 @@ impl TrainArgs {
             // The weights know no other.
             dataset.scalings.clone_from(&start.scalings);
         }
-        memory::check(memory::of_run(&config), "the run").map_err(Error::Usage)?;
+        memory::check(config.memory(), "the run").map_err(Error::Usage)?;
         let mut memory = Trainer::memory(&config);
         let mut trainer = Trainer::new(&config, &dataset, &mut memory)
             .map_err(|error| Error::Usage(error.to_string()))?

@@ -180,7 +180,7 @@ impl Runner<'_> {
     /// Trains; what `train --json` would print, or `None` when the user stopped it.
     pub fn train(&self, arm: &Arm, config: &RunConfig) -> Result<Option<String>, Error> {
         let misuse = |error: secant::ConfigError| Error::Usage(format!("{}: {error}", arm.name));
-        memory::check(memory::of_run(config), "a run").map_err(Error::Usage)?;
+        memory::check(config.memory(), "a run").map_err(Error::Usage)?;
         let clock = match self.plan.timing {
             Timing::Cpu => Clock::Cpu,
             Timing::Exclusive => Clock::Wall,

@@ -5,7 +5,6 @@ use secant::arch::Isa;
 use secant::{Batch, Normalisation, Samples};
 use secant_harness::cli::{Cli, Command};
 use secant_harness::data::dataset::Task;
-use secant_harness::memory;
 use secant_harness::model::Description;
 use secant_harness::train::Trainer;
 
@@ -25,7 +24,7 @@ pub fn command_line(bytes: &[u8]) -> bool {
     }
     match args.resolve(Task::FASHION_MNIST) {
         Ok(config) => {
-            let needed = memory::of_run(&config);
+            let needed = config.memory();
             let settings = config.optimizer.settings();
             let own = 4 * settings.memory_len(&config.model.network) as u64;
             assert!(needed >= own, "{needed} of {own}");

@@ -9,6 +9,9 @@
 mod canvas;
 mod garments;
 
+use std::sync::{Mutex, PoisonError};
+use std::thread::Builder;
+
 use secant::network::Shape;
 
 use self::canvas::{COLUMNS, Dice, PIXELS, ROWS};
@@ -53,23 +56,40 @@ fn draw_all(count: usize, seed: u64, first: u64) -> Part {
     let mut pixels = vec![0; count * PIXELS];
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let share = count.div_ceil(threads).max(1);
-    std::thread::scope(|scope| {
-        for ((start, pixels), labels) in (first..)
-            .step_by(share)
-            .zip(pixels.chunks_mut(share * PIXELS))
-            .zip(labels.chunks(share))
-        {
-            scope.spawn(move || {
-                for ((index, image), &class) in
-                    (start..).zip(pixels.chunks_exact_mut(PIXELS)).zip(labels)
-                {
-                    image.copy_from_slice(&garments::draw(class, &mut Dice::new(seed, index)));
-                }
-            });
-        }
-    });
+    draw_shares((seed, first), (share, threads), &mut pixels, &labels);
     Part {
         elements: Elements::U8(pixels),
         targets: Targets::Classes(labels.into_iter().map(u16::from).collect()),
     }
+}
+
+/// Draws the images of these labels from number `first` on, in shares of `share` images, on up to
+/// `threads` threads.
+fn draw_shares(
+    (seed, first): (u64, u64),
+    (share, threads): (usize, usize),
+    pixels: &mut [u8],
+    labels: &[u8],
+) {
+    let shares = (first..)
+        .step_by(share)
+        .zip(pixels.chunks_mut(share * PIXELS))
+        .zip(labels.chunks(share));
+    let shares = Mutex::new(shares);
+    let next = || shares.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        while let Some(((start, pixels), labels)) = next() {
+            let images = pixels.chunks_exact_mut(PIXELS);
+            for ((index, image), &class) in (start..).zip(images).zip(labels) {
+                image.copy_from_slice(&garments::draw(class, &mut Dice::new(seed, index)));
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            // Where the system allows fewer threads, those that there are draw the rest.
+            let _ = Builder::new().spawn_scoped(scope, work);
+        }
+        work();
+    });
 }
