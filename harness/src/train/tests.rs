@@ -327,7 +327,7 @@ fn a_run_that_collapses_keeps_its_best_weights() {
     for words in ["", " --validation 0"] {
         let config = config(&format!(
             "--model pool4,linear32,relu,linear10 --optimizer adam-classic --learning-rate 30 \
-             --schedule constant --warm-up 1 --batch 2 --epochs 12 --tolerance 0{words}"
+             --schedule constant --warm-up 0.99 --batch 2 --epochs 12 --tolerance 0{words}"
         ));
         let outcome = train(&config, &dataset, &mut ()).unwrap();
         assert!(outcome.collapsed(), "{words}");
