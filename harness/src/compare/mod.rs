@@ -75,7 +75,10 @@ pub fn compare(plan: &Plan, dataset: &Dataset, signal: &Arc<AtomicUsize>) -> Res
         let table = table::table(&made.arms, &made.runs, &plan.targets, judged);
         look += 1;
         let stopped = signal.load(Ordering::Relaxed) != 0;
-        if stopped || look == looks.len() || plan.knows_enough(&table) {
+        if stopped
+            || look == looks.len()
+            || plan.auto.is_none_or(|width| table::narrow(&table, width))
+        {
             break (made, table);
         }
     };

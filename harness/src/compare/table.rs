@@ -73,6 +73,12 @@ pub struct Difference {
     pub verdict: String,
 }
 
+/// Whether every difference is known as well as that: its interval is at most so wide.
+pub fn narrow(table: &[Row], width: f64) -> bool {
+    let mut differences = table.iter().filter_map(|row| row.difference.as_ref());
+    differences.all(|d| d.interval.is_some_and(|[low, high]| high - low <= width))
+}
+
 /// The p-value of a result that has none.
 fn one() -> f64 {
     1.0

@@ -9,18 +9,13 @@ use secant::Random;
 use serde::Serialize;
 
 use super::arm::Arm;
-use super::plan::Plan;
+use super::plan::{Plan, TUNING_SEEDS};
 use super::runs::Run;
 use super::schedule::Task;
 use crate::batch::Batch;
 use crate::error::Error;
 use crate::optimizers::Optimizer;
 use crate::score::{Measure, Numbers};
-
-/// Seeds of the tuning runs, far from the comparison's. One run says little: its accuracy scatters
-/// by more than a good and a very good setting differ.
-pub const SEEDS: [u64; 3] = [1_000_003, 1_000_004, 1_000_005];
-
 /// What tuning one optimiser found.
 #[derive(Debug, Serialize)]
 pub struct Tuning {
@@ -63,7 +58,7 @@ impl Trial {
 /// Runs that tuning an arm takes.
 pub fn runs(plan: &Plan, arm: &Arm) -> u64 {
     match arm.tuned {
-        true => u64::from(plan.tune) * SEEDS.len() as u64,
+        true => u64::from(plan.tune) * TUNING_SEEDS.len() as u64,
         false => 0,
     }
 }
@@ -83,7 +78,7 @@ pub fn candidates(plan: &Plan, arms: &[Arm]) -> Result<Vec<Candidates>, Error> {
     let of_arm = |(a, arm): (usize, &Arm)| {
         // The same draws for every length of an optimiser's runs.
         let optimizer = a % plan.optimizers.len();
-        let mut random = Random::new(SEEDS[0], optimizer as u64);
+        let mut random = Random::new(TUNING_SEEDS[0], optimizer as u64);
         let drawn = (0..plan.tune).map(|i| match i {
             0 => Ok(arm.clone()),
             _ => draw(arm, plan, &mut random),
@@ -102,7 +97,7 @@ pub fn tasks(candidates: &[Candidates], cost: impl Fn(&Arm) -> f64) -> Vec<Task>
     let mut tasks = Vec::new();
     for own in candidates {
         for (i, arm) in own.settings.iter().enumerate() {
-            tasks.extend(SEEDS.map(|seed| Task {
+            tasks.extend(TUNING_SEEDS.map(|seed| Task {
                 arm: own.arm,
                 trial: Some(i),
                 seed,
@@ -138,7 +133,7 @@ pub fn judge(measure: Measure, own: &Candidates, mut made: Vec<(usize, u64, &Run
             drawn: arm.drawn.clone(),
             score: Numbers(vec![(
                 format!("validation_{}", measure.key()),
-                Some(sum / SEEDS.len() as f64),
+                Some(sum / TUNING_SEEDS.len() as f64),
             )]),
         });
         let best = tuning.trials[tuning.best].validation();
