@@ -33,7 +33,9 @@ fn loss<const LANES: usize>(outputs: [f32; 3], label: u8) -> (f64, [f32; 3]) {
 /// `log sum exp z - z_label` in double precision, and softmax less the label.
 fn expected(outputs: [f32; 3], label: usize) -> (f64, [f64; 3]) {
     let z = outputs.map(f64::from);
-    let most = z.iter().copied().fold(f64::MIN, f64::max);
+    let most = z
+        .iter()
+        .fold(f64::MIN, |most, z| if *z > most { *z } else { most });
     let sum: f64 = z.iter().map(|z| libm::exp(z - most)).sum();
     let mut gradient = z.map(|z| libm::exp(z - most) / sum);
     gradient[label] -= 1.0;
