@@ -331,7 +331,7 @@ fn json_is_one_object_with_exactly_the_documented_keys() {
     );
     assert_eq!(
         keys(&record["dataset"]),
-        "name source shape classes sha256 train validation test"
+        "name source shape classes class_names sha256 train validation test"
     );
     assert_eq!(keys(&record["sha256"]), "initial final");
     assert_eq!(
@@ -528,7 +528,7 @@ fn a_saved_model_is_fine_tuned() {
     assert_ne!(record["sha256"]["initial"], record["sha256"]["final"]);
     for (more, code, what) in [
         ("--freeze 2", 2, "--weights"),
-        ("--weights nowhere", 2, "cannot read it"),
+        ("--weights nowhere", 2, "cannot be opened"),
         ("--weights first/config.json", 2, "not a model.safetensors"),
         (&format!("{weights} --freeze 3"), 2, "left to train"),
         (

@@ -149,7 +149,7 @@ fn tuning_gives_each_the_same_budget() {
             trials[best]["learning_rate"]
         );
     }
-    assert!(folder.path().join("c/tuning.svg").exists());
+    assert!(folder.path().join("c/trials.svg").exists());
 }
 
 #[test]

@@ -166,7 +166,7 @@ fn no_run_is_taken_for_another() {
         (
             "another convolution",
             "",
-            "--convolution winograd",
+            "--convolution direct",
             nothing,
             true,
         ),
@@ -319,7 +319,7 @@ fn another_result_is_not_replaced_unasked() {
     let folder = TempDir::new().unwrap();
     write_data(&folder.path().join("d"), [1, 2]);
     result(&run(&folder, &format!("compare {SMALL} --tune 2 --out c")));
-    assert!(folder.path().join("c/tuning.svg").exists());
+    assert!(folder.path().join("c/trials.svg").exists());
     let before = fs::read(folder.path().join("c/compare.json")).unwrap();
     let refused = run(&folder, &format!("compare {SMALL} --out c"));
     let error = String::from_utf8(refused.stderr).unwrap();
@@ -333,7 +333,7 @@ fn another_result_is_not_replaced_unasked() {
         before
     );
     result(&run(&folder, &format!("compare {SMALL} --out c --force")));
-    for name in ["tuning.svg", "rate.svg", "tuning.csv"] {
+    for name in ["trials.svg", "trials.csv", "rate.svg", "tuning.csv"] {
         assert!(!folder.path().join("c").join(name).exists(), "{name}");
     }
 }

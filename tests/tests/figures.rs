@@ -23,7 +23,7 @@ fn compare(folder: &TempDir, words: &[&str]) {
     assert!(output.status.success(), "{error}");
 }
 
-const QUICK: [&str; 9] = [
+const QUICK: [&str; 10] = [
     "--data",
     "synthetic",
     "--limit",
@@ -33,6 +33,7 @@ const QUICK: [&str; 9] = [
     "--evaluations",
     "7",
     "--out=c",
+    "--force",
 ];
 
 fn class(node: Node<'_, '_>, wanted: &str) -> bool {
@@ -358,7 +359,7 @@ fn every_figure_shows_its_points() {
         "loss-epochs",
         "loss-seconds",
         "rate",
-        "tuning",
+        "trials",
     ];
     assert_eq!(names, all);
 

@@ -35,7 +35,7 @@ const FIGURES: [&str; 6] = [
     "loss-epochs",
     "loss-seconds",
     "rate",
-    "tuning",
+    "trials",
 ];
 
 fn named<'a, 'b>(root: Node<'a, 'b>, name: &'static str) -> impl Iterator<Item = Node<'a, 'b>> {

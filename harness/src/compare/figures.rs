@@ -28,7 +28,7 @@ pub const NAMES: [&str; 10] = [
     "loss-epochs",
     "loss-seconds",
     "rate",
-    "tuning",
+    "trials",
 ];
 
 /// The files of the figures, with their names: a drawing and its points each.
@@ -152,7 +152,7 @@ pub fn all(
         rates.title = format!("Settings tried: validation {}", measure.name());
         rates.subtitle = subtitle + " Other settings differ too.";
         let mut budget = figure(
-            "tuning",
+            "trials",
             (axis("settings tried", "settings_tried", Scale::Whole), y()),
             best,
             tuned(plan, tuning, budget_points),

@@ -203,6 +203,7 @@ fn piece((path, labels_path): &(PathBuf, PathBuf)) -> Result<Piece, DataError> {
     let count = |path: &Path| header(path).map(|header| header.dimensions[0]);
     if let (Ok(samples), Ok(labels)) = (count(path), count(labels_path))
         && samples != labels
+        && samples > 0
     {
         return Err(DataError::new(labels_path, labels::wanted(samples, labels)));
     }
