@@ -38,16 +38,17 @@ const EXAMPLES: &str = "\
 Settings of every one: batch, init, tune.
 
 Examples:
-  secant compare                                         adam and lbfgs on micro, about a minute
+  secant compare                                         adam and lbfgs on micro, a quarter of a minute
   secant compare --tune 20 --seeds 10 --out cmp          20 settings of each, then ten fresh seeds
   secant compare --optimizers lbfgs,lbfgs:rate-factor=4  one optimiser against itself
   secant compare --epochs 0.5,1,2,4 --seeds 12           how short a run reaches a target
   secant compare --protocol deepobs --optimizers adam-plain,adam,lbfgs --epochs 8 --seeds 3
   secant compare --optimizers adam,lbfgs,lbfgs-seed --limit 10000
 
-The folder holds report.html (all on one page), compare.json, compare.md, compare.csv, figures as
-SVG with their points as CSV, and runs/ with a file for each finished run: the same command with the
-same --out does not run them again.";
+The folder holds report.html (all on one page), compare.json, compare.md, compare.csv, runs.csv and
+evaluations.csv (a row a run, a row an evaluation), figures as SVG with their points as CSV, and
+runs/ with a file for each finished run: the same command with the same --out does not run them
+again.";
 
 /// How many seeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
