@@ -210,6 +210,9 @@ pub struct ConfigFile<'a> {
     pub version: &'static str,
     /// The data.
     pub dataset: DatasetRecord<'a>,
+    /// What is predicted, where that is not what the files say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predict: Option<String>,
     /// `--limit`.
     pub limit: Option<usize>,
     /// The instruction set.

@@ -163,3 +163,39 @@ fn what_is_no_run_is_refused_in_one_line() {
     fs::remove_file(run.join("model.safetensors")).unwrap();
     refused(&["export", "run", "--format", "onnx"], "model.safetensors");
 }
+
+/// Numbers from a column of a table: the run knows which, and the error is that of training.
+#[test]
+fn a_regression_is_evaluated_in_its_own_units() {
+    let folder = TempDir::new().unwrap();
+    let here = folder.path();
+    let row = |i: u32| {
+        let (a, b) = (i % 17, i % 23);
+        format!("{a},{b},{}\n", 100 * a + 7 * b * b)
+    };
+    let table: String = (0..300).map(row).collect();
+    fs::write(here.join("table.csv"), format!("a,b,price\n{table}")).unwrap();
+    let words = [
+        "train",
+        "--data",
+        "table.csv",
+        "--predict",
+        "price",
+        "--epochs",
+        "3",
+        "--out",
+        "run",
+        "--json",
+    ];
+    let trained = json(here, &words);
+    let one = json(here, &["evaluate", "run", "--json"]);
+    let found = one["rmse"][0].as_f64().unwrap();
+    let expected = trained["test_rmse"].as_f64().unwrap();
+    assert!(
+        (found - expected).abs() < 1e-5 * expected,
+        "{found} {expected}"
+    );
+    let said = json(here, &["predict", "run", "--index", "0", "--json"]);
+    assert_eq!(said["numbers"].as_array().unwrap().len(), 1);
+    assert!(said["truth"].is_string());
+}

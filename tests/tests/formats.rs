@@ -9,6 +9,7 @@ use secant::network::{Init, Shape};
 use secant::{Affine, Batch, Normalisation, Random, Samples, Values};
 use secant_harness::data::dataset::{Part, Predicted, Task};
 use secant_harness::data::elements::{Elements, Targets};
+use secant_harness::data::predict::Predict;
 use secant_harness::formats::{c, npz, onnx, rust};
 use secant_harness::model::Description;
 use secant_harness::trained::Trained;
@@ -53,6 +54,7 @@ fn trained(spec: &str, input: Shape, outputs: usize, predicted: Predicted) -> Tr
             Predicted::Numbers => Vec::new(),
         },
         source: String::new(),
+        predict: Predict::Labels,
         limit: None,
         digest: String::new(),
     }

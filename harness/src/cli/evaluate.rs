@@ -28,7 +28,7 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "DIR|synthetic")]
     data: Option<PathBuf>,
 
-    /// What the network predicts, as for 'secant train'
+    /// What the network predicts, as for 'secant train' [default: that of the run]
     #[arg(long, value_name = "WHAT")]
     predict: Option<Predict>,
 
@@ -85,9 +85,9 @@ impl EvaluateArgs {
     pub(super) fn run(&self) -> Result<u8, Error> {
         let trained = Trained::open(&self.run)?;
         let data = self.data.clone().or_else(|| trained.data());
-        let predict = self.predict.clone().unwrap_or_default();
+        let predict = self.predict.as_ref().unwrap_or(&trained.predict);
         let limit = trained.limit.filter(|_| self.data.is_none());
-        let dataset = open_dataset(data.as_deref(), limit, &predict)?;
+        let dataset = open_dataset(data.as_deref(), limit, predict)?;
         trained.fits(&dataset)?;
         if dataset.digest != trained.digest && self.data.is_none() {
             note("The data is not what the network was trained on: its content has changed.");

@@ -42,7 +42,7 @@ pub struct PredictArgs {
     #[arg(long, value_name = "DIR|synthetic", requires = "index")]
     data: Option<PathBuf>,
 
-    /// What the network predicts, as for 'secant train'
+    /// What the network predicts, as for 'secant train' [default: that of the run]
     #[arg(long, value_name = "WHAT", requires = "index")]
     predict: Option<Predict>,
 
@@ -156,9 +156,9 @@ impl PredictArgs {
     /// Test sample `index` of the data.
     fn sample(&self, index: u32, trained: &Trained) -> Result<Sample, Error> {
         let data = self.data.clone().or_else(|| trained.data());
-        let predict = self.predict.clone().unwrap_or_default();
+        let predict = self.predict.as_ref().unwrap_or(&trained.predict);
         let limit = trained.limit.filter(|_| self.data.is_none());
-        let dataset = open_dataset(data.as_deref(), limit, &predict)?;
+        let dataset = open_dataset(data.as_deref(), limit, predict)?;
         trained.fits(&dataset)?;
         let part = &*dataset.test;
         if index as usize >= part.len() {

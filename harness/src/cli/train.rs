@@ -423,6 +423,7 @@ impl TrainArgs {
             &ConfigFile {
                 version: env!("CARGO_PKG_VERSION"),
                 dataset: DatasetRecord::new(&dataset, &split),
+                predict: self.targets.predict.as_ref().map(ToString::to_string),
                 limit,
                 isa: Isa::current().name(),
                 run: &config,

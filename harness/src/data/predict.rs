@@ -1,5 +1,6 @@
 //! What to predict, where a person wants something else than the files say.
 
+use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -20,6 +21,19 @@ pub enum Predict {
     Input,
     /// These columns of a table.
     Columns(Vec<String>),
+}
+
+/// As it is read; nothing for what the files say.
+impl fmt::Display for Predict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Predict::Labels => Ok(()),
+            Predict::Numbers => f.write_str("numbers"),
+            Predict::Classes => f.write_str("classes"),
+            Predict::Input => f.write_str("input"),
+            Predict::Columns(columns) => f.write_str(&columns.join(",")),
+        }
+    }
 }
 
 impl FromStr for Predict {

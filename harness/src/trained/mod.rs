@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::data::dataset::{Dataset, Part, Predicted, Task};
 use crate::data::open::SYNTHETIC;
+use crate::data::predict::Predict;
 use crate::engine::LANES;
 use crate::error::Error;
 use crate::export::{CONFIG, MODEL};
@@ -38,6 +39,8 @@ pub struct Trained {
     pub names: Vec<String>,
     /// Where the data of the run came from.
     pub source: String,
+    /// What is predicted of it.
+    pub predict: Predict,
     /// Training samples that were taken of it, if not all.
     pub limit: Option<usize>,
     /// SHA-256 of that data.
@@ -48,6 +51,7 @@ pub struct Trained {
 #[derive(Deserialize)]
 struct Config {
     dataset: DatasetPart,
+    predict: Option<String>,
     limit: Option<usize>,
     model: ModelPart,
 }
@@ -125,6 +129,10 @@ impl Trained {
             task,
             names: config.dataset.class_names,
             source: config.dataset.source,
+            predict: match config.predict {
+                Some(text) => text.parse().map_err(&wrong)?,
+                None => Predict::Labels,
+            },
             limit: config.limit,
             digest: config.dataset.sha256,
         })
