@@ -149,6 +149,14 @@ fn what_is_no_run_is_refused_in_one_line() {
         "C identifier",
     );
     refused(&["evaluate", "run", "--lanes", "3"], "expected 1 or 16");
+    // What cannot be told is not done.
+    if let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") {
+        let status = Command::new(env!("CARGO_BIN_EXE_secant-under-test"))
+            .args(["summary", "seed"])
+            .stdout(full)
+            .status();
+        assert_eq!(status.unwrap().code(), Some(3));
+    }
     // A model and a configuration that do not belong together, and a damaged one.
     let config = fs::read_to_string(run.join("config.json")).unwrap();
     fs::write(

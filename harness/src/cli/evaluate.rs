@@ -11,7 +11,7 @@ use super::values::lanes;
 use crate::data::elements::Targets;
 use crate::data::predict::Predict;
 use crate::error::{EXIT_OK, Error};
-use crate::report::{note, print_json, say};
+use crate::report::{note, print_json, print_line};
 use crate::score::number;
 use crate::trained::Trained;
 use crate::trained::classes::ClassReport;
@@ -124,7 +124,7 @@ impl EvaluateArgs {
         if self.json {
             print_json(&record)?;
         } else {
-            say(false, table(&record).trim_end());
+            print_line(table(&record).trim_end())?;
         }
         Ok(EXIT_OK)
     }

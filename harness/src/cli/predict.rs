@@ -14,7 +14,7 @@ use crate::data::elements::{Elements, Targets};
 use crate::data::png;
 use crate::data::predict::Predict;
 use crate::error::{EXIT_OK, Error};
-use crate::report::{print_json, say};
+use crate::report::{print_json, print_line};
 use crate::score::number;
 use crate::trained::{Trained, picture};
 
@@ -115,10 +115,7 @@ impl PredictArgs {
         if self.json {
             print_json(&record)?;
         } else {
-            say(
-                false,
-                self.text(&sample, &record, trained.task.input).trim_end(),
-            );
+            print_line(self.text(&sample, &record, trained.task.input).trim_end())?;
         }
         Ok(EXIT_OK)
     }

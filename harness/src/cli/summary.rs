@@ -10,7 +10,7 @@ use super::values::{classes, shape};
 use crate::data::dataset::{Predicted, Task};
 use crate::error::{EXIT_OK, Error};
 use crate::model::{Description, Model};
-use crate::report::{print_json, say};
+use crate::report::{print_json, print_line};
 use crate::trained::Trained;
 
 /// Options of `secant summary`.
@@ -79,7 +79,7 @@ impl SummaryArgs {
         if self.json {
             print_json(&summary)?;
         } else {
-            say(false, table(&summary).trim_end());
+            print_line(table(&summary).trim_end())?;
         }
         Ok(EXIT_OK)
     }
