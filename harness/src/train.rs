@@ -680,7 +680,10 @@ impl<'a> Trainer<'a> {
             self.validation = Some(self.score_of(Portion::Validation));
         }
         let watch = self.config.watch_test && usable;
-        self.watched = watch.then(|| self.test().0);
+        self.watched = watch.then(|| {
+            let (mut engine, all) = self.test_engine();
+            self.test(&mut engine, &all).0
+        });
     }
 
     /// Evaluates on a portion of the training part.
@@ -715,25 +718,21 @@ impl<'a> Trainer<'a> {
     }
 
     /// Test samples by class and by the class that the network gives them.
-    fn confusion(&self) -> Vec<Vec<u64>> {
+    fn confusion(&self, engine: &mut Engine, all: &[u32]) -> Vec<Vec<u64>> {
         if !matches!(self.dataset.test.targets, Targets::Classes(_)) {
             return Vec::new();
         }
-        let (mut engine, all) = self.test_engine();
-        let counts = engine.errors(&self.parameters, &all).confusion;
+        let counts = engine.errors(&self.parameters, all).confusion;
         let width = self.config.model.network.output_len();
         counts.chunks(width).map(<[u64]>::to_vec).collect()
     }
 
     /// Evaluates on the test samples: their score, and the RMSE of each output.
-    fn test(&self) -> (Score, Vec<f64>) {
-        let part = &self.dataset.test;
-        let (mut engine, all) = self.test_engine();
-        let samples = (&**part, all.as_slice());
+    fn test(&self, engine: &mut Engine, all: &[u32]) -> (Score, Vec<f64>) {
         score::score(
-            &mut engine,
+            engine,
             &self.parameters,
-            samples,
+            (&self.dataset.test, all),
             self.dataset,
             self.measure,
         )
@@ -779,8 +778,9 @@ impl<'a> Trainer<'a> {
                 self.validation = Some(self.score_of(Portion::Validation));
             }
         }
-        let (test, test_outputs) = self.test();
-        let confusion = self.confusion();
+        let (mut engine, all) = self.test_engine();
+        let (test, test_outputs) = self.test(&mut engine, &all);
+        let confusion = self.confusion(&mut engine, &all);
         let train_guess = self.guess(&self.dataset.train, &self.split.train);
         let guess = match self.validation {
             Some(_) => self.guess(&self.dataset.train, &self.split.validation),

@@ -171,28 +171,70 @@ pub fn something_to_train(network: &Net, frozen_layers: usize) -> Result<(), Err
     Ok(())
 }
 
-/// Reads the weights of `model` from a file that [`safetensors()`] has made, and freezes the first
-/// `frozen_layers` layers of the model with them.
+/// What a file of weights holds.
+pub struct Saved {
+    /// How the network wants its inputs.
+    pub scalings: Vec<Affine>,
+    /// What its outputs are of numbers to predict: a map for each output, or none.
+    pub target_scalings: Vec<Affine>,
+    /// All weights, in the order of the flat slice.
+    pub parameters: Vec<f32>,
+}
+
+/// Reads the weights of `model` from a file that [`safetensors()`] has made.
+///
+/// # Errors
+/// What is wrong, as a phrase to go after the file's name: it cannot be read or holds something
+/// else.
+pub fn load(path: &Path, model: &Model) -> Result<Saved, String> {
+    let network = &model.network;
+    let bytes = file(path, network.parameter_count())?;
+    let (about, parameters) = read(&bytes, network).map_err(|what| match what {
+        Some(spec) => format!(
+            "holds the weights of '{spec}', not of '{}'; choose that network with --model",
+            model.spec
+        ),
+        None => "not a model.safetensors of 'secant train'".to_owned(),
+    })?;
+    if let Some((name, place, value)) = not_finite(network, &parameters) {
+        return Err(format!(
+            "tensor {name} holds {value} as its element {place}, counted from 0: the weights are \
+             damaged, or those of a run that diverged"
+        ));
+    }
+    let outputs = network.output_len();
+    let target_scalings = match about.target.map(|target| target.scalings()) {
+        None => Vec::new(),
+        Some(targets) => match targets.as_slice() {
+            [one] => vec![*one; outputs],
+            targets if targets.len() == outputs => targets.to_vec(),
+            targets => {
+                return Err(format!(
+                    "holds the units of {} outputs, and the network has {outputs}",
+                    targets.len()
+                ));
+            }
+        },
+    };
+    Ok(Saved {
+        scalings: about.input.scalings(),
+        target_scalings,
+        parameters,
+    })
+}
+
+/// [`load`], and freezes the first `frozen_layers` layers of the model with the weights.
 ///
 /// # Errors
 /// [`Error::Usage`] when the file cannot be read or holds something else, or nothing would be left
 /// to train.
 pub fn start(path: &Path, frozen_layers: usize, model: &mut Model) -> Result<Start, Error> {
-    let wrong = |what: String| Error::Usage(format!("--weights {}: {what}", path.display()));
-    let bytes = file(path, model.network.parameter_count()).map_err(wrong)?;
-    let (about, mut weights) = read(&bytes, &model.network).map_err(|what| match what {
-        Some(spec) => wrong(format!(
-            "holds the weights of '{spec}', not of '{}'; choose that network with --model",
-            model.spec
-        )),
-        None => wrong("not a model.safetensors of 'secant train'".to_owned()),
-    })?;
-    if let Some((name, place, value)) = not_finite(&model.network, &weights) {
-        return Err(wrong(format!(
-            "tensor {name} holds {value} as its element {place}, counted from 0: the weights are \
-             damaged, or those of a run that diverged"
-        )));
-    }
+    let Saved {
+        scalings,
+        target_scalings,
+        parameters: mut weights,
+    } = load(path, model)
+        .map_err(|what| Error::Usage(format!("--weights {}: {what}", path.display())))?;
     let sha256 = sha256(&weights);
     let parameters = weights.split_off(model.network.parameter_offset(frozen_layers));
     // They stay for as long as the program runs: the network that reads them is copied to every
@@ -203,26 +245,12 @@ pub fn start(path: &Path, frozen_layers: usize, model: &mut Model) -> Result<Sta
         .try_freeze(frozen_layers, frozen)
         .map_err(|error| Error::Usage(format!("--freeze {frozen_layers}: {error}")))?;
     something_to_train(&model.network, frozen_layers)?;
-    let outputs = model.network.output_len();
-    let target_scalings = match about.target.map(|target| target.scalings()) {
-        None => Vec::new(),
-        Some(targets) => match targets.as_slice() {
-            [one] => vec![*one; outputs],
-            targets if targets.len() == outputs => targets.to_vec(),
-            targets => {
-                return Err(wrong(format!(
-                    "holds the units of {} outputs, and the network has {outputs}",
-                    targets.len()
-                )));
-            }
-        },
-    };
     Ok(Start {
         target_scalings,
         file: path.to_owned(),
         sha256,
         frozen_layers,
-        scalings: about.input.scalings(),
+        scalings,
         parameters,
     })
 }

@@ -6,6 +6,7 @@ pub mod golden;
 pub mod motions;
 pub mod oracle;
 pub mod problems;
+pub mod program;
 pub mod small_set;
 pub mod snapshot;
 pub mod softmax_regression;

@@ -6,19 +6,14 @@ use std::process::{Command, Output, Stdio};
 
 use safetensors::SafeTensors;
 use secant_harness::digest::sha256;
+use secant_tests::program::command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The program in an empty folder, with nothing in its environment that changes what it does.
+/// The program in an empty folder.
 fn secant(folder: &TempDir, words: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_secant-under-test"));
-    command
-        .args(words.split(' ').filter(|word| !word.is_empty()))
-        .current_dir(folder)
-        .env_remove("SECANT_DATA")
-        .env_remove("SECANT_ISA")
-        .stdin(Stdio::null());
-    command
+    let words = words.split(' ').filter(|word| !word.is_empty());
+    command(env!("CARGO_BIN_EXE_secant-under-test"), folder, words)
 }
 
 fn run(folder: &TempDir, words: &str) -> Output {

@@ -1,8 +1,10 @@
 //! `secant compare` as a person or a script meets it.
 
 use std::fs;
-use std::process::{Command, Output};
+use std::iter;
+use std::process::Output;
 
+use secant_tests::program;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -11,12 +13,9 @@ fn compare(folder: &TempDir, words: &str) -> Output {
 }
 
 fn secant(folder: &TempDir, command: &str, words: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_secant-under-test"))
-        .arg(command)
-        .args(words.split(' ').filter(|word| !word.is_empty()))
-        .current_dir(folder)
-        .env_remove("SECANT_DATA")
-        .env_remove("SECANT_ISA")
+    let words = words.split(' ').filter(|word| !word.is_empty());
+    let words = iter::once(command).chain(words);
+    program::command(env!("CARGO_BIN_EXE_secant-under-test"), folder, words)
         .output()
         .unwrap()
 }

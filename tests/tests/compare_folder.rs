@@ -10,6 +10,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use secant::Random;
+use secant_tests::program;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -20,13 +21,7 @@ const QUICK: &str = "--limit 300 --epochs 1 --model conv4k3,relu,pool4,linear10 
                      --optimizers adam,lbfgs --seeds 3 --targets 0.2 --jobs 2";
 
 fn command(program: &Path, folder: &TempDir, words: &str) -> Command {
-    let mut command = Command::new(program);
-    command
-        .args(words.split_whitespace())
-        .current_dir(folder)
-        .env_remove("SECANT_DATA")
-        .env_remove("SECANT_ISA");
-    command
+    program::command(program, folder, words.split_whitespace())
 }
 
 fn run(folder: &TempDir, words: &str) -> Output {

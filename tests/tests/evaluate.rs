@@ -2,16 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
+use secant_tests::program::command;
 use serde_json::Value;
 use tempfile::TempDir;
 
 fn secant(folder: &Path, words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_secant-under-test"))
-        .args(words)
-        .current_dir(folder)
-        .env_remove("SECANT_DATA")
+    command(env!("CARGO_BIN_EXE_secant-under-test"), folder, words)
         .output()
         .unwrap()
 }
@@ -151,10 +149,13 @@ fn what_is_no_run_is_refused_in_one_line() {
     refused(&["evaluate", "run", "--lanes", "3"], "expected 1 or 16");
     // What cannot be told is not done.
     if let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") {
-        let status = Command::new(env!("CARGO_BIN_EXE_secant-under-test"))
-            .args(["summary", "seed"])
-            .stdout(full)
-            .status();
+        let status = command(
+            env!("CARGO_BIN_EXE_secant-under-test"),
+            here,
+            ["summary", "seed"],
+        )
+        .stdout(full)
+        .status();
         assert_eq!(status.unwrap().code(), Some(3));
     }
     // A model and a configuration that do not belong together, and a damaged one.

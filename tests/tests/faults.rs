@@ -8,18 +8,13 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use flate2::{Compression, write::GzEncoder};
+use secant_tests::program::command;
 use serde_json::Value;
 use tempfile::TempDir;
 
 fn secant(folder: &Path, words: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_secant-under-test"));
-    command
-        .args(words.split(' ').filter(|word| !word.is_empty()))
-        .current_dir(folder)
-        .env_remove("SECANT_DATA")
-        .env_remove("SECANT_ISA")
-        .stdin(Stdio::null());
-    command
+    let words = words.split(' ').filter(|word| !word.is_empty());
+    command(env!("CARGO_BIN_EXE_secant-under-test"), folder, words)
 }
 
 fn run(folder: &Path, words: &str) -> Output {

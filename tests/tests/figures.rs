@@ -4,19 +4,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use roxmltree::{Document, Node};
+use secant_tests::program::command;
 use serde_json::Value;
 use tempfile::TempDir;
 
 fn compare(folder: &TempDir, words: &[&str]) {
-    let output = Command::new(env!("CARGO_BIN_EXE_secant-under-test"))
-        .arg("compare")
-        .args(words)
-        .current_dir(folder)
-        .env_remove("SECANT_DATA")
-        .env_remove("SECANT_ISA")
+    let words = ["compare"].iter().chain(words);
+    let output = command(env!("CARGO_BIN_EXE_secant-under-test"), folder, words)
         .output()
         .unwrap();
     let error = String::from_utf8_lossy(&output.stderr);

@@ -5,25 +5,26 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use roxmltree::{Document, Node, ParsingOptions};
+use secant_tests::program::command;
 use tempfile::TempDir;
 
 /// A comparison with tuning in the folder `c`, in a folder whose name is hard on markup.
 fn report(folder: &TempDir) -> PathBuf {
     let words = "compare --data synthetic --limit 300 --epochs 1 --evaluations 5 --seeds 5 --tune 3 \
                  --targets 0.3,0.999 --optimizers adam,lbfgs,adam:rate-factor=2";
-    let output = Command::new(env!("CARGO_BIN_EXE_secant-under-test"))
-        .args(words.split_whitespace())
-        .args([
-            "--model",
-            "conv4k5s3 relu linear10",
-            "--out",
-            "a<b>&'\"\u{1}",
-        ])
-        .current_dir(folder)
-        .env_remove("SECANT_DATA")
-        .env_remove("SECANT_ISA")
-        .output()
-        .unwrap();
+    let output = command(
+        env!("CARGO_BIN_EXE_secant-under-test"),
+        folder,
+        words.split_whitespace(),
+    )
+    .args([
+        "--model",
+        "conv4k5s3 relu linear10",
+        "--out",
+        "a<b>&'\"\u{1}",
+    ])
+    .output()
+    .unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{error}");
     folder.path().join("a<b>&'\"\u{1}").join("report.html")

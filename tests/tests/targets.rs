@@ -3,23 +3,23 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use safetensors::SafeTensors;
 use secant::Random;
+use secant_tests::program::command;
 use secant_tests::small_set::npy;
 use serde_json::Value;
 use tempfile::TempDir;
 
 fn secant(folder: &TempDir, words: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_secant-under-test"))
-        .args(words.split_whitespace())
-        .current_dir(folder)
-        .env_remove("SECANT_DATA")
-        .env_remove("SECANT_ISA")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+    command(
+        env!("CARGO_BIN_EXE_secant-under-test"),
+        folder,
+        words.split_whitespace(),
+    )
+    .output()
+    .unwrap()
 }
 
 fn said(output: &Output) -> String {

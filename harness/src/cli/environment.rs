@@ -13,6 +13,7 @@ use crate::data::open::{self, Location, STANDARD_FOLDERS};
 use crate::data::predict::Predict;
 use crate::error::Error;
 use crate::report::note;
+use crate::trained::Trained;
 
 /// Obeys `SECANT_ISA`.
 ///
@@ -71,6 +72,24 @@ pub fn open_dataset(
         ));
     }
     Ok(open::load(&location, limit, predict)?)
+}
+
+/// The data for a trained network: that of its run, unless `data` is other data.
+///
+/// # Errors
+/// [`Error`] when the data cannot be used, or is not what the network was made for.
+pub fn data_for(
+    trained: &Trained,
+    data: Option<&Path>,
+    predict: Option<&Predict>,
+) -> Result<Dataset, Error> {
+    let predict = predict.unwrap_or(&trained.predict);
+    let dataset = match data {
+        Some(data) => open_dataset(Some(data), None, predict)?,
+        None => open_dataset(Some(&trained.data()), trained.limit, predict)?,
+    };
+    trained.fits(&dataset)?;
+    Ok(dataset)
 }
 
 /// Tells what a person should know about the data, once the options are known to fit it.

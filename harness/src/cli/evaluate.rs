@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::environment::open_dataset;
+use super::environment::data_for;
 use super::values::lanes;
 use crate::data::elements::Targets;
 use crate::data::predict::Predict;
@@ -84,11 +84,7 @@ impl EvaluateArgs {
     /// Evaluates, and prints the tables or the JSON object.
     pub(super) fn run(&self) -> Result<u8, Error> {
         let trained = Trained::open(&self.run)?;
-        let data = self.data.clone().or_else(|| trained.data());
-        let predict = self.predict.as_ref().unwrap_or(&trained.predict);
-        let limit = trained.limit.filter(|_| self.data.is_none());
-        let dataset = open_dataset(data.as_deref(), limit, predict)?;
-        trained.fits(&dataset)?;
+        let dataset = data_for(&trained, self.data.as_deref(), self.predict.as_ref())?;
         if dataset.digest != trained.digest && self.data.is_none() {
             note("The data is not what the network was trained on: its content has changed.");
         }

@@ -7,10 +7,10 @@ use secant::network::Shape;
 use secant::softmax;
 use serde::Serialize;
 
-use super::environment::open_dataset;
+use super::environment::data_for;
 use super::values::lanes;
 use crate::data::dataset::{Part, Predicted};
-use crate::data::elements::{Elements, Targets};
+use crate::data::elements::Targets;
 use crate::data::png;
 use crate::data::predict::Predict;
 use crate::error::{EXIT_OK, Error};
@@ -68,8 +68,8 @@ An image has the size and the colours of those that the network was trained on."
 
 /// A sample to ask about.
 struct Sample {
+    /// Alone.
     part: Part,
-    index: u32,
     /// What the files say that it is.
     truth: Option<String>,
     names: Vec<String>,
@@ -101,7 +101,7 @@ impl PredictArgs {
             (Some(image), _) => self.image(image, &trained)?,
             (None, index) => self.sample(index.unwrap_or(0), &trained)?,
         };
-        let outputs = trained.outputs(&sample.part, &[sample.index], self.lanes == 1);
+        let outputs = trained.outputs(&sample.part, &[0], self.lanes == 1);
         let mut record = Record {
             truth: sample.truth.clone(),
             classes: Vec::new(),
@@ -144,7 +144,6 @@ impl PredictArgs {
                 elements,
                 targets: Targets::Classes(vec![0]),
             },
-            index: 0,
             truth: None,
             names: trained.names.clone(),
         })
@@ -152,11 +151,7 @@ impl PredictArgs {
 
     /// Test sample `index` of the data.
     fn sample(&self, index: u32, trained: &Trained) -> Result<Sample, Error> {
-        let data = self.data.clone().or_else(|| trained.data());
-        let predict = self.predict.as_ref().unwrap_or(&trained.predict);
-        let limit = trained.limit.filter(|_| self.data.is_none());
-        let dataset = open_dataset(data.as_deref(), limit, predict)?;
-        trained.fits(&dataset)?;
+        let dataset = data_for(trained, self.data.as_deref(), self.predict.as_ref())?;
         let part = &*dataset.test;
         if index as usize >= part.len() {
             return Err(Error::Usage(format!(
@@ -175,7 +170,6 @@ impl PredictArgs {
         };
         Ok(Sample {
             part: part.select(&[index], dataset.shape.len()),
-            index: 0,
             truth: Some(truth),
             names: dataset.names,
         })
@@ -183,11 +177,7 @@ impl PredictArgs {
 
     fn text(&self, sample: &Sample, record: &Record, shape: Shape) -> String {
         let mut text = String::new();
-        let values = match &sample.part.elements {
-            Elements::F32(values) => values.clone(),
-            elements => elements.to_floats(),
-        };
-        if let Some(drawing) = picture::draw(&values, shape) {
+        if let Some(drawing) = picture::draw(&sample.part.elements.to_floats(), shape) {
             text.push_str(&drawing);
             text.push('\n');
         }

@@ -7,7 +7,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use crate::trained::Trained;
-use crate::weights::names;
+use crate::weights::{bare, names};
 
 /// The archive. The same weights always give the same bytes.
 ///
@@ -21,11 +21,7 @@ pub fn bytes(trained: &Trained) -> io::Result<Vec<u8>> {
     let mut add = |name: &str, shape: &[usize], values: &[f32]| -> io::Result<()> {
         archive.start_file(format!("{name}.npy"), options)?;
         archive.write_all(&header(shape))?;
-        let bytes: Vec<u8> = values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
-        archive.write_all(&bytes)
+        archive.write_all(&bare(values))
     };
     for (name, shape, range) in names(&trained.model.network) {
         add(&name, &shape, &trained.parameters[range])?;

@@ -12,6 +12,7 @@ use secant::network::Layer;
 use super::{LayerParts, layers};
 use crate::data::dataset::Predicted;
 use crate::trained::Trained;
+use crate::weights::bare;
 
 /// The operator set that the graph needs: the first in which `GroupNormalization` has a scale for
 /// each channel.
@@ -255,10 +256,7 @@ impl Builder {
             dimensions: sizes.iter().map(|size| *size as i64).collect(),
             kind: FLOAT,
             name: name.to_owned(),
-            bytes: values
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect(),
+            bytes: bare(values),
         });
     }
 

@@ -2,13 +2,13 @@
 //! runs, the usual settings for long ones, and those of the original experiment.
 
 use secant::ConfigError;
-use secant::optim::{Adam, AdamConfig, Decay, Schedule};
+use secant::optim::{Adam, AdamConfig, Decay};
 use serde::Serialize;
 
 use super::layer_lbfgs::default_rate;
 use super::schedule::ScheduleName;
 use super::settings::{Context, DeviceMemory, Entry, Keys, Serves, Settings, names, set};
-use super::step::{BatchLoss, Stepped, Stepper};
+use super::step::{Scheduled, Stepper};
 use super::tuning::{BETA2, DECAY, RATE, WARM_UP};
 use super::values::{name, not_negative, positive, share, yes};
 use crate::model::Net;
@@ -178,10 +178,13 @@ impl Settings for AdamSettings {
             },
             nesterov: self.nesterov,
         };
-        Ok(Box::new(Running {
-            adam: Adam::new(config, n, moments)?,
+        let mut adam = Adam::new(config, n, moments)?;
+        Ok(Box::new(Scheduled {
             schedule: self.schedule.with_warm_up(self.warm_up),
             gradient,
+            update: move |factor, parameters: &mut [f32], gradient: &[f32]| {
+                adam.step(factor, parameters, gradient)
+            },
         }))
     }
 
@@ -191,29 +194,6 @@ impl Settings for AdamSettings {
             gradient: n,
             optimizer: Adam::memory_len(n),
             workspace: network.workspace_len(lanes),
-        })
-    }
-}
-
-struct Running<'m> {
-    adam: Adam<'m>,
-    schedule: Schedule,
-    gradient: &'m mut [f32],
-}
-
-impl Stepper for Running<'_> {
-    fn step(
-        &mut self,
-        loss: &mut BatchLoss<'_>,
-        (step, steps): (u32, u32),
-        parameters: &mut [f32],
-    ) -> Result<Stepped, ConfigError> {
-        let tally = loss.gradient(parameters, self.gradient);
-        let factor = self.schedule.factor(step, steps);
-        self.adam.step(factor, parameters, self.gradient)?;
-        Ok(Stepped {
-            loss: tally.mean_loss(),
-            ended: None,
         })
     }
 }

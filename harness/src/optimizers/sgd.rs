@@ -1,13 +1,13 @@
 //! Stochastic gradient descent with Nesterov's momentum, and a learning-rate schedule.
 
 use secant::ConfigError;
-use secant::optim::{Decay, Schedule, Sgd, SgdConfig};
+use secant::optim::{Decay, Sgd, SgdConfig};
 use serde::Serialize;
 
 use super::layer_lbfgs::default_rate;
 use super::schedule::ScheduleName;
 use super::settings::{Context, DeviceMemory, Entry, Keys, Serves, Settings, names, set};
-use super::step::{BatchLoss, Stepped, Stepper};
+use super::step::{Scheduled, Stepper};
 use super::tuning::{MOMENTUM, RATE, WARM_UP};
 use super::values::{name, not_negative, positive, share, yes};
 use crate::model::Net;
@@ -109,10 +109,13 @@ impl Settings for SgdSettings {
                 Decay::Coupled
             },
         };
-        Ok(Box::new(Running {
-            sgd: Sgd::new(config, n, velocities)?,
+        let mut sgd = Sgd::new(config, n, velocities)?;
+        Ok(Box::new(Scheduled {
             schedule: self.schedule.with_warm_up(self.warm_up),
             gradient,
+            update: move |factor, parameters: &mut [f32], gradient: &[f32]| {
+                sgd.step(factor, parameters, gradient)
+            },
         }))
     }
 
@@ -122,29 +125,6 @@ impl Settings for SgdSettings {
             gradient: n,
             optimizer: Sgd::memory_len(n),
             workspace: network.workspace_len(lanes),
-        })
-    }
-}
-
-struct Running<'m> {
-    sgd: Sgd<'m>,
-    schedule: Schedule,
-    gradient: &'m mut [f32],
-}
-
-impl Stepper for Running<'_> {
-    fn step(
-        &mut self,
-        loss: &mut BatchLoss<'_>,
-        (step, steps): (u32, u32),
-        parameters: &mut [f32],
-    ) -> Result<Stepped, ConfigError> {
-        let tally = loss.gradient(parameters, self.gradient);
-        let factor = self.schedule.factor(step, steps);
-        self.sgd.step(factor, parameters, self.gradient)?;
-        Ok(Stepped {
-            loss: tally.mean_loss(),
-            ended: None,
         })
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use secant::ConfigError;
 use secant::objective::Objective;
-use secant::optim::Termination;
+use secant::optim::{Schedule, Termination};
 use secant::{DropoutKey, Metrics};
 
 use crate::engine::{Engine, Observe};
@@ -37,6 +37,36 @@ pub trait Stepper {
     /// Times that the guard took the run back to an earlier point.
     fn rollbacks(&self) -> u32 {
         0
+    }
+}
+
+/// An optimiser that takes one gradient a step, at work: its rate follows a schedule.
+pub struct Scheduled<'m, U> {
+    /// The factor of the rate over the run.
+    pub schedule: Schedule,
+    /// Memory of the gradient.
+    pub gradient: &'m mut [f32],
+    /// Moves the parameters, by factor and gradient.
+    pub update: U,
+}
+
+impl<U> Stepper for Scheduled<'_, U>
+where
+    U: FnMut(f32, &mut [f32], &[f32]) -> Result<(), ConfigError>,
+{
+    fn step(
+        &mut self,
+        loss: &mut BatchLoss<'_>,
+        (step, steps): (u32, u32),
+        parameters: &mut [f32],
+    ) -> Result<Stepped, ConfigError> {
+        let tally = loss.gradient(parameters, self.gradient);
+        let factor = self.schedule.factor(step, steps);
+        (self.update)(factor, parameters, self.gradient)?;
+        Ok(Stepped {
+            loss: tally.mean_loss(),
+            ended: None,
+        })
     }
 }
 

@@ -115,17 +115,15 @@ impl Trained {
         let loss: NamedLoss = config.model.loss.parse().map_err(&wrong)?;
         model.network = model.network.with_loss(loss.loss());
         model.name = config.model.name;
-        let start = weights::start(&folder.join(MODEL), 0, &mut model).map_err(|error| {
-            // Nobody has said --weights.
-            let text = error.to_string();
-            Error::Usage(text.trim_start_matches("--weights ").to_owned())
-        })?;
+        let file = folder.join(MODEL);
+        let saved = weights::load(&file, &model)
+            .map_err(|what| Error::Usage(format!("{}: {what}", file.display())))?;
         Ok(Trained {
             folder: folder.to_owned(),
             model,
-            parameters: start.parameters,
-            scalings: start.scalings,
-            target_scalings: start.target_scalings,
+            parameters: saved.parameters,
+            scalings: saved.scalings,
+            target_scalings: saved.target_scalings,
             task,
             names: config.dataset.class_names,
             source: config.dataset.source,
@@ -190,11 +188,11 @@ impl Trained {
         outputs
     }
 
-    /// Where the data of the run is, for the options of other commands; none for the usual places.
-    pub fn data(&self) -> Option<PathBuf> {
-        Some(match self.source.as_str() {
-            "built-in" => PathBuf::from(SYNTHETIC),
-            source => PathBuf::from(source),
+    /// Where the data of the run is, as `--data` names it.
+    pub fn data(&self) -> PathBuf {
+        PathBuf::from(match self.source.as_str() {
+            "built-in" => SYNTHETIC,
+            source => source,
         })
     }
 

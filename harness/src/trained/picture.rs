@@ -9,8 +9,8 @@ const MARKS: &[u8] = b" .:-=+*#%@";
 const WIDTH: usize = 64;
 
 /// Draws the mean over the channels of a sample, from its smallest value (blank) to its largest; a
-/// signal of one row as its curves would not be told apart is not drawn. A character is two pixels
-/// high; larger images are thinned.
+/// sample of fewer than four rows or columns is none to draw. A character is two pixels high; larger
+/// images are thinned.
 pub fn draw(values: &[f32], shape: Shape) -> Option<String> {
     let Shape {
         channels,
