@@ -269,9 +269,8 @@ impl Bench {
         let mut gradient = vec![0.0; self.parameters.len()];
         let mut workspace = Workspace::new(self.network.workspace_len(LANES));
         move || {
-            gradient.fill(0.0);
             self.network
-                .accumulate_gradient::<LANES>(
+                .gradient::<LANES>(
                     &self.parameters,
                     self.batch(),
                     &mut gradient,

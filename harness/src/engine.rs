@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
 use std::thread::{self, JoinHandle};
 
 use secant::network::Network;
-use secant::{Affine, Batch, DropoutKey, LayerInputs, Metrics, Targets, argmax};
+use secant::{Affine, Batch, DropoutKey, LayerInputs, Metrics, PassError, Targets, argmax};
 
 use crate::data::dataset::Part;
 use crate::model::{MAX_LAYERS, Net};
@@ -107,6 +107,11 @@ impl Errors {
     }
 }
 
+/// The sums of a pass whose arguments belong to the engine's network.
+fn belongs(sums: Result<Metrics, PassError>) -> Metrics {
+    sums.expect("the parameters and the samples belong to the network")
+}
+
 /// The chunks of a batch of `count` samples: whole lane blocks, as equal as they can be.
 fn chunk_count(count: usize) -> usize {
     count.div_ceil(LANES).min(CHUNKS)
@@ -181,8 +186,7 @@ impl Engine {
         dropout: Option<DropoutKey>,
         gradient: &mut [f32],
     ) -> Metrics {
-        self.run(Kind::Gradient(dropout), parameters, indices, None);
-        self.collect(indices, gradient)
+        self.gradient_of(parameters, indices, dropout, gradient, None)
     }
 
     /// [`gradient`](Engine::gradient), with the same bits, that shows the inputs of the layers,
@@ -203,8 +207,43 @@ impl Engine {
         if self.workspace.len() < workspace_len {
             self.workspace = Workspace::new(workspace_len);
         }
-        self.run(Kind::Gradient(dropout), parameters, indices, Some(observe));
-        self.collect(indices, gradient)
+        self.gradient_of(parameters, indices, dropout, gradient, Some(observe))
+    }
+
+    fn gradient_of(
+        &mut self,
+        parameters: &[f32],
+        indices: &[u32],
+        dropout: Option<DropoutKey>,
+        gradient: &mut [f32],
+        mut observe: Option<Observe<'_>>,
+    ) -> Metrics {
+        if !self.workers.is_empty() {
+            self.run(Kind::Gradient(dropout), parameters, indices, observe);
+            return self.collect(indices, gradient);
+        }
+        // One thread adds each chunk's gradient while it lies in the cache, and needs memory for
+        // one alone.
+        let shared = &self.shared;
+        let mut chunk = shared.chunk(0);
+        chunk.gradient.resize(gradient.len(), 0.0);
+        let mut total = Metrics::default();
+        for c in 0..chunk_count(indices.len()) {
+            let target = if c == 0 {
+                &mut *gradient
+            } else {
+                &mut chunk.gradient[..]
+            };
+            let batch = shared.batch(indices, c).dropout(dropout);
+            let workspace = self.workspace.floats();
+            total += shared.gradient(parameters, batch, target, workspace, observe.take());
+            if c > 0 {
+                for (sum, g) in gradient.iter_mut().zip(&chunk.gradient) {
+                    *sum += g;
+                }
+            }
+        }
+        total
     }
 
     /// Overwrites `gradient` with the sum of the chunks' gradients.
@@ -409,35 +448,57 @@ impl Shared {
         observe: Option<Observe<'_>>,
     ) {
         let mut chunk = self.chunk(c);
-        let samples = self.samples.samples(&self.scalings);
-        let weight = 1.0 / indices.len() as f32;
-        let mut batch = Batch::new(samples, &indices[chunk_range(indices.len(), c)])
-            .weight(weight)
-            .class_weights(&self.class_weights);
-        let network = &self.network;
-        let tally = match kind {
+        let batch = self.batch(indices, c);
+        chunk.tally = match kind {
             Kind::Gradient(dropout) => {
-                batch.dropout = dropout;
-                chunk.gradient.clear();
                 chunk.gradient.resize(parameters.len(), 0.0);
                 let gradient = &mut chunk.gradient;
-                match observe {
-                    None => {
-                        network.accumulate_gradient::<LANES>(parameters, batch, gradient, workspace)
-                    }
-                    Some(observe) => network.accumulate_gradient_observed::<LANES>(
-                        parameters, batch, gradient, workspace, observe,
-                    ),
-                }
+                self.gradient(
+                    parameters,
+                    batch.dropout(dropout),
+                    gradient,
+                    workspace,
+                    observe,
+                )
             }
-            Kind::Evaluation => network.evaluate::<LANES>(parameters, batch, workspace),
+            Kind::Evaluation => {
+                belongs(self.network.evaluate::<LANES>(parameters, batch, workspace))
+            }
             Kind::Errors => {
                 chunk.errors = self.chunk_errors(parameters, batch, workspace);
-                Ok(Metrics::default())
+                Metrics::default()
             }
-            Kind::Stop => Ok(Metrics::default()),
+            Kind::Stop => Metrics::default(),
         };
-        chunk.tally = tally.expect("the parameters and the samples belong to the network");
+    }
+
+    /// Chunk `c` of a batch.
+    fn batch<'a>(&'a self, indices: &'a [u32], c: usize) -> Batch<'a> {
+        let samples = self.samples.samples(&self.scalings);
+        Batch::new(samples, &indices[chunk_range(indices.len(), c)])
+            .weight(1.0 / indices.len() as f32)
+            .class_weights(&self.class_weights)
+    }
+
+    /// Overwrites `gradient` with that of a chunk.
+    fn gradient(
+        &self,
+        parameters: &[f32],
+        batch: Batch<'_>,
+        gradient: &mut [f32],
+        workspace: &mut [f32],
+        observe: Option<Observe<'_>>,
+    ) -> Metrics {
+        let network = &self.network;
+        belongs(match observe {
+            None => network.gradient::<LANES>(parameters, batch, gradient, workspace),
+            Some(observe) => {
+                gradient.fill(0.0);
+                network.accumulate_gradient_observed::<LANES>(
+                    parameters, batch, gradient, workspace, observe,
+                )
+            }
+        })
     }
 
     /// Sums over no samples.

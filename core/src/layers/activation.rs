@@ -116,7 +116,7 @@ pub(crate) fn backward<S: Simd, const L: usize>(
     frame: &Frame,
     memory: Backward<'_>,
 ) -> Option<()> {
-    if !memory.input_gradient {
+    if !memory.passes.input_gradient {
         return Some(());
     }
     match activation {

@@ -138,7 +138,7 @@ pub(crate) fn backward<const L: usize>(
     frame: &Frame,
     memory: Backward<'_>,
 ) -> Option<()> {
-    if !memory.input_gradient {
+    if !memory.passes.input_gradient {
         return Some(());
     }
     let (to, from) = (frame.input.dense(), frame.output.dense());

@@ -60,7 +60,7 @@ pub(crate) fn backward<const L: usize>(
     frame: &Frame,
     memory: Backward<'_>,
 ) -> Option<()> {
-    if !memory.input_gradient {
+    if !memory.passes.input_gradient {
         return Some(());
     }
     let (from, to) = (frame.output.dense(), frame.input.dense());

@@ -270,13 +270,13 @@ pub(crate) fn backward<S: Simd, const L: usize>(
     for group in 0..layer.groups {
         let statistics = Statistics::<L>::of(simd, input, group * size, size, x)?;
         let channels = group * size..(group + 1) * size;
-        if memory.weight_gradient {
+        if memory.passes.weight_gradient {
             for channel in channels.clone() {
                 let own = (memory.dw.get_mut(channel)?, memory.db.get_mut(channel)?);
                 weight_gradient(simd, &statistics, (input, from), channel, (x, dy), own)?;
             }
         }
-        if !memory.input_gradient {
+        if !memory.passes.input_gradient {
             continue;
         }
         let maps = (input, from);

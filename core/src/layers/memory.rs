@@ -26,7 +26,7 @@ pub(crate) struct Forward<'a> {
 /// live pixels alone.
 pub(crate) struct Backward<'a> {
     pub w: &'a [f32],
-    /// Gradients of weights and biases, which grow if `weight_gradient`.
+    /// Gradients of weights and biases, which grow with `passes.weight_gradient`.
     pub dw: &'a mut [f32],
     pub db: &'a mut [f32],
     /// What the stage has read, and what it has written.
@@ -35,12 +35,20 @@ pub(crate) struct Backward<'a> {
     pub codes: &'a [f32],
     /// Gradient of the output; may be overwritten.
     pub dy: &'a mut [f32],
-    /// Gradient of the input, overwritten if `input_gradient`.
+    /// Gradient of the input, overwritten with `passes.input_gradient`.
     pub dx: &'a mut [f32],
-    pub weight_gradient: bool,
-    pub input_gradient: bool,
+    pub passes: Passes,
     pub scratch: &'a mut [f32],
     pub draw: Draw<'a>,
+}
+
+/// What the backward pass of a stage is to compute.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Passes {
+    pub weight_gradient: bool,
+    /// Whether the gradient of the weights is overwritten rather than added to.
+    pub fresh: bool,
+    pub input_gradient: bool,
 }
 
 /// The memory of a stage's backward pass of one sample. Gradients are laid out as the maps are.

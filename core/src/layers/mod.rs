@@ -487,6 +487,12 @@ impl Layer {
         }
     }
 
+    /// Whether the backward pass over lanes itself overwrites a gradient of the weights that is to be
+    /// fresh. All others are given zeros.
+    pub(crate) const fn writes_fresh_gradients(&self) -> bool {
+        matches!(self, Layer::Linear(_))
+    }
+
     /// The backward pass of a stage over a block of lanes.
     #[inline(always)]
     pub(crate) fn backward<S: Simd, const L: usize>(
@@ -501,7 +507,7 @@ impl Layer {
             }
             Layer::Conv2d(layer) => conv2d::lanes::backward::<S, L>(layer, simd, frame, memory),
             Layer::Linear(_) => linear::lanes::backward::<S, L>(simd, frame, memory),
-            Layer::Relu | Layer::MaxPool2d(_) if memory.input_gradient => {
+            Layer::Relu | Layer::MaxPool2d(_) if memory.passes.input_gradient => {
                 max_pool2d::lanes::backward::<S, L>(simd, frame, memory);
             }
             Layer::Relu | Layer::MaxPool2d(_) => {}

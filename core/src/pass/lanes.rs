@@ -5,7 +5,7 @@ use super::target::sample_loss;
 use crate::arch::{Kernel, Simd, dispatch_lanes};
 use crate::batch::{Batch, Metrics};
 use crate::layers::draw::Draw;
-use crate::layers::memory::{self, Forward};
+use crate::layers::memory::{self, Forward, Passes};
 use crate::loss::Loss;
 use crate::plan::Plan;
 use crate::plan::stage::Stage;
@@ -132,29 +132,38 @@ impl<'a, const LANES: usize> Pass<'a, LANES> {
         block_loss::<LANES>(loss, block, logits, weight)
     }
 
-    /// The kept stages backward: adds to `gradient`.
-    pub fn backward(&mut self, block: &Batch<'_>, gradient: &mut [f32]) {
+    /// The kept stages backward: adds to `gradient`, or overwrites it if it is to be `fresh`.
+    pub fn backward(&mut self, block: &Batch<'_>, gradient: &mut [f32], fresh: bool) {
         let first = self.plan.first_kept;
         for s in (first..self.plan.stages.len()).rev() {
-            self.stage_backward(s, block, gradient, true, s > first);
+            let passes = Passes {
+                weight_gradient: true,
+                fresh,
+                input_gradient: s > first,
+            };
+            self.stage_backward(s, block, gradient, passes);
             self.swapped = !self.swapped;
         }
     }
 
-    /// From `dy` and what the forward pass has left: adds to `gradient`, overwrites `dx`, or both.
+    /// From `dy` and what the forward pass has left: the gradient of the weights, of the input, or
+    /// both.
     pub fn stage_backward(
         &mut self,
         s: usize,
         block: &Batch<'_>,
         gradient: &mut [f32],
-        weight_gradient: bool,
-        input_gradient: bool,
+        passes: Passes,
     ) {
         let parameters = self.parameters;
         let (stage, parts) = self.kept(s);
         let (weights, biases) = stage.ranges();
         let w = &parameters[weights.clone()];
-        let (dw, db) = gradient[weights.start..biases.end].split_at_mut(weights.len());
+        let gradient = &mut gradient[weights.start..biases.end];
+        if passes.weight_gradient && passes.fresh && !stage.op.writes_fresh_gradients() {
+            gradient.fill(0.0);
+        }
+        let (dw, db) = gradient.split_at_mut(weights.len());
         let memory = memory::Backward {
             w,
             dw,
@@ -164,8 +173,7 @@ impl<'a, const LANES: usize> Pass<'a, LANES> {
             codes: parts.maps.codes,
             dy: parts.dy,
             dx: parts.dx,
-            weight_gradient,
-            input_gradient,
+            passes,
             scratch: parts.maps.rest,
             draw: draw(block, stage),
         };

@@ -2,6 +2,7 @@
 
 use super::lanes::Pass;
 use crate::batch::{Batch, PassError};
+use crate::layers::memory::Passes;
 use crate::network::Network;
 
 /// A stage for reports: a convolution, linear or other layer with the activation and the pool that
@@ -69,13 +70,18 @@ impl<const N: usize> Network<'_, N> {
         let plan = self.plan();
         let mut blocks = Pass::<LANES>::new(plan, self.loss(), parameters, workspace);
         let first = plan.first_trained;
+        let passes = |weight_gradient, input_gradient| Passes {
+            weight_gradient,
+            fresh: false,
+            input_gradient,
+        };
         match pass {
             StagePass::Forward => blocks.stage_forward(s, &batch),
             StagePass::WeightGradient if s >= first => {
-                blocks.stage_backward(s, &batch, gradient, true, false);
+                blocks.stage_backward(s, &batch, gradient, passes(true, false));
             }
             StagePass::InputGradient if s > first => {
-                blocks.stage_backward(s, &batch, gradient, false, true);
+                blocks.stage_backward(s, &batch, gradient, passes(false, true));
             }
             _ => {}
         }

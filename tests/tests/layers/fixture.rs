@@ -143,6 +143,20 @@ impl Fixture {
         (tally, gradient)
     }
 
+    /// The same by the method that overwrites what is there.
+    pub fn overwritten(&self, lanes: usize, indices: &[u32]) -> (Metrics, Vec<f32>) {
+        let network = &self.network;
+        let mut gradient = vec![f32::NAN; self.parameters.len()];
+        let mut workspace = self.workspace(lanes);
+        let batch = self.batch(indices);
+        let tally = with_lanes!(
+            lanes,
+            network.gradient(&self.parameters, batch, &mut gradient, &mut workspace)
+        )
+        .unwrap_or_else(|e| panic!("{e}"));
+        (tally, gradient)
+    }
+
     /// The library's tally of these samples from a forward pass alone.
     pub fn evaluate(&self, lanes: usize, indices: &[u32]) -> Metrics {
         let network = &self.network;

@@ -847,6 +847,23 @@ fn a_pass_adds_to_the_gradient_and_reads_nothing_stale() {
     }
 }
 
+#[test]
+fn a_gradient_that_overwrites_is_one_added_to_zeros() {
+    for fixture in fixtures(5) {
+        for lanes in LANES {
+            for count in [fixture.indices().len(), 1, 0] {
+                let indices = &fixture.indices()[..count];
+                let (tally, expected) = fixture.gradient(lanes, indices);
+                let (found, gradient) = fixture.overwritten(lanes, indices);
+                let what = describe(&fixture);
+                assert_eq!(found, tally, "{what}, {lanes} lanes");
+                let equal = contract_bits_of(&gradient) == contract_bits_of(&expected);
+                assert!(equal, "{what}, {lanes} lanes, {count} samples");
+            }
+        }
+    }
+}
+
 /// A fixture whose parameters and pixels are given and whose values are `byte - 1`.
 fn by_hand(
     input: Shape,

@@ -106,8 +106,7 @@ pub(crate) fn backward<S: Simd, const L: usize>(
         codes,
         dy,
         dx,
-        weight_gradient,
-        input_gradient,
+        passes,
         scratch,
         ..
     } = memory;
@@ -119,7 +118,7 @@ pub(crate) fn backward<S: Simd, const L: usize>(
     while first < outputs {
         let count = GROUP.min(outputs - first);
         max_pool2d::backward_rows::<S, L>(simd, frame, spread, first, count, y, codes, dy, dz);
-        if weight_gradient {
+        if passes.weight_gradient {
             let task = WeightGradient {
                 kernel: layer.kernel,
                 stride: layer.stride,
@@ -136,7 +135,7 @@ pub(crate) fn backward<S: Simd, const L: usize>(
             let (dw, db) = (&mut dw[first * inputs * taps..], &mut db[first..]);
             task.run::<S, L>(simd, x, dz, dw, db);
         }
-        if input_gradient {
+        if passes.input_gradient {
             pack_backward::<S>(w, inputs, taps, first, count, packed);
             let task = Rows {
                 kernel: layer.kernel,

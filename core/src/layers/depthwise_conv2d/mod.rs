@@ -229,10 +229,10 @@ pub(crate) fn backward<S: Simd, const L: usize>(
         ..
     } = memory;
     let (from, to) = (frame.output.dense(), frame.input.dense());
-    if memory.weight_gradient {
+    if memory.passes.weight_gradient {
         weight_gradient::<S, L>(layer, simd, &frame.input, from, x, dy, dw, db)?;
     }
-    if memory.input_gradient {
+    if memory.passes.input_gradient {
         input_gradient::<S, L>(layer, simd, from, to, w, dy, dx)?;
     }
     Some(())

@@ -55,8 +55,7 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
         y,
         dy,
         dx,
-        weight_gradient,
-        input_gradient,
+        passes,
         scratch,
         ..
     } = memory;
@@ -67,10 +66,10 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
             relu_gradient(simd, &y[map.at(o, 0, 0) * L..][..L], dy);
         }
     }
-    if weight_gradient {
-        weights_of(simd, L, x, dy, dw, db, scratch);
+    if passes.weight_gradient {
+        weights_of(simd, L, x, dy, passes.fresh, dw, db, scratch);
     }
-    if input_gradient {
+    if passes.input_gradient {
         inputs_of(simd, L, w, dy, &mut dx[..x.len()]);
     }
 }
@@ -249,7 +248,8 @@ fn input_gradient_tile<S: Simd, const B: usize, const T: usize>(
     store(simd, sums, lanes, at, dx);
 }
 
-/// Adds to `dw` (outputs x inputs) and `db` (outputs). `turned` is scratch of lanes x
+/// Adds to `dw` (outputs x inputs) and `db` (outputs), or overwrites them with `fresh` sums: a large
+/// matrix is not read then, which takes as long as writing it. `turned` is scratch of lanes x
 /// [`turned_row`].
 #[inline(always)]
 fn weights_of<S: Simd>(
@@ -257,6 +257,7 @@ fn weights_of<S: Simd>(
     lanes: usize,
     x: &[f32],
     dy: &[f32],
+    fresh: bool,
     dw: &mut [f32],
     db: &mut [f32],
     turned: &mut [f32],
@@ -266,6 +267,9 @@ fn weights_of<S: Simd>(
     let turned = &mut turned[..lanes * row];
     turn(simd, x, lanes, turned, row);
     for (db, dy) in db.iter_mut().zip(dy.chunks_exact(lanes)) {
+        if fresh {
+            *db = 0.0;
+        }
         for dy in dy {
             *db += dy;
         }
@@ -277,7 +281,7 @@ fn weights_of<S: Simd>(
         let (dy, dw) = (&dy[done * lanes..], &mut dw[done * inputs..]);
         with_block!(
             size,
-            weight_gradient_block::<S>(simd, lanes, inputs, turned, dy, dw)
+            weight_gradient_block::<S>(simd, lanes, inputs, fresh, turned, dy, dw)
         );
         done += size;
     }
@@ -288,25 +292,28 @@ fn weight_gradient_block<S: Simd, const B: usize>(
     simd: S,
     lanes: usize,
     inputs: usize,
+    fresh: bool,
     turned: &[f32],
     dy: &[f32],
     dw: &mut [f32],
 ) {
     let mut at = 0;
     while at + 2 * S::WIDTH <= inputs {
-        weight_gradient_tile::<S, B, 2>(simd, lanes, inputs, at, turned, dy, dw);
+        weight_gradient_tile::<S, B, 2>(simd, lanes, inputs, at, fresh, turned, dy, dw);
         at += 2 * S::WIDTH;
     }
     while at + S::WIDTH <= inputs {
-        weight_gradient_tile::<S, B, 1>(simd, lanes, inputs, at, turned, dy, dw);
+        weight_gradient_tile::<S, B, 1>(simd, lanes, inputs, at, fresh, turned, dy, dw);
         at += S::WIDTH;
     }
     if at < inputs {
         // The last inputs, as whole vectors beside the matrix.
         let mut ends = [[0.0; WIDEST]; B];
         let ends = ends.as_flattened_mut();
-        for (end, dw) in ends.chunks_exact_mut(S::WIDTH).zip(dw.chunks(inputs)) {
-            end[..inputs - at].copy_from_slice(&dw[at..inputs]);
+        if !fresh {
+            for (end, dw) in ends.chunks_exact_mut(S::WIDTH).zip(dw.chunks(inputs)) {
+                end[..inputs - at].copy_from_slice(&dw[at..inputs]);
+            }
         }
         let mut sums = load::<S, B, 1>(simd, S::WIDTH, 0, ends);
         weight_gradient_sums(simd, lanes, at, turned, dy, &mut sums);
@@ -330,11 +337,16 @@ fn weight_gradient_tile<S: Simd, const B: usize, const T: usize>(
     lanes: usize,
     inputs: usize,
     at: usize,
+    fresh: bool,
     turned: &[f32],
     dy: &[f32],
     dw: &mut [f32],
 ) {
-    let mut sums = load::<S, B, T>(simd, inputs, at, dw);
+    let mut sums = if fresh {
+        [[simd.splat(0.0); T]; B]
+    } else {
+        load::<S, B, T>(simd, inputs, at, dw)
+    };
     weight_gradient_sums(simd, lanes, at, turned, dy, &mut sums);
     store(simd, sums, inputs, at, dw);
 }

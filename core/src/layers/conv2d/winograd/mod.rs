@@ -272,8 +272,7 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
         codes,
         dy,
         dx,
-        weight_gradient,
-        input_gradient,
+        passes,
         scratch,
         ..
     } = memory;
@@ -285,7 +284,7 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
     let (gradient_scratch, rest) =
         rest.split_at_mut(gradient::scratch_len(inputs, outputs, tiles.band(), L));
     zeros.fill(0.0);
-    if input_gradient {
+    if passes.input_gradient {
         simd.apart(weights::Transform {
             w,
             rows: inputs,
@@ -308,7 +307,7 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
         let m_planes = Planes::new(outputs, band.len(), L);
         let (v, rest) = rest.split_at_mut(v_planes.len());
         let dm = &mut rest[..m_planes.len()];
-        if inputs == 1 && weight_gradient && !input_gradient {
+        if inputs == 1 && passes.weight_gradient && !passes.input_gradient {
             simd.apart(InputTransform::<L> {
                 frame,
                 band,
@@ -337,7 +336,7 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
             dm,
             row,
         });
-        if weight_gradient {
+        if passes.weight_gradient {
             simd.apart(InputTransform::<L> {
                 frame,
                 band,
@@ -348,7 +347,7 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
             });
             gradient.add::<S, L>(simd, band, (v, v_planes), (dm, m_planes), db);
         }
-        if input_gradient {
+        if passes.input_gradient {
             // In the place of v, which is not needed any more.
             let dv = v;
             for e in 0..ELEMENTS {
@@ -372,7 +371,7 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
             });
         }
     }
-    if weight_gradient {
+    if passes.weight_gradient {
         gradient.finish(simd, dw);
     }
 }
