@@ -3,6 +3,8 @@
 
 pub mod draw;
 pub mod golden;
+pub mod golden_products;
+pub mod hyperdual;
 pub mod motions;
 pub mod oracle;
 pub mod problems;
