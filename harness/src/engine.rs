@@ -76,7 +76,6 @@ enum Kind {
     Gradient(Option<DropoutKey>),
     Product(Curvature),
     Evaluation,
-    Errors,
     #[default]
     Stop,
 }
@@ -90,16 +89,16 @@ struct Chunk {
     errors: Errors,
 }
 
-/// How far outputs are from targets, summed over samples.
+/// How far outputs are from targets.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Errors {
-    /// Of each output the sum of squared differences.
+    /// Of each output the sum of squared differences over the samples; empty where the targets are
+    /// classes.
     pub squares: Vec<f64>,
     /// Outputs above 0 whose target is 0.5 or more, and others whose target is less.
     pub right: u64,
-    /// Samples by class and by the class of the largest output: a row a class; empty where the
-    /// targets are numbers.
-    pub confusion: Vec<u64>,
+    /// Of each sample the class of the largest output; empty where the targets are numbers.
+    pub classes: Vec<u32>,
 }
 
 impl Errors {
@@ -313,38 +312,25 @@ impl Engine {
         total
     }
 
-    /// Losses and right answers of the samples `indices`, without dropout.
+    /// Losses and right answers of the samples `indices`, without dropout, and how far their outputs
+    /// are from their targets: all from one forward pass.
     ///
     /// # Panics
     /// When `indices` names a sample that is not there, or `parameters` has not the network's
     /// parameter count.
-    pub fn evaluate(&mut self, parameters: &[f32], indices: &[u32]) -> Metrics {
+    pub fn evaluate(&mut self, parameters: &[f32], indices: &[u32]) -> (Metrics, Errors) {
         self.run(Kind::Evaluation, parameters, indices, None);
-        let mut total = Metrics::default();
+        let (mut total, mut errors) = (Metrics::default(), self.shared.no_errors());
         for c in 0..chunk_count(indices.len()) {
-            total += self.shared.chunk(c).tally;
-        }
-        total
-    }
-
-    /// How far the outputs are from the targets of the samples `indices`.
-    ///
-    /// # Panics
-    /// As [`evaluate`](Engine::evaluate).
-    pub fn errors(&mut self, parameters: &[f32], indices: &[u32]) -> Errors {
-        self.run(Kind::Errors, parameters, indices, None);
-        let mut total = self.shared.no_errors();
-        for c in 0..chunk_count(indices.len()) {
-            let chunk = self.shared.chunk(c);
-            for (sum, own) in total.squares.iter_mut().zip(&chunk.errors.squares) {
+            let mut chunk = self.shared.chunk(c);
+            total += chunk.tally;
+            for (sum, own) in errors.squares.iter_mut().zip(&chunk.errors.squares) {
                 *sum += own;
             }
-            total.right += chunk.errors.right;
-            for (sum, own) in total.confusion.iter_mut().zip(&chunk.errors.confusion) {
-                *sum += own;
-            }
+            errors.right += chunk.errors.right;
+            errors.classes.append(&mut chunk.errors.classes);
         }
-        total
+        (total, errors)
     }
 
     /// Computes all chunks. The one that is observed, the first, falls to the caller's thread.
@@ -514,9 +500,6 @@ impl Shared {
                     observe,
                 )
             }
-            Kind::Evaluation => {
-                belongs(self.network.evaluate::<LANES>(parameters, batch, workspace))
-            }
             Kind::Product(curvature) => {
                 chunk.gradient.clear();
                 chunk.gradient.resize(parameters.len(), 0.0);
@@ -526,9 +509,10 @@ impl Shared {
                     curvature, parameters, &vector, batch, product, workspace,
                 ))
             }
-            Kind::Errors => {
-                chunk.errors = self.chunk_errors(parameters, batch, workspace);
-                Metrics::default()
+            Kind::Evaluation => {
+                chunk.errors = self.no_errors();
+                let errors = &mut chunk.errors;
+                belongs(self.evaluate_chunk(parameters, batch, errors, workspace))
             }
             Kind::Stop => Metrics::default(),
         };
@@ -563,45 +547,44 @@ impl Shared {
         })
     }
 
-    /// Sums over no samples.
+    /// Of no samples.
     fn no_errors(&self) -> Errors {
-        let width = self.network.output_len();
-        let classes = matches!(
-            self.samples.targets,
-            crate::data::elements::Targets::Classes(_)
-        );
+        let numbers = match self.samples.targets {
+            crate::data::elements::Targets::Values { .. } => self.network.output_len(),
+            crate::data::elements::Targets::Classes(_) => 0,
+        };
         Errors {
-            squares: vec![0.0; width],
-            right: 0,
-            confusion: vec![0; if classes { width * width } else { 0 }],
+            squares: vec![0.0; numbers],
+            ..Errors::default()
         }
     }
 
-    /// How far the outputs of a chunk are from its targets.
-    fn chunk_errors(&self, parameters: &[f32], batch: Batch<'_>, workspace: &mut [f32]) -> Errors {
+    /// The loss of a chunk, a block at a time; adds to `errors`.
+    fn evaluate_chunk(
+        &self,
+        parameters: &[f32],
+        batch: Batch<'_>,
+        errors: &mut Errors,
+        workspace: &mut [f32],
+    ) -> Result<Metrics, PassError> {
         let width = self.network.output_len();
-        let mut errors = self.no_errors();
+        let mut metrics = Metrics::default();
         let mut outputs = vec![0.0; LANES * width];
         for indices in batch.indices.chunks(LANES) {
             let outputs = &mut outputs[..indices.len() * width];
-            let block = Batch::new(batch.samples, indices);
-            self.network
-                .predict::<LANES>(parameters, block, outputs, workspace)
-                .expect("the parameters and the samples belong to the network");
+            let mut block = batch;
+            block.indices = indices;
+            let network = &self.network;
+            metrics += network.evaluate_outputs::<LANES>(parameters, block, outputs, workspace)?;
             for (index, outputs) in indices.iter().zip(outputs.chunks_exact(width)) {
-                let index = *index as usize;
-                let class = match batch.samples.targets {
+                match batch.samples.targets {
                     Targets::F32(targets) => {
-                        errors.add(outputs, &targets[index * width..][..width]);
-                        continue;
+                        errors.add(outputs, &targets[*index as usize * width..][..width]);
                     }
-                    Targets::U8(classes) => usize::from(classes[index]),
-                    Targets::U16(classes) => usize::from(classes[index]),
-                    _ => continue,
-                };
-                errors.confusion[class * width + argmax(outputs)] += 1;
+                    _ => errors.classes.push(argmax(outputs) as u32),
+                }
             }
         }
-        errors
+        Ok(metrics)
     }
 }

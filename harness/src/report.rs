@@ -303,9 +303,11 @@ pub struct RunRecord<'a> {
     /// `epochs`, `max_iterations`, `tolerance`, `converged`, `line_search_failed`, `interrupted` or
     /// `diverged`.
     stop_reason: StopReason,
-    /// Mean loss of all training samples with the last weights, without dropout: in the units in
+    /// Mean loss of training samples with the last weights, without dropout: in the units in
     /// which numbers to predict are standardised.
     train_loss: f64,
+    /// Samples that it is the mean of: all that trained, or in a comparison 6,000 of them.
+    train_loss_samples: u32,
     /// `validation_accuracy`, the share of the validation samples that came out right with the last
     /// weights (`null` without such samples); `test_loss`, the mean loss of the test samples;
     /// `test_accuracy`. For labels `..._labels_right` stands in place of the accuracies, and for
@@ -384,6 +386,7 @@ impl<'a> RunRecord<'a> {
             clock: outcome.clock,
             stop_reason: outcome.stop,
             train_loss: outcome.train.loss,
+            train_loss_samples: outcome.train.count,
             scores: scores(outcome),
             class_accuracy: class_accuracy(&outcome.confusion),
             confusion: &outcome.confusion,

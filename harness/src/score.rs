@@ -131,44 +131,54 @@ pub struct Score {
     pub r_squared: Option<f64>,
 }
 
+/// A score, and what is behind it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// The score.
+    pub score: Score,
+    /// RMSE of each output, with [`Measure::Rmse`]; else empty.
+    pub outputs: Vec<f64>,
+    /// Of each sample the class that it was given; empty where numbers are predicted.
+    pub classes: Vec<u32>,
+}
+
 /// The network with these parameters on the samples `indices` of `part`, which belongs to `dataset`
-/// and is the engine's; and the RMSE of each output, where that is the measure.
+/// and is the engine's. One forward pass.
 pub fn score(
     engine: &mut Engine,
     parameters: &[f32],
     (part, indices): (&Part, &[u32]),
     dataset: &Dataset,
     measure: Measure,
-) -> (Score, Vec<f64>) {
-    let metrics = engine.evaluate(parameters, indices);
-    let score = Score {
+) -> Judged {
+    let (metrics, errors) = engine.evaluate(parameters, indices);
+    let mut score = Score {
         loss: metrics.mean_loss(),
         count: metrics.count,
         measure,
         value: metrics.accuracy(),
         r_squared: None,
     };
-    let Targets::Values { values, width } = &part.targets else {
-        return (score, Vec::new());
-    };
-    let errors = engine.errors(parameters, indices);
-    let all = indices.len() as f64 * *width as f64;
-    if measure == Measure::LabelsRight {
-        let value = errors.right as f64 / all;
-        return (Score { value, ..score }, Vec::new());
+    let mut outputs = Vec::new();
+    if let Targets::Values { values, width } = &part.targets {
+        let count = indices.len() as f64;
+        let all = count * *width as f64;
+        if measure == Measure::LabelsRight {
+            score.value = errors.right as f64 / all;
+        } else {
+            let squares = in_own_units(&errors, &dataset.target_scalings);
+            let deviations: f64 = deviations(values, *width, indices).iter().sum();
+            let left = errors.squares.iter().sum::<f64>() / deviations;
+            score.value = (squares.iter().sum::<f64>() / all).sqrt();
+            score.r_squared = (deviations > 0.0).then_some(1.0 - left);
+            outputs = squares.iter().map(|sum| (sum / count).sqrt()).collect();
+        }
     }
-    let squares = in_own_units(&errors, &dataset.target_scalings);
-    let deviations: f64 = deviations(values, *width, indices).iter().sum();
-    let left = errors.squares.iter().sum::<f64>() / deviations;
-    let count = indices.len() as f64;
-    (
-        Score {
-            value: (squares.iter().sum::<f64>() / all).sqrt(),
-            r_squared: (deviations > 0.0).then_some(1.0 - left),
-            ..score
-        },
-        squares.iter().map(|sum| (sum / count).sqrt()).collect(),
-    )
+    Judged {
+        score,
+        outputs,
+        classes: errors.classes,
+    }
 }
 
 /// The outputs' sums of squares, each in the unit of its target.
@@ -294,8 +304,7 @@ impl Guess {
                 };
                 let squares = Errors {
                     squares: deviations(values, *width, indices),
-                    right: 0,
-                    confusion: Vec::new(),
+                    ..Errors::default()
                 };
                 let squares: f64 = in_own_units(&squares, scalings).iter().sum();
                 Guess {

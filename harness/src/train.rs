@@ -43,12 +43,14 @@ use crate::digest::sha256;
 use crate::engine::Engine;
 use crate::model::Net;
 use crate::optimizers::step::{BatchLoss, Stepper};
-use crate::score::{self, Guess, Measure, Score};
+use crate::score::{self, Guess, Judged, Measure, Score};
 
 /// Streams of random numbers under one seed. The order of epoch `e` is stream `ORDER + e`.
 mod stream {
     pub const SPLIT: u64 = 0;
     pub const WEIGHTS: u64 = 1;
+    /// Which training samples the last evaluation takes, where not all.
+    pub const ENDING: u64 = 2;
     pub const ORDER: u64 = 1 << 32;
 }
 
@@ -216,7 +218,8 @@ pub struct Outcome {
     pub clock: Clock,
     /// Seconds in all, the last evaluations included.
     pub seconds: f64,
-    /// On the training samples, with the last weights and without dropout.
+    /// On the training samples, or as many as [`Trainer::ending_on`] says, with the last weights and
+    /// without dropout.
     pub train: Score,
     /// The same on the validation samples, if there are any.
     pub validation: Option<Score>,
@@ -420,6 +423,8 @@ pub struct Trainer<'a> {
     previous_loss: Option<f64>,
     /// The weights of the best epoch so far, and by which value it is that.
     best: Option<(Best, f64)>,
+    /// The training samples of the last evaluation, rising; none where these are all.
+    ending: Option<Vec<u32>>,
     started: Instant,
     clock: Clock,
     stepping: Duration,
@@ -506,6 +511,7 @@ impl<'a> Trainer<'a> {
             counted: 0,
             previous_loss: None,
             best: None,
+            ending: None,
             started,
             clock: Clock::Wall,
             stepping: Duration::ZERO,
@@ -525,6 +531,19 @@ impl<'a> Trainer<'a> {
     /// Counts the seconds in steps on `clock`.
     pub fn on_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Takes `most` of the training samples for the last evaluation, drawn by the run's seed, where
+    /// there are more.
+    pub fn ending_on(mut self, most: usize) -> Self {
+        if self.split.train.len() > most {
+            let mut some = self.split.train.clone();
+            Random::new(self.config.seed, stream::ENDING).shuffle(&mut some);
+            some.truncate(most);
+            some.sort_unstable();
+            self.ending = Some(some);
+        }
         self
     }
 
@@ -682,14 +701,14 @@ impl<'a> Trainer<'a> {
         let watch = self.config.watch_test && usable;
         self.watched = watch.then(|| {
             let (mut engine, all) = self.test_engine();
-            self.test(&mut engine, &all).0
+            self.test(&mut engine, &all).score
         });
     }
 
     /// Evaluates on a portion of the training part.
     fn score_of(&mut self, portion: Portion) -> Score {
         let indices = match portion {
-            Portion::Train => &self.split.train,
+            Portion::Train => self.ending.as_ref().unwrap_or(&self.split.train),
             Portion::Validation => &self.split.validation,
         };
         let samples = (&*self.dataset.train, indices.as_slice());
@@ -701,7 +720,7 @@ impl<'a> Trainer<'a> {
             self.dataset,
             self.measure,
         )
-        .0
+        .score
     }
 
     /// An engine for the test samples, and all their indices.
@@ -717,18 +736,21 @@ impl<'a> Trainer<'a> {
         (engine, (0..part.len() as u32).collect())
     }
 
-    /// Test samples by class and by the class that the network gives them.
-    fn confusion(&self, engine: &mut Engine, all: &[u32]) -> Vec<Vec<u64>> {
-        if !matches!(self.dataset.test.targets, Targets::Classes(_)) {
+    /// Test samples by class and by the class that they were given.
+    fn confusion(&self, given: &[u32]) -> Vec<Vec<u64>> {
+        let Targets::Classes(classes) = &self.dataset.test.targets else {
             return Vec::new();
-        }
-        let counts = engine.errors(&self.parameters, all).confusion;
+        };
         let width = self.config.model.network.output_len();
-        counts.chunks(width).map(<[u64]>::to_vec).collect()
+        let mut counts = vec![vec![0; width]; width];
+        for (class, given) in classes.iter().zip(given) {
+            counts[usize::from(*class)][*given as usize] += 1;
+        }
+        counts
     }
 
-    /// Evaluates on the test samples: their score, and the RMSE of each output.
-    fn test(&self, engine: &mut Engine, all: &[u32]) -> (Score, Vec<f64>) {
+    /// Evaluates on the test samples.
+    fn test(&self, engine: &mut Engine, all: &[u32]) -> Judged {
         score::score(
             engine,
             &self.parameters,
@@ -779,15 +801,12 @@ impl<'a> Trainer<'a> {
             }
         }
         let (mut engine, all) = self.test_engine();
-        let (test, test_outputs) = self.test(&mut engine, &all);
-        let confusion = self.confusion(&mut engine, &all);
+        let test = self.test(&mut engine, &all);
+        let confusion = self.confusion(&test.classes);
         let train_guess = self.guess(&self.dataset.train, &self.split.train);
         let guess = match self.validation {
             Some(_) => self.guess(&self.dataset.train, &self.split.validation),
-            None => {
-                let all: Vec<u32> = (0..self.dataset.test.len() as u32).collect();
-                self.guess(&self.dataset.test, &all)
-            }
+            None => self.guess(&self.dataset.test, &all),
         };
         let parameters = all_weights(&self.config.model.network, &self.parameters);
         let best = self.best.map(|(best, _)| Best {
@@ -804,8 +823,8 @@ impl<'a> Trainer<'a> {
             seconds: self.started.elapsed().as_secs_f64(),
             train,
             validation: self.validation,
-            test,
-            test_outputs,
+            test: test.score,
+            test_outputs: test.outputs,
             confusion,
             train_guess,
             guess,

@@ -42,6 +42,7 @@ fn timeless(value: &mut Value) {
             for key in [
                 "seconds",
                 "train_seconds",
+                "seconds_interval",
                 "ratio_seconds",
                 "command",
                 "jobs",

@@ -24,7 +24,7 @@ fn bits(model: &Model, count: u32, threads: usize) -> (Vec<u32>, u64, u64) {
     Random::new(5, 1).shuffle(&mut indices);
     let key = Some(DropoutKey { seed: 7, step: 2 });
     let tally = engine.gradient(&parameters, &indices, key, &mut gradient);
-    let evaluation = engine.evaluate(&parameters, &indices);
+    let (evaluation, _) = engine.evaluate(&parameters, &indices);
     // The gradient is as good a vector as any.
     let mut products = vec![0.0; 2 * parameters.len()];
     let both = [Curvature::Hessian, Curvature::GaussNewton];

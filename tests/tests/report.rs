@@ -30,9 +30,10 @@ fn report(folder: &TempDir) -> PathBuf {
     folder.path().join("a<b>&'\"\u{1}").join("report.html")
 }
 
-const FIGURES: [&str; 6] = [
+const FIGURES: [&str; 7] = [
     "accuracy-epochs",
     "accuracy-seconds",
+    "differences",
     "loss-epochs",
     "loss-seconds",
     "rate",

@@ -2,6 +2,7 @@
 
 use super::inputs::{self, LayerInputs};
 use super::lanes::Pass;
+use super::target::sample_loss;
 use crate::batch::{Batch, Metrics, PassError};
 use crate::network::Network;
 use crate::plan::workspace;
@@ -231,6 +232,36 @@ impl<const N: usize> Network<'_, N> {
             }
         }
         Ok(())
+    }
+
+    /// [`evaluate`](Network::evaluate), with the same bits, that also writes the network's output to
+    /// `outputs`, as [`predict`](Network::predict) does: loss and predictions from one forward pass.
+    ///
+    /// # Errors
+    /// [`PassError`] when lengths, an index or a target do not fit.
+    pub fn evaluate_outputs<const LANES: usize>(
+        &self,
+        parameters: &[f32],
+        batch: Batch<'_>,
+        outputs: &mut [f32],
+        workspace: &mut [f32],
+    ) -> Result<Metrics, PassError> {
+        let needed = (self.inference_workspace_len(LANES), workspace.len());
+        self.check::<LANES>(parameters, &batch, needed)?;
+        self.predict::<LANES>(parameters, batch, outputs, workspace)?;
+        let width = self.output_len();
+        let blocks = outputs.chunks_mut(LANES * width.max(1));
+        let mut metrics = Metrics::NONE;
+        for (indices, rows) in batch.indices.chunks(LANES).zip(blocks) {
+            // Block by block, as `evaluate` adds.
+            let mut block = Metrics::NONE;
+            for (index, row) in indices.iter().zip(rows.chunks_exact_mut(width.max(1))) {
+                let own = sample_loss(self.loss(), &batch, *index, row, 1, 0, None);
+                block += own.ok_or(PassError::Index(*index))?;
+            }
+            metrics += block;
+        }
+        Ok(metrics)
     }
 
     /// Forward pass of the first sample of a batch, with one lane, that shows the inputs of each

@@ -6,18 +6,21 @@ use std::path::PathBuf;
 use clap::Args;
 use secant::Loss;
 
-use super::environment::{choose_isa, open_dataset, tell, watch_signals};
+use super::environment::{choose_isa, open_dataset, standard_data, tell, watch_signals};
 use super::targets::TargetArgs;
 use super::values::{ConvolutionName, InitName, above_zero, fraction, passes, processors, threads};
 use crate::batch::Batch;
+use crate::compare::folder::SuiteFolder;
 use crate::compare::plan::{Plan, Timing};
 use crate::compare::protocol::Protocol;
+use crate::compare::suite::{self, Problem, Suite};
 use crate::compare::{self, reference};
 use crate::data::dataset::Dataset;
-use crate::error::Error;
+use crate::data::open::SYNTHETIC;
+use crate::error::{EXIT_OK, Error};
 use crate::model::Description;
 use crate::optimizers;
-use crate::report::note;
+use crate::report::{note, print_line, say};
 use crate::score::Measure;
 
 /// The optimisers with their settings, from the registry; then examples.
@@ -44,6 +47,7 @@ Examples:
   secant compare --epochs 0.5,1,2,4 --seeds 12           how short a run reaches a target
   secant compare --protocol deepobs --optimizers adam-plain,adam,lbfgs --epochs 8 --seeds 3
   secant compare --optimizers adam,lbfgs,lbfgs-seed --limit 10000
+  secant compare --suite small --out suite               five problems, a profile and a score
 
 The folder holds report.html (all on one page), compare.json, compare.md, compare.csv, runs.csv and
 evaluations.csv (a row a run, a row an evaluation), figures as SVG with their points as CSV, and
@@ -151,6 +155,18 @@ pub struct CompareArgs {
         ]
     )]
     pub protocol: Option<Protocol>,
+
+    /// Several problems, each a comparison in a folder of its own, with a performance profile and a
+    /// score over all of them
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with_all = [
+            "model", "epochs", "targets", "protocol", "predict", "loss", "class_weights",
+            "raw_targets", "reference", "baseline", "save_baseline", "events"
+        ]
+    )]
+    pub suite: Option<Suite>,
 
     /// Accuracies to reach, or for numbers RMSEs to come down to: on the validation samples in the
     /// course of a run, or, with several lengths of run, on the test samples at the end, averaged
@@ -330,6 +346,19 @@ impl CompareArgs {
     /// Compares, and writes down what came out.
     pub(super) fn run(&self) -> Result<u8, Error> {
         choose_isa()?;
+        if let Some(suite) = self.suite {
+            return self.run_suite(suite);
+        }
+        let (plan, dataset) = self.open()?;
+        let compared = compare::compare(&plan, &dataset, &watch_signals()?)?;
+        if let (true, Some(json)) = (self.json, &compared.json) {
+            print_line(json)?;
+        }
+        Ok(compared.status)
+    }
+
+    /// What is compared, and on what.
+    fn open(&self) -> Result<(Plan, Dataset), Error> {
         let limit = self.limit.map(usize::from);
         let mut dataset = open_dataset(self.data.as_deref(), limit, &self.targets_of.predict())?;
         let loss = self.targets_of.loss(dataset.task())?;
@@ -342,6 +371,49 @@ impl CompareArgs {
         if let Some(line) = &plan.model.note {
             note(line);
         }
-        compare::compare(&plan, &dataset, &watch_signals()?)
+        Ok((plan, dataset))
+    }
+
+    /// The problems of a suite one after the other, then what is said of all.
+    fn run_suite(&self, suite: Suite) -> Result<u8, Error> {
+        if self.data.is_none() && standard_data().is_none() {
+            return Err(Error::Usage(format!(
+                "--suite {}: Fashion-MNIST was not found; data/fetch.sh gets it, and --data DIR \
+                 takes other data in its place",
+                suite.name()
+            )));
+        }
+        let what = format!("suite-{}", suite.name());
+        let folder = SuiteFolder::open(self.out.as_deref(), &what, self.force)?;
+        let signal = watch_signals()?;
+        let mut results = Vec::new();
+        for problem in suite.problems() {
+            say(self.json, &format!("\n{}", problem.name));
+            let (plan, dataset) = self.of_problem(problem, &folder)?.open()?;
+            let compared = compare::compare(&plan, &dataset, &signal)?;
+            match compared.json {
+                Some(json) if compared.status == EXIT_OK => results.push(json),
+                _ => return Ok(compared.status),
+            }
+        }
+        suite::summarise(suite, &results, self.timing, (&folder, self.json))?;
+        Ok(EXIT_OK)
+    }
+
+    /// The options of a suite's problem.
+    fn of_problem(&self, problem: &Problem, folder: &SuiteFolder) -> Result<CompareArgs, Error> {
+        let model = problem.model.parse();
+        let model = model.map_err(|why| Error::Usage(format!("--suite: {why}")))?;
+        let limit = problem.limit.and_then(NonZeroUsize::new);
+        let mut own = self.clone();
+        own.model = Some(model);
+        own.epochs = vec![problem.epochs];
+        own.targets = Some(problem.targets.to_vec());
+        own.limit = [limit, self.limit].into_iter().flatten().min();
+        own.out = Some(folder.path().join(problem.name));
+        if problem.synthetic {
+            own.data = Some(PathBuf::from(SYNTHETIC));
+        }
+        Ok(own)
     }
 }

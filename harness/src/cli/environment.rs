@@ -74,6 +74,13 @@ pub fn open_dataset(
     Ok(open::load(&location, limit, predict)?)
 }
 
+/// Where data is that nobody named on the command line; none where only the built-in set is left.
+pub fn standard_data() -> Option<Location> {
+    let folders = STANDARD_FOLDERS.map(Path::new);
+    let location = open::locate(None, std::env::var_os("SECANT_DATA"), &folders);
+    (location != Location::Synthetic { fallback: true }).then_some(location)
+}
+
 /// The data for a trained network: that of its run, unless `data` is other data.
 ///
 /// # Errors

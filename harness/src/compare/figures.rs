@@ -1,5 +1,6 @@
 //! The figures: what is drawn, of which runs. How it is drawn stands in [`crate::chart`].
 
+mod differences;
 mod loss;
 mod seeds;
 
@@ -14,11 +15,14 @@ use crate::score::Measure;
 pub use loss::Stretch;
 pub use seeds::over_seeds;
 
+/// The `ideal` of a figure that shows every point: so far off that no error is far above another.
+pub const SHOW_ALL: f64 = 1e9;
+
 /// Pixels of a file.
 pub const WIDTH: f64 = 760.0;
 
 /// Names of all figures that a comparison may write, so that those of an earlier one go.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 11] = [
     "accuracy-epochs",
     "accuracy-seconds",
     "accuracy-lengths",
@@ -27,6 +31,7 @@ pub const NAMES: [&str; 10] = [
     "rmse-lengths",
     "loss-epochs",
     "loss-seconds",
+    "differences",
     "rate",
     "trials",
 ];
@@ -138,6 +143,7 @@ pub fn all(
         chart.subtitle = of_seeds("mean");
         charts.push(chart);
     }
+    charts.extend(differences::chart(plan, &setting, arms, runs));
     if !tuning.is_empty() {
         let subtitle =
             format!("{setting}. Each point: a setting, mean of three runs; ring: the one taken.");

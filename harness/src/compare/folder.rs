@@ -28,6 +28,9 @@ use crate::score::Measure;
 /// The folder's result file.
 pub const RESULT: &str = "compare.json";
 
+/// The result file of a suite.
+pub const SUITE: &str = "suite.json";
+
 /// Files that a comparison may leave beside its figures, a drawing and a table each.
 const OWN: [&str; 7] = [
     RESULT,
@@ -181,6 +184,19 @@ const SAME: [&str; 12] = [
     "limit",
 ];
 
+/// What of the head of another comparison of the same kind is other than in this one's.
+pub fn differences(old: &Map<String, Value>, about: &Comparison<'_>) -> Vec<String> {
+    let new = serde_json::to_value(about).unwrap_or_default();
+    let keys = SAME
+        .iter()
+        .filter(|key| **key != "spec" && **key != "measure");
+    let differ = keys.filter_map(|key| {
+        let old = old.get(*key)?;
+        (*old != new[*key]).then(|| format!("{key} {old}, not {}", new[*key]))
+    });
+    differ.collect()
+}
+
 /// What of an earlier comparison's head is not in the new one's: the new one would replace it.
 fn lost(old: &Map<String, Value>, new: &Map<String, Value>) -> Option<String> {
     let of = |map: &Map<String, Value>, key: &str| map.get(key).cloned().unwrap_or(Value::Null);
@@ -200,6 +216,72 @@ fn lost(old: &Map<String, Value>, new: &Map<String, Value>) -> Option<String> {
     Some(format!("{changed} {}", of(old, changed)))
 }
 
+/// The folder `out`, or one in `runs` that is named after the time and `what`.
+fn own_folder(out: Option<&Path>, what: &str) -> Result<(PathBuf, FolderLock), Error> {
+    let path = match out {
+        Some(folder) => folder.to_owned(),
+        None => {
+            let time = ZonedDateTime::now();
+            let time = time.strftime("%Y%m%d-%H%M%S");
+            PathBuf::from("runs").join(format!("{time}-{what}"))
+        }
+    };
+    if path.exists() && !path.is_dir() {
+        return Err(Error::Usage(format!(
+            "--out {}: expected a folder, found a file",
+            path.display()
+        )));
+    }
+    fs::create_dir_all(&path).map_err(|source| Error::Output {
+        path: path.clone(),
+        source,
+    })?;
+    let lock = FolderLock::take(&path)?;
+    Ok((path, lock))
+}
+
+/// The folder of a suite, with a folder for each of its problems in it; no other program works in it.
+#[derive(Debug)]
+pub struct SuiteFolder {
+    path: PathBuf,
+    _lock: FolderLock,
+}
+
+impl SuiteFolder {
+    /// Makes it. Where its problems' folders hold other comparisons than the suite's, these are
+    /// refused one by one.
+    ///
+    /// # Errors
+    /// As [`ResultFolder::open`]; [`Error::Usage`] where a comparison lies there, unless by `force`.
+    pub fn open(out: Option<&Path>, what: &str, force: bool) -> Result<SuiteFolder, Error> {
+        let (path, lock) = own_folder(out, what)?;
+        if path.join(RESULT).exists() && !force {
+            return Err(Error::Usage(format!(
+                "--out {}: holds a comparison, whose page a suite would replace; choose another \
+                 folder, or replace it with --force",
+                path.display()
+            )));
+        }
+        Ok(SuiteFolder { path, _lock: lock })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the suite's own files.
+    ///
+    /// # Errors
+    /// [`Error::Output`] when one cannot be written.
+    pub fn write(&self, files: &[(String, String)]) -> Result<(), Error> {
+        for (name, text) in files.iter().rev() {
+            write_whole(&self.path.join(name), text.as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
 /// A comparison's folder, which no other program works in.
 #[derive(Debug)]
 pub struct ResultFolder {
@@ -208,31 +290,12 @@ pub struct ResultFolder {
 }
 
 impl ResultFolder {
-    /// Makes the folder `--out`, or one that is named after the time.
+    /// Makes the folder `--out`, or one that is named after the time and `what`.
     ///
     /// # Errors
     /// [`Error::Output`] when it cannot be made, [`Error::Usage`] when another program works there.
-    pub fn open(plan: &Plan) -> Result<ResultFolder, Error> {
-        let name = || {
-            let time = ZonedDateTime::now();
-            let time = time.strftime("%Y%m%d-%H%M%S");
-            format!("{time}-compare-{}", plan.model.file_name())
-        };
-        let path = match &plan.out {
-            Some(folder) => folder.clone(),
-            None => PathBuf::from("runs").join(name()),
-        };
-        if path.exists() && !path.is_dir() {
-            return Err(Error::Usage(format!(
-                "--out {}: expected a folder, found a file",
-                path.display()
-            )));
-        }
-        fs::create_dir_all(&path).map_err(|source| Error::Output {
-            path: path.clone(),
-            source,
-        })?;
-        let lock = FolderLock::take(&path)?;
+    pub fn open(out: Option<&Path>, what: &str) -> Result<ResultFolder, Error> {
+        let (path, lock) = own_folder(out, what)?;
         Ok(ResultFolder { path, _lock: lock })
     }
 
@@ -246,6 +309,13 @@ impl ResultFolder {
     /// # Errors
     /// [`Error::Usage`] says what is there.
     pub fn check(&self, about: &Comparison<'_>, force: bool) -> Result<(), Error> {
+        if self.path.join(SUITE).exists() && !force {
+            return Err(Error::Usage(format!(
+                "--out {}: holds a suite, whose page a comparison would replace; choose another \
+                 folder, or replace it with --force",
+                self.path.display()
+            )));
+        }
         let path = self.path.join(RESULT);
         let text = match fs::read_to_string(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),

@@ -12,16 +12,19 @@ mod cache;
 mod display;
 mod events;
 mod figures;
-mod folder;
+pub mod folder;
 mod lengths;
+mod median;
 mod page;
 pub mod plan;
 mod pool;
+mod profile;
 pub mod protocol;
 pub mod reference;
 mod runs;
 mod schedule;
 mod show;
+pub mod suite;
 mod table;
 mod tune;
 mod verdict;
@@ -31,7 +34,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::data::dataset::Dataset;
 use crate::error::{EXIT_OK, Error};
-use crate::report::{note, print_line, say};
+use crate::report::{note, say};
 use arm::Arm;
 use cache::Cache;
 use display::ComparisonDisplay;
@@ -42,11 +45,24 @@ use pool::Made;
 use reference::Reference;
 use runs::Runner;
 
+/// What came of a comparison.
+#[derive(Debug)]
+pub struct Compared {
+    /// The exit code.
+    pub status: u8,
+    /// `compare.json`; none where there was nothing to write.
+    pub json: Option<String>,
+}
+
 /// Runs the comparison. `signal` becomes other than 0 when the user wants to stop.
 ///
 /// # Errors
 /// [`Error`] says what is wrong with options, data or files.
-pub fn compare(plan: &Plan, dataset: &Dataset, signal: &Arc<AtomicUsize>) -> Result<u8, Error> {
+pub fn compare(
+    plan: &Plan,
+    dataset: &Dataset,
+    signal: &Arc<AtomicUsize>,
+) -> Result<Compared, Error> {
     let mut arms = Vec::new();
     for epochs in &plan.epochs {
         for text in &plan.optimizers {
@@ -59,8 +75,12 @@ pub fn compare(plan: &Plan, dataset: &Dataset, signal: &Arc<AtomicUsize>) -> Res
     let reference = reference
         .map(|path| Reference::read(path, about))
         .transpose()?;
-    let out = ResultFolder::open(plan)?;
+    let name = format!("compare-{}", plan.model.file_name());
+    let out = ResultFolder::open(plan.out.as_deref(), &name)?;
     let mut about = Comparison::new(plan, dataset);
+    if let Some(reference) = &reference {
+        reference.note_differences(&about);
+    }
     out.check(&about, plan.force)?;
     let cache = Cache::new(out.path().join("runs"), plan, dataset)?;
     say(plan.json, &show::wrapped(&plan.describe(dataset)));
@@ -88,7 +108,10 @@ pub fn compare(plan: &Plan, dataset: &Dataset, signal: &Arc<AtomicUsize>) -> Res
             "secant: interrupted before there was a table to write; files from before are as they \
              were. The same command with the same --out goes on.",
         );
-        return Ok(128 + stopped as u8);
+        return Ok(Compared {
+            status: 128 + stopped as u8,
+            json: None,
+        });
     }
 
     let measure = plan.measure;
@@ -117,6 +140,7 @@ pub fn compare(plan: &Plan, dataset: &Dataset, signal: &Arc<AtomicUsize>) -> Res
         tuning: &made.tunings,
         rows: &table,
         lengths: &lengths,
+        changes: &changes,
         charts: &charts,
     });
     let wrong = |error: csv::Error| Error::Run(error.to_string());
@@ -128,7 +152,7 @@ pub fn compare(plan: &Plan, dataset: &Dataset, signal: &Arc<AtomicUsize>) -> Res
         ("compare.md", markdown.clone()),
         (
             "compare.csv",
-            csv(show::csv(&table, &plan.targets, measure, plan.timing))?,
+            csv(show::table_csv(&table, &plan.targets, measure, plan.timing))?,
         ),
     ];
     files.extend([("runs.csv", runs), ("evaluations.csv", evaluations)]);
@@ -148,18 +172,19 @@ pub fn compare(plan: &Plan, dataset: &Dataset, signal: &Arc<AtomicUsize>) -> Res
         reference::save(path, &text)?;
         say(plan.json, &format!("Baseline: {}", path.display()));
     }
-    if plan.json {
-        print_line(&text)?;
-    }
     say(plan.json, &format!("Files: {}", out.path().display()));
-    if stopped == 0 {
-        return Ok(EXIT_OK);
+    let mut status = EXIT_OK;
+    if stopped != 0 {
+        note(
+            "secant: interrupted; the table holds the runs that were done. The same command with \
+             the same --out goes on.",
+        );
+        status = 128 + stopped as u8;
     }
-    note(
-        "secant: interrupted; the table holds the runs that were done. The same command with the \
-         same --out goes on.",
-    );
-    Ok(128 + stopped as u8)
+    Ok(Compared {
+        status,
+        json: Some(text),
+    })
 }
 
 /// Makes the runs of `seeds`, those that are kept excepted.

@@ -6,11 +6,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
+use super::folder::{Comparison, differences};
+use super::show::probability;
 use super::table::{Difference, Row, verdict};
 use super::verdict::{LEVEL, Paired, holm, paired};
 use crate::error::Error;
 use crate::export::write_whole;
+use crate::report::note;
 use crate::score::{Measure, number};
 
 /// Where `--save-baseline` keeps results.
@@ -27,6 +31,9 @@ pub struct Reference {
     #[serde(default)]
     spec: Option<String>,
     table: Vec<Row>,
+    /// All else.
+    #[serde(flatten)]
+    head: Map<String, Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -45,9 +52,22 @@ pub struct Change {
     pub was: f64,
     /// The median now.
     pub is: f64,
+    /// Whether all runs of one seed came out the same.
+    pub same: bool,
     /// The mean difference of runs of one seed, now minus then, with its verdict; none without a
     /// seed in common.
     pub difference: Option<Difference>,
+}
+
+impl Change {
+    /// The verdict in words.
+    pub fn said(&self) -> &str {
+        match &self.difference {
+            None => "no seed in common",
+            Some(_) if self.same => "the same",
+            Some(d) => &d.verdict,
+        }
+    }
 }
 
 /// The file of a baseline.
@@ -107,6 +127,13 @@ impl Reference {
         Ok(old)
     }
 
+    /// Says where the earlier comparison was made otherwise: its numbers are of that, too.
+    pub fn note_differences(&self, about: &Comparison<'_>) {
+        for difference in differences(&self.head, about) {
+            note(&format!("The reference has {difference}."));
+        }
+    }
+
     /// What has changed, row by row, judged as the table is.
     pub fn changes(&self, rows: &[Row], measure: Measure) -> Vec<Change> {
         let mut changes: Vec<Change> = Vec::new();
@@ -125,6 +152,7 @@ impl Reference {
                 .collect();
             let Paired { mean, interval, p } = paired(&pairs, LEVEL);
             changes.push(Change {
+                same: !pairs.is_empty() && pairs.iter().all(|pair| *pair == 0.0),
                 name: row.name.clone(),
                 epochs: row.epochs,
                 was: old.test[0],
@@ -137,6 +165,9 @@ impl Reference {
                     verdict: String::new(),
                 }),
             });
+        }
+        if changes.is_empty() {
+            note("The reference has none of these optimisers with runs of these lengths.");
         }
         let judged = changes.iter_mut().filter_map(|c| c.difference.as_mut());
         let judged: Vec<&mut Difference> = judged.collect();
@@ -163,20 +194,17 @@ pub fn markdown(changes: &[Change], measure: Measure) -> String {
         _ => format!("{x:+.2}"),
     };
     for change in changes {
-        let (mean, p, verdict) = match &change.difference {
-            None => ("-".to_owned(), "-".to_owned(), "no seed in common"),
+        let (mean, p) = match &change.difference {
+            None => ("-".to_owned(), "-".to_owned()),
             Some(d) => (
                 match d.interval {
                     Some([a, b]) => format!("{} [{}, {}]", shown(d.mean), shown(a), shown(b)),
                     None => shown(d.mean),
                 },
-                format!("{:.3}", d.p),
-                match d.mean == 0.0 && d.interval == Some([0.0, 0.0]) {
-                    true => "the same",
-                    false => d.verdict.as_str(),
-                },
+                probability(d.p),
             ),
         };
+        let verdict = change.said();
         // Writing to a string never fails.
         let _ = writeln!(
             text,
@@ -215,6 +243,7 @@ mod tests {
             measure: Measure::Accuracy,
             dataset: None,
             spec: None,
+            head: Map::new(),
             table: vec![row(&[0.1, 0.2, 0.3, 0.4], &[3, 2, 1, 0])],
         };
         let new = row(&[0.41, 0.312, 0.211, 0.9], &[0, 1, 2, 9]);

@@ -20,6 +20,10 @@ use crate::report::RunRecord;
 use crate::score::{Guess, Measure};
 use crate::train::{Clock, Observer, Record, RunStatus, StopReason, Trainer};
 
+/// The most training samples that the evaluation at the end of a run takes: their loss is known to
+/// a hundredth, and a pass over all of them would be a tenth of a short run.
+const ENDING: usize = 6000;
+
 /// A finished run.
 #[derive(Debug, Clone)]
 pub struct Run {
@@ -187,16 +191,23 @@ impl Runner<'_> {
         };
         let mut memory = Trainer::memory(config);
         let trainer = Trainer::new(config, self.dataset, &mut memory).map_err(misuse)?;
-        let mut trainer = trainer.on_clock(clock);
+        let mut trainer = trainer.on_clock(clock).ending_on(ENDING);
         let split = trainer.split().clone();
-        let every = (trainer.planned_iterations() / self.plan.evaluations).max(1);
+        let pauses = Pauses {
+            steps: trainer.planned_iterations(),
+            of_epoch: split
+                .train
+                .len()
+                .div_ceil(arm.batch.size(split.train.len())) as u32,
+            count: self.plan.evaluations,
+        };
         self.display.start(arm, config.seed);
         self.events
             .start(arm, config.seed, trainer.planned_iterations());
         loop {
             let stop = trainer
                 .run(&mut Watch {
-                    every,
+                    pauses,
                     runner: self,
                     run: (arm, config.seed),
                 })
@@ -222,9 +233,35 @@ impl Runner<'_> {
     }
 }
 
+/// Where a run is evaluated beside the ends of its epochs.
+#[derive(Debug, Clone, Copy)]
+struct Pauses {
+    /// Steps of the run.
+    steps: u32,
+    /// Steps of an epoch.
+    of_epoch: u32,
+    /// Evaluations that are wanted, at even distances.
+    count: u32,
+}
+
+impl Pauses {
+    /// Whether the run pauses after step `step`. Not within half a distance of an epoch's end, where
+    /// it is evaluated anyway.
+    fn at(&self, step: u32) -> bool {
+        let [step, steps, of_epoch, count] =
+            [step, self.steps, self.of_epoch.max(1), self.count].map(u64::from);
+        let due = step * count / steps != (step - 1) * count / steps;
+        let since = step % of_epoch;
+        let until = (of_epoch - since).min(steps - step);
+        let near = |distance: u64| 2 * distance * count < steps;
+        let after = since != step && near(since);
+        due && step < steps && !near(until) && !after
+    }
+}
+
 /// Stops a run where it is to be evaluated, and when the user wants to.
 struct Watch<'a> {
-    every: u32,
+    pauses: Pauses,
     runner: &'a Runner<'a>,
     run: (&'a Arm, u64),
 }
@@ -232,9 +269,7 @@ struct Watch<'a> {
 impl Observer for Watch<'_> {
     fn iteration(&mut self, status: &RunStatus) -> ControlFlow<()> {
         self.runner.display.step();
-        let pause =
-            status.iteration.is_multiple_of(self.every) && status.iteration < status.iterations;
-        if pause || self.runner.stopped() {
+        if self.pauses.at(status.iteration) || self.runner.stopped() {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
@@ -244,5 +279,50 @@ impl Observer for Watch<'_> {
     fn record(&mut self, record: &Record) {
         let (arm, seed) = self.run;
         self.runner.events.evaluation(arm, seed, record);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All steps after which a run is evaluated, those at the ends of its epochs among them.
+    fn evaluated(steps: u32, of_epoch: u32, count: u32) -> Vec<u32> {
+        let pauses = Pauses {
+            steps,
+            of_epoch,
+            count,
+        };
+        let all = 1..=steps;
+        all.filter(|step| pauses.at(*step) || step % of_epoch == 0 || *step == steps)
+            .collect()
+    }
+
+    #[test]
+    fn a_run_is_evaluated_as_often_as_asked_and_at_even_distances() {
+        for (steps, of_epoch, count) in [
+            (3376, 1688, 20),
+            (844, 1688, 20),
+            (5064, 1688, 20),
+            (2532, 1688, 20),
+            (9, 9, 3),
+            (100, 10, 7),
+            (7, 7, 20),
+            (24, 8, 5),
+            (1, 1, 1),
+        ] {
+            let all = evaluated(steps, of_epoch, count);
+            let ends = steps.div_ceil(of_epoch);
+            assert!(all.len() as u32 <= count.max(ends) + ends, "{all:?}");
+            assert!(all.len() as u32 >= count.min(steps).max(ends).saturating_sub(ends));
+            let mut before = 0;
+            for step in all {
+                let most = 3 * steps.div_ceil(count) / 2 + 1;
+                assert!(step - before <= most, "{step} after {before} of {steps}");
+                before = step;
+            }
+        }
+        // The README's run: ten an epoch, the last of which is its end.
+        assert_eq!(evaluated(3376, 1688, 20).len(), 20);
     }
 }

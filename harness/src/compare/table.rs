@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::arm::Arm;
+use super::median::{interval, median};
 use super::runs::{Point, Run};
 use super::verdict::{FEWEST, LEVEL, Paired, holm, paired};
 use crate::score::Measure;
@@ -47,8 +48,15 @@ pub struct Reach {
     /// Median gradient epochs; none when less than half of the runs got there (a run that did not
     /// counts as infinite).
     pub gradient_epochs: Option<f64>,
+    /// The 95 % interval of that median; none with five runs or fewer, an end that is infinite being
+    /// none.
+    #[serde(default)]
+    pub gradient_epochs_interval: Option<[Option<f64>; 2]>,
     /// Median seconds, likewise.
     pub seconds: Option<f64>,
+    /// Its interval.
+    #[serde(default)]
+    pub seconds_interval: Option<[Option<f64>; 2]>,
     /// Gradient epochs of the first optimiser over these.
     pub ratio_epochs: Option<f64>,
     /// Seconds of the first optimiser over these.
@@ -82,16 +90,6 @@ pub fn narrow(table: &[Row], width: f64) -> bool {
 /// The p-value of a result that has none.
 fn one() -> f64 {
     1.0
-}
-
-/// Median of finite or infinite numbers: infinite when half of them are.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    match values.len() {
-        0 => f64::NAN,
-        n if n % 2 == 1 => values[n / 2],
-        n => 0.5 * (values[n / 2 - 1] + values[n / 2]),
-    }
 }
 
 /// Where a run first reaches `target`.
@@ -164,10 +162,14 @@ pub fn table(
                     .collect()
             };
             let finite = |x: f64| x.is_finite().then_some(x);
-            let all = values(|point| point.gradient_epochs);
-            let reached = all.iter().filter(|x| x.is_finite()).count();
-            let gradient_epochs = finite(median(all));
-            let seconds = finite(median(values(|point| point.train_seconds)));
+            let ends = |values: Vec<f64>| interval(values).map(|ends| ends.map(finite));
+            let epochs = values(|point| point.gradient_epochs);
+            let times = values(|point| point.train_seconds);
+            let reached = epochs.iter().filter(|x| x.is_finite()).count();
+            let (gradient_epochs_interval, seconds_interval) =
+                (ends(epochs.clone()), ends(times.clone()));
+            let gradient_epochs = finite(median(epochs));
+            let seconds = finite(median(times));
             let base = rows.iter().find(|row: &&Row| row.epochs == arm.epochs);
             let base = base.map(|row| &row.targets[t]);
             let ratio = |own: Option<f64>, base: Option<f64>| Some(base? / own?);
@@ -177,7 +179,9 @@ pub fn table(
                 ratio_epochs: ratio(gradient_epochs, base.and_then(|b| b.gradient_epochs)),
                 ratio_seconds: ratio(seconds, base.and_then(|b| b.seconds)),
                 gradient_epochs,
+                gradient_epochs_interval,
                 seconds,
+                seconds_interval,
             }
         });
         let targets = reaches.collect();
@@ -219,13 +223,6 @@ pub fn table(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_target_that_half_of_the_runs_miss_is_not_reached() {
-        assert_eq!(median(vec![1.0, f64::INFINITY]), f64::INFINITY);
-        assert_eq!(median(vec![3.0, f64::INFINITY, 1.0]), 3.0);
-        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
-    }
 
     #[test]
     fn verdicts_are_of_all_rows_together() {

@@ -28,6 +28,21 @@ use crate::model::Net;
 use settings::{Context, Entry, Serves, Settings};
 use values::listed;
 
+/// What an optimiser of another crate needs: `use secant_harness::optimizers::own::*`.
+pub mod own {
+    pub use super::register;
+    pub use super::schedule::ScheduleName;
+    pub use super::settings::{Entry, Keys, Settings, names, set};
+    pub use super::step::{BatchLoss, Scheduled, Stepped, Stepper};
+    pub use super::tuning::{BETA2, DECAY, MOMENTUM, RATE, Tunable, WARM_UP};
+    pub use super::values::{not_negative, positive, share, yes};
+    pub use crate::model::Net;
+    pub use secant::ConfigError;
+
+    /// What [`Settings::start`] returns.
+    pub type Started<'m> = Result<Box<dyn Stepper + 'm>, ConfigError>;
+}
+
 /// Every optimiser of this program.
 pub static REGISTRY: &[&Entry] = &[
     &adam::ADAM,
@@ -48,7 +63,7 @@ pub static REGISTRY: &[&Entry] = &[
 static OWN: RwLock<Vec<&'static Entry>> = RwLock::new(Vec::new());
 
 /// Makes an optimiser of your own known, to every command alike, before [`crate::cli::main`] is
-/// called: `tests/examples/own_optimizer.rs` is a whole program.
+/// called: `examples/own-optimizer` is a whole program.
 ///
 /// # Errors
 /// A phrase that says which name is there already.

@@ -29,6 +29,27 @@ pub struct Entry {
     pub defaults: fn(&Context<'_>) -> Box<dyn Settings>,
 }
 
+impl Entry {
+    /// An optimiser of batches of 32 with nothing to tune; what is otherwise can be set.
+    pub const fn new(
+        name: &'static str,
+        about: &'static str,
+        keys: fn() -> Vec<&'static str>,
+        defaults: fn(&Context<'_>) -> Box<dyn Settings>,
+    ) -> Entry {
+        Entry {
+            name,
+            about,
+            serves: Serves::Any,
+            batch: 32,
+            benched: false,
+            keys,
+            tuning: &[],
+            defaults,
+        }
+    }
+}
+
 /// Batches that an optimiser serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Serves {
@@ -89,8 +110,11 @@ pub trait Settings: Debug + Send + Sync + erased_serde::Serialize {
     }
 
     /// What a device needs to train `network` with it, `lanes` samples at a time; none where the
-    /// method needs a heap.
-    fn device(&self, network: &Net, lanes: usize) -> Option<DeviceMemory>;
+    /// method needs a heap, or nobody has said.
+    fn device(&self, network: &Net, lanes: usize) -> Option<DeviceMemory> {
+        let _ = (network, lanes);
+        None
+    }
 }
 
 /// Floats that training on a device takes beside the parameters.

@@ -220,3 +220,51 @@ fn inference_takes_less_than_half_of_the_memory_of_training() {
     assert!(SIGNAL.inference_workspace_len(1) >= 3 * 40 + 8 * 19);
     assert!(SIGNAL.inference_workspace_len(1) < SIGNAL.workspace_len(1));
 }
+
+/// Loss and outputs from one pass, beside those of a pass each.
+#[test]
+fn loss_and_outputs_come_from_one_pass() {
+    fn same<const LANES: usize>(fixture: &Fixture) {
+        let network = &fixture.network;
+        let all = fixture.indices();
+        let mut workspace = vec![f32::NAN; network.inference_workspace_len(LANES)];
+        for count in [0, 1, LANES, all.len()] {
+            let batch = Batch::new(fixture.samples(), &all[..count.min(all.len())]);
+            let length = batch.indices.len() * network.output_len();
+            let (mut outputs, mut alone) = (vec![f32::NAN; length], vec![f32::NAN; length]);
+            let parameters = &fixture.parameters;
+            let both = network
+                .evaluate_outputs::<LANES>(parameters, batch, &mut outputs, &mut workspace)
+                .unwrap();
+            network
+                .predict::<LANES>(parameters, batch, &mut alone, &mut workspace)
+                .unwrap();
+            let loss = network
+                .evaluate::<LANES>(parameters, batch, &mut workspace)
+                .unwrap();
+            let bits = |values: &[f32]| values.iter().map(|z| z.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&outputs), bits(&alone), "{}", describe(fixture));
+            assert_eq!(
+                both.loss.to_bits(),
+                loss.loss.to_bits(),
+                "{}",
+                describe(fixture)
+            );
+            assert_eq!((both.correct, both.count), (loss.correct, loss.count));
+        }
+        let batch = Batch::new(fixture.samples(), &all[..1]);
+        let mut short = vec![0.0; network.output_len() - 1];
+        let refused = network.evaluate_outputs::<LANES>(
+            &fixture.parameters,
+            batch,
+            &mut short,
+            &mut workspace,
+        );
+        assert!(refused.is_err());
+    }
+    for fixture in fixtures(21) {
+        same::<1>(&fixture);
+        same::<4>(&fixture);
+        same::<16>(&fixture);
+    }
+}

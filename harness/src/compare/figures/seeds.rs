@@ -1,16 +1,7 @@
 //! One line and its band from the runs of several seeds.
 
 use crate::chart::Point;
-
-/// The middle one, or the mean of the middle two.
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    match values.len() {
-        0 => f64::NAN,
-        n if n % 2 == 1 => values[n / 2],
-        n => 0.5 * (values[n / 2 - 1] + values[n / 2]),
-    }
-}
+use crate::compare::median::median;
 
 /// Of the k-th evaluation of all runs the median x, the median y, and the lowest and highest y.
 ///

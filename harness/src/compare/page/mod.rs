@@ -6,12 +6,16 @@
 //! parser reads it.
 
 mod content;
+mod settings;
+mod tables;
+mod verdicts;
+mod words;
 
 use askama::Template;
 
 use crate::chart::Chart;
 use crate::error::Error;
-pub use content::{Content, page};
+pub use content::{Content, page, this_command};
 
 /// Its name.
 pub const FILE: &str = "report.html";
