@@ -16,7 +16,11 @@ use tempfile::TempDir;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_secant-under-test");
 
 fn secant(folder: &Path, words: &str) -> Command {
-    command(PROGRAM, folder, words.split(' ').filter(|word| !word.is_empty()))
+    command(
+        PROGRAM,
+        folder,
+        words.split(' ').filter(|word| !word.is_empty()),
+    )
 }
 
 fn run(folder: &Path, words: &str) -> Output {
@@ -39,7 +43,9 @@ fn refuses(folder: &Path, words: &str) -> String {
 }
 
 fn send(signal: &str, id: u32) {
-    let sent = Command::new("kill").args(["-s", signal, &id.to_string()]).status();
+    let sent = Command::new("kill")
+        .args(["-s", signal, &id.to_string()])
+        .status();
     assert!(sent.unwrap().success());
 }
 
@@ -50,12 +56,17 @@ fn record(folder: &Path) -> Value {
 /// All of a run's end but what depends on the clock.
 fn end(folder: &Path) -> (Vec<Vec<u8>>, Value) {
     let files = ["model.safetensors", "best.safetensors", "weights.bin"];
-    let files = files.map(|name| fs::read(folder.join(name)).unwrap()).to_vec();
+    let files = files
+        .map(|name| fs::read(folder.join(name)).unwrap())
+        .to_vec();
     let mut record = record(folder);
     for key in ["seconds", "machine", "threads"] {
         record.as_object_mut().unwrap().remove(key);
     }
-    record["settings"].as_object_mut().unwrap().remove("threads");
+    record["settings"]
+        .as_object_mut()
+        .unwrap()
+        .remove("threads");
     for line in record["history"].as_array_mut().unwrap() {
         let line = line.as_object_mut().unwrap();
         assert!(line["train_seconds"].as_f64() <= line["seconds"].as_f64());
@@ -69,15 +80,25 @@ const DATA: &str = "train --data synthetic --limit 300 --threads 1 --tolerance 0
 
 /// A run that goes on for long and has written a checkpoint after its first epochs.
 fn begun(at: &Path, words: &str, out: &str) -> Child {
-    let mut child = secant(at, &format!("{words} --checkpoint-every 1epoch --out {out}"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = secant(
+        at,
+        &format!("{words} --checkpoint-every 1epoch --out {out}"),
+    )
+    .stdout(Stdio::null())
+    .stderr(Stdio::null())
+    .spawn()
+    .unwrap();
     while !at.join(out).join("metrics.csv").exists()
-        || fs::read_to_string(at.join(out).join("metrics.csv")).unwrap().lines().count() < 3
+        || fs::read_to_string(at.join(out).join("metrics.csv"))
+            .unwrap()
+            .lines()
+            .count()
+            < 3
     {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it was stopped");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "it ended before it was stopped"
+        );
         sleep(Duration::from_millis(5));
     }
     child
@@ -91,7 +112,10 @@ fn killed(at: &Path, words: &str) -> (Vec<Vec<u8>>, Value) {
     send("KILL", child.id());
     child.wait().unwrap();
     assert!(at.join("out/checkpoint.bin").exists());
-    assert!(!at.join("out/result.json").exists(), "it ended before it was killed");
+    assert!(
+        !at.join("out/result.json").exists(),
+        "it ended before it was killed"
+    );
     end(&at.join("whole"))
 }
 
@@ -179,21 +203,38 @@ fn signals_save_what_was_done() {
     for (signal, status) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let out = format!("out-{signal}");
         // A test that runs under nohup ignores SIGHUP, and so would its programs.
-        let line = format!("--default-signal=HUP {PROGRAM} {words} --checkpoint-every never --out {out}");
+        let line =
+            format!("--default-signal=HUP {PROGRAM} {words} --checkpoint-every never --out {out}");
         let mut child = command("env", at, line.split_whitespace())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
-        assert!(lines.by_ref().any(|line| line.unwrap().starts_with("    2 ")));
-        assert!(!at.join(&out).join("checkpoint.bin").exists(), "it writes none on its way");
+        let mut lines =
+            std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+        assert!(
+            lines
+                .by_ref()
+                .any(|line| line.unwrap().starts_with("    2 "))
+        );
+        assert!(
+            !at.join(&out).join("checkpoint.bin").exists(),
+            "it writes none on its way"
+        );
         send(signal, child.id());
         lines.for_each(drop);
         let output = child.wait_with_output().unwrap();
         let said = ends(&output, status);
-        assert!(said.contains(&format!("secant train --resume {out} goes on")), "{said}");
-        for name in ["checkpoint.bin", "model.safetensors", "best.safetensors", "result.json"] {
+        assert!(
+            said.contains(&format!("secant train --resume {out} goes on")),
+            "{said}"
+        );
+        for name in [
+            "checkpoint.bin",
+            "model.safetensors",
+            "best.safetensors",
+            "result.json",
+        ] {
             assert!(at.join(&out).join(name).exists(), "{signal}: {name}");
         }
         assert_eq!(record(&at.join(&out))["stop_reason"], "interrupted");
@@ -205,7 +246,10 @@ fn a_checkpoint_with_any_fault_is_refused_or_passed_over() {
     let folder = TempDir::new().unwrap();
     let at = folder.path();
     let expected = killed(at, LONG);
-    let (file, before) = (at.join("out/checkpoint.bin"), at.join("out/checkpoint.previous.bin"));
+    let (file, before) = (
+        at.join("out/checkpoint.bin"),
+        at.join("out/checkpoint.previous.bin"),
+    );
     let (good, older) = (fs::read(&file).unwrap(), fs::read(&before).unwrap());
     assert_ne!(good, older);
     let flip = |i: usize| {
@@ -240,7 +284,10 @@ fn a_checkpoint_with_any_fault_is_refused_or_passed_over() {
     for (bytes, why) in &faults {
         fs::write(&file, bytes).unwrap();
         let said = refuses(at, "train --resume out");
-        assert!(said.contains("out/checkpoint.bin") && said.contains(why), "{why}: {said}");
+        assert!(
+            said.contains("out/checkpoint.bin") && said.contains(why),
+            "{why}: {said}"
+        );
         assert_eq!(&fs::read(&file).unwrap(), bytes);
     }
     // Of another program.
@@ -257,7 +304,10 @@ fn a_checkpoint_with_any_fault_is_refused_or_passed_over() {
         fs::write(&file, bytes).unwrap();
         fs::write(&before, &older).unwrap();
         let said = ends(&run(at, "train --resume out"), 0);
-        assert!(said.contains(why) && said.contains("the checkpoint before it is used"), "{said}");
+        assert!(
+            said.contains(why) && said.contains("the checkpoint before it is used"),
+            "{said}"
+        );
         let found = end(&at.join("out"));
         assert!(found == expected, "{why}");
         fs::remove_file(at.join("out/result.json")).unwrap();
@@ -277,26 +327,49 @@ fn a_checkpoint_of_another_run_is_refused() {
     let config = fs::read_to_string(at.join("out/config.toml")).unwrap();
     for (from, to, why) in [
         ("seed = 0", "seed = 1", "other settings: 'seed' differs"),
-        ("epochs = 400", "epochs = 401", "other settings: 'epochs' differs"),
+        (
+            "epochs = 400",
+            "epochs = 401",
+            "other settings: 'epochs' differs",
+        ),
         ("batch = \"16\"", "batch = \"32\"", "'batch' differs"),
-        ("pool4 linear10", "pool7 linear10", "other settings: 'model' differs"),
+        (
+            "pool4 linear10",
+            "pool7 linear10",
+            "other settings: 'model' differs",
+        ),
         ("limit = 300", "limit = 301", "other data"),
-        ("adam-classic", "adam-classic:beta1=0.8", "other settings: 'optimizer' differs"),
+        (
+            "adam-classic",
+            "adam-classic:beta1=0.8",
+            "other settings: 'optimizer' differs",
+        ),
     ] {
         assert!(config.contains(from), "{from}: {config}");
         fs::write(at.join("out/config.toml"), config.replace(from, to)).unwrap();
         let said = refuses(at, "train --resume out");
-        assert!(said.contains("out/checkpoint.bin") && said.contains(why), "{why}: {said}");
+        assert!(
+            said.contains("out/checkpoint.bin") && said.contains(why),
+            "{why}: {said}"
+        );
     }
     // The data that the run had is somewhere else now, with other content.
     fs::write(at.join("out/config.toml"), &config).unwrap();
-    fs::write(at.join("a.csv"), "a,b,label\n1,2,x\n2,1,y\n1,3,x\n2,2,y\n3,1,y\n1,1,x\n").unwrap();
+    fs::write(
+        at.join("a.csv"),
+        "a,b,label\n1,2,x\n2,1,y\n1,3,x\n2,2,y\n3,1,y\n1,1,x\n",
+    )
+    .unwrap();
     refuses(at, "train --resume out --data a.csv");
     // The file of another run of the same shape.
     let mut other = begun(at, &format!("{LONG} --seed 5"), "other");
     send("KILL", other.id());
     other.wait().unwrap();
-    fs::copy(at.join("other/checkpoint.bin"), at.join("out/checkpoint.bin")).unwrap();
+    fs::copy(
+        at.join("other/checkpoint.bin"),
+        at.join("out/checkpoint.bin"),
+    )
+    .unwrap();
     let said = refuses(at, "train --resume out");
     assert!(said.contains("'seed' differs"), "{said}");
 }
@@ -305,8 +378,20 @@ fn a_checkpoint_of_another_run_is_refused() {
 fn options_that_contradict_a_run_are_refused() {
     let folder = TempDir::new().unwrap();
     let at = folder.path();
-    ends(&run(at, &format!("{DATA} --model pool4,linear10 --epochs 2 --out out")), 0);
-    for option in ["--epochs 2", "--seed=1", "--model micro", "--no-guard", "--keep last"] {
+    ends(
+        &run(
+            at,
+            &format!("{DATA} --model pool4,linear10 --epochs 2 --out out"),
+        ),
+        0,
+    );
+    for option in [
+        "--epochs 2",
+        "--seed=1",
+        "--model micro",
+        "--no-guard",
+        "--keep last",
+    ] {
         let said = refuses(at, &format!("train --resume out {option}"));
         let name = option.split([' ', '=']).next().unwrap();
         assert!(said.contains(&format!("leave {name} away")), "{said}");
@@ -323,7 +408,10 @@ fn options_that_contradict_a_run_are_refused() {
     let output = run(at, "train --resume out");
     ends(&output, 0);
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("has ended (2 epochs, stop reason: epochs)"), "{said}");
+    assert!(
+        said.contains("has ended (2 epochs, stop reason: epochs)"),
+        "{said}"
+    );
     let output = run(at, "train --resume=out --json");
     ends(&output, 0);
     let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -340,18 +428,32 @@ fn two_resumes_at_once_are_one() {
     assert_eq!(child.wait().unwrap().code(), Some(143));
     let mut both = [(); 2].map(|()| {
         let mut command = secant(at, "train --resume out");
-        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        command
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
     });
     let loser = loop {
-        match both.iter_mut().position(|child| child.try_wait().unwrap().is_some()) {
+        match both
+            .iter_mut()
+            .position(|child| child.try_wait().unwrap().is_some())
+        {
             Some(loser) => break loser,
             None => sleep(Duration::from_millis(10)),
         }
     };
     let [first, second] = both;
-    let (lost, mut won) = if loser == 0 { (first, second) } else { (second, first) };
+    let (lost, mut won) = if loser == 0 {
+        (first, second)
+    } else {
+        (second, first)
+    };
     let said = ends(&lost.wait_with_output().unwrap(), 2);
-    assert!(said.starts_with("secant: --resume out: another secant is at work"), "{said}");
+    assert!(
+        said.starts_with("secant: --resume out: another secant is at work"),
+        "{said}"
+    );
     assert!(won.try_wait().unwrap().is_none());
     // Nor may it be begun anew meanwhile.
     let said = refuses(at, &format!("{LONG} --out out --force"));
@@ -366,7 +468,9 @@ fn a_full_disk_costs_a_checkpoint_and_not_the_run() {
     let folder = TempDir::new().unwrap();
     let at = folder.path();
     // Its pairs make the checkpoint grow: 10 KB before the first step, 90 KB later.
-    let words = format!("{DATA} --model pool7s6,linear24,linear10 --epochs 4 --optimizer lbfgs-seed:learning-rate=1e-4");
+    let words = format!(
+        "{DATA} --model pool7s6,linear24,linear10 --epochs 4 --optimizer lbfgs-seed:learning-rate=1e-4"
+    );
     ends(&run(at, &format!("{words} --out whole")), 0);
     let limited = |blocks: u32, words: &str| {
         let line = format!("trap '' XFSZ; ulimit -f {blocks}; exec {PROGRAM} {words}");
@@ -374,16 +478,33 @@ fn a_full_disk_costs_a_checkpoint_and_not_the_run() {
     };
     // Not even the first one: told before training.
     let said = ends(&limited(2, &format!("{words} --out small")), 3);
-    assert!(said.contains("small/checkpoint.bin") || said.contains("small/config"), "{said}");
+    assert!(
+        said.contains("small/checkpoint.bin") || said.contains("small/config"),
+        "{said}"
+    );
     assert!(!at.join("small/model.safetensors").exists());
     // A later one: the run goes on, and ends well.
-    let said = ends(&limited(40, &format!("{words} --checkpoint-every 1epoch --out out")), 0);
-    assert!(said.contains("out/checkpoint.bin") && said.contains("the run goes on"), "{said}");
-    assert_eq!(said.matches("the run goes on").count(), 1, "told once: {said}");
+    let said = ends(
+        &limited(40, &format!("{words} --checkpoint-every 1epoch --out out")),
+        0,
+    );
+    assert!(
+        said.contains("out/checkpoint.bin") && said.contains("the run goes on"),
+        "{said}"
+    );
+    assert_eq!(
+        said.matches("the run goes on").count(),
+        1,
+        "told once: {said}"
+    );
     assert!(end(&at.join("out")) == end(&at.join("whole")));
     // What was there before stays good.
     let bytes = fs::read_dir(at.join("out")).unwrap();
-    assert!(bytes.flatten().all(|f| !f.file_name().to_string_lossy().contains("tmp")));
+    assert!(
+        bytes
+            .flatten()
+            .all(|f| !f.file_name().to_string_lossy().contains("tmp"))
+    );
 }
 
 #[test]
@@ -396,7 +517,10 @@ fn options_come_from_a_file_and_go_to_one() {
          optimizer = \"adam:beta2=0.95\"\nvalidation = 0.25\nseed = 7\n",
     )
     .unwrap();
-    ends(&run(at, "train --config options.toml --epochs 2 --out out"), 0);
+    ends(
+        &run(at, "train --config options.toml --epochs 2 --out out"),
+        0,
+    );
     let first = record(&at.join("out"));
     assert_eq!((&first["epochs"], &first["seed"]), (&2.into(), &7.into()));
     assert_eq!(first["dataset"]["validation"], 75);
@@ -411,10 +535,17 @@ fn options_come_from_a_file_and_go_to_one() {
     );
     ends(&run(at, "train --config=out/config.toml --out again"), 0);
     for other in ["plain", "again"] {
-        assert_eq!(record(&at.join(other))["sha256"], first["sha256"], "{other}");
+        assert_eq!(
+            record(&at.join(other))["sha256"],
+            first["sha256"],
+            "{other}"
+        );
     }
     let left = fs::read_to_string(at.join("out/config.toml")).unwrap();
-    assert_eq!(left, fs::read_to_string(at.join("again/config.toml")).unwrap());
+    assert_eq!(
+        left,
+        fs::read_to_string(at.join("again/config.toml")).unwrap()
+    );
     // Every choice of a run with all kinds of options.
     let all = "train --data synthetic --limit 300 --threads 2 --model pool4 --optimizer lbfgs \
                --batch 16 --learning-rate 0.01 --schedule constant --warm-up 0.2 --weight-decay 1e-4 \
@@ -423,12 +554,21 @@ fn options_come_from_a_file_and_go_to_one() {
                --class-weights 1,2,1,1,1,1,1,1,1,0.5 --loss smoothed:0.1 --convolution direct --init he";
     ends(&run(at, &format!("{all} --out all")), 0);
     ends(&run(at, "train --config all/config.toml --out all2"), 0);
-    assert_eq!(record(&at.join("all"))["settings"], record(&at.join("all2"))["settings"]);
-    assert_eq!(record(&at.join("all"))["sha256"], record(&at.join("all2"))["sha256"]);
+    assert_eq!(
+        record(&at.join("all"))["settings"],
+        record(&at.join("all2"))["settings"]
+    );
+    assert_eq!(
+        record(&at.join("all"))["sha256"],
+        record(&at.join("all2"))["sha256"]
+    );
     // Wrong files.
     fs::write(at.join("bad.toml"), "epoch = 3\n").unwrap();
     let said = refuses(at, "train --config bad.toml");
-    assert!(said.contains("bad.toml: 'epoch' is no option") && said.contains("'epochs'"), "{said}");
+    assert!(
+        said.contains("bad.toml: 'epoch' is no option") && said.contains("'epochs'"),
+        "{said}"
+    );
     fs::write(at.join("bad.toml"), [0xff, 0]).unwrap();
     refuses(at, "train --config bad.toml");
     for file in ["nowhere.toml", ".", "/dev/zero"] {
@@ -445,9 +585,15 @@ fn a_run_is_made_again_and_compared() {
     ends(&run(at, &words), 0);
     let output = run(at, "rerun out --out again --threads 2");
     ends(&output, 0);
-    let sum = record(&at.join("out"))["sha256"]["final"].as_str().unwrap().to_owned();
+    let sum = record(&at.join("out"))["sha256"]["final"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains(&format!("The same bits as out: {sum}")), "{said}");
+    assert!(
+        said.contains(&format!("The same bits as out: {sum}")),
+        "{said}"
+    );
     let config = fs::read_to_string(at.join("out/config.toml")).unwrap();
     for (from, to, why) in [
         ("seed = 0", "seed = 1", "the initial weights differ already"),
@@ -457,13 +603,20 @@ fn a_run_is_made_again_and_compared() {
         fs::write(at.join("out/config.toml"), config.replace(from, to)).unwrap();
         let said = ends(&run(at, "rerun out --out other --force"), 2);
         assert!(said.contains("--force"), "an option that it has not");
-        let said = ends(&run(at, &format!("rerun out --out {}", to.replace(' ', ""))), 1);
+        let said = ends(
+            &run(at, &format!("rerun out --out {}", to.replace(' ', ""))),
+            1,
+        );
         assert!(said.contains(&sum) && said.contains(why), "{said}");
     }
     refuses(at, "rerun nowhere");
     fs::write(at.join("out/config.toml"), config).unwrap();
     let text = fs::read_to_string(at.join("out/result.json")).unwrap();
-    fs::write(at.join("out/result.json"), text.replace("\"epochs\",", "\"interrupted\",")).unwrap();
+    fs::write(
+        at.join("out/result.json"),
+        text.replace("\"epochs\",", "\"interrupted\","),
+    )
+    .unwrap();
     let said = refuses(at, "rerun out");
     assert!(said.contains("--resume out"), "{said}");
 }
@@ -483,22 +636,48 @@ fn the_best_weights_are_those_of_the_best_epoch() {
     let value = |line: &Value| line["validation_accuracy"].as_f64().unwrap();
     let top = history.iter().map(value).fold(0.0, f64::max);
     let best = 1 + history.iter().position(|line| value(line) == top).unwrap();
-    assert!(best < 12, "the best epoch must not be the last: choose another seed");
+    assert!(
+        best < 12,
+        "the best epoch must not be the last: choose another seed"
+    );
     assert_eq!(both["best_epoch"], best);
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains(&format!("Epoch {best} was the best on the validation samples")), "{said}");
+    assert!(
+        said.contains(&format!(
+            "Epoch {best} was the best on the validation samples"
+        )),
+        "{said}"
+    );
     // A run of only so many epochs ends there, since the rate does not fall.
-    ends(&run(at, &format!("{WAVERS} --epochs {best} --out until")), 0);
+    ends(
+        &run(at, &format!("{WAVERS} --epochs {best} --out until")),
+        0,
+    );
     let read = |name: &str| fs::read(at.join(name)).unwrap();
-    assert_eq!(read("both/best.safetensors"), read("until/model.safetensors"));
-    assert_ne!(read("both/best.safetensors"), read("both/model.safetensors"));
+    assert_eq!(
+        read("both/best.safetensors"),
+        read("until/model.safetensors")
+    );
+    assert_ne!(
+        read("both/best.safetensors"),
+        read("both/model.safetensors")
+    );
     // One file each.
-    ends(&run(at, &format!("{WAVERS} --epochs 12 --keep best --out best")), 0);
+    ends(
+        &run(at, &format!("{WAVERS} --epochs 12 --keep best --out best")),
+        0,
+    );
     assert_eq!(read("best/best.safetensors"), read("both/best.safetensors"));
     assert_eq!(read("best/weights.bin"), read("until/weights.bin"));
     assert!(!at.join("best/model.safetensors").exists());
-    ends(&run(at, &format!("{WAVERS} --epochs 12 --keep last --out last")), 0);
-    assert_eq!(read("last/model.safetensors"), read("both/model.safetensors"));
+    ends(
+        &run(at, &format!("{WAVERS} --epochs 12 --keep last --out last")),
+        0,
+    );
+    assert_eq!(
+        read("last/model.safetensors"),
+        read("both/model.safetensors")
+    );
     assert!(!at.join("last/best.safetensors").exists());
     // What the other commands take.
     let accuracy = |words: &str| -> f64 {
@@ -513,7 +692,10 @@ fn the_best_weights_are_those_of_the_best_epoch() {
     assert_eq!(accuracy("both --which best"), of("until"));
     assert_eq!(accuracy("best"), of("until"), "it has no others");
     let said = refuses(at, "evaluate last --which best");
-    assert!(said.contains("no best.safetensors") && said.contains("--keep"), "{said}");
+    assert!(
+        said.contains("no best.safetensors") && said.contains("--keep"),
+        "{said}"
+    );
     for command in ["predict both --index 3", "export both --format npz"] {
         ends(&run(at, &format!("{command} --which best")), 0);
     }
@@ -562,7 +744,10 @@ fn a_run_without_weights_yet_is_told_from_one_that_kept_none() {
     send("KILL", child.id());
     child.wait().unwrap();
     let said = refuses(at, "evaluate out");
-    assert!(said.contains("'secant train --resume out' goes on"), "{said}");
+    assert!(
+        said.contains("'secant train --resume out' goes on"),
+        "{said}"
+    );
     let said = refuses(at, "rerun out");
     assert!(said.contains("only a run that has ended"), "{said}");
 }

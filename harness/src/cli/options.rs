@@ -114,7 +114,9 @@ pub fn read(path: &Path) -> Result<Vec<OsString>, Error> {
 /// What is wrong, in one line.
 pub fn words(text: &str) -> Result<Vec<OsString>, String> {
     let table: Table = text.parse().map_err(|error: toml::de::Error| {
-        let before = error.span().and_then(|span| text.as_bytes().get(..span.start));
+        let before = error
+            .span()
+            .and_then(|span| text.as_bytes().get(..span.start));
         let line = before.map(|text| 1 + text.iter().filter(|byte| **byte == b'\n').count());
         let line = line.map_or(String::new(), |line| format!("line {line}: "));
         format!("{line}{}", error.message().replace('\n', ", "))
