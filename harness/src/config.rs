@@ -40,6 +40,9 @@ pub struct RunConfig {
     pub max_iterations: Option<u32>,
     /// Stop when the mean training loss of two epochs in a row differs by less; 0 never stops.
     pub tolerance: f64,
+    /// Stop when the best epoch on the validation samples is so many epochs ago.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u32>,
     /// Share of the training samples, in [0, 1), that is set aside for validation.
     pub validation: f64,
     /// Whether the test samples are evaluated in the course of the run: for benchmarks that publish
@@ -67,6 +70,15 @@ impl RunConfig {
         ];
         let floats = floats.into_iter().fold(0, u64::saturating_add);
         floats.saturating_mul(4)
+    }
+
+    /// Bytes that a checkpoint takes while it is written: the weights, the best ones, and what the
+    /// optimiser keeps.
+    pub fn checkpoint_memory(&self) -> u64 {
+        let network = &self.model.network;
+        let memory = self.optimizer.settings().memory_len(network) as u64;
+        let weights = 2 * network.parameter_count() as u64;
+        memory.saturating_add(weights).saturating_mul(4)
     }
 }
 

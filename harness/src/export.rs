@@ -19,10 +19,14 @@ use crate::weights;
 
 /// The choices of the run.
 pub const CONFIG: &str = "config.json";
+/// The options of the run, for `--config` and `secant rerun`.
+pub const OPTIONS: &str = "config.toml";
 /// One line an epoch.
 pub const METRICS: &str = "metrics.csv";
 /// The trained weights.
 pub const MODEL: &str = "model.safetensors";
+/// The weights after the epoch that was best on the validation samples.
+pub const BEST: &str = "best.safetensors";
 /// The trained weights as bare floats, for a device.
 pub const WEIGHTS: &str = "weights.bin";
 /// Loss, and accuracy or error, over the run.
@@ -30,6 +34,16 @@ pub const CURVES: &str = "curves.svg";
 
 /// The whole record of the run: what `--json` prints.
 pub const RESULT: &str = "result.json";
+
+/// What the run has become, while it goes on.
+pub const CHECKPOINT: &str = "checkpoint.bin";
+/// The checkpoint before it.
+pub const PREVIOUS: &str = "checkpoint.previous.bin";
+
+/// All files of a run.
+const FILES: [&str; 10] = [
+    CONFIG, OPTIONS, METRICS, MODEL, BEST, WEIGHTS, CURVES, RESULT, CHECKPOINT, PREVIOUS,
+];
 
 /// Folder in which runs get a folder of their own.
 const RUNS: &str = "runs";
@@ -56,8 +70,7 @@ impl RunFolder {
                         folder.display()
                     )));
                 }
-                let old =
-                    [CONFIG, METRICS, MODEL, WEIGHTS, CURVES, RESULT].map(|name| folder.join(name));
+                let old = FILES.map(|name| folder.join(name));
                 fs::create_dir_all(folder).map_err(|source| output(folder, source))?;
                 // Looked for again, now that nobody else works here.
                 let lock = FolderLock::take(folder)?;
@@ -107,6 +120,24 @@ impl RunFolder {
         }
     }
 
+    /// The folder of a run that is to go on.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when there is none, or another program works in it.
+    pub fn resume(folder: &Path) -> Result<Self, Error> {
+        if !folder.join(OPTIONS).is_file() {
+            return Err(Error::Usage(format!(
+                "--resume {}: expected the folder of a run, as 'secant train' has written it; it \
+                 has no {OPTIONS}",
+                folder.display()
+            )));
+        }
+        Ok(Self {
+            path: folder.to_owned(),
+            _lock: FolderLock::take_named("--resume", folder)?,
+        })
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -131,20 +162,49 @@ impl RunFolder {
         write_whole(&self.path.join(name), text.as_bytes())
     }
 
-    /// Writes the weights twice: see [`weights::safetensors`] and [`weights::bare`].
+    /// Writes weights, [`MODEL`] or [`BEST`]: see [`weights::safetensors`].
     ///
     /// # Errors
-    /// [`Error::Output`] when a file cannot be written.
+    /// [`Error::Output`] when the file cannot be written.
     pub fn write_model(
         &self,
+        name: &str,
         model: &Model,
         (inputs, targets): (&[Affine], &[Affine]),
         parameters: &[f32],
     ) -> Result<(), Error> {
-        let path = self.path.join(MODEL);
+        let path = self.path.join(name);
         let bytes = weights::safetensors(model, (inputs, targets), parameters);
-        write_whole(&path, &bytes.map_err(|error| output(&path, error))?)?;
+        write_whole(&path, &bytes.map_err(|error| output(&path, error))?)
+    }
+
+    /// Writes weights for a device: see [`weights::bare`].
+    ///
+    /// # Errors
+    /// [`Error::Output`] when the file cannot be written.
+    pub fn write_weights(&self, parameters: &[f32]) -> Result<(), Error> {
         write_whole(&self.path.join(WEIGHTS), &weights::bare(parameters))
+    }
+
+    /// Replaces the checkpoint; the one before it is kept as [`PREVIOUS`].
+    ///
+    /// # Errors
+    /// [`Error::Output`] when the file cannot be written; those that there were are left.
+    pub fn write_checkpoint(&self, bytes: &[u8]) -> Result<(), Error> {
+        let previous = self.path.join(PREVIOUS);
+        replace(&self.path.join(CHECKPOINT), bytes, Some(&previous))
+    }
+
+    /// Deletes a file that is of no use any more, if it is there.
+    ///
+    /// # Errors
+    /// [`Error::Output`] when it cannot be deleted.
+    pub fn remove(&self, name: &str) -> Result<(), Error> {
+        let path = self.path.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(output(&path, error)),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -162,10 +222,18 @@ fn output(path: impl AsRef<Path>, source: io::Error) -> Error {
 /// # Errors
 /// [`Error::Output`] when the file cannot be written; no half of it is left.
 pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), Error> {
+    replace(path, content, None)
+}
+
+/// [`write_whole`]; what the file held before goes to `previous`.
+fn replace(path: &Path, content: &[u8], previous: Option<&Path>) -> Result<(), Error> {
     let (temporary, mut file) = new_file_beside(path).map_err(|source| output(path, source))?;
     let written = (|| {
         file.write_all(content)?;
         file.sync_all()?;
+        if let Some(previous) = previous.filter(|_| path.exists()) {
+            fs::rename(path, previous)?;
+        }
         fs::rename(&temporary, path)?;
         // The new name is safe once the folder is; not every system can bring a folder to the disk,
         // or needs to.

@@ -3,6 +3,7 @@
 pub mod batch;
 pub mod bench;
 pub mod chart;
+pub mod checkpoints;
 pub mod cli;
 pub mod compare;
 pub mod config;

@@ -15,11 +15,19 @@ pub struct FolderLock {
 }
 
 impl FolderLock {
-    /// Takes the folder, which exists.
+    /// Takes the folder, which exists and was named by `--out`.
     ///
     /// # Errors
     /// [`Error::Usage`] when another program has it.
     pub fn take(folder: &Path) -> Result<FolderLock, Error> {
+        FolderLock::take_named("--out", folder)
+    }
+
+    /// Takes the folder, which exists and was named by `option`.
+    ///
+    /// # Errors
+    /// As for [`take`](FolderLock::take).
+    pub fn take_named(option: &str, folder: &Path) -> Result<FolderLock, Error> {
         let Ok(file) = File::open(folder) else {
             return Ok(FolderLock { _folder: None });
         };
@@ -28,7 +36,7 @@ impl FolderLock {
                 _folder: Some(file),
             }),
             Err(TryLockError::WouldBlock) => Err(Error::Usage(format!(
-                "--out {}: another secant is at work in this folder; wait until it is done, or \
+                "{option} {}: another secant is at work in this folder; wait until it is done, or \
                  choose another one",
                 folder.display()
             ))),

@@ -176,6 +176,19 @@ impl FromStr for ClassWeights {
     }
 }
 
+/// As it is read.
+impl fmt::Display for ClassWeights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClassWeights::Balanced => f.write_str("balanced"),
+            ClassWeights::Given(weights) => {
+                let weights: Vec<String> = weights.iter().map(f32::to_string).collect();
+                f.write_str(&weights.join(","))
+            }
+        }
+    }
+}
+
 impl Serialize for ClassWeights {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {

@@ -98,6 +98,14 @@ impl Display {
         }
     }
 
+    /// A line on standard error, with the bar out of its way.
+    pub fn note(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| note(line)),
+            None => note(line),
+        }
+    }
+
     fn line(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| say(self.json, line)),
@@ -300,7 +308,7 @@ pub struct RunRecord<'a> {
     /// What `train_seconds` of the history are: `wall`, or `cpu` for those that the processor
     /// spent.
     clock: Clock,
-    /// `epochs`, `max_iterations`, `tolerance`, `converged`, `line_search_failed`, `interrupted` or
+    /// `epochs`, `max_iterations`, `tolerance`, `patience`, `converged`, `line_search_failed`, `interrupted` or
     /// `diverged`.
     stop_reason: StopReason,
     /// Mean loss of training samples with the last weights, without dropout: in the units in
@@ -328,6 +336,8 @@ pub struct RunRecord<'a> {
     test_rmse_of_outputs: &'a [f64],
     /// See [`Outcome::collapse`].
     collapsed: bool,
+    /// The epoch that was best on the validation samples, or, without any, in its training loss.
+    best_epoch: Option<u32>,
     /// SHA-256 of the weights as little-endian bytes, in the order of the flat slice.
     sha256: Hashes<'a>,
     /// One entry an epoch, and one where a run stopped within an epoch.
@@ -395,6 +405,7 @@ impl<'a> RunRecord<'a> {
                 _ => &[],
             },
             collapsed: outcome.collapsed(),
+            best_epoch: outcome.best_weights().map(|(_, epoch)| epoch),
             sha256: Hashes {
                 initial: &outcome.initial_sha256,
                 r#final: &outcome.final_sha256,

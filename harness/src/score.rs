@@ -117,7 +117,7 @@ pub fn number(value: f64) -> String {
 }
 
 /// How good a network is on some samples.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Score {
     /// Mean loss, in the units in which the network was trained.
     pub loss: f64,

@@ -14,25 +14,32 @@
 //!     evaluate on the validation samples
 //!     stop if |L - L of the epoch before| < tolerance
 //!                                     (L: mean loss of the batches, each before its step)
+//!     stop if the best epoch on the validation samples is `patience` epochs ago
 //! evaluate on the training samples; the guard takes a bad end back
 //! evaluate on the test samples
 //! ```
 //!
 //! A run is a value without global state: nothing is printed and no file is touched here. Runs with
 //! the same seed share split, initial weights and order of samples, whatever their optimiser, so
-//! that they can be compared in pairs.
+//! that they can be compared in pairs. [`Trainer::checkpoint`] is all that a run has become, and
+//! one that is made anew goes on from it to the same bits ([`Trainer::restore`]).
 
-use std::ops::ControlFlow;
+pub mod checkpoint;
+mod clock;
+mod outcome;
+mod record;
+
+pub use clock::Clock;
+pub use outcome::{Best, Outcome};
+pub use record::{Observer, Record, RunStatus, StopReason};
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cpu_time::ThreadTime;
 use secant::ConfigError;
 use secant::network::Layer;
 use secant::optim::Termination;
 use secant::{DropoutKey, Random};
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
 
 use crate::batch::Batch;
 use crate::config::RunConfig;
@@ -53,322 +60,6 @@ mod stream {
     pub const ENDING: u64 = 2;
     pub const ORDER: u64 = 1 << 32;
 }
-
-/// One line of a run's history, made after each epoch and where a run stops within one.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Record {
-    /// The epoch, from 1.
-    pub epoch: u32,
-    /// Steps so far.
-    pub iteration: u32,
-    /// Gradients of single samples so far, over the number of training samples; line searches count
-    /// in full.
-    pub gradient_epochs: f64,
-    /// Seconds in steps so far.
-    pub train_seconds: f64,
-    /// Seconds since the start, evaluation and start-up included.
-    pub seconds: f64,
-    /// Mean loss of the epoch's batches, each before its step; without those at which the guard
-    /// found no finite loss, and a NaN where none is left.
-    pub train_loss: f64,
-    /// What the network is judged by.
-    pub measure: Measure,
-    /// On the validation samples, if there are any.
-    pub validation: Option<Score>,
-    /// On the test samples, where the run watches them.
-    pub test: Option<Score>,
-}
-
-/// As an object; the keys of the scores are `validation_loss` and, for example,
-/// `validation_accuracy`.
-impl Serialize for Record {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let key = self.measure.key();
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("epoch", &self.epoch)?;
-        map.serialize_entry("iteration", &self.iteration)?;
-        map.serialize_entry("gradient_epochs", &self.gradient_epochs)?;
-        map.serialize_entry("train_seconds", &self.train_seconds)?;
-        map.serialize_entry("seconds", &self.seconds)?;
-        map.serialize_entry("train_loss", &self.train_loss)?;
-        map.serialize_entry("validation_loss", &self.validation.map(|score| score.loss))?;
-        let value = self.validation.map(|score| score.value);
-        map.serialize_entry(&format!("validation_{key}"), &value)?;
-        if let Some(score) = self.test {
-            map.serialize_entry(&format!("test_{key}"), &score.value)?;
-        }
-        map.end()
-    }
-}
-
-/// Why a run stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StopReason {
-    /// All epochs were made.
-    Epochs,
-    /// All iterations were made.
-    MaxIterations,
-    /// The training loss changed by less than the tolerance.
-    Tolerance,
-    /// The optimiser is at a minimum.
-    Converged,
-    /// The optimiser found no way down.
-    LineSearchFailed,
-    /// The observer asked to stop.
-    Interrupted,
-    /// The loss or a weight is not finite.
-    Diverged,
-}
-
-impl StopReason {
-    /// In words, to go after "stopped:".
-    pub fn describe(self) -> &'static str {
-        match self {
-            StopReason::Epochs => "all epochs done",
-            StopReason::MaxIterations => "all iterations done",
-            StopReason::Tolerance => "the training loss no longer changes",
-            StopReason::Converged => "converged",
-            StopReason::LineSearchFailed => "no step lowers the loss any more",
-            StopReason::Interrupted => "interrupted",
-            StopReason::Diverged => "diverged",
-        }
-    }
-}
-
-/// Where a run stands, after a step.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RunStatus {
-    /// The epoch at work, from 1.
-    pub epoch: u32,
-    /// Steps so far.
-    pub iteration: u32,
-    /// Steps in all, if nothing stops the run before.
-    pub iterations: u32,
-    /// Mean loss of the epoch's batches so far.
-    pub loss: f64,
-}
-
-/// What the seconds in steps are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Clock {
-    /// Those of a clock on the wall.
-    #[default]
-    Wall,
-    /// Those that the processor spent on the run's own thread, so for runs on one thread.
-    Cpu,
-}
-
-/// A moment on a [`Clock`].
-enum Moment {
-    Wall(Instant),
-    Cpu(ThreadTime),
-}
-
-impl Clock {
-    fn now(self) -> Moment {
-        match self {
-            Clock::Wall => Moment::Wall(Instant::now()),
-            Clock::Cpu => Moment::Cpu(ThreadTime::now()),
-        }
-    }
-}
-
-impl Moment {
-    fn elapsed(&self) -> Duration {
-        match self {
-            Moment::Wall(moment) => moment.elapsed(),
-            Moment::Cpu(moment) => moment.elapsed(),
-        }
-    }
-}
-
-/// What is told about a run while it goes on.
-pub trait Observer {
-    /// After each step. [`ControlFlow::Break`] stops the run there; it can be continued.
-    fn iteration(&mut self, status: &RunStatus) -> ControlFlow<()> {
-        let _ = status;
-        ControlFlow::Continue(())
-    }
-
-    /// After each epoch, and where a run stops within one.
-    fn record(&mut self, record: &Record) {
-        let _ = record;
-    }
-}
-
-/// Watches nothing.
-impl Observer for () {}
-
-/// How a run went.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    /// Why it stopped.
-    pub stop: StopReason,
-    /// Whole epochs made.
-    pub epochs: u32,
-    /// Steps made.
-    pub iterations: u32,
-    /// As in [`Record`].
-    pub gradient_epochs: f64,
-    /// As in [`Record`].
-    pub train_seconds: f64,
-    /// What these seconds are.
-    pub clock: Clock,
-    /// Seconds in all, the last evaluations included.
-    pub seconds: f64,
-    /// On the training samples, or as many as [`Trainer::ending_on`] says, with the last weights and
-    /// without dropout.
-    pub train: Score,
-    /// The same on the validation samples, if there are any.
-    pub validation: Option<Score>,
-    /// The same on the test samples.
-    pub test: Score,
-    /// RMSE of each output on the test samples, with [`Measure::Rmse`].
-    pub test_outputs: Vec<f64>,
-    /// Test samples by class and by the class that the network gave them: a row a class; empty where
-    /// numbers are predicted.
-    pub confusion: Vec<Vec<u64>>,
-    /// What the best constant answer gets on the training samples,
-    pub train_guess: Guess,
-    /// and on the validation samples, or else on the test samples.
-    pub guess: Guess,
-    /// Whether classes count by weights of their own, so that the accuracy is not what is trained.
-    pub weighted: bool,
-    /// A line for each epoch.
-    pub history: Vec<Record>,
-    /// The last weights, those of frozen layers too. Not to be used when [`Outcome::diverged`].
-    pub parameters: Vec<f32>,
-    /// The weights after the epoch that was best on the validation samples (without such, by the
-    /// mean loss of its batches), if they are not the last ones.
-    pub best: Option<Best>,
-    /// Times that the guard took the run back to an earlier point.
-    pub rollbacks: u32,
-    /// SHA-256 of the initial weights, as little-endian bytes.
-    pub initial_sha256: String,
-    /// SHA-256 of the last weights.
-    pub final_sha256: String,
-}
-
-/// The weights of an earlier epoch.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Best {
-    /// The epoch, from 1.
-    pub epoch: u32,
-    /// The weights, those of frozen layers too.
-    pub parameters: Vec<f32>,
-}
-
-impl Outcome {
-    /// The weights to keep, and the epoch that they are from if it is not the last: the last ones,
-    /// but the best ones of a run that collapsed. `None` where there are none of use.
-    pub fn weights(&self) -> Option<(&[f32], Option<u32>)> {
-        match &self.best {
-            Some(best) if self.collapsed() => Some((&best.parameters, Some(best.epoch))),
-            _ if self.diverged() => None,
-            _ => Some((&self.parameters, None)),
-        }
-    }
-
-    /// Whether the loss or a weight is not finite, so that the weights are of no use.
-    pub fn diverged(&self) -> bool {
-        self.stop == StopReason::Diverged || !self.train.loss.is_finite()
-    }
-
-    /// Why training counts as gone wrong, if it does, in words that go on from "the run
-    /// collapsed:".
-    ///
-    /// * The loss or a weight is not finite.
-    /// * The training loss is above that of the best constant answer ([`Guess`]): so is that of a
-    ///   network that is sure and wrong.
-    /// * On the validation samples (or else the test samples) the network has gone less than a
-    ///   tenth of the way from the best constant answer to perfection: with two classes of one
-    ///   size, an accuracy under 55 %, with a hundred under 10.9 %. With class weights this is not
-    ///   asked, since they may well cost accuracy.
-    /// * For numbers, its R squared on the training samples is under 0.01. (They may be noise for
-    ///   the most part, so a good fit may be not far above 0, and one of few samples below 0 on
-    ///   others.)
-    /// * On the validation samples it ended more than ten points of accuracy under its own best, or
-    ///   with more than 1.5 times the RMSE of it, and more than half of that of the mean.
-    pub fn collapse(&self) -> Option<String> {
-        if self.diverged() {
-            return Some("its loss or a weight is not finite".to_owned());
-        }
-        let constant = self.train_guess.loss;
-        if self.train.loss > constant && constant > 0.0 {
-            return Some(format!(
-                "its training loss, {}, is above the {} of a network that gives every sample the \
-                 same answer",
-                score::number(self.train.loss),
-                score::number(constant)
-            ));
-        }
-        let (last, part) = match self.validation {
-            Some(score) => (score, "validation"),
-            None => (self.test, "test"),
-        };
-        if last.value.is_nan() {
-            return Some(format!("its {part} {} is not finite", last.measure.name()));
-        }
-        if last.measure == Measure::Rmse {
-            if self.train_guess.skill(&self.train) < HUNDREDTH {
-                return Some(format!(
-                    "its training R squared, {:.3}, is hardly above the 0 of the mean",
-                    self.train.r_squared.unwrap_or(f64::NAN)
-                ));
-            }
-        } else if self.guess.skill(&last) < TENTH && !self.weighted {
-            return Some(format!(
-                "its {part} {}, {}, is less than a tenth of the way from {}, where the best \
-                 constant answer is, to perfect",
-                last.measure.name(),
-                last.measure.show(last.value),
-                last.measure.show(self.guess.value)
-            ));
-        }
-        let seen = self.history.iter();
-        let seen = seen.filter_map(|record| record.validation.or(record.test));
-        let measure = last.measure;
-        let best = seen.fold(last.value, |best, score| {
-            if measure.reaches(score.value, best) {
-                score.value
-            } else {
-                best
-            }
-        });
-        let (fallen, words) = match measure {
-            Measure::Rmse => {
-                let mean = self.guess.value;
-                let large = mean > 0.0 && last.value > 0.5 * mean;
-                (large && last.value > HALF_MORE * best, "1.5 times")
-            }
-            _ => (last.value < best - TENTH, "10 points under"),
-        };
-        fallen.then(|| {
-            format!(
-                "its {part} {}, {}, is more than {words} its own best, {}",
-                measure.name(),
-                measure.show(last.value),
-                measure.show(best)
-            )
-        })
-    }
-
-    /// Whether training went wrong: see [`Outcome::collapse`].
-    pub fn collapsed(&self) -> bool {
-        self.collapse().is_some()
-    }
-}
-
-/// What a network must gain over a constant answer in classes, and may lose of its own best.
-const TENTH: f64 = 0.1;
-
-/// What a network must gain over the mean in numbers.
-const HUNDREDTH: f64 = 0.01;
-
-/// How many times its least error a network may end with.
-const HALF_MORE: f64 = 1.5;
 
 /// Trains from start to end. Equal to a [`Trainer`] that runs once.
 ///
@@ -426,6 +117,8 @@ pub struct Trainer<'a> {
     /// The training samples of the last evaluation, rising; none where these are all.
     ending: Option<Vec<u32>>,
     started: Instant,
+    /// Seconds of the run before it was resumed.
+    earlier: Duration,
     clock: Clock,
     stepping: Duration,
     validation: Option<Score>,
@@ -513,6 +206,7 @@ impl<'a> Trainer<'a> {
             best: None,
             ending: None,
             started,
+            earlier: Duration::ZERO,
             clock: Clock::Wall,
             stepping: Duration::ZERO,
             validation: None,
@@ -545,6 +239,26 @@ impl<'a> Trainer<'a> {
             self.ending = Some(some);
         }
         self
+    }
+
+    /// Time since the start of the run, that before it was resumed too.
+    fn elapsed(&self) -> Duration {
+        self.earlier.saturating_add(self.started.elapsed())
+    }
+
+    /// Whole epochs made.
+    pub fn epochs(&self) -> u32 {
+        self.epochs
+    }
+
+    /// Steps made.
+    pub fn iterations(&self) -> u32 {
+        self.iterations
+    }
+
+    /// A line for each epoch so far.
+    pub fn history(&self) -> &[Record] {
+        &self.history
     }
 
     /// How the training samples were divided.
@@ -594,36 +308,57 @@ impl<'a> Trainer<'a> {
                 loss: mean,
             };
             let interrupted = observer.iteration(&status).is_break();
+            self.stop = ended;
+            // Lines of the history that every run makes, stopped on its way or not.
             let whole = self.position == count;
-            self.stop = match ended {
-                Some(stop) => Some(stop),
-                None if interrupted => Some(StopReason::Interrupted),
-                None => None,
-            };
-            if whole || self.stop.is_some() || self.iterations >= planned {
+            let due = whole || self.stop.is_some() || self.iterations >= planned;
+            if due {
                 if !self.parameters.iter().all(|w| w.is_finite())
                     && !self.stepper.recover(f64::NAN, &mut self.parameters)?
                 {
                     self.stop = Some(StopReason::Diverged);
                 }
-                self.evaluate();
-                let record = self.record(mean);
-                self.keep_best(&record);
-                self.history.push(record);
-                observer.record(&record);
+                self.add_record(mean, observer);
             }
             if whole {
-                self.epochs += 1;
-                self.position = 0;
-                let change = self.previous_loss.map(|before| (mean - before).abs());
-                if self.stop.is_none()
-                    && change.is_some_and(|change| change < self.config.tolerance)
-                {
-                    self.stop = Some(StopReason::Tolerance);
+                self.end_epoch(mean);
+            }
+            if self.stop.is_none() {
+                observer.between(self, interrupted);
+            }
+            if interrupted && self.stop.is_none() {
+                self.stop = Some(StopReason::Interrupted);
+                if !due {
+                    self.add_record(mean, observer);
                 }
-                self.previous_loss = mean.is_finite().then_some(mean);
             }
         }
+    }
+
+    /// Evaluates, and adds a line to the history.
+    fn add_record(&mut self, mean: f64, observer: &mut dyn Observer) {
+        self.evaluate();
+        let record = self.record(mean);
+        self.keep_best(&record);
+        self.history.push(record);
+        observer.record(&record);
+    }
+
+    /// Counts the epoch, and asks whether it was the last.
+    fn end_epoch(&mut self, mean: f64) {
+        self.epochs += 1;
+        self.position = 0;
+        let change = self.previous_loss.map(|before| (mean - before).abs());
+        let level = change.is_some_and(|change| change < self.config.tolerance);
+        let best = self.best.as_ref().map_or(0, |(best, _)| best.epoch);
+        let waited = self.epochs.saturating_sub(best);
+        let tired = self.config.patience.is_some_and(|most| waited >= most);
+        if self.stop.is_none() && level {
+            self.stop = Some(StopReason::Tolerance);
+        } else if self.stop.is_none() && tired {
+            self.stop = Some(StopReason::Patience);
+        }
+        self.previous_loss = mean.is_finite().then_some(mean);
     }
 
     /// Keeps the weights if they are the best so far.
@@ -647,15 +382,20 @@ impl<'a> Trainer<'a> {
         }
     }
 
+    /// The order of the samples in the epoch at work.
+    fn shuffle(&mut self) {
+        self.order.clone_from(&self.split.train);
+        if self.config.batch != Batch::Full {
+            let stream = stream::ORDER + u64::from(self.epochs);
+            Random::new(self.config.seed, stream).shuffle(&mut self.order);
+        }
+    }
+
     /// One step on the next batch.
     fn step(&mut self, planned: u32) -> Result<Option<StopReason>, ConfigError> {
         let begun = self.clock.now();
         if self.position == 0 {
-            self.order.clone_from(&self.split.train);
-            if self.config.batch != Batch::Full {
-                let stream = stream::ORDER + u64::from(self.epochs);
-                Random::new(self.config.seed, stream).shuffle(&mut self.order);
-            }
+            self.shuffle();
             (self.loss, self.counted) = (0.0, 0);
         }
         let size = self.config.batch.size(self.order.len());
@@ -692,7 +432,8 @@ impl<'a> Trainer<'a> {
     }
 
     fn evaluate(&mut self) {
-        let usable = self.stop != Some(StopReason::Diverged);
+        let finite = self.parameters.iter().all(|w| w.is_finite());
+        let usable = finite && self.stop != Some(StopReason::Diverged);
         if self.split.validation.is_empty() || !usable {
             self.validation = None;
         } else {
@@ -777,7 +518,7 @@ impl<'a> Trainer<'a> {
             iteration: self.iterations,
             gradient_epochs: self.gradient_epochs(),
             train_seconds: self.stepping.as_secs_f64(),
-            seconds: self.started.elapsed().as_secs_f64(),
+            seconds: self.elapsed().as_secs_f64(),
             train_loss,
             measure: self.measure,
             validation: self.validation,
@@ -809,7 +550,7 @@ impl<'a> Trainer<'a> {
             None => self.guess(&self.dataset.test, &all),
         };
         let parameters = all_weights(&self.config.model.network, &self.parameters);
-        let best = self.best.map(|(best, _)| Best {
+        let best = self.best.take().map(|(best, _)| Best {
             parameters: all_weights(&self.config.model.network, &best.parameters),
             ..best
         });
@@ -820,7 +561,7 @@ impl<'a> Trainer<'a> {
             gradient_epochs: self.sample_gradients as f64 / self.split.train.len() as f64,
             train_seconds: self.stepping.as_secs_f64(),
             clock: self.clock,
-            seconds: self.started.elapsed().as_secs_f64(),
+            seconds: self.elapsed().as_secs_f64(),
             train,
             validation: self.validation,
             test: test.score,

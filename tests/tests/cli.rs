@@ -262,7 +262,9 @@ fn a_run_leaves_four_whole_files() {
     assert_eq!(
         names,
         [
+            "best.safetensors",
             "config.json",
+            "config.toml",
             "curves.svg",
             "metrics.csv",
             "model.safetensors",

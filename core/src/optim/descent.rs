@@ -287,6 +287,28 @@ impl<'m, R: Real> Descent<'m, R> {
         };
     }
 
+    /// All memory: what a checkpoint needs beside the numbers.
+    pub fn memory(&self) -> [&[R]; 5] {
+        [
+            self.gradient,
+            self.direction,
+            self.old_point,
+            self.old_gradient,
+            self.best,
+        ]
+    }
+
+    /// All memory, to be loaded from a checkpoint.
+    pub fn memory_mut(&mut self) -> [&mut [R]; 5] {
+        [
+            self.gradient,
+            self.direction,
+            self.old_point,
+            self.old_gradient,
+            self.best,
+        ]
+    }
+
     /// The gradient at the current point.
     pub fn gradient(&self) -> &[R] {
         self.gradient

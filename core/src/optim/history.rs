@@ -111,6 +111,16 @@ impl<'m, const M: usize, R: Real> History<'m, M, R> {
         self.diagonal.fill(self.scale);
     }
 
+    /// All memory: what a checkpoint needs beside the numbers.
+    pub fn memory(&self) -> [&[R]; 3] {
+        [self.steps, self.changes, self.diagonal]
+    }
+
+    /// All memory, to be loaded from a checkpoint.
+    pub fn memory_mut(&mut self) -> [&mut [R]; 3] {
+        [self.steps, self.changes, self.diagonal]
+    }
+
     /// Where a slot's vector lies.
     fn range(&self, slot: usize) -> Range<usize> {
         slot * self.dimension..(slot + 1) * self.dimension

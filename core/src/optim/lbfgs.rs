@@ -238,10 +238,30 @@ impl<'m, const M: usize, R: Real> Lbfgs<'m, M, R> {
     pub fn initial(&self) -> Initial<'_, R> {
         self.history.initial()
     }
+
+    /// All memory, in parts, some of which may be empty: what a checkpoint needs beside
+    /// [`State::numbers`].
+    pub fn memory(&self) -> [&[R]; 8] {
+        let [gradient, direction, point, before, best] = self.descent.memory();
+        let [steps, changes, diagonal] = self.history.memory();
+        [
+            gradient, direction, point, before, best, steps, changes, diagonal,
+        ]
+    }
+
+    /// All memory, in the same parts, to be loaded from a checkpoint.
+    pub fn memory_mut(&mut self) -> [&mut [R]; 8] {
+        let [gradient, direction, point, before, best] = self.descent.memory_mut();
+        let [steps, changes, diagonal] = self.history.memory_mut();
+        [
+            gradient, direction, point, before, best, steps, changes, diagonal,
+        ]
+    }
 }
 
-/// Beside these numbers a checkpoint needs all of the memory: load it, make the optimiser with
-/// [`new`](Lbfgs::new), which leaves the memory as it is, and restore.
+/// Beside these numbers a checkpoint needs all of the memory: load it into
+/// [`memory_mut`](Lbfgs::memory_mut), or before the optimiser is made, since [`new`](Lbfgs::new)
+/// leaves the memory as it is; then restore.
 impl<const M: usize, R: Real> State for Lbfgs<'_, M, R> {
     /// The descent's 19, and the history's.
     const NUMBERS: usize = Descent::<R>::NUMBERS + History::<M, R>::NUMBERS;

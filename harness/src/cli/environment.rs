@@ -42,7 +42,7 @@ pub fn choose_isa() -> Result<(), Error> {
 pub fn watch_signals() -> Result<Arc<AtomicUsize>, Error> {
     let received = Arc::new(AtomicUsize::new(0));
     let armed = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
+    for signal in [SIGINT, SIGTERM].into_iter().chain(hang_up()) {
         // In this order: the first signal arms what the second one sets off.
         flag::register_conditional_shutdown(signal, 128 + signal, armed.clone())
             .and_then(|_| flag::register(signal, armed.clone()))
@@ -50,6 +50,25 @@ pub fn watch_signals() -> Result<Arc<AtomicUsize>, Error> {
             .map_err(|error| Error::Run(format!("cannot watch for Ctrl-C: {error}")))?;
     }
     Ok(received)
+}
+
+/// SIGHUP, which a terminal sends that is closed; not where it is ignored, as `nohup` wants it.
+fn hang_up() -> Option<i32> {
+    #[cfg(unix)]
+    {
+        use signal_hook::consts::SIGHUP;
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        (!ignores(&status, SIGHUP)).then_some(SIGHUP)
+    }
+    #[cfg(not(unix))]
+    None
+}
+
+/// Whether Linux's `/proc/self/status` says that a signal is ignored.
+fn ignores(status: &str, signal: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 /// The data of `--data`, of `SECANT_DATA`, or of the standard folders; else the built-in set.
@@ -103,5 +122,17 @@ pub fn data_for(
 pub fn tell(dataset: &Dataset) {
     for line in &dataset.notes {
         note(line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ignores;
+
+    #[test]
+    fn ignored_signals_are_read() {
+        let status = "Name:\tsecant\nSigBlk:\tffff\nSigIgn:\t0000000000001001\nSigCgt:\t1\n";
+        assert!(ignores(status, 1) && ignores(status, 13));
+        assert!(!ignores(status, 2) && !ignores("", 1));
     }
 }

@@ -13,8 +13,8 @@ use crate::data::predict::Predict;
 use crate::error::{EXIT_OK, Error};
 use crate::report::{note, print_json, print_line};
 use crate::score::number;
-use crate::trained::Trained;
 use crate::trained::classes::ClassReport;
+use crate::trained::{Trained, Which};
 
 /// Options of `secant evaluate`.
 #[derive(Debug, Args)]
@@ -23,6 +23,11 @@ pub struct EvaluateArgs {
     /// Folder of the run, as 'secant train' has written it
     #[arg(value_name = "RUN")]
     run: PathBuf,
+
+    /// Weights of the run: the last ones, or those of its best epoch [default: last, or best if
+    /// the run kept no others]
+    #[arg(long, value_name = "last|best")]
+    which: Option<Which>,
 
     /// Folder or file with the data [default: that of the run]
     #[arg(long, value_name = "DIR|synthetic")]
@@ -83,7 +88,7 @@ enum Report {
 impl EvaluateArgs {
     /// Evaluates, and prints the tables or the JSON object.
     pub(super) fn run(&self) -> Result<u8, Error> {
-        let trained = Trained::open(&self.run)?;
+        let trained = Trained::choose(&self.run, self.which)?;
         let dataset = data_for(&trained, self.data.as_deref(), self.predict.as_ref())?;
         if dataset.digest != trained.digest && self.data.is_none() {
             note("The data is not what the network was trained on: its content has changed.");

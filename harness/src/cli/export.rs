@@ -8,7 +8,7 @@ use crate::error::{EXIT_OK, Error};
 use crate::export::write_whole;
 use crate::formats::{c, npz, onnx, rust};
 use crate::report::say;
-use crate::trained::Trained;
+use crate::trained::{Trained, Which};
 
 /// Options of `secant export`.
 #[derive(Debug, Args)]
@@ -21,6 +21,11 @@ pub struct ExportArgs {
     /// What to write
     #[arg(long, value_name = "NAME")]
     format: Format,
+
+    /// Weights of the run: the last ones, or those of its best epoch [default: last, or best if
+    /// the run kept no others]
+    #[arg(long, value_name = "last|best")]
+    which: Option<Which>,
 
     /// The file [default: in the run's folder, network.onnx, network.rs, network.c or network.npz]
     #[arg(long, value_name = "FILE")]
@@ -50,7 +55,7 @@ enum Format {
 impl ExportArgs {
     /// Writes the file, for C with its header beside it.
     pub(super) fn run(&self) -> Result<u8, Error> {
-        let trained = Trained::open(&self.run)?;
+        let trained = Trained::choose(&self.run, self.which)?;
         let path = self.out.clone().unwrap_or_else(|| {
             self.run.join(match self.format {
                 Format::Onnx => "network.onnx",

@@ -5,7 +5,10 @@ mod compare;
 mod environment;
 mod evaluate;
 mod export;
+pub mod options;
 mod predict;
+mod rerun;
+mod session;
 mod size;
 mod summary;
 mod targets;
@@ -48,14 +51,16 @@ Examples:
   secant train --help               all options, with what they mean
 
 Exit status: 0 done, 1 the run failed, 2 wrong options or data, 3 a file could not be written,
-130 interrupted (Ctrl-C), 143 asked to end (SIGTERM). Ended by the system: 129 (SIGHUP), 134 (no
-memory), 137 (killed).";
+130 interrupted (Ctrl-C), 143 asked to end (SIGTERM), 129 terminal closed (SIGHUP). Ended by the
+system: 134 (no memory), 137 (killed).";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Train one network with one optimiser, and save weights, metrics and curves
     Train(Box<train::TrainArgs>),
+    /// Make a run once more, and compare the bits
+    Rerun(Box<rerun::RerunArgs>),
     /// Tell how good the network of a run is: by class, which classes it mistakes, calibration
     Evaluate(Box<evaluate::EvaluateArgs>),
     /// Tell what the network of a run says of a sample: classes and probabilities, or numbers
@@ -76,6 +81,7 @@ impl Command {
     fn run(&self) -> Result<u8, Error> {
         match self {
             Command::Train(args) => args.run(),
+            Command::Rerun(args) => args.run(),
             Command::Evaluate(args) => args.run(),
             Command::Predict(args) => args.run(),
             Command::Export(args) => args.run(),
@@ -89,7 +95,14 @@ impl Command {
 
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let words = match options::expand(std::env::args_os().collect()) {
+        Ok(words) => words,
+        Err(error) => {
+            note(&format!("secant: {error}"));
+            return ExitCode::from(error.exit_code());
+        }
+    };
+    let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();

@@ -16,7 +16,7 @@ use crate::data::predict::Predict;
 use crate::error::{EXIT_OK, Error};
 use crate::report::{print_json, print_line};
 use crate::score::number;
-use crate::trained::{Trained, picture};
+use crate::trained::{Trained, Which, picture};
 
 /// Options of `secant predict`.
 #[derive(Debug, Args)]
@@ -37,6 +37,11 @@ pub struct PredictArgs {
     /// Test sample I of the data, counted from 0
     #[arg(long, value_name = "I")]
     index: Option<u32>,
+
+    /// Weights of the run: the last ones, or those of its best epoch [default: last, or best if
+    /// the run kept no others]
+    #[arg(long, value_name = "last|best")]
+    which: Option<Which>,
 
     /// Folder or file with the data [default: that of the run]
     #[arg(long, value_name = "DIR|synthetic", requires = "index")]
@@ -96,7 +101,7 @@ struct Class {
 impl PredictArgs {
     /// Asks the network, and prints what it says.
     pub(super) fn run(&self) -> Result<u8, Error> {
-        let trained = Trained::open(&self.run)?;
+        let trained = Trained::choose(&self.run, self.which)?;
         let sample = match (&self.image, self.index) {
             (Some(image), _) => self.image(image, &trained)?,
             (None, index) => self.sample(index.unwrap_or(0), &trained)?,

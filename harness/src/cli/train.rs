@@ -1,30 +1,24 @@
-//! `secant train`: its options, and one run with them.
+//! `secant train`: its options.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use clap::Args;
-use secant::arch::Isa;
 
-use super::environment::{choose_isa, open_dataset, tell, watch_signals};
+use super::session;
 use super::targets::TargetArgs;
 use super::values::{
     ConvolutionName, InitName, OptimizerParser, names, not_negative, processors, share, threads,
 };
 use crate::batch::Batch;
+use crate::checkpoints::Every;
 use crate::config::RunConfig;
 use crate::data::dataset::Task;
-use crate::error::{EXIT_OK, EXIT_RUN, Error};
-use crate::export::{self, RunFolder};
+use crate::error::Error;
 use crate::memory;
 use crate::model::Description;
 use crate::optimizers::schedule::ScheduleName;
 use crate::optimizers::{Choice, CurvatureName, LineSearchName, Refusal, ScalingName, Slip};
-use crate::plot;
-use crate::report::{self, ConfigFile, DatasetRecord, Display, RunRecord, note, say};
-use crate::train::{StopReason, Trainer};
 use crate::weights;
 
 const HELP: &str = "\
@@ -69,6 +63,8 @@ Examples:
   secant train --data readings.csv --predict temperature   numbers, from the columns of a table
   secant train --data DIR --predict input --model 'linear16 linear600'    an autoencoder
   secant train --json | jq .test_accuracy                  for scripts
+  secant train --resume runs/first                         go on where a run was stopped
+  secant train --config runs/first/config.toml --seed 1    the same options, another seed
 
 Optimisers:
   --optimizer takes settings as well: --optimizer lbfgs:history=4:damping=0.2. Each setting that has
@@ -81,11 +77,25 @@ Data:
 
 Files of a run:
   config.json         every choice, defaults too
+  config.toml         its options: for --config, --resume and 'secant rerun'
   result.json         the whole record of the run: what --json prints
   metrics.csv         a line for each epoch
-  model.safetensors   the trained weights
-  weights.bin         the same as bare little-endian floats, for a device
+  model.safetensors   the weights at the end
+  best.safetensors    the weights after the epoch that was best on the validation samples
+  weights.bin         those of model.safetensors as bare little-endian floats, for a device
   curves.svg          loss, and accuracy or error, over the run
+  checkpoint.bin      what the run has become, until it ends; checkpoint.previous.bin is the one before
+
+Resume:
+  A run that was interrupted, or whose machine failed, goes on with --resume RUN from its last
+  checkpoint, to the same bits as if it had never stopped. It takes its options from the run; only
+  --threads, --memory, --json, --checkpoint-every and --data (where the same data has moved) may be
+  given. A run of other data, settings or build is refused. To resume a run that has ended says so,
+  and ends with 0.
+
+Config files:
+  --config FILE reads options from a TOML file: epochs = 20, optimizer = \"adam:beta2=0.99\",
+  decoupled = true. What stands on the command line wins. Every run writes such a file.
 
 Environment:
   SECANT_DATA   folder with the data, or 'synthetic'
@@ -96,9 +106,10 @@ Exit status:
   1    the run failed, for example diverged; a model is saved only if an epoch before was of use
   2    wrong options or data, or more memory than --memory allows
   3    a file could not be written
-  130  interrupted (Ctrl-C), 143 asked to end (SIGTERM); what was done until then is saved. A second
-       signal ends the program at once, with the same status and nothing saved
-  129 (SIGHUP), 134 (SIGABRT: no memory), 137 (SIGKILL): ended by the system; nothing is saved";
+  130  interrupted (Ctrl-C), 143 asked to end (SIGTERM), 129 the terminal was closed (SIGHUP); what
+       was done until then is saved, and --resume goes on. A second signal ends the program at once,
+       with the same status and the last checkpoint
+  134 (SIGABRT: no memory), 137 (SIGKILL): ended by the system; the last checkpoint is left";
 
 /// Options of `secant train`.
 #[derive(Debug, Args)]
@@ -273,6 +284,15 @@ pub struct TrainArgs {
     )]
     pub tolerance: f64,
 
+    /// Stop when the best epoch on the validation samples is N epochs ago
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = STOP
+    )]
+    pub patience: Option<u32>,
+
     /// Folder or file with the data: IDX, NumPy, .ts, CSV or PNG; or 'synthetic' for the built-in
     /// set
     #[arg(long, value_name = "DIR|synthetic", help_heading = DATA)]
@@ -295,6 +315,27 @@ pub struct TrainArgs {
     /// Seed of all randomness: split, initial weights, order of the samples, dropout
     #[arg(long, value_name = "S", default_value = "0", help_heading = DATA)]
     pub seed: u64,
+
+    /// Go on with the run in this folder, from its last checkpoint
+    #[arg(
+        long,
+        value_name = "RUN",
+        conflicts_with_all = ["out", "force", "config"],
+        help_heading = LIFE
+    )]
+    pub resume: Option<PathBuf>,
+
+    /// How often a checkpoint is written: 30s, 5m, 2h, 1epoch, 10epochs, or never [default: 60s]
+    #[arg(long, value_name = "TIME|EPOCHS", help_heading = LIFE)]
+    pub checkpoint_every: Option<Every>,
+
+    /// Which weights are kept at the end
+    #[arg(long, value_name = "WHICH", default_value = "both", help_heading = LIFE)]
+    pub keep: Keep,
+
+    /// Read options from a TOML file; those of the command line win
+    #[arg(long, value_name = "FILE", help_heading = LIFE)]
+    pub config: Option<PathBuf>,
 
     /// Threads; the result is the same for any number [default: as many as there are processors]
     #[arg(long, value_name = "T", value_parser = threads, help_heading = OUTPUT)]
@@ -322,8 +363,20 @@ const OPTIMISER: &str = "Optimiser";
 const MOMENTS: &str = "Moments (adam and lbfgs)";
 const LBFGS: &str = "L-BFGS";
 const STOP: &str = "When to stop";
+const LIFE: &str = "Resume and keep";
 const DATA: &str = "Data and seed";
 const OUTPUT: &str = "Output and speed";
+
+/// Names for `--keep`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Keep {
+    /// Those after the best epoch on the validation samples: best.safetensors
+    Best,
+    /// Those at the end: model.safetensors
+    Last,
+    /// Both files
+    Both,
+}
 
 impl TrainArgs {
     /// Checks the options against each other and fills in what depends on others; reads the weights
@@ -342,6 +395,13 @@ impl TrainArgs {
             Some(path) => Some(weights::start(path, frozen, &mut model)?),
             None => None,
         };
+        if self.patience.is_some() && self.validation == 0.0 {
+            return Err(Error::Usage(
+                "--patience: without validation samples no epoch can be judged; --validation sets \
+                 some aside"
+                    .to_owned(),
+            ));
+        }
         let mut choice = self.optimizer.clone();
         choice.settings.extend(self.settings());
         let named = choice.take_batch().map_err(refused)?;
@@ -360,6 +420,7 @@ impl TrainArgs {
             }),
             max_iterations: self.max_iter,
             tolerance: self.tolerance,
+            patience: self.patience,
             validation: self.validation,
             watch_test: false,
             seed: self.seed,
@@ -394,131 +455,7 @@ impl TrainArgs {
 
     /// Trains, and writes down how it went.
     pub(super) fn run(&self) -> Result<u8, Error> {
-        choose_isa()?;
-        self.memory.into_iter().for_each(memory::set_limit);
-        let started = Instant::now();
-        let limit = self.limit.map(usize::from);
-        let dataset = open_dataset(self.data.as_deref(), limit, &self.targets.predict())?;
-        let config = self.resolve(dataset.task())?;
-        let trained = config.start.as_ref().map(|s| s.target_scalings.as_slice());
-        let loss = config.model.network.loss();
-        let mut dataset = self.targets.prepare(dataset, loss, trained)?;
-        tell(&dataset);
-        if let Some(line) = &config.model.note {
-            note(line);
-        }
-        if let Some(start) = &config.start {
-            // The weights know no other.
-            dataset.scalings.clone_from(&start.scalings);
-        }
-        memory::check(config.memory(), "the run").map_err(Error::Usage)?;
-        let mut memory = Trainer::memory(&config);
-        let mut trainer = Trainer::new(&config, &dataset, &mut memory)
-            .map_err(|error| Error::Usage(error.to_string()))?
-            .since(started);
-        let split = trainer.split().clone();
-        let folder = RunFolder::create(self.out.as_deref(), self.force, &config)?;
-        folder.write_json(
-            export::CONFIG,
-            &ConfigFile {
-                version: env!("CARGO_PKG_VERSION"),
-                dataset: DatasetRecord::new(&dataset, &split),
-                predict: self.targets.predict.as_ref().map(ToString::to_string),
-                limit,
-                isa: Isa::current().name(),
-                run: &config,
-            },
-        )?;
-
-        say(
-            self.json,
-            &format!(
-                "{}: {} training, {} validation and {} test samples from {}",
-                dataset.name,
-                split.train.len(),
-                split.validation.len(),
-                dataset.test.len(),
-                dataset.source
-            ),
-        );
-        say(
-            self.json,
-            &format!(
-                "{} ({}) with {}, {}, {}\n",
-                config.model.name,
-                config.model.describe_parameters(),
-                config.optimizer.name(),
-                report::plural(config.threads.get() as u32, "thread"),
-                Isa::current().name()
-            ),
-        );
-        let signal = watch_signals()?;
-        let mut display = Display::new(self.json, trainer.planned_iterations(), signal.clone());
-        trainer
-            .run(&mut display)
-            .map_err(|error| Error::Run(error.to_string()))?;
-        display.finish();
-        let outcome = trainer.finish();
-
-        // The weights first: they matter most where space runs out. What cannot be written does not
-        // keep the result from being shown.
-        let (model, epoch) = match outcome.weights() {
-            None => (Ok(()), None),
-            Some((weights, epoch)) => {
-                let scalings = (&*dataset.scalings, &*dataset.target_scalings);
-                (folder.write_model(&config.model, scalings, weights), epoch)
-            }
-        };
-        let kept = match epoch {
-            Some(epoch) => format!(
-                "model.safetensors has the weights after epoch {epoch}, the best that there were"
-            ),
-            None => "no model was saved".to_owned(),
-        };
-        let metrics = folder.write_text(export::METRICS, &export::metrics_csv(&outcome.history));
-        let title = format!(
-            "{}, {}, seed {}, {}",
-            config.model.name,
-            config.optimizer.name(),
-            config.seed,
-            dataset.name
-        );
-        let curves = plot::curves(&title, &outcome.history);
-        let curves = folder.write_text(export::CURVES, &curves);
-
-        let record = RunRecord::new(&config, &dataset, &split, &outcome);
-        let result = folder.write_json(export::RESULT, &record);
-        if self.json {
-            report::print_json(&record)?;
-        } else if !outcome.diverged() {
-            say(false, &report::table(&config, &outcome));
-        }
-        model.and(metrics).and(curves).and(result)?;
-        say(
-            self.json,
-            &format!("The run's files are in {}.", folder.path().display()),
-        );
-
-        if outcome.diverged() {
-            note(&format!(
-                "secant: the run diverged in iteration {}: loss or weights are not finite; {kept}. \
-                 A smaller --learning-rate helps most often.",
-                outcome.iterations
-            ));
-            return Ok(EXIT_RUN);
-        }
-        if outcome.stop == StopReason::Interrupted {
-            note("secant: interrupted; what was done until then is saved.");
-            return Ok(128 + signal.load(Ordering::Relaxed) as u8);
-        }
-        if let Some(why) = outcome.collapse() {
-            let kept = epoch.map(|_| format!(" The file {kept}."));
-            note(&format!(
-                "secant: the run counts as collapsed: {why}.{}",
-                kept.unwrap_or_default()
-            ));
-        }
-        Ok(EXIT_OK)
+        session::train(self).map(|done| done.status)
     }
 }
 

@@ -152,6 +152,7 @@ impl Runner<'_> {
             epochs: arm.epochs.ceil().max(1.0) as u32,
             max_iterations: Some(u32::try_from(steps).unwrap_or(u32::MAX)),
             tolerance: 0.0,
+            patience: None,
             validation: plan.validation,
             watch_test: plan.watch_test,
             seed,

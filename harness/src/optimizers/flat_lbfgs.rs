@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::layer_lbfgs::default_rate;
 use super::schedule::ScheduleName;
 use super::settings::{DeviceMemory, Entry, Keys, Serves, Settings, TwoLoops, names, set};
-use super::step::{BatchLoss, Stepped, Stepper};
+use super::step::{BatchLoss, Snapshot, Stepped, Stepper};
 use super::tuning::RATE;
 use super::values::{count, name, positive, share};
 use crate::model::Net;
@@ -155,5 +155,16 @@ impl Stepper for Running<'_> {
             loss: tally.mean_loss(),
             ended: None,
         })
+    }
+
+    fn snapshot(&self) -> Option<Snapshot<'_>> {
+        Some(Snapshot::default().with(&self.flat, [self.flat.memory()]))
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot<'_>) -> Result<(), ConfigError> {
+        let mut reader = snapshot.reader();
+        reader.state(&mut self.flat)?;
+        reader.memory(self.flat.memory_mut())?;
+        reader.end()
     }
 }

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::schedule::ScheduleName;
 use super::settings::{Context, DeviceMemory, Entry, Keys, Serves, Settings, names, set};
-use super::step::{BatchLoss, Stepped, Stepper};
+use super::step::{BatchLoss, Snapshot, Stepped, Stepper};
 use super::tuning::{BETA2, RATE, WARM_UP};
 use super::values::{count, name, not_negative, pairs, positive, share, yes};
 use crate::batch::Batch;
@@ -294,5 +294,24 @@ impl<const M: usize> Stepper for Running<'_, M> {
 
     fn rollbacks(&self) -> u32 {
         self.guard.as_ref().map_or(0, Guard::rollbacks)
+    }
+
+    fn snapshot(&self) -> Option<Snapshot<'_>> {
+        let own = Snapshot::default().with(&self.lbfgs, [self.lbfgs.memory()]);
+        Some(match &self.guard {
+            Some(guard) => own.with(guard, [guard.memory()]),
+            None => own,
+        })
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot<'_>) -> Result<(), ConfigError> {
+        let mut reader = snapshot.reader();
+        reader.state(&mut self.lbfgs)?;
+        reader.memory(self.lbfgs.memory_mut())?;
+        if let Some(guard) = &mut self.guard {
+            reader.state(guard)?;
+            reader.memory(guard.memory_mut())?;
+        }
+        reader.end()
     }
 }

@@ -11,7 +11,7 @@ use secant::optim::{Curvature, FirstStep, Lbfgs, LbfgsConfig, Scaling, Stopping,
 use serde::Serialize;
 
 use super::settings::{DeviceMemory, Entry, Keys, Serves, Settings, TwoLoops, names, set};
-use super::step::{BatchLoss, Stepped, Stepper};
+use super::step::{BatchLoss, Snapshot, Stepped, Stepper};
 use super::tuning::RATE;
 use super::values::{name, pairs, positive};
 use crate::batch::Batch;
@@ -241,5 +241,23 @@ impl<const M: usize> Stepper for Running<'_, M> {
             loss: before,
             ended,
         })
+    }
+
+    fn snapshot(&self) -> Option<Snapshot<'_>> {
+        let mut own = Snapshot::default().with(&self.lbfgs, self.lbfgs.memory());
+        let value = self.value.unwrap_or(0.0).to_bits();
+        own.numbers.extend([u64::from(self.value.is_some()), value]);
+        Some(own)
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot<'_>) -> Result<(), ConfigError> {
+        let mut reader = snapshot.reader();
+        reader.state(&mut self.lbfgs)?;
+        for part in self.lbfgs.memory_mut() {
+            reader.memory(part)?;
+        }
+        let [known, value] = *reader.numbers()?;
+        self.value = (known != 0).then_some(f64::from_bits(value));
+        reader.end()
     }
 }

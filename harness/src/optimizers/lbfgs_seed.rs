@@ -15,6 +15,7 @@
 //!     t = rate  (at the very first iteration of all: rate * min(1, 1/|g|_1));   w += t d
 //! ```
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use secant::ConfigError;
@@ -23,7 +24,7 @@ use secant::vector;
 use serde::Serialize;
 
 use super::settings::{DeviceMemory, Entry, Keys, Serves, Settings, TwoLoops, names, set};
-use super::step::{BatchLoss, Stepped, Stepper};
+use super::step::{BatchLoss, Snapshot, Stepped, Stepper};
 use super::tuning::RATE;
 use super::values::{count, name, pairs, positive, yes};
 use crate::model::Net;
@@ -271,5 +272,43 @@ impl Stepper for Running {
             loss: first.unwrap_or(f64::NAN),
             ended: None,
         })
+    }
+
+    fn snapshot(&self) -> Option<Snapshot<'_>> {
+        let mut floats = vec![&self.direction];
+        floats.extend(&self.before);
+        floats.extend(self.pairs.iter().flat_map(|(s, y)| [s, y]));
+        Some(Snapshot {
+            numbers: vec![
+                u64::from(self.scale.to_bits()),
+                u64::from(self.length.to_bits()),
+                u64::from(self.before.is_some()),
+                self.pairs.len() as u64,
+            ],
+            floats: floats.into_iter().map(|part| Cow::from(part)).collect(),
+        })
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot<'_>) -> Result<(), ConfigError> {
+        let n = self.direction.len();
+        let mut reader = snapshot.reader();
+        let [scale, length, before, pairs] = *reader.numbers()?;
+        if pairs > self.settings.history as u64 {
+            return Err(ConfigError::NotAState);
+        }
+        let float = |bits: u64| u32::try_from(bits).map(f32::from_bits);
+        let not_a_state = |_| ConfigError::NotAState;
+        self.scale = float(scale).map_err(not_a_state)?;
+        self.length = float(length).map_err(not_a_state)?;
+        reader.memory(&mut self.direction)?;
+        let mut part = || {
+            let mut part = vec![0.0; n];
+            reader.memory(&mut part).map(|()| part)
+        };
+        self.before = (before != 0).then(&mut part).transpose()?;
+        self.pairs = (0..pairs)
+            .map(|_| Ok((part()?, part()?)))
+            .collect::<Result<_, ConfigError>>()?;
+        reader.end()
     }
 }

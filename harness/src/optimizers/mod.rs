@@ -165,6 +165,15 @@ impl std::str::FromStr for Choice {
     }
 }
 
+/// As it is read.
+impl std::fmt::Display for Choice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)?;
+        let mut settings = self.settings.iter();
+        settings.try_for_each(|(key, value)| write!(f, ":{key}={value}"))
+    }
+}
+
 impl Choice {
     /// The name.
     pub fn name(&self) -> &'static str {

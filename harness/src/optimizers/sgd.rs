@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::layer_lbfgs::default_rate;
 use super::schedule::ScheduleName;
 use super::settings::{Context, DeviceMemory, Entry, Keys, Serves, Settings, names, set};
-use super::step::{Scheduled, Stepper};
+use super::step::{Scheduled, Stepper, Update};
 use super::tuning::{MOMENTUM, RATE, WARM_UP};
 use super::values::{name, not_negative, positive, share, yes};
 use crate::model::Net;
@@ -109,13 +109,11 @@ impl Settings for SgdSettings {
                 Decay::Coupled
             },
         };
-        let mut sgd = Sgd::new(config, n, velocities)?;
+        let sgd = Sgd::new(config, n, velocities)?;
         Ok(Box::new(Scheduled {
             schedule: self.schedule.with_warm_up(self.warm_up),
             gradient,
-            update: move |factor, parameters: &mut [f32], gradient: &[f32]| {
-                sgd.step(factor, parameters, gradient)
-            },
+            update: sgd,
         }))
     }
 
@@ -126,5 +124,24 @@ impl Settings for SgdSettings {
             optimizer: Sgd::memory_len(n),
             workspace: network.workspace_len(lanes),
         })
+    }
+}
+
+impl Update for Sgd<'_> {
+    fn update(
+        &mut self,
+        factor: f32,
+        parameters: &mut [f32],
+        gradient: &[f32],
+    ) -> Result<(), ConfigError> {
+        self.step(factor, parameters, gradient)
+    }
+
+    fn memory(&self) -> &[f32] {
+        self.memory()
+    }
+
+    fn memory_mut(&mut self) -> &mut [f32] {
+        self.memory_mut()
     }
 }

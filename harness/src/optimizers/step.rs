@@ -1,11 +1,15 @@
 //! One step on one batch: what an optimiser does, and the loss that it is given.
 
+use std::borrow::Cow;
+use std::slice::Iter;
 use std::time::{Duration, Instant};
 
 use secant::ConfigError;
+use secant::checkpoint::State;
 use secant::objective::Objective;
 use secant::optim::{Schedule, Termination};
 use secant::{DropoutKey, Metrics};
+use serde::{Deserialize, Serialize};
 
 use crate::engine::{Engine, Observe};
 
@@ -38,6 +42,131 @@ pub trait Stepper {
     fn rollbacks(&self) -> u32 {
         0
     }
+
+    /// All that it has become, between two steps; `None` where it cannot tell, and its runs cannot
+    /// be resumed.
+    fn snapshot(&self) -> Option<Snapshot<'_>> {
+        None
+    }
+
+    /// Takes on the [`snapshot`](Stepper::snapshot) of one with the same settings and network:
+    /// every later step has the bits that it would have had there.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when it is none of these; the optimiser is of no use then.
+    fn restore(&mut self, snapshot: &Snapshot<'_>) -> Result<(), ConfigError> {
+        let _ = snapshot;
+        Err(ConfigError::NotAState)
+    }
+}
+
+/// All that an optimiser has become: numbers, and floats in parts.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Snapshot<'s> {
+    /// The numbers of each [`State`], one after the other, and others.
+    pub numbers: Vec<u64>,
+    /// Its memory.
+    pub floats: Vec<Cow<'s, [f32]>>,
+}
+
+impl<'s> Snapshot<'s> {
+    /// Adds what `state` knows and the memory that belongs to it.
+    pub fn with<S: State>(
+        mut self,
+        state: &S,
+        memory: impl IntoIterator<Item = &'s [f32]>,
+    ) -> Self {
+        let from = self.numbers.len();
+        self.numbers.resize(from + S::NUMBERS, 0);
+        let written = state.numbers(&mut self.numbers[from..]);
+        written.expect("it has the room that it asks for");
+        self.floats.extend(memory.into_iter().map(Cow::Borrowed));
+        self
+    }
+
+    /// To be read from its beginning.
+    pub fn reader(&self) -> Reader<'_> {
+        Reader {
+            numbers: &self.numbers,
+            floats: self.floats.iter(),
+        }
+    }
+}
+
+/// Reads a [`Snapshot`] in the order in which it was made.
+pub struct Reader<'r> {
+    numbers: &'r [u64],
+    floats: Iter<'r, Cow<'r, [f32]>>,
+}
+
+impl<'r> Reader<'r> {
+    /// The numbers of a state.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when they are none of it.
+    pub fn state<S: State>(&mut self, state: &mut S) -> Result<(), ConfigError> {
+        state.restore(self.numbers)?;
+        self.numbers = self.numbers.get(S::NUMBERS..).unwrap_or_default();
+        Ok(())
+    }
+
+    /// The next `N` numbers.
+    ///
+    /// # Errors
+    /// [`ConfigError::NotAState`] when there are fewer.
+    pub fn numbers<const N: usize>(&mut self) -> Result<&'r [u64; N], ConfigError> {
+        let (first, rest) = self
+            .numbers
+            .split_first_chunk()
+            .ok_or(ConfigError::NotAState)?;
+        self.numbers = rest;
+        Ok(first)
+    }
+
+    /// The next part of the memory.
+    ///
+    /// # Errors
+    /// [`ConfigError::NotAState`] when it is not as long as `target`.
+    pub fn memory(&mut self, target: &mut [f32]) -> Result<(), ConfigError> {
+        match self.floats.next() {
+            Some(floats) if floats.len() == target.len() => {
+                target.copy_from_slice(floats);
+                Ok(())
+            }
+            _ => Err(ConfigError::NotAState),
+        }
+    }
+
+    /// Refuses what is left over.
+    ///
+    /// # Errors
+    /// [`ConfigError::NotAState`] when something is.
+    pub fn end(mut self) -> Result<(), ConfigError> {
+        match self.numbers.is_empty() && self.floats.next().is_none() {
+            true => Ok(()),
+            false => Err(ConfigError::NotAState),
+        }
+    }
+}
+
+/// An optimiser of the library that takes one gradient a step.
+pub trait Update: State {
+    /// Moves the parameters, `factor` being that of the learning rate.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when lengths do not fit.
+    fn update(
+        &mut self,
+        factor: f32,
+        parameters: &mut [f32],
+        gradient: &[f32],
+    ) -> Result<(), ConfigError>;
+
+    /// Its memory.
+    fn memory(&self) -> &[f32];
+
+    /// Its memory, to be loaded.
+    fn memory_mut(&mut self) -> &mut [f32];
 }
 
 /// An optimiser that takes one gradient a step, at work: its rate follows a schedule.
@@ -50,10 +179,7 @@ pub struct Scheduled<'m, U> {
     pub update: U,
 }
 
-impl<U> Stepper for Scheduled<'_, U>
-where
-    U: FnMut(f32, &mut [f32], &[f32]) -> Result<(), ConfigError>,
-{
+impl<U: Update> Stepper for Scheduled<'_, U> {
     fn step(
         &mut self,
         loss: &mut BatchLoss<'_>,
@@ -62,11 +188,22 @@ where
     ) -> Result<Stepped, ConfigError> {
         let tally = loss.gradient(parameters, self.gradient);
         let factor = self.schedule.factor(step, steps);
-        (self.update)(factor, parameters, self.gradient)?;
+        self.update.update(factor, parameters, self.gradient)?;
         Ok(Stepped {
             loss: tally.mean_loss(),
             ended: None,
         })
+    }
+
+    fn snapshot(&self) -> Option<Snapshot<'_>> {
+        Some(Snapshot::default().with(&self.update, [self.update.memory()]))
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot<'_>) -> Result<(), ConfigError> {
+        let mut reader = snapshot.reader();
+        reader.state(&mut self.update)?;
+        reader.memory(self.update.memory_mut())?;
+        reader.end()
     }
 }
 

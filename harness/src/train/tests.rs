@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use secant::network::Init;
 
+use super::checkpoint::Checkpoint;
 use super::*;
 use crate::cli::{Cli, Command};
 use crate::data::dataset::Task;
@@ -91,6 +92,115 @@ fn a_stopped_run_goes_on_to_the_same_bits() {
             assert_eq!(resumed.validation, whole.validation);
         }
     }
+}
+
+/// Takes the checkpoint at one iteration, as bytes, and stops there.
+struct Stop {
+    at: u32,
+    bytes: Option<Vec<u8>>,
+}
+
+impl Observer for Stop {
+    fn iteration(&mut self, status: &RunStatus) -> ControlFlow<()> {
+        match status.iteration == self.at {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+
+    fn between(&mut self, run: &Trainer<'_>, stopping: bool) {
+        if stopping {
+            self.bytes = run.checkpoint().map(|checkpoint| checkpoint.encode("this"));
+        }
+    }
+}
+
+/// All of an outcome but what depends on the clock, the weights that are kept among it.
+fn timeless(outcome: &Outcome) -> String {
+    let mut outcome = outcome.clone();
+    (outcome.seconds, outcome.train_seconds) = (0.0, 0.0);
+    for record in &mut outcome.history {
+        (record.seconds, record.train_seconds) = (0.0, 0.0);
+    }
+    format!("{outcome:?}")
+}
+
+#[test]
+fn a_run_made_anew_goes_on_from_a_checkpoint_to_the_same_bits() {
+    let dataset = dataset();
+    let small = "--model conv4k5s3,relu,linear10 --tolerance 0";
+    let mut all: Vec<String> = crate::optimizers::named()
+        .map(|entry| format!("{small} --batch 30 --epochs 3 --optimizer {}", entry.name))
+        .collect();
+    for words in [
+        "--batch full --epochs 12 --optimizer lbfgs --history 4",
+        "--batch 30 --epochs 3 --optimizer lbfgs --no-guard --patience 2",
+        "--batch 30 --epochs 3 --optimizer lbfgs-seed:across-batches=no --repair line-search",
+        // The guard takes it back.
+        "--batch 16 --max-iter 20 --optimizer lbfgs --learning-rate 10 --schedule constant",
+        "--batch 30 --max-iter 13 --validation 0",
+    ] {
+        all.push(format!("{small} {words}"));
+    }
+    all.push("--model conv4k5s3,relu,dropout0.3,linear10 --batch 30 --epochs 3".to_owned());
+    // A stop by the change of the loss, at the end of an epoch.
+    all.push("--model pool4,linear10 --batch 30 --epochs 9 --tolerance 0.2".to_owned());
+    for words in all {
+        let config = config(&words);
+        let whole = train(&config, &dataset, &mut ()).unwrap();
+        let last = whole.iterations;
+        for at in [1, 4, 6, 7, 11, last] {
+            let mut stop = Stop { at, bytes: None };
+            let mut memory = Trainer::memory(&config);
+            let mut trainer = Trainer::new(&config, &dataset, &mut memory).unwrap();
+            trainer.run(&mut stop).unwrap();
+            let Some(bytes) = stop.bytes else {
+                // It ended there by itself.
+                assert!(at >= last, "{words}: no checkpoint at {at}");
+                continue;
+            };
+            let interrupted = trainer.finish();
+            assert_eq!(interrupted.stop, StopReason::Interrupted);
+            let (build, checkpoint) = Checkpoint::decode(&bytes).unwrap();
+            assert_eq!((build.as_str(), checkpoint.iterations()), ("this", at));
+            let mut memory = Trainer::memory(&config);
+            // What the memory held must not matter.
+            memory.fill(f32::NAN);
+            let mut anew = Trainer::new(&config, &dataset, &mut memory).unwrap();
+            anew.restore(checkpoint).unwrap();
+            let again = anew.checkpoint().unwrap();
+            assert_eq!(again.iterations(), at);
+            let stepping = anew.stepping;
+            anew.run(&mut ()).unwrap();
+            let resumed = anew.finish();
+            assert_eq!(timeless(&resumed), timeless(&whole), "{words}, at {at}");
+            assert!(resumed.train_seconds >= stepping.as_secs_f64());
+            assert!(resumed.seconds >= resumed.train_seconds);
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_that_does_not_fit_is_refused() {
+    let dataset = dataset();
+    let words = "--model conv4k5s3,relu,linear10 --batch 30 --epochs 3";
+    let (own, other) = (config(words), config(&format!("{words} --seed 1")));
+    let mut stop = Stop { at: 4, bytes: None };
+    let mut memory = Trainer::memory(&own);
+    let mut trainer = Trainer::new(&own, &dataset, &mut memory).unwrap();
+    trainer.run(&mut stop).unwrap();
+    let bytes = stop.bytes.unwrap();
+    let refusal = |config: &RunConfig, bytes: &[u8]| {
+        let mut memory = Trainer::memory(config);
+        let mut anew = Trainer::new(config, &dataset, &mut memory).unwrap();
+        anew.restore(Checkpoint::decode(bytes).unwrap().1)
+    };
+    assert_eq!(refusal(&own, &bytes), Ok(()));
+    let said = refusal(&other, &bytes).unwrap_err();
+    assert_eq!(said, "is of a run with other settings: 'seed' differs");
+    // The number of threads changes no bit.
+    let threads = NonZeroUsize::new(3).unwrap();
+    assert_eq!(refusal(&RunConfig { threads, ..own }, &bytes), Ok(()));
 }
 
 #[test]

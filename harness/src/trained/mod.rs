@@ -15,10 +15,50 @@ use crate::data::open::SYNTHETIC;
 use crate::data::predict::Predict;
 use crate::engine::LANES;
 use crate::error::Error;
-use crate::export::{CONFIG, MODEL};
+use crate::export::{BEST, CHECKPOINT, CONFIG, MODEL};
 use crate::loss::NamedLoss;
 use crate::model::{Description, Model};
 use crate::weights;
+
+/// Weights of a run, of those that it kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Which {
+    /// Those that it ended with: model.safetensors
+    Last,
+    /// Those after the epoch that was best on the validation samples: best.safetensors
+    Best,
+}
+
+impl Which {
+    /// Their file.
+    pub fn file(self) -> &'static str {
+        match self {
+            Which::Last => MODEL,
+            Which::Best => BEST,
+        }
+    }
+
+    /// The file of a run's folder; without a choice the last weights, or the best ones of a run
+    /// that kept no others.
+    fn find(chosen: Option<Which>, folder: &Path) -> Result<&'static str, String> {
+        let there = |which: &Which| folder.join(which.file()).exists();
+        let found = match chosen {
+            Some(which) => Some(which).filter(there),
+            None => [Which::Last, Which::Best].into_iter().find(there),
+        };
+        found.map(Which::file).ok_or_else(|| {
+            let missing = chosen.unwrap_or(Which::Last).file();
+            match folder.join(CHECKPOINT).exists() {
+                true => format!(
+                    "it has no {missing}: the run has not ended; 'secant train --resume {}' goes on",
+                    folder.display()
+                ),
+                false => format!("it has no {missing}: the run did not keep such weights (--keep)"),
+            }
+        })
+    }
+}
 
 /// A network with its weights and what it was trained on.
 #[derive(Debug)]
@@ -74,11 +114,20 @@ struct ModelPart {
 }
 
 impl Trained {
-    /// Reads `config.json` and `model.safetensors` of a run.
+    /// [`Trained::choose`] without a choice.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open(folder: &Path) -> Result<Trained, Error> {
+        Trained::choose(folder, None)
+    }
+
+    /// Reads `config.json` and the chosen weights of a run; without a choice the last ones, or the
+    /// best ones if it kept no others.
     ///
     /// # Errors
     /// [`Error::Usage`] when one of them cannot be read, or they do not belong together.
-    pub fn open(folder: &Path) -> Result<Trained, Error> {
+    pub fn choose(folder: &Path, which: Option<Which>) -> Result<Trained, Error> {
         let wrong = |what: String| Error::Usage(format!("{}: {what}", folder.display()));
         if !folder.is_dir() {
             return Err(wrong(
@@ -115,7 +164,7 @@ impl Trained {
         let loss: NamedLoss = config.model.loss.parse().map_err(&wrong)?;
         model.network = model.network.with_loss(loss.loss());
         model.name = config.model.name;
-        let file = folder.join(MODEL);
+        let file = folder.join(Which::find(which, folder).map_err(&wrong)?);
         let saved = weights::load(&file, &model)
             .map_err(|what| Error::Usage(format!("{}: {what}", file.display())))?;
         Ok(Trained {

@@ -9,6 +9,7 @@ pub mod command;
 pub mod files;
 pub mod library;
 pub mod mutate;
+pub mod run;
 
 /// A target: its name, and what it does with bytes.
 pub struct Target {
@@ -19,7 +20,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 14] = [
     Target {
         name: "idx",
         run: files::idx,
@@ -63,6 +64,14 @@ pub const TARGETS: [Target; 12] = [
     Target {
         name: "checkpoint",
         run: library::checkpoint,
+    },
+    Target {
+        name: "resume",
+        run: run::resume,
+    },
+    Target {
+        name: "options",
+        run: run::options,
     },
     Target {
         name: "state",
