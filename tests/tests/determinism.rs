@@ -14,7 +14,7 @@ use secant_harness::optimizers;
 use secant_harness::train::Trainer;
 use secant_tests::contract_bits;
 
-const THREADS: [&str; 4] = ["1", "2", "3", "8"];
+const THREADS: [&str; 6] = ["1", "2", "3", "5", "8", "16"];
 
 const LAYERS: [&str; 26] = [
     "conv3k3", "conv8k3", "conv9k3p1", "conv5k1", "conv4k2s2", "conv2k5p2", "conv7k3x1", "conv6k1x4p0x2",

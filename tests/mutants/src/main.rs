@@ -359,7 +359,16 @@ impl<'ast> Visit<'ast> for Rewriter<'_> {
 
     fn visit_expr_match(&mut self, choice: &'ast ExprMatch) {
         let resort = choice.arms.last().is_some_and(|arm| {
-            arm.guard.is_none() && matches!(arm.pat, Pat::Wild(_) | Pat::Ident(_))
+            // An upper-case name is a constant or a variant, not a binding.
+            let binding = |pat: &syn::PatIdent| {
+                pat.subpat.is_none() && pat.ident.to_string().starts_with(char::is_lowercase)
+            };
+            arm.guard.is_none()
+                && match &arm.pat {
+                    Pat::Wild(_) => true,
+                    Pat::Ident(pat) => binding(pat),
+                    _ => false,
+                }
         });
         let lasts = choice.arms.len() - 1;
         for arm in choice.arms.iter().take(if resort { lasts } else { 0 }) {
