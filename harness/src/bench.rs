@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::batch::Batch;
 use crate::data::dataset::{Dataset, Part};
-use crate::engine::{Engine, LANES};
+use crate::engine::{self, Engine, LANES};
 use crate::model::{Model, Net};
 use crate::optimizers::settings::TwoLoops;
 use crate::optimizers::step::BatchLoss;
@@ -174,6 +174,32 @@ pub fn peak_gflops() -> f64 {
     });
     let Ok(taken) = taken;
     (2 * rounds * SUMS * arch::dispatch(Width)) as f64 / taken / 1e9
+}
+
+/// Bytes that measuring needs, at most, beside the data: of the optimisers one at a time.
+pub fn memory(model: &Model, threads: usize) -> u64 {
+    let network = &model.network;
+    let batch = NonZeroUsize::new(BATCH).map_or(Batch::Full, Batch::Size);
+    let optimizers = optimizers::named().filter(|entry| entry.benched);
+    let largest = optimizers.filter_map(|entry| {
+        let choice: Choice = entry.name.parse().ok()?;
+        let optimizer = choice.resolve(network, batch).ok()?;
+        let settings = optimizer.settings();
+        let pairs = settings.two_loops(network).into_iter();
+        let pairs = pairs.map(|t| (t.pairs as u64 + 2).saturating_mul(t.length as u64));
+        let pairs = pairs.max().unwrap_or(0);
+        Some((settings.memory_len(network) as u64).saturating_add(pairs))
+    });
+    // Each pass of each layer has a workspace of its own, one at a time; vectors as long as the
+    // parameters are these, their copy, and gradients.
+    let floats = [
+        engine::floats(network, threads),
+        network.workspace_len(LANES) as u64,
+        largest.max().unwrap_or(0),
+        8 * network.parameter_count() as u64,
+    ];
+    let floats = floats.into_iter().fold(0, u64::saturating_add);
+    floats.saturating_mul(4)
 }
 
 /// Measures a network on the first [`SAMPLES`] training samples of `dataset`, which belongs to it.

@@ -46,20 +46,29 @@ fn left(info: &str) -> Option<u64> {
     kibibytes.checked_mul(1024)
 }
 
+/// Bytes that are not worth the question how many there are: it takes longer than to read a file of
+/// that size, and a data set may be thousands of files. Who adds such pieces up checks the sum.
+const SMALL: u64 = 1 << 16;
+
 /// Refuses to need more than the limit.
 ///
 /// # Errors
 /// A phrase with both numbers, `what` being who needs it.
 pub fn check(bytes: u64, what: &str) -> Result<(), String> {
+    let chosen = CHOSEN.load(Ordering::Relaxed) != 0;
+    if !chosen && bytes <= SMALL {
+        return Ok(());
+    }
     let limit = limit();
     if bytes <= limit {
         return Ok(());
     }
-    Err(format!(
-        "{what} needs {} of memory, {} may be used (--memory allows more)",
-        show(bytes),
-        show(limit)
-    ))
+    let (bytes, limit) = (show(bytes), show(limit));
+    Err(if chosen {
+        format!("{what} needs {bytes} of memory, {limit} may be used (--memory allows more)")
+    } else {
+        format!("{what} needs {bytes} of memory, the system has {limit} left")
+    })
 }
 
 /// A number of bytes as people read it.

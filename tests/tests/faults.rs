@@ -152,6 +152,44 @@ fn memory_is_bounded_by_what_is_needed() {
 }
 
 #[test]
+fn many_small_files_are_counted_together() {
+    let folder = TempDir::new().unwrap();
+    let at = folder.path();
+    let mut image = Vec::new();
+    let mut encoder = png::Encoder::new(&mut image, 200, 200);
+    encoder.set_color(png::ColorType::Grayscale);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&[7; 200 * 200]).unwrap();
+    writer.finish().unwrap();
+    for i in 0..4 {
+        let class = at.join(format!("set/{}", i % 2));
+        fs::create_dir_all(&class).unwrap();
+        fs::write(class.join(format!("{i}.png")), &image).unwrap();
+    }
+    let said = refuses(at, "train --data set --memory 130k");
+    assert!(
+        said.contains("set: reading 4 images needs 160.0 kB of memory, 130.0 kB may be used"),
+        "{said}"
+    );
+    let said = ends(&run(at, "train --data set --memory 170k"), 2);
+    assert!(!said.contains("images"), "{said}");
+}
+
+#[test]
+fn the_speed_of_a_network_that_does_not_fit_is_not_measured() {
+    let folder = TempDir::new().unwrap();
+    // Half a terabyte of maps.
+    let layers = "conv65536k1,".to_owned() + &"depthwise1,".repeat(20) + "globalavgpool,linear10";
+    let words = format!("bench --threads 8 --model {layers}");
+    let said = ends(&run(folder.path(), &words), 2);
+    let last = said.lines().last().unwrap();
+    assert!(
+        last.contains("--model: measuring it needs") && last.contains("the system has"),
+        "{said}"
+    );
+}
+
+#[test]
 fn weights_that_are_not_finite_are_named() {
     let folder = TempDir::new().unwrap();
     let at = folder.path();

@@ -1,6 +1,6 @@
-//! Every input that ever failed, the seeds, and some thousand mutations of them: no panic, and never
-//! more than 64 MB. `SECANT_FUZZ=MINUTES` goes on for so long a target (`SECANT_FUZZ_TARGET=idx`
-//! for one), and reports executions and the slowest input.
+//! Every input that ever failed, the seeds, and some thousand mutations of them: no panic, never
+//! more than 64 MB, and never a second of the processor. `SECANT_FUZZ=COUNT` makes so many
+//! executions a target (`SECANT_FUZZ_TARGET=idx` for one), and reports the slowest input.
 
 use std::alloc::System;
 use std::collections::BTreeMap;
@@ -21,6 +21,9 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Bytes that an execution may ask for, given back or not.
 const MOST: usize = 64_000_000;
+
+/// Time that an execution may take.
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// Mutations of each target in an ordinary run.
 const MUTATIONS: u64 = 4_000;
@@ -47,26 +50,36 @@ fn inputs(part: &str, target: &str) -> Vec<Vec<u8>> {
 fn execute(target: &Target, bytes: &[u8]) -> (bool, Duration) {
     let (begun, region) = (Instant::now(), Region::new(ALLOCATOR));
     let done = panic::catch_unwind(|| (target.run)(bytes));
-    let (time, asked) = (begun.elapsed(), region.change().bytes_allocated);
-    if done.is_err() || asked > MOST {
+    let (mut time, asked) = (begun.elapsed(), region.change().bytes_allocated);
+    if time > LONGEST {
+        // Other work may have had the processor: the best of some tries counts.
+        for _ in 0..5 {
+            let begun = Instant::now();
+            let _ = panic::catch_unwind(|| (target.run)(bytes));
+            time = time.min(begun.elapsed());
+        }
+    }
+    if done.is_err() || asked > MOST || time > LONGEST {
         let name = format!("{}-{:x}", target.name, bytes.len());
         let path = std::env::temp_dir().join(name);
         fs::write(&path, bytes).unwrap();
-        let why = if done.is_err() {
-            "panics"
-        } else {
-            "asks for too much memory"
+        let why = match done {
+            Err(_) => "panics",
+            Ok(_) if asked > MOST => "asks for too much memory",
+            Ok(_) => "takes too long",
         };
-        panic!("{} {why} on {}: {asked} bytes", target.name, path.display());
+        panic!(
+            "{} {why} on {}: {asked} bytes, {time:?}",
+            target.name,
+            path.display()
+        );
     }
     (done.unwrap_or(false), time)
 }
 
 #[test]
 fn no_input_breaks_anything() {
-    let minutes: Option<f64> = std::env::var("SECANT_FUZZ")
-        .ok()
-        .map(|m| m.parse().unwrap());
+    let count = std::env::var("SECANT_FUZZ").map_or(MUTATIONS, |count| count.parse().unwrap());
     let chosen = std::env::var("SECANT_FUZZ_TARGET").ok();
     let seed = std::env::var("SECANT_FUZZ_SEED").map_or(1, |seed| seed.parse().unwrap());
     for target in TARGETS
@@ -83,24 +96,15 @@ fn no_input_breaks_anything() {
         }
         seeds.extend(failed);
         let mut mutator = Mutator::new(seed);
-        let (begun, mut slowest) = (Instant::now(), Duration::ZERO);
-        let (mut executions, mut good) = (0_u64, 0_u64);
-        loop {
-            let over = match minutes {
-                Some(minutes) => begun.elapsed().as_secs_f64() > 60.0 * minutes,
-                None => executions >= MUTATIONS,
-            };
-            if over {
-                break;
-            }
+        let (begun, mut slowest, mut good) = (Instant::now(), Duration::ZERO, 0_u64);
+        for _ in 0..count {
             let input = mutator.next(&seeds);
             let (accepted, time) = execute(target, &input);
             slowest = slowest.max(time);
             good += u64::from(accepted);
-            executions += 1;
         }
         println!(
-            "{}: {executions} executions, {good} of them accepted, the slowest {slowest:?}, {:?} in all",
+            "{}: {count} executions, {good} of them accepted, the slowest {slowest:?}, {:?} in all",
             target.name,
             begun.elapsed()
         );

@@ -12,6 +12,7 @@ use crate::data::predict::Predict;
 use crate::data::synthetic;
 use crate::error::{EXIT_OK, Error};
 use crate::loss::NamedLoss;
+use crate::memory;
 use crate::model::Description;
 use crate::report::say;
 use std::path::PathBuf;
@@ -56,6 +57,9 @@ impl BenchArgs {
         let loss = NamedLoss::default_for(task).loss();
         model.network = model.network.with_loss(loss);
         model.network = model.network.with_convolution(self.convolution.into());
+        let needed = bench::memory(&model, threads);
+        memory::check(needed, "measuring it")
+            .map_err(|why| Error::Usage(format!("--model: {why}")))?;
         tell(&dataset);
         let report = bench::run(&model, &dataset, threads);
         let report = report.map_err(|error| Error::Run(error.to_string()))?;

@@ -174,3 +174,48 @@ impl Place {
         write_whole(&self.path, text.as_bytes())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_file_is_as_good_as_none() {
+        let place = Place {
+            path: PathBuf::new(),
+            result: digest("settings"),
+            times: digest("machine"),
+        };
+        let record = r#"{"seed":3,"history":[{"loss":2.5e-1},{"loss":null}],"name":"a\"\u00e9"}"#;
+        let kept = Kept {
+            result: &place.result,
+            times: &place.times,
+            sha256: digest(record),
+            record: serde_json::from_str(record).unwrap(),
+        };
+        let whole = serde_json::to_string(&kept).unwrap();
+        assert_eq!(place.checked(&whole).as_deref(), Some(record));
+        for end in 0..whole.len() {
+            assert_eq!(place.checked(&whole[..end]), None, "the first {end} bytes");
+        }
+        for (at, bit) in (0..whole.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+            let mut bytes = whole.clone().into_bytes();
+            bytes[at] ^= 1 << bit;
+            if let Ok(text) = String::from_utf8(bytes) {
+                assert_eq!(place.checked(&text), None, "byte {at}, bit {bit}");
+            }
+        }
+        // Twice in a file, deeper than a reader may go, or of another run.
+        let deep = format!("{}{}", "[".repeat(1 << 16), "]".repeat(1 << 16));
+        let others = [
+            format!("{whole}{whole}"),
+            whole.replace(record, &deep),
+            whole.replace(&place.times, &digest("another machine")),
+            whole.replace(record, &record.replace('3', "4")),
+            deep,
+        ];
+        for other in others {
+            assert_eq!(place.checked(&other), None, "{:.80}", other);
+        }
+    }
+}

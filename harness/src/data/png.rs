@@ -17,6 +17,7 @@ use super::error::DataError;
 use super::files;
 use super::labels::Labels;
 use super::pieces::{Piece, Pieces};
+use crate::memory;
 
 /// What a byte of a PNG file can unpack to at most: deflate's limit of 1032, for rows that are
 /// expanded from one bit a pixel to four bytes.
@@ -103,10 +104,20 @@ impl Images {
     /// Reads the images of all classes in `folder`.
     fn folder(&mut self, folder: &Path) -> Result<Piece, DataError> {
         let (mut pixels, mut labels) = (Vec::new(), Vec::new());
-        for class in files::folders(folder) {
-            let name = files::name(&class);
-            for path in files::ending(&class, "png") {
+        let classes: Vec<(String, Vec<PathBuf>)> = files::folders(folder)
+            .iter()
+            .map(|class| (files::name(class), files::ending(class, "png")))
+            .collect();
+        let count = classes
+            .iter()
+            .map(|(_, images)| images.len())
+            .sum::<usize>();
+        for (name, images) in classes {
+            for path in images {
                 self.image(&path, &mut pixels)?;
+                if labels.is_empty() {
+                    room(folder, count, &mut pixels)?;
+                }
                 labels.push(name.clone());
             }
         }
@@ -193,4 +204,16 @@ impl Images {
         }
         Ok(())
     }
+}
+
+/// Room for the pixels of `count` images, the first of which is there: all have its size.
+fn room(folder: &Path, count: usize, pixels: &mut Vec<u8>) -> Result<(), DataError> {
+    let whole = (pixels.len() as u64).saturating_mul(count as u64);
+    // More is refused where it is read, with the name of the image.
+    if whole <= MAX_ELEMENTS {
+        memory::check(whole, &format!("reading {count} images"))
+            .map_err(|problem| DataError::new(folder, problem))?;
+        pixels.reserve_exact(whole as usize - pixels.len());
+    }
+    Ok(())
 }

@@ -1,6 +1,8 @@
 //! What a person types.
 
-use clap::Parser;
+use std::cell::RefCell;
+
+use clap::{CommandFactory, FromArgMatches};
 use secant::arch::Isa;
 use secant::{Batch, Normalisation, Samples};
 use secant_harness::cli::{Cli, Command};
@@ -8,11 +10,20 @@ use secant_harness::data::dataset::Task;
 use secant_harness::model::Description;
 use secant_harness::train::Trainer;
 
+thread_local! {
+    /// All options; to list them takes longer than to read a line.
+    static OPTIONS: RefCell<clap::Command> = RefCell::new(Cli::command());
+}
+
 /// The words of a command line, separated by spaces; those of `train` up to the first step.
 pub fn command_line(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);
     let words = ["secant"].into_iter().chain(text.split(' '));
-    let Ok(cli) = Cli::try_parse_from(words) else {
+    let matches = OPTIONS.with_borrow_mut(|options| options.try_get_matches_from_mut(words));
+    let Some(cli) = matches
+        .ok()
+        .and_then(|found| Cli::from_arg_matches(&found).ok())
+    else {
         return false;
     };
     let Command::Train(args) = cli.command else {
@@ -52,7 +63,7 @@ pub fn model(bytes: &[u8]) -> bool {
     };
     let network = model.network;
     let (n, workspace) = (network.parameter_count(), network.workspace_len(16));
-    if n.max(workspace) > 1 << 18 || network.multiply_accumulates() > 1 << 21 {
+    if n.max(workspace) > 1 << 18 || network.multiply_accumulates() > 1 << 15 {
         return true;
     }
     let parameters: Vec<f32> = (0..n).map(|i| (i % 13) as f32 / 50.0 - 0.1).collect();

@@ -4,12 +4,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use secant_harness::data::{idx as format, open};
+use secant_harness::data::{idx as format, open, png as images};
 use secant_harness::memory;
 use secant_harness::model::Model;
 use secant_harness::weights;
 
-/// A folder of this process, in memory where the system has such a place.
+/// A folder of this process, in memory where the system has such a place; with what stands beside
+/// the inputs.
 fn folder() -> &'static PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
@@ -23,18 +24,30 @@ fn folder() -> &'static PathBuf {
         };
         let folder = at.join(format!("secant-fuzz-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).expect("a folder for the inputs");
+        for (name, bytes) in BESIDE {
+            let path = folder.join(name);
+            let own = path.parent().expect("a folder");
+            fs::create_dir_all(own).expect("a folder for the inputs");
+            fs::write(&path, bytes).expect("room for the seeds");
+        }
         folder
     })
 }
 
-/// Writes the bytes to a file of this name, in a folder of its own.
-fn write(name: &str, bytes: &[u8]) -> PathBuf {
+/// Whole files that do not change: the labels of an array of samples, the image of another class.
+const BESIDE: [(&str, &[u8]); 2] = [
+    ("npy/y_train.npy", include_bytes!("../corpus/npy/labels")),
+    ("png/b/0.png", include_bytes!("../corpus/png/grey")),
+];
+
+/// Writes the bytes to a file of this name.
+pub(super) fn write(name: &str, bytes: &[u8]) -> PathBuf {
     let path = folder().join(name);
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).expect("a folder");
+    if fs::write(&path, bytes).is_err() {
+        // The first in a folder of its own.
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(&path, bytes).expect("room for the input");
     }
-    fs::write(&path, bytes).expect("room for the input");
     path
 }
 
@@ -60,8 +73,6 @@ pub fn idx(bytes: &[u8]) -> bool {
 
 /// Samples; their labels fit the seed's.
 pub fn npy(bytes: &[u8]) -> bool {
-    const LABELS: &[u8] = include_bytes!("../corpus/npy/labels");
-    write("npy/y_train.npy", LABELS);
     let path = write("npy/x_train.npy", bytes);
     path.parent()
         .is_some_and(|folder| open::open(folder, None).is_ok())
@@ -81,14 +92,10 @@ pub fn ts(bytes: &[u8]) -> bool {
 
 /// The first image of a folder with two classes.
 pub fn png(bytes: &[u8]) -> bool {
-    const OTHER: &[u8] = include_bytes!("../corpus/png/grey");
-    for i in 0..4 {
-        write(&format!("png/b/{i}.png"), OTHER);
-        write(&format!("png/a/{i}.png"), OTHER);
-    }
     let path = write("png/a/0.png", bytes);
     let folder = path.parent().and_then(|class| class.parent());
-    folder.is_some_and(|folder| open::open(folder, None).is_ok())
+    let files = folder.and_then(images::find);
+    files.is_some_and(|files| images::read_set(&files).is_ok())
 }
 
 /// Weights of a small network, some of its layers frozen. What is accepted is finite.

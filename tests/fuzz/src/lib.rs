@@ -9,6 +9,7 @@ pub mod command;
 pub mod files;
 pub mod library;
 pub mod mutate;
+pub mod results;
 pub mod run;
 
 /// A target: its name, and what it does with bytes.
@@ -19,64 +20,29 @@ pub struct Target {
     pub run: fn(&[u8]) -> bool,
 }
 
+impl Target {
+    const fn new(name: &'static str, run: fn(&[u8]) -> bool) -> Target {
+        Target { name, run }
+    }
+}
+
 /// Every target.
-pub const TARGETS: [Target; 14] = [
-    Target {
-        name: "idx",
-        run: files::idx,
-    },
-    Target {
-        name: "npy",
-        run: files::npy,
-    },
-    Target {
-        name: "npz",
-        run: files::npz,
-    },
-    Target {
-        name: "csv",
-        run: files::csv,
-    },
-    Target {
-        name: "ts",
-        run: files::ts,
-    },
-    Target {
-        name: "png",
-        run: files::png,
-    },
-    Target {
-        name: "safetensors",
-        run: files::safetensors,
-    },
-    Target {
-        name: "command_line",
-        run: command::command_line,
-    },
-    Target {
-        name: "model",
-        run: command::model,
-    },
-    Target {
-        name: "shapes",
-        run: library::shapes,
-    },
-    Target {
-        name: "checkpoint",
-        run: library::checkpoint,
-    },
-    Target {
-        name: "resume",
-        run: run::resume,
-    },
-    Target {
-        name: "options",
-        run: run::options,
-    },
-    Target {
-        name: "state",
-        run: library::state,
-    },
+pub const TARGETS: [Target; 15] = [
+    Target::new("idx", files::idx),
+    Target::new("npy", files::npy),
+    Target::new("npz", files::npz),
+    Target::new("csv", files::csv),
+    Target::new("ts", files::ts),
+    Target::new("png", files::png),
+    Target::new("safetensors", files::safetensors),
+    Target::new("command_line", command::command_line),
+    Target::new("model", command::model),
+    Target::new("reference", results::reference),
+    Target::new("shapes", library::shapes),
+    Target::new("checkpoint", library::checkpoint),
+    Target::new("resume", run::resume),
+    Target::new("options", run::options),
+    Target::new("state", library::state),
 ];
 
 /// Numbers out of bytes, zeros behind their end.

@@ -67,8 +67,8 @@ pub fn shapes(bytes: &[u8]) -> bool {
         [1, 4].map(|lanes| network.workspace_len(lanes)),
     );
     // A sample may be far larger than what strides leave of it.
-    let small = n.max(lens[0]).max(lens[1]).max(input.len()) < 1 << 16;
-    if !small || network.multiply_accumulates() > 1 << 20 {
+    let small = n.max(lens[0]).max(lens[1]).max(input.len()) < 1 << 14;
+    if !small || network.multiply_accumulates() > 1 << 15 {
         return true;
     }
     let parameters: Vec<f32> = (0..n).map(|_| numbers.float()).collect();
