@@ -13,6 +13,7 @@ use crate::batch::Batch;
 use crate::compare::folder::SuiteFolder;
 use crate::compare::plan::{Plan, Timing};
 use crate::compare::protocol::Protocol;
+use crate::compare::share::{Shard, Shards, Share};
 use crate::compare::suite::{self, Problem, Suite};
 use crate::compare::{self, reference};
 use crate::data::dataset::Dataset;
@@ -224,6 +225,16 @@ pub struct CompareArgs {
     #[arg(long, value_name = "NAME")]
     pub save_baseline: Option<String>,
 
+    /// Make part I of N of the runs only, in the folder shard-I-of-N of --out: the parts can be made
+    /// anywhere, at any time, and 'secant merge' puts them together
+    #[arg(
+        long,
+        value_name = "I/N",
+        requires = "out",
+        conflicts_with_all = ["suite", "reference", "baseline", "save_baseline", "json"]
+    )]
+    pub shard: Option<Shard>,
+
     /// Write a line of JSON to FILE for each start, evaluation and end of a run
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
@@ -272,6 +283,12 @@ impl CompareArgs {
                 u64::MAX - 1
             ))
         })?;
+        if let (Some(shard), Seeds::Auto) = (self.shard, self.seeds) {
+            return Err(Error::Usage(format!(
+                "--seeds auto looks at all runs again and again, and {shard} has only its own: give \
+                 a number of --seeds"
+            )));
+        }
         let (jobs, threads) = self.at_once()?;
         let mut plan = Plan {
             optimizers: self.optimizers.clone(),
@@ -302,6 +319,8 @@ impl CompareArgs {
                 None => None,
             },
             events: self.events.clone(),
+            command: std::env::args().collect(),
+            share: self.shard.map_or(Share::All, Share::Shard),
             out: self.out.clone(),
             force: self.force,
             limit: self.limit.map(usize::from),
@@ -350,7 +369,20 @@ impl CompareArgs {
             return self.run_suite(suite);
         }
         let (plan, dataset) = self.open()?;
-        let compared = compare::compare(&plan, &dataset, &watch_signals()?)?;
+        self.compare(&plan, &dataset)
+    }
+
+    /// The result of a comparison whose runs have all been made, in shards.
+    pub(super) fn merge(&self, shards: Shards) -> Result<u8, Error> {
+        choose_isa()?;
+        let (mut plan, dataset) = self.open()?;
+        plan.command = whole(shards.command);
+        plan.share = Share::Merged(shards.folders);
+        self.compare(&plan, &dataset)
+    }
+
+    fn compare(&self, plan: &Plan, dataset: &Dataset) -> Result<u8, Error> {
+        let compared = compare::compare(plan, dataset, &watch_signals()?)?;
         if let (true, Some(json)) = (self.json, &compared.json) {
             print_line(json)?;
         }
@@ -416,4 +448,18 @@ impl CompareArgs {
         }
         Ok(own)
     }
+}
+
+/// The command of a shard without its `--shard`.
+fn whole(command: Vec<String>) -> Vec<String> {
+    let mut words = command.into_iter();
+    let mut kept = Vec::new();
+    while let Some(word) = words.next() {
+        if word == "--shard" {
+            words.next();
+        } else if !word.starts_with("--shard=") {
+            kept.push(word);
+        }
+    }
+    kept
 }

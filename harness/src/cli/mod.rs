@@ -5,6 +5,7 @@ mod compare;
 mod environment;
 mod evaluate;
 mod export;
+mod merge;
 pub mod options;
 mod predict;
 mod rerun;
@@ -71,6 +72,8 @@ pub enum Command {
     Summary(Box<summary::SummaryArgs>),
     /// Compare optimisers over seeds: accuracy, time to targets, collapses, intervals
     Compare(Box<compare::CompareArgs>),
+    /// Put the shards of a comparison together: one table, one page
+    Merge(Box<merge::MergeArgs>),
     /// Measure the speed of the kernels, the optimisers and the threads on this machine
     Bench(Box<bench::BenchArgs>),
     /// Tell how much memory training on a device needs, and which boards have it
@@ -87,6 +90,7 @@ impl Command {
             Command::Export(args) => args.run(),
             Command::Summary(args) => args.run(),
             Command::Compare(args) => args.run(),
+            Command::Merge(args) => args.run(),
             Command::Bench(args) => args.run(),
             Command::Size(args) => args.run(),
         }

@@ -109,6 +109,7 @@ impl Arm {
 
 #[cfg(test)]
 mod tests {
+    use super::super::share::Share;
     use super::*;
     use crate::compare::plan::Timing;
     use crate::score::Measure;
@@ -138,6 +139,8 @@ mod tests {
             reference: None,
             save_baseline: None,
             events: None,
+            command: vec![],
+            share: Share::All,
             out: None,
             force: false,
             limit: None,

@@ -5,6 +5,7 @@
 //! the file, beside one of the record: a file is used only if all three are what they should be. A
 //! file that is cut off, edited, or of anything else is as good as none.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::num::NonZeroUsize;
@@ -27,6 +28,13 @@ use crate::report::note;
 #[derive(Debug)]
 pub struct Cache {
     folder: PathBuf,
+    /// Files of runs that others have finished, by the part of their names that stands for the
+    /// result.
+    others: BTreeMap<String, PathBuf>,
+    /// Whether files of runs that took their time elsewhere will do.
+    any_times: bool,
+    /// Whether they are copied.
+    copies: bool,
     data: String,
     build: String,
     times: String,
@@ -36,6 +44,10 @@ pub struct Cache {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     path: PathBuf,
+    /// A file that somebody else has written.
+    other: Option<PathBuf>,
+    any_times: bool,
+    copies: bool,
     /// Digest of what the result depends on.
     result: String,
     /// Digest of what the seconds depend on.
@@ -78,6 +90,9 @@ impl Cache {
             .map_err(|error| Error::Run(format!("cannot read the program's own file: {error}")))?;
         Ok(Cache {
             folder,
+            others: BTreeMap::new(),
+            any_times: false,
+            copies: false,
             data: format!(
                 "{} {} {:?} {:?} {} {:?}",
                 dataset.name,
@@ -98,6 +113,21 @@ impl Cache {
         })
     }
 
+    /// Reads runs from these folders of other shards, too, and copies them if asked to. It does not
+    /// matter on which machine they took how long.
+    pub fn read_too(&mut self, folders: &[PathBuf], copies: bool) {
+        (self.any_times, self.copies) = (true, copies);
+        // The own folder is among them: its files may be of another machine.
+        for folder in folders.iter().chain([&self.folder]) {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if let Some((result, _)) = name.rsplit_once('-') {
+                    self.others.insert(result.to_owned(), entry.path());
+                }
+            }
+        }
+    }
+
     /// Where the run of this configuration is kept.
     ///
     /// # Errors
@@ -113,14 +143,12 @@ impl Cache {
             _ => '_',
         };
         let name: String = arm.name.chars().map(word).take(60).collect();
-        let name = format!(
-            "{name}-s{}-{}-{}.json",
-            config.seed,
-            &result[..16],
-            &times[..8]
-        );
+        let name = format!("{name}-s{}-{}", config.seed, &result[..16]);
         Ok(Place {
-            path: self.folder.join(name),
+            path: self.folder.join(format!("{name}-{}.json", &times[..8])),
+            other: self.others.get(&name).cloned(),
+            any_times: self.any_times,
+            copies: self.copies,
             result,
             times,
         })
@@ -137,7 +165,7 @@ impl Place {
     pub fn read(&self) -> Option<String> {
         let text = match fs::read_to_string(&self.path) {
             Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return None,
+            Err(error) if error.kind() == ErrorKind::NotFound => return self.read_other(),
             Err(_) => String::new(),
         };
         let record = self.checked(&text);
@@ -150,10 +178,26 @@ impl Place {
         record
     }
 
+    /// The record in the file of somebody else. One that is half-written is as good as none, and
+    /// another's to mend.
+    fn read_other(&self) -> Option<String> {
+        let other = self.other.as_ref()?;
+        let text = fs::read_to_string(other).ok()?;
+        let record = self.checked(&text)?;
+        if let (Some(folder), Some(name)) = (self.path.parent(), other.file_name()) {
+            let copy = folder.join(name);
+            // Without the copy the run is read from there the next time as well.
+            if self.copies && !copy.exists() {
+                let _ = write_whole(&copy, text.as_bytes());
+            }
+        }
+        Some(record)
+    }
+
     fn checked(&self, text: &str) -> Option<String> {
         let kept: Kept<'_> = serde_json::from_str(text).ok()?;
         let record = kept.record.get();
-        let own = kept.result == self.result && kept.times == self.times;
+        let own = kept.result == self.result && (self.any_times || kept.times == self.times);
         (own && kept.sha256 == digest(record)).then(|| record.to_owned())
     }
 

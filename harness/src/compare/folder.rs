@@ -129,7 +129,7 @@ impl<'a> Comparison<'a> {
         Comparison {
             version: env!("CARGO_PKG_VERSION"),
             build: machine::build().ok(),
-            command: std::env::args().collect(),
+            command: plan.command.clone(),
             machine: Machine::this(),
             jobs: plan.jobs.get(),
             threads: plan.threads.get(),

@@ -23,6 +23,7 @@ pub mod protocol;
 pub mod reference;
 mod runs;
 mod schedule;
+pub mod share;
 mod show;
 pub mod suite;
 mod table;
@@ -44,6 +45,7 @@ use plan::Plan;
 use pool::Made;
 use reference::Reference;
 use runs::Runner;
+use share::Share;
 
 /// What came of a comparison.
 #[derive(Debug)]
@@ -76,13 +78,21 @@ pub fn compare(
         .map(|path| Reference::read(path, about))
         .transpose()?;
     let name = format!("compare-{}", plan.model.file_name());
-    let out = ResultFolder::open(plan.out.as_deref(), &name)?;
+    let folder = plan.out.as_deref().map(|out| plan.share.folder(out));
+    let out = ResultFolder::open(folder.as_deref(), &name)?;
     let mut about = Comparison::new(plan, dataset);
     if let Some(reference) = &reference {
         reference.note_differences(&about);
     }
     out.check(&about, plan.force)?;
-    let cache = Cache::new(out.path().join("runs"), plan, dataset)?;
+    let mut cache = Cache::new(out.path().join(share::RUNS), plan, dataset)?;
+    if let (Some(folder), true) = (&plan.out, plan.share != Share::All) {
+        let copies = matches!(plan.share, Share::Merged(_));
+        cache.read_too(&plan.share.others(folder), copies);
+    }
+    if let Share::Shard(_) = plan.share {
+        share::write_head(out.path(), &about)?;
+    }
     say(plan.json, &show::wrapped(&plan.describe(dataset)));
     let events = Events::create(plan.events.as_deref())?;
     let looks = plan.looks();
@@ -103,6 +113,21 @@ pub fn compare(
         }
     };
     let stopped = signal.load(Ordering::Relaxed);
+    match &plan.share {
+        Share::All => {}
+        Share::Shard(shard) => {
+            let folder = plan.out.as_deref().unwrap_or(out.path());
+            say(false, &share::summary(*shard, &made, folder));
+            let status = if stopped == 0 {
+                EXIT_OK
+            } else {
+                128 + stopped as u8
+            };
+            return Ok(Compared { status, json: None });
+        }
+        Share::Merged(_) if made.missing.is_empty() => {}
+        Share::Merged(_) => return Err(Error::Run(share::missing(&made))),
+    }
     if made.runs.is_empty() || !made.tuned {
         note(
             "secant: interrupted before there was a table to write; files from before are as they \

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use secant::network::Init;
 
+use super::share::Share;
 use crate::batch::Batch;
 use crate::data::dataset::Dataset;
 use crate::data::split::Split;
@@ -95,6 +96,10 @@ pub struct Plan {
     pub save_baseline: Option<PathBuf>,
     /// File for a line of JSON for each start, evaluation and end of a run.
     pub events: Option<PathBuf>,
+    /// The command line, which repeats it.
+    pub command: Vec<String>,
+    /// Which of the runs are made here.
+    pub share: Share,
     /// Folder for the result.
     pub out: Option<PathBuf>,
     /// Whether another comparison's result in the folder may be replaced.

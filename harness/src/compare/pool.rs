@@ -8,6 +8,7 @@ use std::thread;
 use super::arm::Arm;
 use super::runs::{Run, Runner};
 use super::schedule::{Schedule, Task};
+use super::share::Count;
 use super::tune::{self, Candidates, Tuning};
 use crate::error::Error;
 
@@ -21,6 +22,11 @@ pub struct Made {
     pub runs: Vec<Run>,
     /// Whether all tuning was done, so that every run has the settings that it should have.
     pub tuned: bool,
+    /// All runs, those of tuning among them, and of these the ones that are to be made here.
+    pub all: Count,
+    pub own: Count,
+    /// Names of those that are not known.
+    pub missing: Vec<String>,
 }
 
 /// Makes all runs, those that are kept excepted, on `jobs` threads.
@@ -113,10 +119,12 @@ impl Pool<'_> {
                 let about = state.schedule.tasks()[task];
                 let arm = self.arm(&state, about);
                 drop(state);
-                let made = self.run(&arm, about);
+                let own = self.runner.plan.share.owns(task);
+                let made = self.run(&arm, about, own);
                 state = self.state();
                 match made {
                     Ok(Some(run)) => self.done(&mut state, task, run),
+                    Ok(None) if !own => state.schedule.give_up(task),
                     // Stopped. Those that are kept are still read.
                     Ok(None) => {}
                     Err(error) => {
@@ -147,8 +155,9 @@ impl Pool<'_> {
         }
     }
 
-    /// The run of a task: kept, or made and then kept. `None` when it was stopped.
-    fn run(&self, arm: &Arm, task: Task) -> Result<Option<Run>, Error> {
+    /// The run of a task: kept, or made, if it is one of our own, and then kept. `None` when it was
+    /// stopped, or somebody else is to make it.
+    fn run(&self, arm: &Arm, task: Task, own: bool) -> Result<Option<Run>, Error> {
         let steps = steps(self.samples, arm);
         let (config, place) = self.runner.place(arm, task.seed, steps)?;
         let text = match place.read() {
@@ -159,6 +168,10 @@ impl Pool<'_> {
             }
             // Kept runs are read even then, so that the table holds all that is known.
             None if self.runner.stopped() => return Ok(None),
+            None if !own => {
+                self.runner.display.skip(steps);
+                return Ok(None);
+            }
             None => match self.runner.train(arm, &config)? {
                 Some(text) => {
                     place.write(&text)?;
@@ -211,11 +224,31 @@ impl Pool<'_> {
         if let Some(error) = state.error {
             return Err(error);
         }
+        let (mut all, mut own, mut missing) = (Count::default(), Count::default(), Vec::new());
+        for (t, (task, run)) in state.schedule.tasks().iter().zip(&state.made).enumerate() {
+            let known = run.is_some();
+            all.add(known);
+            if self.runner.plan.share.owns(t) {
+                own.add(known);
+            }
+            if !known {
+                let what = if task.trial.is_some() {
+                    "tuning of "
+                } else {
+                    ""
+                };
+                let arm = &state.arms[task.arm];
+                missing.push(format!("{what}{} with seed {}", arm.name, task.seed));
+            }
+        }
         let tasks = state.schedule.tasks().iter().zip(state.made);
         let runs = tasks.filter_map(|(task, run)| run.filter(|_| task.trial.is_none()));
         Ok(Made {
             tunings,
             tuned,
+            all,
+            own,
+            missing,
             runs: runs.collect(),
             arms: state.arms,
         })

@@ -94,6 +94,19 @@ impl Schedule {
         trial.is_some() && self.is_tuned(arm)
     }
 
+    /// Notes that a task's run cannot be had here. Those that need its arm's settings cannot either.
+    pub fn give_up(&mut self, task: usize) {
+        self.progress[task] = Progress::Done;
+        let Task { arm, trial, .. } = self.tasks[task];
+        if trial.is_some() {
+            for (other, progress) in self.tasks.iter().zip(&mut self.progress) {
+                if other.arm == arm && other.trial.is_none() {
+                    *progress = Progress::Done;
+                }
+            }
+        }
+    }
+
     /// Whether no task is left to start, now or later.
     pub fn is_over(&self) -> bool {
         let mut rest = self.progress[self.first..].iter();

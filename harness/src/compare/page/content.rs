@@ -1,7 +1,5 @@
 //! The page's words and tables, from the results.
 
-use std::ffi::OsString;
-
 use super::words::{count, text_of};
 use super::{Figure, Page, settings, tables, verdicts};
 use crate::chart::Chart;
@@ -69,7 +67,7 @@ pub fn page(content: &Content<'_>) -> Page {
         tables: all,
         figures: content.charts.iter().map(Figure::new).collect(),
         settings: chosen,
-        command: this_command(),
+        command: command(content.plan.command.iter().skip(1)),
         facts: facts(content),
         version: env!("CARGO_PKG_VERSION"),
     }
@@ -138,18 +136,18 @@ fn facts(content: &Content<'_>) -> Vec<(String, String)> {
 
 /// The command that the program was started with.
 pub fn this_command() -> String {
-    command(std::env::args_os().skip(1))
+    command(std::env::args().skip(1))
 }
 
 /// A command line that a shell reads as these words.
-fn command(words: impl Iterator<Item = OsString>) -> String {
+fn command(words: impl Iterator<Item = impl AsRef<str>>) -> String {
     let mut line = String::from("secant");
     for word in words {
-        let word = word.to_string_lossy();
+        let word = word.as_ref();
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
         line.push(' ');
         if !word.is_empty() && word.chars().all(plain) {
-            line.push_str(&word);
+            line.push_str(word);
         } else {
             line.push_str(&format!("'{}'", word.replace('\'', r"'\''")));
         }
