@@ -12,6 +12,7 @@ pub mod engine;
 pub mod error;
 pub mod export;
 pub mod formats;
+pub mod hessian;
 pub mod lock;
 pub mod loss;
 pub mod machine;

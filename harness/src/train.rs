@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use cpu_time::ThreadTime;
 use secant::ConfigError;
-use secant::network::Layer;
+use secant::network::{Init, Layer};
 use secant::optim::Termination;
 use secant::{DropoutKey, Random};
 use serde::Serialize;
@@ -454,12 +454,7 @@ impl<'a> Trainer<'a> {
         let network = config.model.network;
         let parameters = match &config.start {
             Some(start) => start.parameters.clone(),
-            None => {
-                let mut parameters = vec![0.0; network.parameter_count()];
-                let mut random = Random::new(config.seed, stream::WEIGHTS);
-                network.initialise(config.init, &mut random, &mut parameters);
-                parameters
-            }
+            None => initial_weights(&network, config.init, config.seed),
         };
         let has_dropout = network
             .layers()
@@ -467,11 +462,7 @@ impl<'a> Trainer<'a> {
             .any(|layer| matches!(layer, Layer::Dropout(_)));
         let same_objective = config.batch == Batch::Full && !has_dropout;
         let targets = &dataset.train.targets;
-        let split = Split::stratified(
-            targets,
-            config.validation,
-            &mut Random::new(config.seed, stream::SPLIT),
-        );
+        let split = split(targets, config.validation, config.seed);
         let class_weights = match &config.class_weights {
             Some(weights) => weights.of(targets, &split.train, network.output_len()),
             None => Vec::new(),
@@ -531,6 +522,21 @@ impl<'a> Trainer<'a> {
     /// How the training samples were divided.
     pub fn split(&self) -> &Split {
         &self.split
+    }
+
+    /// The weights of the trained layers, where the run stands.
+    pub fn parameters(&self) -> &[f32] {
+        &self.parameters
+    }
+
+    /// Steps so far.
+    pub fn iterations(&self) -> u32 {
+        self.iterations
+    }
+
+    /// The optimiser at work.
+    pub fn stepper(&mut self) -> &mut (dyn Stepper + 'a) {
+        &mut *self.stepper
     }
 
     /// Steps of a whole epoch.
@@ -818,6 +824,19 @@ impl<'a> Trainer<'a> {
             parameters,
         }
     }
+}
+
+/// The weights that a run of this seed begins with.
+pub fn initial_weights(network: &Net, init: Init, seed: u64) -> Vec<f32> {
+    let mut parameters = vec![0.0; network.parameter_count()];
+    let mut random = Random::new(seed, stream::WEIGHTS);
+    network.initialise(init, &mut random, &mut parameters);
+    parameters
+}
+
+/// How a run of this seed divides its training samples.
+pub fn split(targets: &Targets, validation: f64, seed: u64) -> Split {
+    Split::stratified(targets, validation, &mut Random::new(seed, stream::SPLIT))
 }
 
 /// The weights of frozen and trained layers.

@@ -5,6 +5,7 @@ mod compare;
 mod environment;
 mod evaluate;
 mod export;
+mod hessian;
 mod predict;
 mod size;
 mod summary;
@@ -66,6 +67,8 @@ pub enum Command {
     Summary(Box<summary::SummaryArgs>),
     /// Compare optimisers over seeds: accuracy, time to targets, collapses, intervals
     Compare(Box<compare::CompareArgs>),
+    /// Show the Hessian of a run: is it positive definite, how ill-conditioned, and what follows
+    Hessian(Box<hessian::HessianArgs>),
     /// Measure the speed of the kernels, the optimisers and the threads on this machine
     Bench(Box<bench::BenchArgs>),
     /// Tell how much memory training on a device needs, and which boards have it
@@ -81,6 +84,7 @@ impl Command {
             Command::Export(args) => args.run(),
             Command::Summary(args) => args.run(),
             Command::Compare(args) => args.run(),
+            Command::Hessian(args) => args.run(),
             Command::Bench(args) => args.run(),
             Command::Size(args) => args.run(),
         }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::layer_lbfgs::default_rate;
 use super::schedule::ScheduleName;
 use super::settings::{Context, DeviceMemory, Entry, Keys, Serves, Settings, names, set};
-use super::step::{Scheduled, Stepper};
+use super::step::{Scheduled, Stepper, Update, momentum_limit};
 use super::tuning::{BETA2, DECAY, RATE, WARM_UP};
 use super::values::{name, not_negative, positive, share, yes};
 use crate::model::Net;
@@ -178,13 +178,11 @@ impl Settings for AdamSettings {
             },
             nesterov: self.nesterov,
         };
-        let mut adam = Adam::new(config, n, moments)?;
+        let adam = Adam::new(config, n, moments)?;
         Ok(Box::new(Scheduled {
             schedule: self.schedule.with_warm_up(self.warm_up),
             gradient,
-            update: move |factor, parameters: &mut [f32], gradient: &[f32]| {
-                adam.step(factor, parameters, gradient)
-            },
+            update: adam,
         }))
     }
 
@@ -195,5 +193,26 @@ impl Settings for AdamSettings {
             optimizer: Adam::memory_len(n),
             workspace: network.workspace_len(lanes),
         })
+    }
+}
+
+impl Update for Adam<'_> {
+    fn step(
+        &mut self,
+        factor: f32,
+        parameters: &mut [f32],
+        gradient: &[f32],
+    ) -> Result<(), ConfigError> {
+        Adam::step(self, factor, parameters, gradient)
+    }
+
+    fn precondition(&self, vector: &mut [f32]) -> bool {
+        Adam::precondition(self, vector).is_ok()
+    }
+
+    fn stability_limit(&self) -> f64 {
+        let config = self.config();
+        let limit = momentum_limit(f64::from(config.beta1), true, config.nesterov);
+        limit / f64::from(config.learning_rate)
     }
 }

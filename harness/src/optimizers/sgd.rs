@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::layer_lbfgs::default_rate;
 use super::schedule::ScheduleName;
 use super::settings::{Context, DeviceMemory, Entry, Keys, Serves, Settings, names, set};
-use super::step::{Scheduled, Stepper};
+use super::step::{Scheduled, Stepper, Update, momentum_limit};
 use super::tuning::{MOMENTUM, RATE, WARM_UP};
 use super::values::{name, not_negative, positive, share, yes};
 use crate::model::Net;
@@ -109,13 +109,11 @@ impl Settings for SgdSettings {
                 Decay::Coupled
             },
         };
-        let mut sgd = Sgd::new(config, n, velocities)?;
+        let sgd = Sgd::new(config, n, velocities)?;
         Ok(Box::new(Scheduled {
             schedule: self.schedule.with_warm_up(self.warm_up),
             gradient,
-            update: move |factor, parameters: &mut [f32], gradient: &[f32]| {
-                sgd.step(factor, parameters, gradient)
-            },
+            update: sgd,
         }))
     }
 
@@ -126,5 +124,27 @@ impl Settings for SgdSettings {
             optimizer: Sgd::memory_len(n),
             workspace: network.workspace_len(lanes),
         })
+    }
+}
+
+impl Update for Sgd<'_> {
+    fn step(
+        &mut self,
+        factor: f32,
+        parameters: &mut [f32],
+        gradient: &[f32],
+    ) -> Result<(), ConfigError> {
+        Sgd::step(self, factor, parameters, gradient)
+    }
+
+    /// The identity.
+    fn precondition(&self, _vector: &mut [f32]) -> bool {
+        true
+    }
+
+    fn stability_limit(&self) -> f64 {
+        let config = self.config();
+        let limit = momentum_limit(f64::from(config.momentum), false, config.nesterov);
+        limit / f64::from(config.learning_rate)
     }
 }
