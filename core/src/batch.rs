@@ -116,6 +116,14 @@ pub enum PassError {
         /// The slice's length.
         found: usize,
     },
+    /// The vector of a product with a curvature matrix, or the product, is not as long as the
+    /// parameters.
+    Product {
+        /// The network's number.
+        expected: usize,
+        /// The slice's length.
+        found: usize,
+    },
     /// The workspace is too short.
     Workspace {
         /// Floats that the pass needs.
@@ -175,6 +183,10 @@ impl core::fmt::Display for PassError {
             PassError::Gradient { expected, found } => {
                 write!(f, "the gradient must have {expected} floats, not {found}")
             }
+            PassError::Product { expected, found } => write!(
+                f,
+                "the vector and its product must have {expected} floats, not {found}"
+            ),
             PassError::Workspace { expected, found } => {
                 write!(f, "the workspace must have {expected} floats, not {found}")
             }

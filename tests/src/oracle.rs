@@ -2,10 +2,12 @@
 //! nothing fused, nothing clever. Slow, and written without a look at the library's kernels; only
 //! the *description* of a network ([`Layer`], [`Shape`]) is shared.
 //!
-//! Gradients come from central finite differences, so that they rest on the forward pass alone.
+//! Gradients come from central finite differences, so that they rest on the forward pass alone, and
+//! so do products with curvature matrices, which come from hyper-dual numbers in its place.
 
-use secant::Loss;
+use crate::hyperdual::{HyperDual, Number};
 use secant::network::{Layer, Shape};
+use secant::{Curvature, Loss};
 
 /// A network and its parameters in double precision.
 #[derive(Debug, Clone)]
@@ -28,8 +30,18 @@ pub const NO_DROPOUT: Masks<'static> = &|_, _| 1.0;
 impl Oracle {
     /// The network's output for one sample, a row-major map.
     pub fn forward(&self, sample: &[f64], masks: Masks<'_>) -> Vec<f64> {
-        let mut x = sample.to_vec();
-        self.walk(|index, layer, shape, own, output| {
+        self.forward_at(&self.parameters, sample, masks)
+    }
+
+    /// The same for these parameters.
+    pub fn forward_at<T: Number>(
+        &self,
+        parameters: &[T],
+        sample: &[f64],
+        masks: Masks<'_>,
+    ) -> Vec<T> {
+        let mut x: Vec<T> = sample.iter().map(|x| T::from(*x)).collect();
+        self.walk(parameters, |index, layer, shape, own, output| {
             x = self.layer(index, layer, &x, shape, own, output, masks);
         });
         x
@@ -37,8 +49,8 @@ impl Oracle {
 
     /// Calls `visit` with the index, the layer, the shape of its input, its parameters and the
     /// shape of its output, for each layer in order.
-    fn walk(&self, mut visit: impl FnMut(usize, &Layer, Shape, &[f64], Shape)) {
-        let (mut shape, mut parameters) = (self.input, self.parameters.as_slice());
+    fn walk<T>(&self, parameters: &[T], mut visit: impl FnMut(usize, &Layer, Shape, &[T], Shape)) {
+        let (mut shape, mut parameters) = (self.input, parameters);
         for (index, layer) in self.layers.iter().enumerate() {
             let (count, output) = describe(layer, shape);
             let (own, rest) = parameters.split_at(count);
@@ -52,23 +64,27 @@ impl Oracle {
     }
 
     /// One layer's output.
-    fn layer(
+    fn layer<T: Number>(
         &self,
         index: usize,
         layer: &Layer,
-        x: &[f64],
+        x: &[T],
         shape: Shape,
-        own: &[f64],
+        own: &[T],
         output: Shape,
         masks: Masks<'_>,
-    ) -> Vec<f64> {
+    ) -> Vec<T> {
+        let (zero, one) = (T::from(0.0), T::from(1.0));
         assert_eq!(x.len(), shape.len(), "length of the input of {layer:?}");
         match *layer {
             Layer::Conv2d(conv) => {
                 let window = Window::new(conv.kernel, conv.stride);
                 conv2d(x, shape, own, output, window, conv.padding)
             }
-            Layer::Relu => x.iter().map(|x| if *x > 0.0 { *x } else { 0.0 }).collect(),
+            Layer::Relu => x
+                .iter()
+                .map(|x| if *x > zero { *x } else { zero })
+                .collect(),
             Layer::MaxPool2d(pool) => {
                 max_pool2d(x, shape, output, Window::new(pool.size, pool.stride))
             }
@@ -85,18 +101,18 @@ impl Oracle {
                 avg_pool2d(x, shape, output, window)
             }
             Layer::LeakyRelu(slope) => {
-                let slope = f64::from(slope);
+                let slope = T::from(f64::from(slope));
                 x.iter()
-                    .map(|x| if *x > 0.0 { *x } else { slope * x })
+                    .map(|x| if *x > zero { *x } else { slope * *x })
                     .collect()
             }
             Layer::GroupNorm(norm) => group_norm(x, shape, own, norm.groups),
-            Layer::Sigmoid => x.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect(),
+            Layer::Sigmoid => x.iter().map(|x| one / (one + (-*x).exp())).collect(),
             Layer::Tanh => x.iter().map(|x| x.tanh()).collect(),
             Layer::Dropout(_) => x
                 .iter()
                 .enumerate()
-                .map(|(i, x)| x * masks(index, i))
+                .map(|(i, x)| *x * T::from(masks(index, i)))
                 .collect(),
             _ => panic!("the oracle does not know {layer:?}"),
         }
@@ -109,7 +125,7 @@ impl Oracle {
     pub fn magnitude(&self, sample: &[f64], masks: Masks<'_>) -> Vec<f64> {
         let positive = |values: &[f64]| values.iter().map(|x| x.abs()).collect::<Vec<_>>();
         let (mut x, mut size) = (sample.to_vec(), positive(sample));
-        self.walk(|index, layer, shape, own, output| {
+        self.walk(&self.parameters, |index, layer, shape, own, output| {
             let own_size = positive(own);
             size = match layer {
                 Layer::GroupNorm(norm) => {
@@ -155,6 +171,39 @@ impl Oracle {
                     .collect()
             })
             .collect()
+    }
+
+    /// The product of a curvature matrix of `f` of the outputs of `samples` with `vector`, exact but
+    /// for rounding: entry by entry, the second derivative along the entry and along the vector.
+    /// `f` has as arguments the number of a sample and its outputs. Of the Gauss-Newton matrix the
+    /// outputs are made linear in the parameters first.
+    pub fn product(
+        &self,
+        curvature: Curvature,
+        vector: &[f64],
+        samples: &[(Vec<f64>, Masks<'_>)],
+        f: impl Fn(usize, &[HyperDual]) -> HyperDual,
+    ) -> Vec<f64> {
+        let values = self.parameters.iter().zip(vector);
+        let along = values.map(|(w, v)| HyperDual {
+            second: *v,
+            ..HyperDual::from(*w)
+        });
+        let mut parameters: Vec<HyperDual> = along.collect();
+        let entry = |i: usize| {
+            parameters[i].first = 1.0;
+            let parts = samples.iter().enumerate().map(|(number, (x, masks))| {
+                let mut z = self.forward_at(&parameters, x, *masks);
+                if curvature == Curvature::GaussNewton {
+                    z.iter_mut().for_each(|z| z.both = 0.0);
+                }
+                f(number, &z).both
+            });
+            let sum = parts.sum();
+            parameters[i].first = 0.0;
+            sum
+        };
+        (0..vector.len()).map(entry).collect()
     }
 }
 
@@ -209,12 +258,12 @@ fn describe(layer: &Layer, input: Shape) -> (usize, Shape) {
 }
 
 /// The value at (channel, row, column) of a row-major map, 0 outside.
-fn at(x: &[f64], shape: Shape, channel: usize, row: isize, column: isize) -> f64 {
+fn at<T: Number>(x: &[T], shape: Shape, channel: usize, row: isize, column: isize) -> T {
     let inside = |i: isize, n: usize| i >= 0 && (i as usize) < n;
     if inside(row, shape.rows) && inside(column, shape.columns) {
         x[(channel * shape.rows + row as usize) * shape.columns + column as usize]
     } else {
-        0.0
+        T::from(0.0)
     }
 }
 
@@ -229,25 +278,25 @@ fn places(shape: Shape) -> impl Iterator<Item = (usize, usize, usize)> {
     })
 }
 
-fn conv2d(
-    x: &[f64],
+fn conv2d<T: Number>(
+    x: &[T],
     input: Shape,
-    parameters: &[f64],
+    parameters: &[T],
     output: Shape,
     window: Window,
     padding: [usize; 2],
-) -> Vec<f64> {
+) -> Vec<T> {
     let taps = Shape::new(input.channels, window.size[0], window.size[1]);
     let (weights, biases) = parameters.split_at(output.channels * taps.len());
     places(output)
         .map(|(o, r, c)| {
             let w = &weights[o * taps.len()..][..taps.len()];
-            let sum: f64 = places(taps)
+            let sum: T = places(taps)
                 .zip(w)
                 .map(|((i, u, v), w)| {
                     let row = (r * window.stride[0] + u) as isize - padding[0] as isize;
                     let column = (c * window.stride[1] + v) as isize - padding[1] as isize;
-                    w * at(x, input, i, row, column)
+                    *w * at(x, input, i, row, column)
                 })
                 .sum();
             biases[o] + sum
@@ -256,14 +305,14 @@ fn conv2d(
 }
 
 /// A convolution of each channel's map as if it were the only one.
-fn depthwise_conv2d(
-    x: &[f64],
+fn depthwise_conv2d<T: Number>(
+    x: &[T],
     input: Shape,
-    parameters: &[f64],
+    parameters: &[T],
     output: Shape,
     window: Window,
     padding: [usize; 2],
-) -> Vec<f64> {
+) -> Vec<T> {
     let taps = window.size[0] * window.size[1];
     let (weights, biases) = parameters.split_at(input.channels * taps);
     let one = |shape: Shape| Shape::new(1, shape.rows, shape.columns);
@@ -277,94 +326,109 @@ fn depthwise_conv2d(
 }
 
 /// The values of the window behind output pixel (channel, row, column).
-fn window_of(
-    x: &[f64],
+fn window_of<T: Number>(
+    x: &[T],
     input: Shape,
     window: Window,
     (channel, r, c): (usize, usize, usize),
-) -> impl Iterator<Item = f64> {
+) -> impl Iterator<Item = T> {
     places(Shape::new(1, window.size[0], window.size[1])).map(move |(_, u, v)| {
         let (row, column) = (r * window.stride[0] + u, c * window.stride[1] + v);
         at(x, input, channel, row as isize, column as isize)
     })
 }
 
-fn avg_pool2d(x: &[f64], input: Shape, output: Shape, window: Window) -> Vec<f64> {
-    let count = (window.size[0] * window.size[1]) as f64;
+fn avg_pool2d<T: Number>(x: &[T], input: Shape, output: Shape, window: Window) -> Vec<T> {
+    let count = T::from((window.size[0] * window.size[1]) as f64);
     places(output)
-        .map(|place| window_of(x, input, window, place).sum::<f64>() / count)
+        .map(|place| window_of(x, input, window, place).sum::<T>() / count)
         .collect()
 }
 
-fn max_pool2d(x: &[f64], input: Shape, output: Shape, window: Window) -> Vec<f64> {
+fn max_pool2d<T: Number>(x: &[T], input: Shape, output: Shape, window: Window) -> Vec<T> {
     places(output)
-        .map(|place| window_of(x, input, window, place).fold(f64::NEG_INFINITY, f64::max))
+        .map(|place| largest(window_of(x, input, window, place)))
         .collect()
+}
+
+/// The largest, the first of equals.
+fn largest<T: Number>(values: impl Iterator<Item = T>) -> T {
+    values.fold(T::from(f64::NEG_INFINITY), |a, b| if b > a { b } else { a })
 }
 
 /// The square root of the variance, and 1e-5.
-fn deviation(x: &[f64]) -> f64 {
-    let mean = x.iter().sum::<f64>() / x.len() as f64;
-    let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / x.len() as f64;
-    (variance + 1e-5).sqrt()
+fn deviation<T: Number>(x: &[T]) -> T {
+    let count = T::from(x.len() as f64);
+    let mean = x.iter().copied().sum::<T>() / count;
+    let squares = x.iter().map(|x| (*x - mean) * (*x - mean));
+    let variance = squares.sum::<T>() / count;
+    (variance + T::from(1e-5)).sqrt()
 }
 
-fn group_norm(x: &[f64], shape: Shape, parameters: &[f64], groups: usize) -> Vec<f64> {
+fn group_norm<T: Number>(x: &[T], shape: Shape, parameters: &[T], groups: usize) -> Vec<T> {
     let (gamma, beta) = parameters.split_at(shape.channels);
     let (plane, length) = (shape.rows * shape.columns, x.len() / groups);
     let groups = x.chunks_exact(length).enumerate();
     groups
         .flat_map(|(group, x)| {
-            let mean = x.iter().sum::<f64>() / length as f64;
+            let mean = x.iter().copied().sum::<T>() / T::from(length as f64);
             let deviation = deviation(x);
-            let value = move |(i, x): (usize, &f64)| {
+            let value = move |(i, x): (usize, &T)| {
                 let channel = (group * length + i) / plane;
-                gamma[channel] * (x - mean) / deviation + beta[channel]
+                gamma[channel] * (*x - mean) / deviation + beta[channel]
             };
             x.iter().enumerate().map(value).collect::<Vec<_>>()
         })
         .collect()
 }
 
-fn linear(x: &[f64], parameters: &[f64], outputs: usize) -> Vec<f64> {
+fn linear<T: Number>(x: &[T], parameters: &[T], outputs: usize) -> Vec<T> {
     let (weights, biases) = parameters.split_at(outputs * x.len());
     weights
         .chunks_exact(x.len())
         .zip(biases)
-        .map(|(w, b)| b + w.iter().zip(x).map(|(w, x)| w * x).sum::<f64>())
+        .map(|(w, b)| *b + w.iter().zip(x).map(|(w, x)| *w * *x).sum::<T>())
         .collect()
 }
 
 /// A sample's loss for outputs `z` and a value for each of them (for classes: 1 for the label's,
 /// else 0), from the definitions of [`Loss`].
-pub fn loss(loss: Loss, z: &[f64], target: &[f64]) -> f64 {
-    let mean = |term: &dyn Fn(f64, f64) -> f64| {
-        let terms = z.iter().zip(target).map(|(z, t)| term(*z, *t));
-        terms.sum::<f64>() / z.len() as f64
+pub fn loss<T: Number>(loss: Loss, z: &[T], target: &[f64]) -> T {
+    let (one, half) = (T::from(1.0), T::from(0.5));
+    let targets = || target.iter().map(|t| T::from(*t));
+    let count = T::from(z.len() as f64);
+    let mean = |term: &dyn Fn(T, T) -> T| {
+        let terms = z.iter().zip(targets()).map(|(z, t)| term(*z, t));
+        terms.sum::<T>() / count
     };
     let cross_entropy = |smoothing: f64| {
-        let largest = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let sum: f64 = z.iter().map(|z| (z - largest).exp()).sum();
-        let of_class = |z: f64| sum.ln() - (z - largest);
-        let smooth = |t: f64| (1.0 - smoothing) * t + smoothing / z.len() as f64;
-        let terms = z.iter().zip(target).map(|(z, t)| smooth(*t) * of_class(*z));
+        let smoothing = T::from(smoothing);
+        let largest = largest(z.iter().copied());
+        let sum: T = z.iter().map(|z| (*z - largest).exp()).sum();
+        let of_class = |z: T| sum.ln() - (z - largest);
+        let smooth = |t: T| (one - smoothing) * t + smoothing / count;
+        let terms = z
+            .iter()
+            .zip(targets())
+            .map(|(z, t)| smooth(t) * of_class(*z));
         terms.sum()
     };
     match loss {
         Loss::SoftmaxCrossEntropy => cross_entropy(0.0),
         Loss::SmoothedCrossEntropy(smoothing) => cross_entropy(f64::from(smoothing)),
-        Loss::MeanSquaredError => mean(&|z, t| (z - t).powi(2)),
+        Loss::MeanSquaredError => mean(&|z, t| (z - t) * (z - t)),
         Loss::Huber(delta) => mean(&|z, t| {
-            let (delta, e) = (f64::from(delta), (z - t).abs());
+            let (delta, e) = (T::from(f64::from(delta)), z - t);
+            let e = if e < T::from(0.0) { -e } else { e };
             if e <= delta {
-                e * e / 2.0
+                e * e * half
             } else {
-                delta * (e - delta / 2.0)
+                delta * (e - delta * half)
             }
         }),
         // -t ln s - (1 - t) ln (1 - s) with s = 1 / (1 + e^-z).
         Loss::BinaryCrossEntropy => {
-            mean(&|z, t| t * (-z).exp().ln_1p() + (1.0 - t) * z.exp().ln_1p())
+            mean(&|z, t| t * (-z).exp().ln_1p() + (one - t) * z.exp().ln_1p())
         }
         other => panic!("the oracle does not know {other:?}"),
     }

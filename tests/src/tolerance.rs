@@ -37,6 +37,19 @@ pub const GRADIENT: f64 = 1e-6;
 /// Absolute error of the finite differences themselves.
 pub const DIFFERENCES: f64 = 1e-9;
 
+/// Product of a curvature matrix with a vector against the oracle's: the length of their difference,
+/// relative to that of the product, plus [`PRODUCT_ABSOLUTE`].
+///
+/// Reason: as [`GRADIENT`], with twice as many sums in a chain.
+pub const PRODUCT: f64 = 1e-6;
+
+/// The same where the product's terms cancel, relative to the vector's length.
+pub const PRODUCT_ABSOLUTE: f64 = 1e-6;
+
+/// `u' C v` against `v' C u` for a curvature matrix `C`, relative to the length of `u` times that of
+/// `C v`.
+pub const SYMMETRY: f64 = 1e-6;
+
 /// Loss of a sample against the oracle, relative to 1 + loss.
 ///
 /// Reason: the logits' own error, of some 1e-6 for the networks tested, enters as it is; `expf` and

@@ -8,8 +8,14 @@
 //! ```
 //! `1 - y^2` and `y - y^2` are rounded once. A block of lanes has kept `y`; one sample, whose
 //! gradient takes the place of `y`, computes it from `x` anew, with the same bits.
+//!
+//! Tangents, with the slope `f'` by which `dy` is multiplied above:
+//!
+//! ```text
+//! ty = f' tx    tdx = f' (tdy + (f'' / f') tx dy),  f'' / f' = 0, -2 y, 1 - 2 y
+//! ```
 
-use super::memory::{Backward, Forward, SingleBackward};
+use super::memory::{Backward, Forward, SingleBackward, TangentBackward, TangentForward};
 use crate::arch::Simd;
 use crate::map::Frame;
 use crate::math;
@@ -65,6 +71,16 @@ impl Activation {
             }
             Activation::Tanh => simd.fma_f32(-y, y, 1.0) * dy,
             Activation::Sigmoid => simd.fma_f32(-y, y, y) * dy,
+        }
+    }
+
+    /// The second derivative over the first, of `y`.
+    #[inline(always)]
+    fn bend<S: Simd>(self, simd: S, y: f32) -> f32 {
+        match self {
+            Activation::LeakyRelu(_) => 0.0,
+            Activation::Tanh => -2.0 * y,
+            Activation::Sigmoid => simd.fma_f32(-2.0, y, 1.0),
         }
     }
 }
@@ -178,6 +194,71 @@ pub(crate) fn backward_single<S: Simd>(
                     other => other.value(simd, *x),
                 };
                 *x = activation.gradient(simd, *x, y, *dy);
+            }
+        }
+    }
+    Some(())
+}
+
+/// The tangent of the forward pass. `None` where lengths do not fit.
+#[inline(always)]
+pub(crate) fn tangent_forward<S: Simd, const L: usize>(
+    activation: Activation,
+    simd: S,
+    frame: &Frame,
+    memory: TangentForward<'_>,
+) -> Option<()> {
+    let (input, output) = (&frame.input, &frame.output);
+    let (x, tx) = (memory.x.as_chunks::<L>().0, memory.tx.as_chunks::<L>().0);
+    let ty = memory.ty.as_chunks_mut::<L>().0;
+    for channel in 0..output.channels {
+        for r in 0..output.live_rows {
+            let from = input.at(channel, r, 0);
+            let x = x.get(from..)?.iter().zip(tx.get(from..)?);
+            let ty = ty.get_mut(output.at(channel, r, 0)..)?;
+            for ((x, tx), ty) in x.zip(ty).take(output.live_columns) {
+                for lane in 0..L {
+                    let y = activation.value(simd, x[lane]);
+                    ty[lane] = activation.gradient(simd, x[lane], y, tx[lane]);
+                }
+            }
+        }
+    }
+    Some(())
+}
+
+/// The tangent of the backward pass. `None` where lengths do not fit.
+#[inline(always)]
+pub(crate) fn tangent_backward<S: Simd, const L: usize>(
+    activation: Activation,
+    simd: S,
+    frame: &Frame,
+    memory: TangentBackward<'_>,
+) -> Option<()> {
+    let Some(inputs) = memory.inputs else {
+        return Some(());
+    };
+    let (from, to) = (memory.from, memory.to);
+    let (x, tx) = (memory.x.as_chunks::<L>().0, memory.tx.as_chunks::<L>().0);
+    let (dy, tdy) = (memory.dy.as_chunks::<L>().0, memory.tdy.as_chunks::<L>().0);
+    let dx = inputs.dx.as_chunks_mut::<L>().0;
+    let tdx = inputs.tdx.as_chunks_mut::<L>().0;
+    for channel in 0..to.channels {
+        for r in 0..to.live_rows {
+            let at = frame.input.at(channel, r, 0);
+            let x = x.get(at..)?.iter().zip(tx.get(at..)?);
+            let at = from.at(channel, r, 0);
+            let dy = dy.get(at..)?.iter().zip(tdy.get(at..)?);
+            let at = to.at(channel, r, 0);
+            let dx = dx.get_mut(at..)?.iter_mut().zip(tdx.get_mut(at..)?);
+            for (((x, tx), (dy, tdy)), (dx, tdx)) in x.zip(dy).zip(dx).take(to.live_columns) {
+                for lane in 0..L {
+                    let y = activation.value(simd, x[lane]);
+                    let bend = activation.bend(simd, y) * tx[lane];
+                    let own = simd.fma_f32(bend, dy[lane], tdy[lane]);
+                    dx[lane] = activation.gradient(simd, x[lane], y, dy[lane]);
+                    tdx[lane] = activation.gradient(simd, x[lane], y, own);
+                }
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What the kernels of a stage are given: parameters, maps and scratch.
 
 use super::draw::Draw;
+use crate::map::Map;
 
 /// The memory of a stage's forward pass.
 pub(crate) struct Forward<'a> {
@@ -46,7 +47,7 @@ pub(crate) struct Backward<'a> {
 /// The memory of a stage's backward pass of one sample. Gradients are laid out as the maps are.
 pub(crate) struct SingleBackward<'a> {
     pub w: &'a [f32],
-    /// Gradients of weights and biases, which grow.
+    /// Gradients of weights and biases, which grow; both empty where nobody wants them.
     pub dw: &'a mut [f32],
     pub db: &'a mut [f32],
     /// What the stage has read; afterwards, if `input_gradient`, the gradient of that.
@@ -57,4 +58,42 @@ pub(crate) struct SingleBackward<'a> {
     pub input_gradient: bool,
     pub scratch: &'a mut [f32],
     pub draw: Draw<'a>,
+}
+
+/// The memory of the tangent of a layer's forward pass. A tangent, here and below `t` in front of a
+/// name, is the derivative along a vector of the parameters: of weights and biases it is `tw` and
+/// `tb`, a part of that vector.
+pub(crate) struct TangentForward<'a> {
+    pub w: &'a [f32],
+    pub tw: &'a [f32],
+    pub tb: &'a [f32],
+    /// What the layer has read, and the tangent of that.
+    pub x: &'a [f32],
+    pub tx: &'a [f32],
+    /// The tangent of what it writes; zero where the output map holds no value.
+    pub ty: &'a mut [f32],
+}
+
+/// The memory of the tangent of a layer's backward pass. `dy` and `tdy` are laid out as `from`
+/// says, `dx` and `tdx` as `to`.
+pub(crate) struct TangentBackward<'a> {
+    pub from: Map,
+    pub to: Map,
+    pub w: &'a [f32],
+    pub tw: &'a [f32],
+    /// Tangents of the gradients of weights and biases, which grow.
+    pub tdw: &'a mut [f32],
+    pub tdb: &'a mut [f32],
+    pub x: &'a [f32],
+    pub tx: &'a [f32],
+    pub dy: &'a [f32],
+    pub tdy: &'a [f32],
+    /// Gradient of the input and its tangent, overwritten, if anybody reads them.
+    pub inputs: Option<TangentInputs<'a>>,
+}
+
+/// The gradient of a layer's input and the tangent of that.
+pub(crate) struct TangentInputs<'a> {
+    pub dx: &'a mut [f32],
+    pub tdx: &'a mut [f32],
 }

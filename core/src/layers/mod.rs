@@ -29,7 +29,7 @@ use depthwise_conv2d::DepthwiseConv2d;
 use group_norm::GroupNorm;
 use linear::Linear;
 use max_pool2d::MaxPool2d;
-use memory::{Backward, Forward, SingleBackward};
+use memory::{Backward, Forward, SingleBackward, TangentBackward, TangentForward};
 
 /// One layer. Make it with [`conv2d`], [`conv1d`], [`depthwise_conv2d`], [`linear`], [`relu`],
 /// [`leaky_relu`], [`tanh`], [`sigmoid`], [`max_pool2d`], [`max_pool1d`], [`avg_pool2d`],
@@ -541,6 +541,46 @@ impl Layer {
             }
             Layer::GroupNorm(layer) => group_norm::backward_single(layer, simd, frame, memory),
             _ => activation::backward_single(self.activation()?, simd, frame, memory),
+        }
+    }
+
+    /// Whether each output is a sum of products of inputs, or one of the inputs. Then the passes
+    /// themselves give their tangents.
+    pub(crate) const fn is_linear(&self) -> bool {
+        !matches!(self, Layer::GroupNorm(_)) && self.activation().is_none()
+    }
+
+    /// The tangent of the forward pass of a layer that is not linear, over a block of lanes or of
+    /// one sample.
+    #[inline(always)]
+    pub(crate) fn tangent_forward<S: Simd, const L: usize>(
+        &self,
+        simd: S,
+        frame: &Frame,
+        memory: TangentForward<'_>,
+    ) -> Option<()> {
+        match self {
+            Layer::GroupNorm(layer) => {
+                group_norm::tangent::forward::<S, L>(layer, simd, frame, memory)
+            }
+            _ => activation::tangent_forward::<S, L>(self.activation()?, simd, frame, memory),
+        }
+    }
+
+    /// The tangent of the backward pass of a layer that is not linear, over a block of lanes or of
+    /// one sample; the backward pass itself is done on the way.
+    #[inline(always)]
+    pub(crate) fn tangent_backward<S: Simd, const L: usize>(
+        &self,
+        simd: S,
+        frame: &Frame,
+        memory: TangentBackward<'_>,
+    ) -> Option<()> {
+        match self {
+            Layer::GroupNorm(layer) => {
+                group_norm::tangent::backward::<S, L>(layer, simd, frame, memory)
+            }
+            _ => activation::tangent_backward::<S, L>(self.activation()?, simd, frame, memory),
         }
     }
 

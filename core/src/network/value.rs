@@ -347,6 +347,15 @@ impl<'w, const N: usize> Network<'w, N> {
         workspace::len(&self.plan().without_backward(), lanes)
     }
 
+    /// Floats of working memory for [`curvature_product`](Network::curvature_product), of `lanes`
+    /// samples at a time: with each map its tangent, and what no pass keeps otherwise.
+    pub const fn curvature_workspace_len(&self, lanes: usize) -> usize {
+        if lanes == 1 {
+            return workspace::single_curvature_layout(&self.plan()).total;
+        }
+        workspace::curvature_layout(&self.plan(), lanes).total
+    }
+
     /// Number of frozen layers.
     pub const fn frozen_layers(&self) -> usize {
         self.frozen_layers

@@ -26,15 +26,15 @@ pub(super) struct Pass<'a, const LANES: usize> {
 }
 
 /// The memory of a kept stage: its maps, and the gradients of what it writes and of what it reads.
-struct KeptParts<'a> {
-    maps: Parts<'a>,
-    dy: &'a mut [f32],
-    dx: &'a mut [f32],
+pub(super) struct KeptParts<'a> {
+    pub maps: Parts<'a>,
+    pub dy: &'a mut [f32],
+    pub dx: &'a mut [f32],
 }
 
 /// What the kernels that single samples share say about lengths: the plan has made them fit.
 #[inline(always)]
-fn fits<T>(done: Option<T>) -> T {
+pub(super) fn fits<T>(done: Option<T>) -> T {
     done.expect("the plan and the workspace disagree")
 }
 
@@ -60,7 +60,7 @@ impl<'a, const LANES: usize> Pass<'a, LANES> {
     }
 
     /// Stage `s`, kept, and its memory.
-    fn kept(&mut self, s: usize) -> (&Stage, KeptParts<'_>) {
+    pub(super) fn kept(&mut self, s: usize) -> (&Stage, KeptParts<'_>) {
         let layout = self.layout;
         let (maps, gradients) = self.memory.split_at_mut(layout.gradients);
         let maps = fits(Parts::of(&self.plan, s, LANES, maps));
@@ -132,12 +132,17 @@ impl<'a, const LANES: usize> Pass<'a, LANES> {
         block_loss::<LANES>(loss, block, logits, weight)
     }
 
+    /// The gradient of a stage's input becomes that of an output: of the stage before.
+    pub fn swap(&mut self) {
+        self.swapped = !self.swapped;
+    }
+
     /// The kept stages backward: adds to `gradient`.
     pub fn backward(&mut self, block: &Batch<'_>, gradient: &mut [f32]) {
         let first = self.plan.first_kept;
         for s in (first..self.plan.stages.len()).rev() {
             self.stage_backward(s, block, gradient, true, s > first);
-            self.swapped = !self.swapped;
+            self.swap();
         }
     }
 
@@ -174,7 +179,7 @@ impl<'a, const LANES: usize> Pass<'a, LANES> {
 }
 
 /// What dropout's choice in a stage depends on.
-fn draw<'a>(block: &Batch<'a>, stage: &Stage) -> Draw<'a> {
+pub(super) fn draw<'a>(block: &Batch<'a>, stage: &Stage) -> Draw<'a> {
     Draw {
         key: block.dropout,
         layer: stage.layer,
@@ -205,19 +210,19 @@ fn block_loss<const LANES: usize>(
 }
 
 /// A stage's forward pass.
-struct StageForward<'a> {
-    stage: &'a Stage,
-    memory: Forward<'a>,
+pub(super) struct StageForward<'a> {
+    pub stage: &'a Stage,
+    pub memory: Forward<'a>,
 }
 
 /// A stage's backward pass.
-struct StageBackward<'a> {
-    stage: &'a Stage,
-    memory: memory::Backward<'a>,
+pub(super) struct StageBackward<'a> {
+    pub stage: &'a Stage,
+    pub memory: memory::Backward<'a>,
 }
 
 /// A pass at `L` lanes.
-struct At<const L: usize, T>(T);
+pub(super) struct At<const L: usize, T>(pub T);
 
 impl<const L: usize> Kernel for At<L, StageForward<'_>> {
     type Output = ();
@@ -249,7 +254,7 @@ impl<const L: usize> Kernel for At<L, StageBackward<'_>> {
 // called.
 
 /// Runs a stage's forward pass on the best instruction set.
-fn run_forward<const L: usize>(pass: StageForward<'_>) {
+pub(super) fn run_forward<const L: usize>(pass: StageForward<'_>) {
     match L {
         1 => {}
         16 => forward_16(pass),
@@ -258,7 +263,7 @@ fn run_forward<const L: usize>(pass: StageForward<'_>) {
 }
 
 /// Runs a stage's backward pass on the best instruction set.
-fn run_backward<const L: usize>(pass: StageBackward<'_>) {
+pub(super) fn run_backward<const L: usize>(pass: StageBackward<'_>) {
     match L {
         1 => {}
         16 => backward_16(pass),

@@ -1,6 +1,7 @@
 //! The passes of a network: samples through its stages and back.
 
 mod check;
+mod curvature;
 mod inputs;
 mod lanes;
 mod load;
@@ -11,6 +12,7 @@ mod stages;
 mod stream;
 mod target;
 
+pub use curvature::Curvature;
 pub use inputs::LayerInputs;
 pub use single::SteppedGradient;
 #[doc(hidden)]

@@ -65,9 +65,6 @@ impl Sample<'_> {
     }
 
     /// The kernels of stage `s` on a frame that is the stage's own, or a strip of it.
-    ///
-    /// Not inline, since there are two callers and it holds the forward kernels of all layers.
-    #[inline(never)]
     pub fn compute(
         &self,
         s: usize,
@@ -91,11 +88,7 @@ impl Sample<'_> {
             scratch,
             draw: self.draw(stage),
         };
-        dispatch_lanes::<1, _>(StageForward {
-            stage,
-            frame,
-            memory,
-        })
+        run_forward(stage, frame, memory)
     }
 
     /// The metrics; the logits become their gradient if there is a weight.
@@ -114,17 +107,28 @@ impl Sample<'_> {
     /// Stage `s` backward.
     pub fn backward(&self, s: usize, gradient: &mut [f32], workspace: &mut [f32]) -> Option<()> {
         let (stage, parts) = self.parts(s, workspace)?;
-        dispatch_lanes::<1, _>(StageBackward {
-            sample: self,
-            stage,
+        let Parts { x, codes, y, rest } = parts;
+        let (weights, biases) = stage.ranges();
+        let w = self.parameters.get(weights.clone())?;
+        let (dw, db) = gradient
+            .get_mut(weights.start..biases.end)?
+            .split_at_mut_checked(weights.len())?;
+        let memory = SingleBackward {
+            w,
+            dw,
+            db,
+            x,
+            codes,
+            dy: y,
             input_gradient: s > self.plan.first_kept,
-            gradient,
-            parts,
-        })
+            scratch: rest,
+            draw: self.draw(stage),
+        };
+        run_backward(stage, memory)
     }
 
     /// What dropout's choice in a stage depends on.
-    fn draw<'a>(&'a self, stage: &Stage) -> Draw<'a> {
+    pub fn draw<'a>(&'a self, stage: &Stage) -> Draw<'a> {
         Draw {
             key: self.batch.dropout,
             layer: stage.layer,
@@ -172,12 +176,8 @@ impl Kernel for StageForward<'_> {
 
 /// A stage's backward pass.
 struct StageBackward<'a> {
-    sample: &'a Sample<'a>,
     stage: &'a Stage,
-    /// Whether anything reads the gradient of the stage's input.
-    input_gradient: bool,
-    gradient: &'a mut [f32],
-    parts: Parts<'a>,
+    memory: SingleBackward<'a>,
 }
 
 impl Kernel for StageBackward<'_> {
@@ -185,30 +185,24 @@ impl Kernel for StageBackward<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Option<()> {
-        let StageBackward {
-            sample,
-            stage,
-            input_gradient,
-            gradient,
-            parts,
-        } = self;
-        let Parts { x, codes, y, rest } = parts;
-        let (weights, biases) = stage.ranges();
-        let w = sample.parameters.get(weights.clone())?;
-        let (dw, db) = gradient
-            .get_mut(weights.start..biases.end)?
-            .split_at_mut_checked(weights.len())?;
-        let memory = SingleBackward {
-            w,
-            dw,
-            db,
-            x,
-            codes,
-            dy: y,
-            input_gradient,
-            scratch: rest,
-            draw: sample.draw(stage),
-        };
+        let StageBackward { stage, memory } = self;
         stage.op.backward_single(simd, &stage.frame, memory)
     }
+}
+
+/// Runs a stage's forward pass. Not inline, since there are several callers and it holds the
+/// forward kernels of all layers.
+#[inline(never)]
+pub(super) fn run_forward(stage: &Stage, frame: &Frame, memory: Forward<'_>) -> Option<()> {
+    dispatch_lanes::<1, _>(StageForward {
+        stage,
+        frame,
+        memory,
+    })
+}
+
+/// Runs a stage's backward pass. Not inline for the same reason.
+#[inline(never)]
+pub(super) fn run_backward(stage: &Stage, memory: SingleBackward<'_>) -> Option<()> {
+    dispatch_lanes::<1, _>(StageBackward { stage, memory })
 }

@@ -18,10 +18,7 @@ pub(super) fn sample_loss(
     weight: Option<f32>,
 ) -> Option<Metrics> {
     let target = batch.samples.targets.get(index, outputs.len() / lanes)?;
-    let factor = match target {
-        Target::Class(class) => batch.class_weights.get(class),
-        Target::Values(_) => None,
-    };
+    let factor = factor(batch, target);
     let weight = match (weight, factor) {
         (Some(weight), Some(factor)) => Some(weight * factor),
         _ => weight,
@@ -35,4 +32,33 @@ pub(super) fn sample_loss(
         correct: u32::from(correct),
         count: 1,
     })
+}
+
+/// The second derivative by the outputs of what [`sample_loss`] is the gradient of, times
+/// `tangent`, in its place.
+#[inline(always)]
+pub(super) fn sample_curvature(
+    loss: Loss,
+    batch: &Batch<'_>,
+    index: u32,
+    outputs: &[f32],
+    tangent: &mut [f32],
+    lanes: usize,
+    lane: usize,
+) -> Option<()> {
+    let target = batch.samples.targets.get(index, outputs.len() / lanes)?;
+    let weight = match factor(batch, target) {
+        Some(factor) => batch.weight * factor,
+        None => batch.weight,
+    };
+    loss.curvature_of_lane(target, outputs, tangent, lanes, lane, weight);
+    Some(())
+}
+
+/// The factor of a target's class.
+fn factor(batch: &Batch<'_>, target: Target<'_>) -> Option<f32> {
+    match target {
+        Target::Class(class) => batch.class_weights.get(class).copied(),
+        Target::Values(_) => None,
+    }
 }

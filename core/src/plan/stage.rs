@@ -1,7 +1,8 @@
 //! A stage: an operation, and the relu and the max-pool that follow it.
 
 use crate::layers::Layer;
-use crate::map::Frame;
+use crate::layers::conv2d::Convolution;
+use crate::map::{Frame, Map};
 use crate::shape::Parameters;
 
 /// An operation, the relu and the max-pool that follow it.
@@ -50,6 +51,43 @@ impl Stage {
     /// Multiply-accumulates of one sample in each pass of the operation, dead outputs left out.
     pub const fn multiply_accumulates(&self) -> usize {
         self.weights.weights() * self.frame.rows * self.frame.columns
+    }
+
+    /// Rows of the operation's own output that are computed at a time, of one sample: those of a
+    /// window of the pool; all if there is none.
+    pub const fn rows_of_own(&self) -> usize {
+        match self.frame.pool {
+            Some(pool) => pool.size[0],
+            None => self.frame.rows,
+        }
+    }
+
+    /// The operation alone, `rows` rows of its own output at a time, which are stored densely.
+    pub const fn bare(&self, rows: usize) -> Stage {
+        let columns = self.frame.columns;
+        let output = Map {
+            channels: self.frame.output.channels,
+            rows,
+            columns,
+            margin: [0; 2],
+            live_rows: rows,
+            live_columns: columns,
+        };
+        let frame = Frame {
+            rows,
+            relu: false,
+            pool: None,
+            output,
+            ..self.frame
+        };
+        // As the stage itself is computed.
+        let op = match self.op {
+            Layer::Conv2d(layer) if !layer.is_winograd(&self.frame) => {
+                self.op.computed(Convolution::Direct)
+            }
+            op => op,
+        };
+        Stage { op, frame, ..*self }
     }
 
     /// The weights and the biases in a flat slice of parameters.

@@ -140,6 +140,81 @@ const fn single_len(plan: &Plan<'_>) -> usize {
     total
 }
 
+/// Where the parts of the working memory of products with a curvature matrix begin, in floats.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CurvatureLayout {
+    /// Length of the maps of the kept stages, from the beginning of either pass's memory on.
+    pub maps: usize,
+    /// Room for what an operation computes before relu and pool, and for a part of a gradient.
+    pub temporary: usize,
+    /// Room for a number for each output of a layer.
+    pub outputs: usize,
+    /// Length of the whole.
+    pub total: usize,
+}
+
+/// That of blocks of `lanes` samples: the tangents' maps, two gradients and what is temporary, then
+/// the memory of the passes themselves, then the outputs.
+pub(crate) const fn curvature_layout(plan: &Plan<'_>, lanes: usize) -> CurvatureLayout {
+    let passes = layout(plan, lanes);
+    let (mut temporary, mut outputs, mut s) = (0, 0, plan.first_kept);
+    while s < plan.stages.len() {
+        let stage = &plan.stages[s];
+        if stage.op.is_linear() && stage.outputs() > 0 {
+            let own = stage.bare(stage.frame.rows).frame.output.len();
+            temporary = max(temporary, own.saturating_mul(lanes));
+            temporary = max(
+                temporary,
+                stage.frame.input.live_len().saturating_mul(lanes),
+            );
+        }
+        outputs = max(outputs, stage.outputs());
+        s += 1;
+    }
+    let gradients = passes.gradient_len.saturating_mul(2);
+    let own = passes.gradients.saturating_add(gradients);
+    let own = own.saturating_add(temporary).saturating_add(outputs);
+    CurvatureLayout {
+        maps: passes.gradients,
+        temporary,
+        outputs,
+        total: own.saturating_add(passes.total),
+    }
+}
+
+/// That of one sample at a time: the maps, the tangents' maps, what is temporary, the outputs, and
+/// scratch.
+pub(crate) const fn single_curvature_layout(plan: &Plan<'_>) -> CurvatureLayout {
+    let mut maps = first_len(plan);
+    let (mut temporary, mut outputs, mut scratch, mut s) = (0, 0, 0, plan.first_kept);
+    while s < plan.stages.len() {
+        let stage = &plan.stages[s];
+        let (input, output) = (stage.frame.input.len(), stage.frame.output.len());
+        maps = usize::saturating_add(maps, output + codes_len(stage, 1, true));
+        let own = if stage.op.is_linear() {
+            let own = stage.bare(stage.rows_of_own()).frame.output.len();
+            max(own, input.saturating_add(output))
+        } else {
+            input.saturating_mul(2)
+        };
+        temporary = max(temporary, own);
+        outputs = max(outputs, stage.outputs());
+        let (forward, backward) = stage.op.scratch_len(&stage.frame, 1);
+        scratch = max(scratch, max(forward, backward));
+        s += 1;
+    }
+    let total = maps.saturating_mul(2).saturating_add(temporary);
+    let total = total.saturating_add(outputs).saturating_add(scratch);
+    CurvatureLayout {
+        maps,
+        temporary,
+        outputs,
+        // The stages that are not kept, and the Gauss-Newton matrix's backward pass, take the
+        // memory of a gradient.
+        total: max(total, single_len(plan)),
+    }
+}
+
 /// The memory of a stage.
 pub(crate) struct Parts<'w> {
     /// What it reads; in the backward pass of a single sample, afterwards, the gradient of that.

@@ -1,9 +1,13 @@
 //! A network with parameters and data, for the library and for the oracle.
+#![allow(dead_code)] // Each of the tests that share this file uses a part of it.
 
 use secant::network::{Layer, Network, Shape};
 use secant::random::philox4x32;
-use secant::{Affine, Batch, DropoutKey, Metrics, Normalisation, Samples, Targets, Values};
+use secant::{
+    Affine, Batch, Curvature, DropoutKey, Metrics, Normalisation, Samples, Targets, Values,
+};
 use secant_tests::draw::Draw;
+use secant_tests::hyperdual::{HyperDual, Number};
 use secant_tests::oracle::{self, Masks, Oracle};
 
 /// Most layers of a tested network.
@@ -143,6 +147,48 @@ impl Fixture {
         (tally, gradient)
     }
 
+    /// The library's product of a curvature matrix of the mean loss of these samples with a vector,
+    /// and its tally.
+    pub fn product(
+        &self,
+        curvature: Curvature,
+        lanes: usize,
+        vector: &[f32],
+        indices: &[u32],
+    ) -> (Metrics, Vec<f32>) {
+        let network = &self.network;
+        let mut product = vec![0.0; vector.len()];
+        let mut workspace = vec![f32::NAN; network.curvature_workspace_len(lanes)];
+        let (parameters, batch) = (&self.parameters, self.batch(indices));
+        let (out, workspace) = (&mut product, &mut workspace);
+        let tally = with_lanes!(
+            lanes,
+            network.curvature_product(curvature, parameters, vector, batch, out, workspace)
+        )
+        .unwrap_or_else(|e| panic!("{e}"));
+        (tally, product)
+    }
+
+    /// The same by the oracle.
+    pub fn expected_product(
+        &self,
+        curvature: Curvature,
+        vector: &[f32],
+        indices: &[u32],
+    ) -> Vec<f64> {
+        let vector: Vec<f64> = vector.iter().map(|v| f64::from(*v)).collect();
+        let masks: Vec<_> = indices.iter().map(|i| self.mask(*i)).collect();
+        let values = indices.iter().map(|i| self.values(*i));
+        let samples: Vec<_> = values
+            .zip(masks.iter().map(|mask| mask as Masks<'_>))
+            .collect();
+        let count = HyperDual::from(indices.len() as f64);
+        self.oracle()
+            .product(curvature, &vector, &samples, |sample, z| {
+                self.loss(indices[sample], z) / count
+            })
+    }
+
     /// The library's tally of these samples from a forward pass alone.
     pub fn evaluate(&self, lanes: usize, indices: &[u32]) -> Metrics {
         let network = &self.network;
@@ -207,18 +253,21 @@ impl Fixture {
     pub fn mean_loss(&self, logits: &[f64], indices: &[u32]) -> f64 {
         let classes = logits.len() / indices.len();
         let samples = indices.iter().zip(logits.chunks_exact(classes));
-        let losses = samples.map(|(i, z)| {
-            let label = usize::from(self.labels[*i as usize]);
-            let (mut target, mut factor) = (vec![0.0; classes], 1.0);
-            if self.vectors.is_empty() {
-                target[label] = 1.0;
-                factor = self.class_weights.get(label).map_or(1.0, |f| f64::from(*f));
-            } else {
-                let vector = &self.vectors[*i as usize * classes..][..classes];
-                target = vector.iter().map(|t| f64::from(*t)).collect();
-            }
-            factor * oracle::loss(self.network.loss(), z, &target)
-        });
+        let losses = samples.map(|(i, z)| self.loss(*i, z));
         losses.sum::<f64>() / indices.len() as f64
+    }
+
+    /// The loss of a sample, given its logits.
+    fn loss<T: Number>(&self, index: u32, z: &[T]) -> T {
+        let label = usize::from(self.labels[index as usize]);
+        let (mut target, mut factor) = (vec![0.0; z.len()], 1.0);
+        if self.vectors.is_empty() {
+            target[label] = 1.0;
+            factor = self.class_weights.get(label).map_or(1.0, |f| f64::from(*f));
+        } else {
+            let vector = &self.vectors[index as usize * z.len()..][..z.len()];
+            target = vector.iter().map(|t| f64::from(*t)).collect();
+        }
+        T::from(factor) * oracle::loss(self.network.loss(), z, &target)
     }
 }

@@ -303,3 +303,33 @@ pub(crate) fn backward<S: Simd>(simd: S, frame: &Frame, memory: SingleBackward<'
     }
     Some(())
 }
+
+/// The tangent of pool and relu, row `r` of all channels: of the windows whose rows begin in
+/// `source`, `plane` floats from channel to channel and `pitch` from row to row, the pixels that
+/// have won, 0 where the relu is off. Overwrites the row of `target` or adds to it.
+#[inline(always)]
+pub(crate) fn select_row(
+    frame: &Frame,
+    r: usize,
+    (source, plane, pitch): (&[f32], usize, usize),
+    codes: &[f32],
+    target: &mut [f32],
+    add: bool,
+) -> Option<()> {
+    let (map, pool) = (frame.output, frame.window());
+    for channel in 0..map.channels {
+        let source = source.get(channel * plane..)?;
+        let target = target.get_mut(map.at(channel, r, 0)..)?;
+        let first = (channel * map.live_rows + r) * map.live_columns;
+        for (c, target) in target.iter_mut().enumerate().take(map.live_columns) {
+            let mut chosen = 0.0;
+            for u in 0..pool.size[0] {
+                if let Some(v) = winner(frame, codes, u, first + c) {
+                    chosen = *source.get(u * pitch + c * pool.stride[1] + v)?;
+                }
+            }
+            *target = if add { *target + chosen } else { chosen };
+        }
+    }
+    Some(())
+}

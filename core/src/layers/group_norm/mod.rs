@@ -12,9 +12,13 @@
 //! samples share a batch, and nothing is kept between passes: the backward pass computes them from
 //! `x` anew, with the same bits.
 //!
+//! [`tangent`] has the derivatives of both passes along a vector of the parameters.
+//!
 //! Sums run over channels, rows and columns, the last fastest, and products in them are fused.
 //! Those of the weight gradient are kept apart per lane and added by halving at the end; lane 0's
 //! begins with the gradient that is there already.
+
+pub(crate) mod tangent;
 
 use super::memory::{Backward, Forward, SingleBackward};
 use super::register_block::add_parts;
