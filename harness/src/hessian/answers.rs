@@ -8,8 +8,9 @@ use crate::score::number;
 pub struct Cost {
     /// Parameters.
     pub n: usize,
-    /// Mean seconds of a product with the Hessian, and of a gradient of the same samples.
+    /// Mean seconds of a product with the Hessian.
     pub product_seconds: f64,
+    /// Mean seconds of a gradient of the same samples.
     pub gradient_seconds: f64,
 }
 

@@ -7,6 +7,7 @@ use crate::model::Net;
 
 /// Which matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub enum Curvature { Hessian, GaussNewton }
 
 /// What is looked at: a network, its loss over some samples, and weights.
@@ -28,7 +29,9 @@ pub struct Subject<'a> {
 /// How many, and how long they took.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Times {
+    /// With a matrix.
     pub products: (u32, Duration),
+    /// Of all samples.
     pub gradients: (u32, Duration),
 }
 

@@ -37,11 +37,13 @@ pub struct Place {
 /// What is known of a spectrum.
 #[derive(Debug, Clone, Serialize)]
 pub struct Spectrum {
-    /// The largest eigenvalue, and how far it may be off.
+    /// The largest eigenvalue.
     pub largest: f64,
+    /// How far it may be off.
     pub largest_error: f64,
     /// The smallest: the most negative one, if there is any.
     pub smallest: f64,
+    /// How far it may be off.
     pub smallest_error: f64,
     /// Eigenvalues of a smaller magnitude cannot be told from 0: eight times the largest
     /// `q_i . A q_j` that symmetry says is 0.
@@ -142,8 +144,9 @@ pub struct Point {
     pub hessian: Spectrum,
     /// Of the Gauss-Newton matrix.
     pub gauss_newton: Spectrum,
-    /// The trace of the Hessian, and its standard error (0 with `--exact`).
+    /// The trace of the Hessian.
     pub trace: f64,
+    /// Its standard error: 0 with `--exact`.
     pub trace_error: f64,
     /// `(sum |lambda|)^2 / sum lambda^2`: how many eigenvalues of one size would have the same two
     /// sums.
