@@ -144,15 +144,19 @@ impl Loss {
         lane: usize,
         weight: f32,
     ) {
-        let (largest, _) = largest(outputs.iter().skip(lane).step_by(lanes));
+        let (largest, winner) = largest(outputs.iter().skip(lane).step_by(lanes));
         let share = weight / (outputs.len() / lanes) as f32;
-        let (mut sum, mut mean) = (0.0, 0.0f32);
+        let (mut sum, mut mean, mut origin) = (0.0, 0.0f32, 0.0);
         if !self.takes_values() {
+            // Counted from the tangent of the largest output, so that little is lost where its
+            // probability is nearly 1 and the mean nearly its tangent.
+            let mut tangents = tangent.iter().skip(lane).step_by(lanes);
+            origin = tangents.nth(winner).copied().unwrap_or(f32::NAN);
             let values = outputs.iter().zip(&*tangent).skip(lane).step_by(lanes);
             for (z, t) in values {
                 let e = math::exp(*z - largest);
                 sum += e;
-                mean = e.fma(*t, mean);
+                mean = e.fma(*t - origin, mean);
             }
             mean /= sum;
         }
@@ -160,7 +164,7 @@ impl Loss {
         for (c, (z, t)) in values.enumerate() {
             *t = match self {
                 Loss::SoftmaxCrossEntropy | Loss::SmoothedCrossEntropy(_) => {
-                    weight * (math::exp(*z - largest) / sum) * (*t - mean)
+                    weight * (math::exp(*z - largest) / sum) * (*t - origin - mean)
                 }
                 Loss::MeanSquaredError => 2.0 * share * *t,
                 Loss::Huber(delta) if (*z - value(target, c)).abs() > delta => 0.0,

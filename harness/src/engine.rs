@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
 use std::thread::{self, JoinHandle};
 
 use secant::network::Network;
-use secant::{Affine, Batch, DropoutKey, LayerInputs, Metrics, Targets, argmax};
+use secant::{Affine, Batch, Curvature, DropoutKey, LayerInputs, Metrics, Targets, argmax};
 
 use crate::data::dataset::Part;
 use crate::model::{MAX_LAYERS, Net};
@@ -48,6 +48,8 @@ struct Shared {
     scalings: Vec<Affine>,
     class_weights: Vec<f32>,
     job: RwLock<Job>,
+    /// What a curvature matrix is multiplied with.
+    vector: RwLock<Vec<f32>>,
     chunks: Vec<Mutex<Chunk>>,
     /// Number of the job; changes when there is a new one.
     generation: AtomicU64,
@@ -70,6 +72,7 @@ struct Job {
 #[derive(Clone, Copy, Default, PartialEq)]
 enum Kind {
     Gradient(Option<DropoutKey>),
+    Product(Curvature),
     Evaluation,
     Errors,
     #[default]
@@ -79,6 +82,7 @@ enum Kind {
 /// One chunk's result.
 #[derive(Default)]
 struct Chunk {
+    /// Or its product with a curvature matrix.
     gradient: Vec<f32>,
     tally: Metrics,
     errors: Errors,
@@ -120,6 +124,14 @@ pub fn floats(network: &Net, threads: usize) -> u64 {
     workspaces.saturating_add((CHUNKS as u64 + 1) * network.parameter_count() as u64)
 }
 
+/// The same for an engine that computes products with curvature matrices.
+pub fn product_floats(network: &Net, threads: usize) -> u64 {
+    let workspace = network.curvature_workspace_len(LANES) as u64;
+    let workspaces = workspace.saturating_mul(threads.clamp(1, CHUNKS) as u64);
+    let own = workspaces.saturating_add(network.parameter_count() as u64);
+    own.saturating_add(floats(network, threads))
+}
+
 /// The samples of chunk `chunk`.
 fn chunk_range(count: usize, chunk: usize) -> std::ops::Range<usize> {
     let (blocks, chunks) = (count.div_ceil(LANES), chunk_count(count));
@@ -143,6 +155,7 @@ impl Engine {
             scalings,
             class_weights,
             job: RwLock::default(),
+            vector: RwLock::default(),
             chunks: (0..CHUNKS).map(|_| Mutex::default()).collect(),
             generation: AtomicU64::new(0),
             next: AtomicUsize::new(CHUNKS),
@@ -205,6 +218,32 @@ impl Engine {
         }
         self.run(Kind::Gradient(dropout), parameters, indices, Some(observe));
         self.collect(indices, gradient)
+    }
+
+    /// Overwrites `product` with the curvature matrix of the mean loss of the samples `indices`,
+    /// without dropout, times `vector`: see [`Network::curvature_product`]. The same bits for any
+    /// number of threads. The first call makes the workspaces longer.
+    ///
+    /// # Panics
+    /// As [`gradient`](Engine::gradient).
+    pub fn curvature_product(
+        &mut self,
+        curvature: Curvature,
+        parameters: &[f32],
+        indices: &[u32],
+        vector: &[f32],
+        product: &mut [f32],
+    ) -> Metrics {
+        {
+            let own = self.shared.vector.write();
+            let mut own = own.unwrap_or_else(PoisonError::into_inner);
+            own.clear();
+            own.extend_from_slice(vector);
+        }
+        self.shared
+            .make_room(Kind::Product(curvature), &mut self.workspace);
+        self.run(Kind::Product(curvature), parameters, indices, None);
+        self.collect(indices, product)
     }
 
     /// Overwrites `gradient` with the sum of the chunks' gradients.
@@ -300,7 +339,7 @@ impl Engine {
             }
             return;
         }
-        self.shared.take_chunks(self.workspace.floats());
+        self.shared.take_chunks(&mut self.workspace);
         let mut spins = 0;
         while self.shared.done.load(Ordering::Acquire) < chunks {
             assert!(
@@ -350,13 +389,25 @@ impl Shared {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
+    /// Makes a workspace as long as such a job needs.
+    fn make_room(&self, kind: Kind, workspace: &mut Workspace) {
+        if let Kind::Product(_) = kind {
+            let needed = self.network.curvature_workspace_len(LANES);
+            if workspace.len() < needed {
+                *workspace = Workspace::new(needed);
+            }
+        }
+    }
+
     /// Works on chunks of the job until all are taken; tells whether there will be another job.
-    fn take_chunks(&self, workspace: &mut [f32]) -> bool {
+    fn take_chunks(&self, workspace: &mut Workspace) -> bool {
         let job = self.job.read().unwrap_or_else(PoisonError::into_inner);
         if job.kind == Kind::Stop {
             return false;
         }
         let chunks = chunk_count(job.indices.len());
+        self.make_room(job.kind, workspace);
+        let workspace = workspace.floats();
         loop {
             let c = self.next.fetch_add(1, Ordering::AcqRel);
             if c >= chunks {
@@ -392,7 +443,7 @@ impl Shared {
                 }
             }
             seen = self.generation.load(Ordering::Acquire);
-            if !self.take_chunks(workspace.floats()) {
+            if !self.take_chunks(&mut workspace) {
                 return;
             }
         }
@@ -429,6 +480,15 @@ impl Shared {
                         parameters, batch, gradient, workspace, observe,
                     ),
                 }
+            }
+            Kind::Product(curvature) => {
+                chunk.gradient.clear();
+                chunk.gradient.resize(parameters.len(), 0.0);
+                let vector = self.vector.read().unwrap_or_else(PoisonError::into_inner);
+                let product = &mut chunk.gradient;
+                network.curvature_product::<LANES>(
+                    curvature, parameters, &vector, batch, product, workspace,
+                )
             }
             Kind::Evaluation => network.evaluate::<LANES>(parameters, batch, workspace),
             Kind::Errors => {

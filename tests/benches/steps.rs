@@ -7,6 +7,8 @@
 //! SECANT_ISA=baseline cargo bench -p secant-tests --bench steps
 //! ```
 //!
+//! A second table has products with curvature matrices of the same images, over their gradient.
+//!
 //! Every time is the fastest of many. "Over Adam's" is
 //! `(gradient + step + refresh / 20) / (gradient + Adam's step)`.
 
@@ -15,10 +17,11 @@ use std::time::{Duration, Instant};
 
 use secant::arch::Isa;
 use secant::network::presets::{LENET, MICRO, SEED};
-use secant::network::{Init, Network};
+use secant::network::{Convolution, Init, Network};
 use secant::optim::{Adam, AdamConfig, LayerLbfgs, LayerLbfgsConfig, SecondMoment};
-use secant::{Batch, Normalisation, Random, Samples};
+use secant::{Batch, Curvature, Normalisation, Random, Samples};
 use secant_harness::cli::choose_isa;
+use secant_harness::workspace::Workspace;
 
 /// Samples side by side.
 const LANES: usize = 16;
@@ -53,6 +56,17 @@ fn main() -> ExitCode {
     network("micro", &MICRO);
     network("lenet", &LENET);
     network("seed", &SEED);
+    println!(
+        "\n{:<17}{:>10}{:>10}{:>8}{:>14}{:>8}",
+        "network", "gradient", "Hessian", "over", "Gauss-Newton", "over"
+    );
+    products("micro", &MICRO);
+    products("lenet", &LENET);
+    products("seed", &SEED);
+    products(
+        "seed winograd",
+        &SEED.with_convolution(Convolution::Winograd),
+    );
     ExitCode::SUCCESS
 }
 
@@ -74,6 +88,55 @@ impl Fastest {
     fn micros(&self) -> f64 {
         self.0.as_secs_f64() * 1e6
     }
+}
+
+/// A line for products with curvature matrices.
+fn products<const N: usize>(name: &str, network: &Network<N>) {
+    let mut random = Random::new(7, 0);
+    let mut pixels = vec![0; BATCH * network.input().len()];
+    pixels.fill_with(|| random.below(256).saturating_sub(random.below(512)) as u8);
+    let labels: Vec<u8> = (0..BATCH).map(|i| (i % 10) as u8).collect();
+    let indices: Vec<u32> = (0..BATCH as u32).collect();
+    let samples = Samples::bytes(&pixels, &labels, Normalisation::standard(0.5, 0.3));
+    let batch = Batch::new(samples, &indices);
+    let n = network.parameter_count();
+    let (mut parameters, mut vector, mut result) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
+    network.initialise(Init::PyTorch, &mut random, &mut parameters);
+    network.initialise(Init::PyTorch, &mut random, &mut vector);
+    // Each in its own memory, as an engine has it.
+    let mut workspace = Workspace::new(network.workspace_len(LANES));
+    let mut longer = Workspace::new(network.curvature_workspace_len(LANES));
+    let mut times = [(); 3].map(|()| Fastest::new());
+    let [gradients, hessians, gauss_newtons] = &mut times;
+    let begin = Instant::now();
+    for turn in 0.. {
+        if turn > TURNS && begin.elapsed() > LONG_ENOUGH {
+            break;
+        }
+        let (w, v, result) = (&parameters, &vector, &mut result);
+        let workspace = workspace.floats();
+        gradients
+            .time(|| network.accumulate_gradient::<LANES>(w, batch, result, workspace))
+            .expect("the images belong to the network");
+        for (times, curvature) in [
+            (&mut *hessians, Curvature::Hessian),
+            (&mut *gauss_newtons, Curvature::GaussNewton),
+        ] {
+            let workspace = longer.floats();
+            times
+                .time(|| {
+                    network.curvature_product::<LANES>(curvature, w, v, batch, result, workspace)
+                })
+                .expect("the images belong to the network");
+        }
+        result.fill(0.0);
+    }
+    let [gradient, hessian, gauss_newton] = times.map(|fastest| fastest.micros());
+    println!(
+        "{name:<17}{gradient:>10.1}{hessian:>10.1}{:>8.2}{gauss_newton:>14.1}{:>8.2}",
+        hessian / gradient,
+        gauss_newton / gradient
+    );
 }
 
 /// A line for each form of second moments.

@@ -182,7 +182,7 @@ pub fn contract_bits(x: f32) -> u32 {
 
 /// The SHA-256 of numbers.
 #[derive(Clone, Default)]
-struct Sum(Sha256);
+pub(crate) struct Sum(Sha256);
 
 impl Sum {
     fn add(&mut self, numbers: &[f32]) {
@@ -191,7 +191,7 @@ impl Sum {
         }
     }
 
-    fn of(numbers: &[f32]) -> Sum {
+    pub(crate) fn of(numbers: &[f32]) -> Sum {
         let mut sum = Sum::default();
         sum.add(numbers);
         sum

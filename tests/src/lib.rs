@@ -3,6 +3,7 @@
 
 pub mod draw;
 pub mod golden;
+pub mod golden_products;
 pub mod hyperdual;
 pub mod motions;
 pub mod oracle;

@@ -1,14 +1,18 @@
-//! The training loop allocates nothing once it is warm: counted by an allocator, over all threads.
+//! The training loop and products with curvature matrices allocate nothing once they are warm: counted by an allocator, over all threads.
 //!
 //! One test alone in its file, since the count is the whole process's.
 
 use std::alloc::System;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use clap::Parser;
+use secant::{Affine, Curvature};
 use secant_harness::cli::{Cli, Command};
 use secant_harness::data::dataset::Dataset;
 use secant_harness::data::synthetic;
+use secant_harness::engine::Engine;
+use secant_harness::model::Model;
 use secant_harness::train::{Observer, RunStatus, Trainer};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
@@ -42,8 +46,38 @@ impl Observer for Count {
     }
 }
 
+/// Products with curvature matrices, the first of each kind left out: it makes workspaces longer.
+fn products_allocate_nothing() {
+    let (images, _) = synthetic::generate(150, 10, 1);
+    let images = Arc::new(images);
+    let indices: Vec<u32> = (0..150).collect();
+    for threads in [1, 3] {
+        let network = "micro".parse::<Model>().expect("it has a name").network;
+        let n = network.parameter_count();
+        let (parameters, vector, mut product) = (vec![0.1; n], vec![1.0; n], vec![0.0; n]);
+        let scalings = vec![Affine::NONE];
+        let mut engine = Engine::new(network, Arc::clone(&images), scalings, Vec::new(), threads);
+        let mut run = |engine: &mut Engine| {
+            for curvature in [Curvature::Hessian, Curvature::GaussNewton] {
+                engine.curvature_product(curvature, &parameters, &indices, &vector, &mut product);
+            }
+        };
+        // A thread that has not had a chunk yet makes its workspace when it gets one.
+        for _ in 0..50 {
+            run(&mut engine);
+        }
+        let before = allocations();
+        for _ in 0..20 {
+            run(&mut engine);
+        }
+        let found = allocations() - before;
+        assert_eq!(found, 0, "{threads} threads: allocations in 40 products");
+    }
+}
+
 #[test]
-fn a_warm_training_loop_allocates_nothing() {
+fn warm_training_loops_and_products_allocate_nothing() {
+    products_allocate_nothing();
     let parts = synthetic::generate(400, 10, 1);
     let dataset = Dataset::new(
         "tiny".to_owned(),

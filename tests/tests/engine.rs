@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use secant::arch::Isa;
 use secant::network::{Convolution, Init};
-use secant::{DropoutKey, Random};
+use secant::{Curvature, DropoutKey, Random};
 use secant_harness::data::{scaling, synthetic};
 use secant_harness::engine::Engine;
 use secant_harness::model::Model;
 use secant_tests::contract_bits;
 
-/// Bits of a gradient and of an evaluation of `count` images. The batch ends in a block that is not
+/// Bits of a gradient and two curvature products, and of an evaluation, of `count` images. The batch ends in a block that is not
 /// full.
 fn bits(model: &Model, count: u32, threads: usize) -> (Vec<u32>, u64, u64) {
     let (images, _) = synthetic::generate(count as usize + 10, 0, 3);
@@ -25,8 +25,21 @@ fn bits(model: &Model, count: u32, threads: usize) -> (Vec<u32>, u64, u64) {
     let key = Some(DropoutKey { seed: 7, step: 2 });
     let tally = engine.gradient(&parameters, &indices, key, &mut gradient);
     let evaluation = engine.evaluate(&parameters, &indices);
-    let gradient = gradient.into_iter().map(contract_bits).collect();
-    (gradient, tally.loss.to_bits(), evaluation.loss.to_bits())
+    // The gradient is as good a vector as any.
+    let mut products = vec![0.0; 2 * parameters.len()];
+    let both = [Curvature::Hessian, Curvature::GaussNewton];
+    for (product, curvature) in products.chunks_exact_mut(parameters.len()).zip(both) {
+        let metrics =
+            engine.curvature_product(curvature, &parameters, &indices, &gradient, product);
+        assert_eq!(metrics, evaluation);
+        assert!(product.iter().any(|x| *x != 0.0));
+    }
+    let floats = gradient.into_iter().chain(products).map(contract_bits);
+    (
+        floats.collect(),
+        tally.loss.to_bits(),
+        evaluation.loss.to_bits(),
+    )
 }
 
 #[test]

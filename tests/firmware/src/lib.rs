@@ -4,6 +4,8 @@
 
 #[path = "../../src/golden.rs"]
 pub mod golden;
+#[path = "../../src/golden_products.rs"]
+pub mod golden_products;
 #[path = "../../src/motions.rs"]
 pub mod motions;
 pub mod scenario;
