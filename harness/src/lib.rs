@@ -21,6 +21,7 @@ pub mod model;
 pub mod optimizers;
 pub mod plot;
 pub mod report;
+pub mod scaling;
 pub mod score;
 pub mod size;
 pub mod train;

@@ -6,9 +6,7 @@ use crate::engine::Engine;
 use crate::model::Net;
 
 /// Which matrix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Curvature { Hessian, GaussNewton }
+pub use secant::Curvature;
 
 /// What is looked at: a network, its loss over some samples, and weights.
 pub struct Subject<'a> {
@@ -63,15 +61,13 @@ impl Subject<'_> {
         let single: Vec<f32> = vector.iter().map(|x| *x as f32).collect();
         let mut out = vec![0.0f32; single.len()];
         let since = Instant::now();
-        let _ = curvature;
-        let norm = secant::vector::norm2(&single);
-        let h = 1e-2 / norm.max(1e-20);
-        let mut other = out.clone();
-        let move_by = |a: f32| -> Vec<f32> { self.parameters.iter().zip(&single).map(|(p, v)| p + a * v).collect() };
-        let (up, down) = (move_by(h), move_by(-h));
-        self.engine.gradient(&up, &self.indices, None, &mut out);
-        self.engine.gradient(&down, &self.indices, None, &mut other);
-        for (o, d) in out.iter_mut().zip(&other) { *o = (*o - d) / (2.0 * h); }
+        self.engine.curvature_product(
+            curvature,
+            &self.parameters,
+            &self.indices,
+            &single,
+            &mut out,
+        );
         add(&mut self.times.products, since);
         for (target, x) in product.iter_mut().zip(&out) {
             *target = f64::from(*x);
