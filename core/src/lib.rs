@@ -42,7 +42,8 @@
 //! ```
 //!
 //! The optimisers of [`optim`] need no network: the deterministic ones minimise any [`objective`],
-//! in `f32` or `f64`; [`least_squares`] fits models to measurements.
+//! in `f32` or `f64`; [`least_squares`] fits models to measurements; [`spectrum`] finds the
+//! eigenvalues of a Hessian from its products with vectors.
 //!
 //! # The determinism contract
 //!
@@ -77,6 +78,7 @@ pub mod objective;
 pub mod optim;
 pub mod random;
 mod real;
+pub mod spectrum;
 pub mod vector;
 
 #[cfg(feature = "network")]

@@ -37,7 +37,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use secant::ConfigError;
-use secant::network::Layer;
+use secant::network::{Init, Layer};
 use secant::optim::Termination;
 use secant::{DropoutKey, Random};
 
@@ -152,12 +152,7 @@ impl<'a> Trainer<'a> {
         let network = config.model.network;
         let parameters = match &config.start {
             Some(start) => start.parameters.clone(),
-            None => {
-                let mut parameters = vec![0.0; network.parameter_count()];
-                let mut random = Random::new(config.seed, stream::WEIGHTS);
-                network.initialise(config.init, &mut random, &mut parameters);
-                parameters
-            }
+            None => initial_weights(&network, config.init, config.seed),
         };
         let has_dropout = network
             .layers()
@@ -165,11 +160,7 @@ impl<'a> Trainer<'a> {
             .any(|layer| matches!(layer, Layer::Dropout(_)));
         let same_objective = config.batch == Batch::Full && !has_dropout;
         let targets = &dataset.train.targets;
-        let split = Split::stratified(
-            targets,
-            config.validation,
-            &mut Random::new(config.seed, stream::SPLIT),
-        );
+        let split = split(targets, config.validation, config.seed);
         let class_weights = match &config.class_weights {
             Some(weights) => weights.of(targets, &split.train, network.output_len()),
             None => Vec::new(),
@@ -264,6 +255,16 @@ impl<'a> Trainer<'a> {
     /// How the training samples were divided.
     pub fn split(&self) -> &Split {
         &self.split
+    }
+
+    /// The weights of the trained layers, where the run stands.
+    pub fn parameters(&self) -> &[f32] {
+        &self.parameters
+    }
+
+    /// The optimiser at work.
+    pub fn stepper(&mut self) -> &mut (dyn Stepper + 'a) {
+        &mut *self.stepper
     }
 
     /// Steps of a whole epoch.
@@ -578,6 +579,19 @@ impl<'a> Trainer<'a> {
             parameters,
         }
     }
+}
+
+/// The weights that a run of this seed begins with.
+pub fn initial_weights(network: &Net, init: Init, seed: u64) -> Vec<f32> {
+    let mut parameters = vec![0.0; network.parameter_count()];
+    let mut random = Random::new(seed, stream::WEIGHTS);
+    network.initialise(init, &mut random, &mut parameters);
+    parameters
+}
+
+/// How a run of this seed divides its training samples.
+pub fn split(targets: &Targets, validation: f64, seed: u64) -> Split {
+    Split::stratified(targets, validation, &mut Random::new(seed, stream::SPLIT))
 }
 
 /// The weights of frozen and trained layers.

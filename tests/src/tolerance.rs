@@ -83,3 +83,21 @@ pub const SIGMOID_UNITS: f64 = 1.5;
 /// Reason: half a unit of the last sum, and two quarters of the terms before. Measured over all
 /// floats: 1.024.
 pub const EXP_UNITS: f64 = 1.05;
+
+/// Extreme eigenvalues by Lanczos against those that a matrix was made with, relative to the largest.
+///
+/// Reason: products here are exact to a few roundings of an `f64`; 60 steps reach the ends of the
+/// spectra tested to far more digits. What is asked of it, by the issue, is 1e-5.
+pub const LANCZOS: f64 = 1e-10;
+
+/// Moments of a density by stochastic Lanczos quadrature against the exact ones, relative.
+///
+/// Reason: the standard error of the probes; the seeds are fixed, so the outcome is, too.
+pub const DENSITY_MOMENTS: f64 = 0.01;
+
+/// Extreme eigenvalues of a network's Hessian, products in single precision, against PyTorch's in
+/// double precision, relative to the largest.
+///
+/// Reason: a product errs by some roundings of the largest eigenvalue, and an eigenvalue by less
+/// than its product.
+pub const GOLDEN_EIGENVALUES: f64 = 1e-5;

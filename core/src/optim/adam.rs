@@ -3,6 +3,7 @@
 use crate::arch::{Kernel, Simd, dispatch};
 use crate::checkpoint::{self, State};
 use crate::error::{ConfigError, check_length, check_memory, check_range, split};
+use crate::math;
 
 /// Where weight decay enters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -163,6 +164,23 @@ impl<'m> Adam<'m> {
         let (m, v) = split(self.memory, n);
         let step = self.clock.begin_step(factor);
         step.apply(parameters, gradient, m, v);
+        Ok(())
+    }
+
+    /// Multiplies `vector` by the diagonal matrix that stands before the momentum in a step, the
+    /// rate left out: `1 / (sqrt(v / (1 - b2^t)) + e)`. A loss looks to Adam as if its Hessian were
+    /// multiplied by it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the length is wrong.
+    pub fn precondition(&self, vector: &mut [f32]) -> Result<(), ConfigError> {
+        let n = self.memory.len() / 2;
+        check_length("vector", n, vector.len())?;
+        let (correction, epsilon) = (self.clock.second_correction(), self.clock.config.epsilon);
+        let moments = self.memory.get(n..).unwrap_or_default();
+        for (x, v) in vector.iter_mut().zip(moments) {
+            *x /= math::sqrt(correction * v) + epsilon;
+        }
         Ok(())
     }
 

@@ -4,8 +4,8 @@
 //!
 //! The *deterministic* ones take an [`Objective`](crate::objective::Objective). They evaluate it as
 //! often as they need to, and run to the end (`minimize`) or one iteration at a time (`step`):
-//! [`GradientDescent`], [`Bfgs`], [`Lbfgs`], [`LbfgsB`] (bounds), [`OwlQn`] (L1 penalty) and
-//! [`NewtonCg`].
+//! [`GradientDescent`], [`Bfgs`], [`Lbfgs`], [`LbfgsB`] (bounds), [`OwlQn`] (L1 penalty),
+//! [`NewtonCg`] and [`Newton`] (dense, for a handful of variables).
 //!
 //! The *stochastic* ones take the gradient of a batch: [`Sgd`], [`Adam`], [`FlatLbfgs`] and
 //! [`LayerLbfgs`].
@@ -42,8 +42,10 @@ mod history;
 mod layer_lbfgs;
 mod lbfgs;
 mod lbfgs_b;
+mod ldl;
 #[cfg(feature = "alloc")]
 mod minimize;
+mod newton;
 mod newton_cg;
 mod owl_qn;
 mod pair;
@@ -65,6 +67,8 @@ pub use {
     history::Scaling,
     lbfgs::{Lbfgs, LbfgsConfig},
     lbfgs_b::LbfgsB,
+    ldl::{Inertia, ldl, ldl_solve},
+    newton::{Newton, NewtonConfig},
     newton_cg::{CurvatureMatrix, NewtonCg, NewtonCgConfig, Safeguard},
     owl_qn::OwlQn,
     pair::{Curvature, SecantCondition, Skip, Verdict},

@@ -11,10 +11,13 @@ use crate::bench::{self, Report};
 use crate::data::predict::Predict;
 use crate::data::synthetic;
 use crate::error::{EXIT_OK, Error};
+use crate::export::write_whole;
 use crate::loss::NamedLoss;
 use crate::memory;
 use crate::model::Description;
-use crate::report::say;
+use crate::report::{print_json, print_line, say};
+use crate::scaling;
+use secant::arch::Isa;
 use std::path::PathBuf;
 
 /// Options of `secant bench`.
@@ -36,6 +39,15 @@ pub struct BenchArgs {
     #[arg(long, value_name = "T")]
     pub threads: Option<NonZeroUsize>,
 
+    /// Measure instead how a step of each deterministic method, Newton's too, grows with the number
+    /// of variables; writes the figure scaling.svg, and its points, into --out
+    #[arg(long, conflicts_with_all = ["model", "convolution", "data", "threads"])]
+    pub scaling: bool,
+
+    /// Folder for the figure of --scaling
+    #[arg(long, value_name = "DIR", requires = "scaling", default_value = ".")]
+    pub out: PathBuf,
+
     /// Print one JSON object instead of tables
     #[arg(long)]
     pub json: bool,
@@ -45,6 +57,9 @@ impl BenchArgs {
     /// Measures, and prints the tables or the JSON object.
     pub(super) fn run(&self) -> Result<u8, Error> {
         choose_isa()?;
+        if self.scaling {
+            return self.run_scaling();
+        }
         let threads = self.threads.unwrap_or(processors()).get();
         // The speed does not depend on what the images show.
         let dataset = match &self.data {
@@ -69,6 +84,51 @@ impl BenchArgs {
             table(&report)
         };
         say(false, &text);
+        Ok(EXIT_OK)
+    }
+}
+
+impl BenchArgs {
+    fn run_scaling(&self) -> Result<u8, Error> {
+        let curves = scaling::run().map_err(|error| Error::Run(error.to_string()))?;
+        let on = format!("a chain of Rosenbrock's valleys, {}", Isa::current().name());
+        let chart = scaling::figure(&curves, &on);
+        let output = |source| Error::Output {
+            path: self.out.clone(),
+            source,
+        };
+        std::fs::create_dir_all(&self.out).map_err(output)?;
+        write_whole(&self.out.join("scaling.svg"), chart.svg(760.0).as_bytes())?;
+        write_whole(&self.out.join("scaling.csv"), chart.csv().as_bytes())?;
+        if self.json {
+            print_json(&curves)?;
+            return Ok(EXIT_OK);
+        }
+        let mut text = format!(
+            "a step on {on}\n\n{:<20}{:>10}{:>12}{:>12}{:>10}{:>10}\n",
+            "method", "largest n", "seconds", "memory", "time ~n^", "memory ~n^"
+        );
+        for curve in &curves {
+            let Some(last) = curve.points.last() else {
+                continue;
+            };
+            let _ = writeln!(
+                text,
+                "{:<20}{:>10}{:>12.6}{:>9.2} MB{:>10.2}{:>10.2}",
+                curve.name,
+                last.n,
+                last.seconds,
+                last.bytes as f64 / 1e6,
+                curve.exponent,
+                curve.memory_exponent
+            );
+        }
+        let _ = write!(
+            text,
+            "\nThe figure is {}.",
+            self.out.join("scaling.svg").display()
+        );
+        print_line(&text)?;
         Ok(EXIT_OK)
     }
 }

@@ -5,6 +5,7 @@ mod compare;
 mod environment;
 mod evaluate;
 mod export;
+mod hessian;
 mod merge;
 pub mod options;
 mod predict;
@@ -74,6 +75,8 @@ pub enum Command {
     Compare(Box<compare::CompareArgs>),
     /// Put the shards of a comparison together: one table, one page
     Merge(Box<merge::MergeArgs>),
+    /// Show the Hessian of a run: is it positive definite, how ill-conditioned, and what follows
+    Hessian(Box<hessian::HessianArgs>),
     /// Measure the speed of the kernels, the optimisers and the threads on this machine
     Bench(Box<bench::BenchArgs>),
     /// Tell how much memory training on a device needs, and which boards have it
@@ -91,6 +94,7 @@ impl Command {
             Command::Summary(args) => args.run(),
             Command::Compare(args) => args.run(),
             Command::Merge(args) => args.run(),
+            Command::Hessian(args) => args.run(),
             Command::Bench(args) => args.run(),
             Command::Size(args) => args.run(),
         }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::layer_lbfgs::default_rate;
 use super::schedule::ScheduleName;
 use super::settings::{Context, DeviceMemory, Entry, Keys, Serves, Settings, names, set};
-use super::step::{Scheduled, Stepper, Update};
+use super::step::{Scheduled, Stepper, Update, momentum_limit};
 use super::tuning::{BETA2, DECAY, RATE, WARM_UP};
 use super::values::{name, not_negative, positive, share, yes};
 use crate::model::Net;
@@ -212,5 +212,15 @@ impl Update for Adam<'_> {
 
     fn memory_mut(&mut self) -> &mut [f32] {
         self.memory_mut()
+    }
+
+    fn precondition(&self, vector: &mut [f32]) -> bool {
+        Adam::precondition(self, vector).is_ok()
+    }
+
+    fn stability_limit(&self) -> f64 {
+        let config = self.config();
+        let limit = momentum_limit(f64::from(config.beta1), true, config.nesterov);
+        limit / f64::from(config.learning_rate)
     }
 }

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::schedule::ScheduleName;
 use super::settings::{Context, DeviceMemory, Entry, Keys, Serves, Settings, names, set};
-use super::step::{BatchLoss, Snapshot, Stepped, Stepper};
+use super::step::{BatchLoss, Snapshot, Stepped, Stepper, momentum_limit};
 use super::tuning::{BETA2, RATE, WARM_UP};
 use super::values::{count, name, not_negative, pairs, positive, share, yes};
 use crate::batch::Batch;
@@ -313,5 +313,18 @@ impl<const M: usize> Stepper for Running<'_, M> {
             reader.memory(guard.memory_mut())?;
         }
         reader.end()
+    }
+
+    fn precondition(&mut self, vector: &mut [f32]) -> bool {
+        self.lbfgs.precondition(vector).is_ok()
+    }
+
+    /// Its momentum is Adam's with Nesterov's, in the metric.
+    fn stability_limit(&self, (step, steps): (u32, u32)) -> Option<f64> {
+        let config = self.lbfgs.config();
+        let guard = self.guard.as_ref().map_or(1.0, Guard::factor);
+        let rate = config.learning_rate * self.schedule.factor(step, steps) * guard;
+        let limit = momentum_limit(f64::from(config.beta1), true, true);
+        (rate > 0.0).then(|| limit / f64::from(rate))
     }
 }

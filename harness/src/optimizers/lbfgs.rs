@@ -7,7 +7,9 @@
 
 use secant::ConfigError;
 use secant::line_search::{Backtracking, LineSearch, MoreThuente};
-use secant::optim::{Curvature, FirstStep, Lbfgs, LbfgsConfig, Scaling, Stopping, Termination};
+use secant::optim::{
+    Curvature, FirstStep, Lbfgs, LbfgsConfig, Scaling, Stopping, Termination, two_loop,
+};
 use serde::Serialize;
 
 use super::settings::{DeviceMemory, Entry, Keys, Serves, Settings, TwoLoops, names, set};
@@ -259,5 +261,17 @@ impl<const M: usize> Stepper for Running<'_, M> {
         let [known, value] = *reader.numbers()?;
         self.value = (known != 0).then_some(f64::from_bits(value));
         reader.end()
+    }
+
+    /// The two-loop recursion over the pairs. A step of length 1 along it is stable up to 2, but the
+    /// line search chooses the length.
+    fn precondition(&mut self, vector: &mut [f32]) -> bool {
+        let pairs = self.lbfgs.pairs();
+        two_loop(&pairs, self.lbfgs.initial(), vector, &mut [0.0; M]);
+        !pairs.is_empty()
+    }
+
+    fn stability_limit(&self, _progress: (u32, u32)) -> Option<f64> {
+        (!self.lbfgs.pairs().is_empty()).then_some(2.0)
     }
 }

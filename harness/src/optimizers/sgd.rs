@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::layer_lbfgs::default_rate;
 use super::schedule::ScheduleName;
 use super::settings::{Context, DeviceMemory, Entry, Keys, Serves, Settings, names, set};
-use super::step::{Scheduled, Stepper, Update};
+use super::step::{Scheduled, Stepper, Update, momentum_limit};
 use super::tuning::{MOMENTUM, RATE, WARM_UP};
 use super::values::{name, not_negative, positive, share, yes};
 use crate::model::Net;
@@ -143,5 +143,16 @@ impl Update for Sgd<'_> {
 
     fn memory_mut(&mut self) -> &mut [f32] {
         self.memory_mut()
+    }
+
+    /// The identity.
+    fn precondition(&self, _vector: &mut [f32]) -> bool {
+        true
+    }
+
+    fn stability_limit(&self) -> f64 {
+        let config = self.config();
+        let limit = momentum_limit(f64::from(config.momentum), false, config.nesterov);
+        limit / f64::from(config.learning_rate)
     }
 }

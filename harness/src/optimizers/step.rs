@@ -58,6 +58,45 @@ pub trait Stepper {
         let _ = snapshot;
         Err(ConfigError::NotAState)
     }
+
+    /// Multiplies `vector` by the symmetric positive definite matrix M through which the optimiser
+    /// sees the gradient, its rate left out, as the last step left it. False where it has none that
+    /// can be said; the vector is as it was then.
+    fn precondition(&mut self, vector: &mut [f32]) -> bool {
+        let _ = vector;
+        false
+    }
+
+    /// The largest eigenvalue of M times the Hessian at which steps on a quadratic function do not
+    /// yet grow, at the rate of step `progress`. None where the method searches along lines, so
+    /// that there is no such limit, or none is known.
+    fn stability_limit(&self, progress: (u32, u32)) -> Option<f64> {
+        let _ = progress;
+        None
+    }
+}
+
+/// The largest eigenvalue L at which a step of rate `r` along a momentum still contracts a quadratic
+/// function (largest `r L`, the rate left out).
+///
+/// ```text
+/// m <- b m + a g;   x <- x - r m               stable while  r a L < 2 (1 + b)
+/// m <- b m + a g;   x <- x - r (b m + a g)     (Nesterov)    r a L < 2 (1 + b) / (1 + 2 b)
+/// ```
+///
+/// with `a = 1 - b` for a running mean (Adam), 1 for a sum (gradient descent). From the
+/// characteristic polynomial of the two recursions along an eigenvector, whose roots have magnitude
+/// 1 there. With b = 0 it is 2; with a = 1 - b and b = 0.9 it is 38, the "38 / rate" of Adam (J.
+/// Cohen and others, *Adaptive gradient methods at the edge of stability*, 2022); of Nesterov's
+/// form, which looks a step ahead, 13.6.
+pub fn momentum_limit(b: f64, running_mean: bool, nesterov: bool) -> f64 {
+    let a = if running_mean { 1.0 - b } else { 1.0 };
+    let plain = 2.0 * (1.0 + b) / a;
+    if nesterov {
+        plain / (1.0 + 2.0 * b)
+    } else {
+        plain
+    }
 }
 
 /// All that an optimiser has become: numbers, and floats in parts.
@@ -167,6 +206,12 @@ pub trait Update: State {
 
     /// Its memory, to be loaded.
     fn memory_mut(&mut self) -> &mut [f32];
+
+    /// [`Stepper::precondition`].
+    fn precondition(&self, vector: &mut [f32]) -> bool;
+
+    /// [`Stepper::stability_limit`], at the factor 1.
+    fn stability_limit(&self) -> f64;
 }
 
 /// An optimiser that takes one gradient a step, at work: its rate follows a schedule.
@@ -175,7 +220,7 @@ pub struct Scheduled<'m, U> {
     pub schedule: Schedule,
     /// Memory of the gradient.
     pub gradient: &'m mut [f32],
-    /// Moves the parameters, by factor and gradient.
+    /// Moves the parameters.
     pub update: U,
 }
 
@@ -204,6 +249,15 @@ impl<U: Update> Stepper for Scheduled<'_, U> {
         reader.state(&mut self.update)?;
         reader.memory(self.update.memory_mut())?;
         reader.end()
+    }
+
+    fn precondition(&mut self, vector: &mut [f32]) -> bool {
+        self.update.precondition(vector)
+    }
+
+    fn stability_limit(&self, (step, steps): (u32, u32)) -> Option<f64> {
+        let factor = f64::from(self.schedule.factor(step, steps));
+        (factor > 0.0).then(|| self.update.stability_limit() / factor)
     }
 }
 

@@ -6,7 +6,7 @@ pub mod picture;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use secant::network::{Convolution, Shape};
+use secant::network::{Convolution, Init, Shape};
 use secant::{Affine, Batch};
 use serde::Deserialize;
 
@@ -85,6 +85,20 @@ pub struct Trained {
     pub limit: Option<usize>,
     /// SHA-256 of that data.
     pub digest: String,
+    /// What its initial weights and its split were drawn by; none where it began with the weights of
+    /// an earlier run, or the file does not say.
+    pub drawn: Option<Drawn>,
+}
+
+/// What the random choices of a run were made by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Drawn {
+    /// How the initial weights were drawn.
+    pub init: Init,
+    /// The seed of all randomness.
+    pub seed: u64,
+    /// Share of the training samples that was set aside.
+    pub validation: f64,
 }
 
 /// What is read of `config.json`.
@@ -94,6 +108,26 @@ struct Config {
     predict: Option<String>,
     limit: Option<usize>,
     model: ModelPart,
+    start: Option<serde::de::IgnoredAny>,
+    init: Option<String>,
+    seed: Option<u64>,
+    validation: Option<f64>,
+}
+
+impl Config {
+    fn drawn(&self) -> Option<Drawn> {
+        let named = [Init::He, Init::LeCun, Init::PyTorch, Init::DeepObs];
+        let name = self.init.as_deref()?;
+        let init = named.into_iter().find(|init| init.name() == name)?;
+        match self.start {
+            Some(_) => None,
+            None => Some(Drawn {
+                init,
+                seed: self.seed?,
+                validation: self.validation?,
+            }),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -138,6 +172,7 @@ impl Trained {
             .map_err(|error| wrong(format!("cannot read its {CONFIG}: {error}")))?;
         let config: Config = serde_json::from_str(&text)
             .map_err(|error| wrong(format!("its {CONFIG} is not one of a run: {error}")))?;
+        let drawn = config.drawn();
         let [channels, rows, columns] = config.dataset.shape;
         let description: Description = config
             .model
@@ -182,6 +217,7 @@ impl Trained {
             },
             limit: config.limit,
             digest: config.dataset.sha256,
+            drawn,
         })
     }
 

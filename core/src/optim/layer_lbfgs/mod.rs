@@ -356,6 +356,21 @@ impl<'m, const M: usize> LayerLbfgs<'m, M> {
         Ok(freshness)
     }
 
+    /// Multiplies `vector`, which lies as the parameters do, by the symmetric positive definite matrix
+    /// that stands before the momentum in a step, the rate left out: in each layer `P diag(1 /
+    /// (sqrt(S / (1 - b2^t)) + e)) P`. A loss looks to the method as if its Hessian were multiplied
+    /// by it. Changes nothing else.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the length is wrong.
+    pub fn precondition(&mut self, vector: &mut [f32]) -> Result<(), ConfigError> {
+        check_length("vector", self.parameters, vector.len())?;
+        let SteppedGradient { config, clock, .. } = &self.progress;
+        let correction = clock.second_correction();
+        step::precondition_layers(M, config, correction, self.stages, vector, self.state);
+        Ok(())
+    }
+
     /// A whole training step on one batch: refreshes the pairs if that is due, **overwrites**
     /// `gradient` with the gradient of `batch`, and makes a [`step`](Self::step), which overwrites
     /// `gradient` once more. Returns the metrics of the batch before the step.

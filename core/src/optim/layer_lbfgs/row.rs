@@ -148,6 +148,16 @@ impl<'a> Divisor<'a> {
         }
     }
 
+    /// The S of element k of row i, of n; [`finish`](Divisor::finish) was called before.
+    pub fn moment(&self, i: usize, k: usize, n: usize) -> f32 {
+        let at = |x: &[f32], i: usize| x.get(i).copied().unwrap_or(0.0);
+        match self.kind {
+            SecondMoment::Row => at(self.second, i),
+            SecondMoment::Element => at(self.second, i * n + k),
+            SecondMoment::Factored => at(self.second, i) * self.inverse_mean * at(self.columns, k),
+        }
+    }
+
     /// Overwrites row `i` of the preconditioned gradient with `D / (sqrt(S) + e)`, and takes it
     /// into the momentum.
     #[inline(always)]

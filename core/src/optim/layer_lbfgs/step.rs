@@ -7,6 +7,7 @@ use super::row::{self, Divisor, Rows};
 use super::settings::{LayerLbfgsConfig, SecondMoment};
 use crate::arch::single::piece_mut;
 use crate::arch::{Kernel, Simd, dispatch};
+use crate::math;
 use crate::optim::adam::AdamStep;
 use crate::plan::stage::Stage;
 use crate::vector;
@@ -67,6 +68,78 @@ fn step_layer(
         gradient.get(range)?,
     );
     Some(())
+}
+
+/// Multiplies `vector`, which lies as the parameters do, by the layers' matrices, as
+/// [`step_layers`] would without momentum and with second moments as they are.
+pub(super) fn precondition_layers(
+    m: usize,
+    config: &LayerLbfgsConfig,
+    correction: f32,
+    stages: &[Stage],
+    vector: &mut [f32],
+    memory: &mut [f32],
+) {
+    for block in Block::all(stages, config.second_moment, m) {
+        // Lengths were checked, so there is a state, and a row for each output.
+        let _ = block.state(config.second_moment, memory).and_then(|state| {
+            let metric = Metric::root(block.n, state.l, *state.trace, config.damping);
+            dispatch(Precondition {
+                config,
+                correction,
+                block: &block,
+                metric: metric.as_ref(),
+                state,
+                vector,
+            })
+        });
+    }
+}
+
+/// Multiplies a layer's part of a vector by the layer's matrix.
+struct Precondition<'a> {
+    config: &'a LayerLbfgsConfig,
+    correction: f32,
+    block: &'a Block,
+    /// `None` stands for the identity.
+    metric: Option<&'a Metric>,
+    state: State<'a>,
+    vector: &'a mut [f32],
+}
+
+impl Kernel for Precondition<'_> {
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Option<()> {
+        let Block { outputs, n, .. } = *self.block;
+        let begin = self.block.parameters;
+        let rows = Rows {
+            begin,
+            biases: begin + outputs * (n - 1),
+            n,
+        };
+        let mut tails = TAILS;
+        let v = Basis::new(simd, n, self.state.v, &mut tails);
+        let kind = self.config.second_moment;
+        let mut divisor = Divisor::new(kind, outputs, self.state.second);
+        divisor.finish();
+        for i in 0..outputs {
+            let mut row = rows.open(self.vector, [i])?;
+            if let Some(metric) = self.metric {
+                metric.apply(simd, &v, &mut row);
+            }
+            for (k, x) in row[0].iter_mut().enumerate() {
+                let moment = self.correction * divisor.moment(i, k, n);
+                *x /= math::sqrt(moment) + self.config.epsilon;
+            }
+            if let Some(metric) = self.metric {
+                metric.apply(simd, &v, &mut row);
+            }
+            rows.close(self.vector, [i])?;
+        }
+        Some(())
+    }
 }
 
 /// Overwrites a layer's gradient with the direction of its step.
