@@ -56,6 +56,7 @@ fn trained(spec: &str, input: Shape, outputs: usize, predicted: Predicted) -> Tr
         source: String::new(),
         predict: Predict::Labels,
         limit: None,
+        drawn: None,
         digest: String::new(),
     }
 }
