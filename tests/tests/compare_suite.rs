@@ -75,7 +75,8 @@ fn a_suite_scores_what_its_comparisons_found() {
     // The score by its definition, from the file of times.
     let solved = |name: &str, key: &str| -> Vec<f64> {
         let own = times.iter().filter(|time| time["optimizer"] == name);
-        own.map(|time| time[key].as_f64().unwrap_or(f64::INFINITY)).collect()
+        own.map(|time| time[key].as_f64().unwrap_or(f64::INFINITY))
+            .collect()
     };
     let mut scores = Vec::new();
     for standing in found["standings"].as_array().unwrap() {
@@ -112,7 +113,10 @@ fn a_suite_scores_what_its_comparisons_found() {
     assert!(read("suite.md").contains("| micro-5000 |"));
     // The profile's figure ends at the share of what is reached in four times the least.
     let profile = read("profile-seconds.csv");
-    let last = profile.lines().rfind(|line| line.starts_with("adam,")).unwrap();
+    let last = profile
+        .lines()
+        .rfind(|line| line.starts_with("adam,"))
+        .unwrap();
     let cells: Vec<&str> = last.split(',').collect();
     let ratios = solved("adam", "ratio_seconds");
     let within = ratios.iter().filter(|ratio| **ratio <= 4.0).count() as f64;
@@ -168,7 +172,11 @@ fn an_interrupted_suite_goes_on_and_takes_no_foreign_run() {
         let resumed = run(&folder, &format!("{words} {name}"));
         assert_eq!(timeless(summary(&resumed)), undisturbed);
         let told = error(&resumed);
-        assert_eq!(told.matches("damaged, or of another run").count(), 2, "{told}");
+        assert_eq!(
+            told.matches("damaged, or of another run").count(),
+            2,
+            "{told}"
+        );
     }
 }
 
@@ -188,18 +196,31 @@ fn a_folder_holds_one_suite() {
         let refused = error(&output).contains("another secant is at work in this folder");
         assert!(output.status.success() || (output.status.code() == Some(2) && refused));
     }
-    assert!(PROBLEMS.iter().all(|name| folder.path().join("s").join(name).is_dir()));
+    assert!(
+        PROBLEMS
+            .iter()
+            .all(|name| folder.path().join("s").join(name).is_dir())
+    );
 
     // Another suite in the folder, a comparison in it, a suite in a comparison's.
     let quick = "compare --data synthetic --limit 200 --epochs 1 --model linear10 --seeds 1";
     let plain = run(&folder, &format!("{quick} --out c"));
     assert!(plain.status.success(), "{}", error(&plain));
     for (words, said) in [
-        (words.replace("adam", "sgd"), "holds another comparison (optimizers"),
-        (words.replace("--seeds 1", "--seeds 1 --seed 5"), "(seeds with 0)"),
+        (
+            words.replace("adam", "sgd"),
+            "holds another comparison (optimizers",
+        ),
+        (
+            words.replace("--seeds 1", "--seeds 1 --seed 5"),
+            "(seeds with 0)",
+        ),
         (format!("{quick} --out s"), "holds a suite"),
         (words.replace("--out s", "--out c"), "holds a comparison"),
-        (words.replace("--seeds", "--epochs 3 --seeds"), "cannot be used with"),
+        (
+            words.replace("--seeds", "--epochs 3 --seeds"),
+            "cannot be used with",
+        ),
     ] {
         let output = run(&folder, &words);
         assert_eq!(output.status.code(), Some(2), "{words}");

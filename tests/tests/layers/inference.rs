@@ -244,13 +244,22 @@ fn loss_and_outputs_come_from_one_pass() {
                 .unwrap();
             let bits = |values: &[f32]| values.iter().map(|z| z.to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(&outputs), bits(&alone), "{}", describe(fixture));
-            assert_eq!(both.loss.to_bits(), loss.loss.to_bits(), "{}", describe(fixture));
+            assert_eq!(
+                both.loss.to_bits(),
+                loss.loss.to_bits(),
+                "{}",
+                describe(fixture)
+            );
             assert_eq!((both.correct, both.count), (loss.correct, loss.count));
         }
         let batch = Batch::new(fixture.samples(), &all[..1]);
         let mut short = vec![0.0; network.output_len() - 1];
-        let refused =
-            network.evaluate_outputs::<LANES>(&fixture.parameters, batch, &mut short, &mut workspace);
+        let refused = network.evaluate_outputs::<LANES>(
+            &fixture.parameters,
+            batch,
+            &mut short,
+            &mut workspace,
+        );
         assert!(refused.is_err());
     }
     for fixture in fixtures(21) {
