@@ -421,6 +421,69 @@ fn a_baseline_is_held_against_seed_by_seed() {
             (&0.0.into(), &4.into())
         );
         assert_eq!(difference["verdict"], "no difference shown");
+        assert_eq!(change["same"], true);
+    }
+    // A baseline that was better everywhere: the verdict says so, and needs no equal settings.
+    let path = folder.path().join("runs/baselines/first.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let mut better: Value = serde_json::from_str(&text).unwrap();
+    for row in better["table"].as_array_mut().unwrap() {
+        for (i, value) in row["values"].as_array_mut().unwrap().iter_mut().enumerate() {
+            *value = (value.as_f64().unwrap() + 3.0 + 0.01 * i as f64).into();
+        }
+    }
+    fs::write(path.with_file_name("better.json"), better.to_string()).unwrap();
+    let worse = result(&run(
+        &folder,
+        &format!("compare {words} --out b --baseline better"),
+    ));
+    assert_eq!(worse["changes"][1]["difference"]["verdict"], "worse");
+    // Fewer seeds, other settings, no optimiser in common, a file that is cut off.
+    let again = |more: &str| run(&folder, &format!("compare {words} --baseline first {more}"));
+    let output = run(
+        &folder,
+        &format!(
+            "compare {} --out f --baseline first",
+            words.replace("--seeds 4", "--seeds 2")
+        ),
+    );
+    let few = result(&output);
+    assert_eq!(few["changes"][0]["same"], true);
+    assert_eq!(
+        few["changes"][0]["difference"]["verdict"],
+        "too few seeds to tell"
+    );
+    let markdown = fs::read_to_string(folder.path().join("f/compare.md")).unwrap();
+    assert!(markdown.contains("| the same |"), "{markdown}");
+    let page = fs::read_to_string(folder.path().join("f/report.html")).unwrap();
+    assert!(page.contains("Since the reference"));
+    let output = again("--validation 0.25 --out g");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        error.contains("The reference has validation 0.1, not 0.25."),
+        "{error}"
+    );
+    assert_eq!(result(&output)["changes"][0]["difference"]["seeds"], 4);
+    let output = run(
+        &folder,
+        &format!(
+            "compare {} --out h --baseline first",
+            words.replace("adam,lbfgs", "sgd,adamw")
+        ),
+    );
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("none of these optimisers"), "{error}");
+    assert!(result(&output)["changes"].is_null());
+    fs::write(path.with_file_name("cut.json"), &text[..text.len() / 2]).unwrap();
+    for (name, said) in [
+        ("cut", "not a result of secant compare"),
+        ("none", "No such file"),
+    ] {
+        let words = words.replace("--seeds 4", &format!("--seeds 4 --baseline {name}"));
+        let refused = run(&folder, &format!("compare {words} --out i"));
+        let error = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{error}");
+        assert!(error.contains(said), "{error}");
     }
     write_data(&folder.path().join("d"), [1, 9]);
     let refused = run(
