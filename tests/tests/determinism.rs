@@ -17,18 +17,59 @@ use secant_tests::contract_bits;
 const THREADS: [&str; 6] = ["1", "2", "3", "5", "8", "16"];
 
 const LAYERS: [&str; 26] = [
-    "conv3k3", "conv8k3", "conv9k3p1", "conv5k1", "conv4k2s2", "conv2k5p2", "conv7k3x1", "conv6k1x4p0x2",
-    "conv16k3p1s2", "depthwise3p1", "depthwise2", "pool2", "pool3s2", "pool1x2", "avgpool2", "avgpool3s1",
-    "globalavgpool", "relu", "relu", "tanh", "sigmoid", "leakyrelu0.1", "layernorm", "groupnorm2", "dropout0.3",
+    "conv3k3",
+    "conv8k3",
+    "conv9k3p1",
+    "conv5k1",
+    "conv4k2s2",
+    "conv2k5p2",
+    "conv7k3x1",
+    "conv6k1x4p0x2",
+    "conv16k3p1s2",
+    "depthwise3p1",
+    "depthwise2",
+    "pool2",
+    "pool3s2",
+    "pool1x2",
+    "avgpool2",
+    "avgpool3s1",
+    "globalavgpool",
+    "relu",
+    "relu",
+    "tanh",
+    "sigmoid",
+    "leakyrelu0.1",
+    "layernorm",
+    "groupnorm2",
+    "dropout0.3",
     "linear7",
 ];
 
 const SETTINGS: [&str; 24] = [
-    "--schedule constant", "--schedule cosine", "--warm-up 0", "--warm-up 0.5", "--weight-decay 0.01",
-    "--weight-decay 0.1 --decoupled", "--nesterov yes", "--nesterov no", "--beta1 0", "--beta1 0.5 --beta2 0.9",
-    "--history 1", "--history 3", "--history 17", "--line-search wolfe", "--line-search armijo", "--curvature skip",
-    "--scaling diagonal", "--no-guard", "--init he", "--tolerance 0", "--learning-rate 1e-5", "--learning-rate 3",
-    "--validation 0.2", "--epsilon 1e-3",
+    "--schedule constant",
+    "--schedule cosine",
+    "--warm-up 0",
+    "--warm-up 0.5",
+    "--weight-decay 0.01",
+    "--weight-decay 0.1 --decoupled",
+    "--nesterov yes",
+    "--nesterov no",
+    "--beta1 0",
+    "--beta1 0.5 --beta2 0.9",
+    "--history 1",
+    "--history 3",
+    "--history 17",
+    "--line-search wolfe",
+    "--line-search armijo",
+    "--curvature skip",
+    "--scaling diagonal",
+    "--no-guard",
+    "--init he",
+    "--tolerance 0",
+    "--learning-rate 1e-5",
+    "--learning-rate 3",
+    "--validation 0.2",
+    "--epsilon 1e-3",
 ];
 
 struct Draw(Random);
@@ -104,7 +145,11 @@ fn outcome(words: &str, threads: &str, dataset: &Dataset) -> Option<(Vec<u32>, u
     trainer.run(&mut ()).ok()?;
     let outcome = trainer.finish();
     let bits = outcome.parameters.iter().map(|&w| contract_bits(w));
-    Some((bits.collect(), outcome.iterations, outcome.train.loss.to_bits()))
+    Some((
+        bits.collect(),
+        outcome.iterations,
+        outcome.train.loss.to_bits(),
+    ))
 }
 
 #[test]
@@ -115,7 +160,10 @@ fn random_settings_give_the_same_bits_everywhere() {
     };
     let seed = std::env::var("SECANT_SEED").map_or(1, |seed| seed.parse().unwrap());
     let mut draw = Draw(Random::new(seed, 0));
-    let isas: Vec<Isa> = Isa::ALL.into_iter().filter(|isa| isa.is_available()).collect();
+    let isas: Vec<Isa> = Isa::ALL
+        .into_iter()
+        .filter(|isa| isa.is_available())
+        .collect();
     let (mut made, mut drawn, mut algorithms, mut optimizers) = (0, 0, 0, Vec::new());
     while made < count {
         drawn += 1;
@@ -151,5 +199,8 @@ fn random_settings_give_the_same_bits_everywhere() {
         optimizers.len(),
         THREADS.len() * isas.len()
     );
-    assert!(algorithms * 20 > count, "{algorithms} of {count}: the runs hardly train");
+    assert!(
+        algorithms * 20 > count,
+        "{algorithms} of {count}: the runs hardly train"
+    );
 }
