@@ -4,7 +4,7 @@
 
 extern crate std;
 
-use core::sync::atomic::{AtomicU32, AtomicU8, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::io::Write;
 
 const UNREAD: u32 = u32::MAX;
@@ -45,9 +45,14 @@ fn cold(first: u32, count: u32) -> u32 {
     }
     if SEEN[first as usize].swap(1, Relaxed) == 0 {
         let path = std::env::var_os("MUTANT_SEEN").unwrap();
-        let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        let file = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path);
         // One write: several threads do so at once.
-        let lines: std::string::String = (first..first + count).map(|n| std::format!("{n}\n")).collect();
+        let lines: std::string::String = (first..first + count)
+            .map(|n| std::format!("{n}\n"))
+            .collect();
         file.unwrap().write_all(lines.as_bytes()).unwrap();
     }
     0

@@ -58,7 +58,11 @@ impl Rewriter<'_> {
     fn at(&self, place: LineColumn) -> usize {
         let line = self.lines[place.line - 1];
         let rest = &self.text[line..];
-        line + rest.chars().take(place.column).map(char::len_utf8).sum::<usize>()
+        line + rest
+            .chars()
+            .take(place.column)
+            .map(char::len_utf8)
+            .sum::<usize>()
     }
 
     fn range(&self, of: &impl Spanned) -> (usize, usize) {
@@ -302,7 +306,8 @@ impl<'ast> Visit<'ast> for Rewriter<'_> {
         let (_, left_end) = self.range(&*binary.left);
         let (right, _) = self.range(&*binary.right);
         let line = binary.op.span().start().line;
-        let assigns = old.len() > 1 && old.ends_with('=') && !["==", "!=", "<=", ">="].contains(&old);
+        let assigns =
+            old.len() > 1 && old.ends_with('=') && !["==", "!=", "<=", ">="].contains(&old);
         let compares = ["==", "!=", "<", ">", "<=", ">="].contains(&old);
         let (left, value) = match (assigns, compares) {
             (true, _) => (self.text[from..left_end].to_owned(), "r"),
@@ -394,7 +399,10 @@ fn main() {
         panic!("usage: secant-mutants LIST SKIP FILE...");
     };
     let skip = fs::read_to_string(skip).unwrap_or_default();
-    let skip: BTreeSet<u32> = skip.split_whitespace().map(|n| n.parse().unwrap()).collect();
+    let skip: BTreeSet<u32> = skip
+        .split_whitespace()
+        .map(|n| n.parse().unwrap())
+        .collect();
     let (mut next, mut lines) = (1, String::new());
     for name in files {
         let text = fs::read_to_string(name).expect("a file of Rust");
