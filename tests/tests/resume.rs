@@ -154,7 +154,7 @@ fn a_run_stopped_at_random_moments_ends_at_the_same_bits() {
         loop {
             let every = ["1epoch", "3epochs", "1s"][random.below(3) as usize];
             let threads = 1 + random.below(2);
-            let mut child = secant(at, &format!("{next} --checkpoint-every {every}"))
+            let child = secant(at, &format!("{next} --checkpoint-every {every}"))
                 .args(["--threads", &threads.to_string()])
                 .stdout(Stdio::null())
                 .stderr(Stdio::piped())
