@@ -86,6 +86,7 @@ impl RunFolder {
                 for file in old {
                     fs::remove_file(&file).map_err(|source| output(&file, source))?;
                 }
+                sweep(folder);
                 Ok(Self {
                     path: folder.to_owned(),
                     _lock: lock,
@@ -132,9 +133,11 @@ impl RunFolder {
                 folder.display()
             )));
         }
+        let lock = FolderLock::take_named("--resume", folder)?;
+        sweep(folder);
         Ok(Self {
             path: folder.to_owned(),
-            _lock: FolderLock::take_named("--resume", folder)?,
+            _lock: lock,
         })
     }
 
@@ -232,7 +235,9 @@ fn replace(path: &Path, content: &[u8], previous: Option<&Path>) -> Result<(), E
         file.write_all(content)?;
         file.sync_all()?;
         if let Some(previous) = previous.filter(|_| path.exists()) {
-            fs::rename(path, previous)?;
+            // A second name, so that the first one is never missing; not every system has them.
+            let _ = fs::remove_file(previous);
+            fs::hard_link(path, previous).or_else(|_| fs::rename(path, previous))?;
         }
         fs::rename(&temporary, path)?;
         // The new name is safe once the folder is; not every system can bring a folder to the disk,
@@ -248,6 +253,23 @@ fn replace(path: &Path, content: &[u8], previous: Option<&Path>) -> Result<(), E
         let _ = fs::remove_file(&temporary);
         output(path, source)
     })
+}
+
+/// Deletes what a run that was killed had begun to write; nobody else works in the folder.
+fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let begun = FILES.iter().any(|file| {
+            let rest = name.strip_prefix(file).and_then(|r| r.strip_prefix('.'));
+            rest.and_then(|rest| rest.strip_suffix(".tmp"))
+                .is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || c == '-'))
+        });
+        if begun {
+            // Only untidy if it stays.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// A new file in the folder of `path`, and its path.
