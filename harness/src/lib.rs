@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod bench;
+pub mod boards;
 pub mod chart;
 pub mod cli;
 pub mod compare;
@@ -12,6 +13,7 @@ pub mod engine;
 pub mod error;
 pub mod export;
 pub mod formats;
+pub mod import;
 pub mod lock;
 pub mod loss;
 pub mod machine;

@@ -14,7 +14,7 @@ mod events;
 mod figures;
 mod folder;
 mod lengths;
-mod page;
+pub(crate) mod page;
 pub mod plan;
 mod pool;
 pub mod protocol;
