@@ -9,5 +9,8 @@ import onnxruntime
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 entry = session.get_inputs()[0]
 values = numpy.fromfile(sys.argv[2], dtype="<f4").reshape([-1, *entry.shape[1:]])
-for output in session.run(None, {entry.name: values})[0].ravel():
+outputs = session.run(None, {entry.name: values})[0]
+declared = session.get_outputs()[0].shape
+assert list(outputs.shape[1:]) == declared[1:], (outputs.shape, declared)
+for output in outputs.ravel():
     print(repr(float(output)))

@@ -67,7 +67,8 @@ def run(*words):
 
 
 def widest(found, wanted):
-    """The largest difference, beside the largest logit or 1."""
+    """The largest difference, and the largest logit or 1."""
+    assert found.shape == wanted.shape, (found.shape, wanted.shape)
     return float(np.abs(found - wanted).max()), max(1.0, float(np.abs(wanted).max()))
 
 
@@ -78,7 +79,7 @@ with tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(number)
         net.eval()
         for parameter in net.parameters():
-            parameter.data += 0.1 * torch.rand_like(parameter)
+            parameter.data += 0.1 * (torch.rand_like(parameter) - 0.5)
         # The file has the weights rounded to its own width; so has the network.
         state = {name: tensor.to(dtype) for name, tensor in net.state_dict().items()}
         net.load_state_dict({name: tensor.to(torch.float32) for name, tensor in state.items()})
@@ -127,6 +128,7 @@ with tempfile.TemporaryDirectory() as folder:
             sys.exit(f"{spec}: ONNX back into a run says {same}, not {outputs[3]}")
 
         worst = max(worst, max(there, back_again, onnx) / size)
-        print(f"{there:.1e} PyTorch -> secant   {back_again:.1e} and back   {onnx:.1e} secant -> onnxruntime   {spec}", flush=True)
+        print(f"{there:.1e} PyTorch -> secant, {back_again:.1e} and back, {onnx:.1e} secant -> onnxruntime; logits to {size:.1f}: {spec}",
+              flush=True)
 print(f"largest difference, beside the largest logit or 1: {worst:.1e}")
 sys.exit(worst > 1e-5)

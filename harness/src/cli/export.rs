@@ -87,10 +87,10 @@ impl ExportArgs {
             }
             Format::Firmware => {
                 let dataset = data_for(&trained, None, None)?;
-                let count = firmware::SAMPLES.min(dataset.test.len() as u32);
-                let first: Vec<u32> = (0..count).collect();
-                let part = dataset.test.select(&first, dataset.shape.len());
-                let files = firmware::files(&trained, &part, &dataset.names).map_err(refused)?;
+                let numbers = firmware::chosen(dataset.test.len());
+                let part = dataset.test.select(&numbers, dataset.shape.len());
+                let files = firmware::files(&trained, (&numbers, &part), &dataset.names);
+                let files = files.map_err(refused)?;
                 folder(&path, &files)?;
             }
         }

@@ -8,7 +8,7 @@ use crate::score::number;
 use crate::trained::Trained;
 
 /// Samples that go along, at most.
-pub const SAMPLES: u32 = 8;
+const SAMPLES: usize = 8;
 
 const MANIFEST: &str = include_str!("../../templates/firmware/manifest.toml");
 const CONFIG: &str = include_str!("../../templates/firmware/config.toml");
@@ -16,13 +16,20 @@ const BUILD: &str = include_str!("../../templates/firmware/build.rs");
 const MEMORY: &str = include_str!("../../templates/firmware/memory.x");
 const MAIN: &str = include_str!("../../templates/firmware/main.rs");
 
-/// Path and text of each file. `part` holds the samples that go along, and `names` their classes.
+/// The test samples that go along: from the whole part, since it may be in the order of its classes.
+pub fn chosen(samples: usize) -> Vec<u32> {
+    let count = SAMPLES.min(samples);
+    (0..count).map(|i| (i * samples / count) as u32).collect()
+}
+
+/// Path and text of each file. `part` holds the samples that go along, `numbers` says which they
+/// are, and `names` are those of the classes.
 ///
 /// # Errors
 /// One phrase that names a layer which cannot be written so.
 pub fn files(
     trained: &Trained,
-    part: &Part,
+    (numbers, part): (&[u32], &Part),
     names: &[String],
 ) -> Result<Vec<(&'static str, String)>, String> {
     let scaling = match trained.scalings.len() {
@@ -32,19 +39,19 @@ pub fn files(
     let saying = match (trained.task.predicted, trained.target_scalings.len()) {
         (Predicted::Classes, _) if !trained.names.is_empty() => {
             "let said = network::CLASSES[secant::argmax(&outputs)];\n        \
-             println!(\"sample {sample}: {said} (the data says {truth})\");"
+             println!(\"sample {number}: {said} (the data says {truth})\");"
         }
         (Predicted::Classes, _) => {
             "let said = secant::argmax(&outputs);\n        \
-             println!(\"sample {sample}: class {said} (the data says {truth})\");"
+             println!(\"sample {number}: class {said} (the data says {truth})\");"
         }
         (Predicted::Numbers, 0) => {
-            "println!(\"sample {sample}: {outputs:?} (the data says {truth})\");"
+            "println!(\"sample {number}: {outputs:?} (the data says {truth})\");"
         }
         (Predicted::Numbers, _) => {
             "for (output, map) in outputs.iter_mut().zip(&network::NUMBERS) {\n            \
              *output = (*output - map.offset) / map.scale;\n        }\n        \
-             println!(\"sample {sample}: {outputs:?} (the data says {truth})\");"
+             println!(\"sample {number}: {outputs:?} (the data says {truth})\");"
         }
     };
     let (kind, rust_type) = match &part.elements {
@@ -67,7 +74,7 @@ pub fn files(
         ("memory.x", MEMORY.to_owned()),
         ("src/main.rs", main),
         ("src/network.rs", allowed(&rust::source(trained)?)),
-        ("src/samples.rs", samples(part, names, rust_type)),
+        ("src/samples.rs", samples((numbers, part), names, rust_type)),
     ])
 }
 
@@ -77,7 +84,7 @@ fn allowed(source: &str) -> String {
 }
 
 /// Elements and what the data says of them.
-fn samples(part: &Part, names: &[String], kind: &str) -> String {
+fn samples((numbers, part): (&[u32], &Part), names: &[String], kind: &str) -> String {
     let elements: Vec<String> = match &part.elements {
         Elements::U8(values) => values.iter().map(u8::to_string).collect(),
         Elements::I8(values) => values.iter().map(i8::to_string).collect(),
@@ -101,15 +108,16 @@ fn samples(part: &Part, names: &[String], kind: &str) -> String {
         .chunks(16)
         .map(|row| format!("    {},\n", row.join(", ")))
         .collect();
-    let truths: Vec<String> = truths.iter().map(|t| format!("    {t:?},\n")).collect();
+    let truths = numbers.iter().zip(&truths);
+    let truths: Vec<String> = truths.map(|pair| format!("    {pair:?},\n")).collect();
     format!(
         "//! Test samples of the data. Written by 'secant export'.\n\n\
          /// Elements as the files have them, sample by sample.\n\
          #[rustfmt::skip]\n\
          pub static SAMPLES: [{kind}; {}] = [\n{}];\n\n\
-         /// What the data says of each.\n\
+         /// The number of each in the data's test part, and what the data says of it.\n\
          #[rustfmt::skip]\n\
-         pub const TRUTHS: [&str; {}] = [\n{}];\n",
+         pub const TRUTHS: [(u32, &str); {}] = [\n{}];\n",
         elements.len(),
         rows.concat(),
         truths.len(),

@@ -41,8 +41,9 @@ pub fn bytes(trained: &Trained) -> Result<Vec<u8>, String> {
         graph.layer(&parts)?;
     }
     let outputs = trained.task.outputs;
-    let network = &trained.model.network;
-    if network.shape(network.layers().len()) != secant::network::Shape::vector(outputs) {
+    let layers = trained.model.network.layers();
+    // Only a linear layer makes rows of samples; a map of one pixel has its four dimensions.
+    if !layers.iter().any(|layer| matches!(layer, Layer::Linear(_))) {
         graph.node("Flatten", &[], vec![integer("axis", 1)]);
     }
     if !trained.target_scalings.is_empty() {

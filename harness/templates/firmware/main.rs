@@ -24,7 +24,7 @@ fn main() -> ! {
     let values = Values::KIND(&samples::SAMPLES);
     let samples = Samples::unlabelled(values, SCALING);
     let mut outputs = [0.0; NETWORK.output_len()];
-    for (sample, truth) in samples::TRUTHS.iter().enumerate() {
+    for (sample, (number, truth)) in samples::TRUTHS.iter().enumerate() {
         NETWORK
             .predict::<1>(&WEIGHTS, Batch::new(samples, &[sample as u32]), &mut outputs, workspace)
             .expect("samples, weights and memory belong to the network");
