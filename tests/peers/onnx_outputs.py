@@ -10,7 +10,6 @@ session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProv
 entry = session.get_inputs()[0]
 values = numpy.fromfile(sys.argv[2], dtype="<f4").reshape([-1, *entry.shape[1:]])
 outputs = session.run(None, {entry.name: values})[0]
-declared = session.get_outputs()[0].shape
-assert list(outputs.shape[1:]) == declared[1:], (outputs.shape, declared)
+assert outputs.ndim == 2, "a row for each sample"
 for output in outputs.ravel():
     print(repr(float(output)))
