@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         )?;
         write!(
             calls,
-            "    ask::<{{ {name}::NETWORK.layers().len() }}, {{ {name}::NETWORK.inference_workspace_len(1) }}, \
+            "    ask::<_, {{ {name}::NETWORK.inference_workspace_len(1) }}, \
              {inputs}, {outputs}>(\"{name}\", &{name}::NETWORK, &{name}::WEIGHTS, \
              (&{name}::NORMALISATION, {numbers}), &{bytes:?}, {name}_predict);\n"
         )?;

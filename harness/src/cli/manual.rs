@@ -57,7 +57,8 @@ impl ManArgs {
                     ))
                 })?;
                 let title = format!("secant-{name}");
-                clap_mangen::Man::new(found).title(title)
+                let source = format!("secant {}", env!("CARGO_PKG_VERSION"));
+                clap_mangen::Man::new(found).title(title).source(source)
             }
         };
         let mut text = Vec::new();

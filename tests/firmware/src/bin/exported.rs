@@ -27,7 +27,8 @@ fn ask<const LAYERS: usize, const WORKSPACE: usize, const INPUTS: usize, const O
     let mut workspace = [0.0; WORKSPACE];
     for sample in 0..bytes.len() / INPUTS {
         let mut outputs = [0.0; OUTPUTS];
-        let batch = Batch::new(samples, &[sample as u32]);
+        let index = [sample as u32];
+        let batch = Batch::new(samples, &index);
         let done = network.predict::<1>(weights, batch, &mut outputs, &mut workspace);
         done.expect("the samples belong to the network");
         for (output, map) in outputs.iter_mut().zip(numbers) {
