@@ -24,7 +24,7 @@ const N: usize = NET.parameter_count();
 
 /// Ten windows of 100 points of each activity to train on, then ten of each to test on;
 /// tests/firmware/README.md says where they are from.
-static BYTES: &[u8] = include_bytes!("../../tests/firmware/motions.bin");
+static BYTES: &[u8] = include_bytes!("motions.bin");
 const NAMES: [&str; 4] = ["standing", "running", "walking", "badminton"];
 /// Mean and deviation of each channel.
 const MEANS: [f32; CHANNELS] = [1307.0, -668.0, -526.0, 10.0, -12.0, -29.0];

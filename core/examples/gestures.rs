@@ -29,7 +29,7 @@ const N: usize = NET.parameter_count();
 const NAMES: [&str; 4] = ["standing", "running", "walking", "badminton"];
 
 /// 40 windows to train on, then 40 to test on; tests/firmware/README.md says where they are from.
-static BYTES: &[u8] = include_bytes!("../../tests/firmware/motions.bin");
+static BYTES: &[u8] = include_bytes!("motions.bin");
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let elements: Vec<i16> = BYTES

@@ -63,35 +63,7 @@ impl RunFolder {
     /// [`Error::Output`] when the folder cannot be made.
     pub fn create(out: Option<&Path>, force: bool, config: &RunConfig) -> Result<Self, Error> {
         match out {
-            Some(folder) => {
-                if folder.exists() && !folder.is_dir() {
-                    return Err(Error::Usage(format!(
-                        "--out {}: expected a folder, found a file",
-                        folder.display()
-                    )));
-                }
-                let old = FILES.map(|name| folder.join(name));
-                fs::create_dir_all(folder).map_err(|source| output(folder, source))?;
-                // Looked for again, now that nobody else works here.
-                let lock = FolderLock::take(folder)?;
-                let old = old.into_iter().filter(|file| file.exists());
-                let old: Vec<_> = old.collect();
-                if !force && !old.is_empty() {
-                    return Err(Error::Usage(format!(
-                        "--out {}: already holds a run; choose another folder, or replace it with --force",
-                        folder.display()
-                    )));
-                }
-                // A run that fails must not leave the model of an earlier one beside its own files.
-                for file in old {
-                    fs::remove_file(&file).map_err(|source| output(&file, source))?;
-                }
-                sweep(folder);
-                Ok(Self {
-                    path: folder.to_owned(),
-                    _lock: lock,
-                })
-            }
+            Some(folder) => RunFolder::at(folder, force),
             None => {
                 fs::create_dir_all(RUNS).map_err(|source| output(RUNS, source))?;
                 let name = format!(
@@ -134,6 +106,40 @@ impl RunFolder {
             )));
         }
         let lock = FolderLock::take_named("--resume", folder)?;
+        sweep(folder);
+        Ok(Self {
+            path: folder.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// Makes the folder `folder`.
+    ///
+    /// # Errors
+    /// As [`RunFolder::create`].
+    pub fn at(folder: &Path, force: bool) -> Result<Self, Error> {
+        if folder.exists() && !folder.is_dir() {
+            return Err(Error::Usage(format!(
+                "--out {}: expected a folder, found a file",
+                folder.display()
+            )));
+        }
+        let old = FILES.map(|name| folder.join(name));
+        fs::create_dir_all(folder).map_err(|source| output(folder, source))?;
+        // Looked for again, now that nobody else works here.
+        let lock = FolderLock::take(folder)?;
+        let old = old.into_iter().filter(|file| file.exists());
+        let old: Vec<_> = old.collect();
+        if !force && !old.is_empty() {
+            return Err(Error::Usage(format!(
+                "--out {}: already holds a run; choose another folder, or replace it with --force",
+                folder.display()
+            )));
+        }
+        // A run that fails must not leave the model of an earlier one beside its own files.
+        for file in old {
+            fs::remove_file(&file).map_err(|source| output(&file, source))?;
+        }
         sweep(folder);
         Ok(Self {
             path: folder.to_owned(),

@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod bench;
+pub mod boards;
 pub mod chart;
 pub mod checkpoints;
 pub mod cli;
@@ -14,6 +15,7 @@ pub mod error;
 pub mod export;
 pub mod formats;
 pub mod hessian;
+pub mod import;
 pub mod lock;
 pub mod loss;
 pub mod machine;

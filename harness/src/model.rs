@@ -26,6 +26,8 @@ use secant::network::{Layer, Network, Shape, ShapeError};
 use crate::data::dataset::{Predicted, Task, dimensions};
 use language::{closest, parse_layer};
 
+pub use language::word;
+
 /// Most layers of a network.
 pub const MAX_LAYERS: usize = 32;
 
@@ -259,6 +261,16 @@ impl Model {
             "custom"
         }
     }
+}
+
+/// Whether both descriptions have the same layers, dropout aside, which does nothing after training.
+pub fn same_layers(one: &str, other: &str) -> bool {
+    let layers = |text: &str| -> Option<Vec<Layer>> {
+        let layers = words(text).map(|word| parse_layer(word).ok());
+        let layers = layers.filter(|layer| !matches!(layer, Some(Layer::Dropout(_))));
+        layers.collect()
+    };
+    one == other || layers(one).is_some_and(|one| layers(other) == Some(one))
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {

@@ -43,6 +43,11 @@ pub fn scale_of_losses<'a>(losses: impl Iterator<Item = &'a Point>) -> Scale {
 
 /// Losses on the left, what the network is judged by on the right, over gradient epochs.
 pub fn curves(title: &str, history: &[Record]) -> String {
+    side_by_side(&charts(history), title, WIDTH)
+}
+
+/// The two as charts of their own.
+pub fn charts(history: &[Record]) -> Vec<Chart> {
     let series = |i: usize, name: &str, value: &dyn Fn(&Record) -> Option<f64>| Series {
         name: name.to_owned(),
         remark: String::new(),
@@ -68,8 +73,8 @@ pub fn curves(title: &str, history: &[Record]) -> String {
         value.map(|value| value * measure.factor())
     });
     let scale = scale_of_losses(losses.iter().flat_map(|series| &series.points));
-    let chart = |title: &str, y: Axis, ideal: f64, series: Vec<Series>| Chart {
-        name: "curves",
+    let chart = |name, title: &str, y: Axis, ideal: f64, series: Vec<Series>| Chart {
+        name,
         title: title.to_owned(),
         subtitle: String::new(),
         x: Axis {
@@ -89,14 +94,20 @@ pub fn curves(title: &str, history: &[Record]) -> String {
         scale,
         unit: Unit::None,
     };
-    let mut charts = vec![chart("Loss", loss, 0.0, losses)];
+    let mut charts = vec![chart("loss", "Loss", loss, 0.0, losses)];
     // A run without validation samples has nothing else.
     if history.iter().any(|record| record.validation.is_some()) {
         let name = format!("Validation {}", measure.name());
         let axis = judged("validation", measure);
-        charts.push(chart(&name, axis, ideal(measure), vec![judged_by]));
+        charts.push(chart(
+            "judged",
+            &name,
+            axis,
+            ideal(measure),
+            vec![judged_by],
+        ));
     }
-    side_by_side(&charts, title, WIDTH)
+    charts
 }
 
 #[cfg(test)]

@@ -12,70 +12,6 @@ use crate::optimizers::Choice;
 /// What the stack of a training step takes, as measured on an emulated Cortex-M7 and rounded up.
 pub const STACK: usize = 4_096;
 
-/// A board, and the bytes of its memory that one block of statics can use.
-pub struct Board {
-    /// Its name.
-    pub name: &'static str,
-    /// Its processor.
-    pub core: &'static str,
-    /// Bytes.
-    pub ram: usize,
-}
-
-/// Well-known boards, the smallest memory first. The figures are the data sheets' totals.
-pub const BOARDS: [Board; 10] = [
-    Board {
-        name: "BBC micro:bit v2 (nRF52833)",
-        core: "Cortex-M4F",
-        ram: 128 << 10,
-    },
-    Board {
-        name: "Nucleo-L476RG (STM32L476)",
-        core: "Cortex-M4F",
-        ram: 128 << 10,
-    },
-    Board {
-        name: "STM32F4 Discovery (STM32F407)",
-        core: "Cortex-M4F",
-        ram: 192 << 10,
-    },
-    Board {
-        name: "nRF52840 DK",
-        core: "Cortex-M4F",
-        ram: 256 << 10,
-    },
-    Board {
-        name: "Raspberry Pi Pico (RP2040)",
-        core: "Cortex-M0+",
-        ram: 264 << 10,
-    },
-    Board {
-        name: "ESP32-C3",
-        core: "RV32IMC",
-        ram: 400 << 10,
-    },
-    Board {
-        name: "Nucleo-F767ZI (STM32F767)",
-        core: "Cortex-M7",
-        ram: 512 << 10,
-    },
-    Board {
-        name: "Raspberry Pi Pico 2 (RP2350)",
-        core: "Cortex-M33",
-        ram: 520 << 10,
-    },
-    Board {
-        name: "Nucleo-H743ZI (STM32H743)",
-        core: "Cortex-M7",
-        ram: 1 << 20,
-    },
-    Board {
-        name: "Teensy 4.1 (i.MX RT1062)",
-        core: "Cortex-M7",
-        ram: 1 << 20,
-    },
-];
-
 /// The figures, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Size {
@@ -95,6 +31,11 @@ impl Size {
     /// All statics in RAM.
     pub fn total(&self) -> usize {
         self.parameters + self.gradient + self.optimizer + self.workspace
+    }
+
+    /// All statics and the stack.
+    pub fn with_stack(&self) -> usize {
+        self.total() + STACK
     }
 
     /// The figures for a network whose first `freeze` layers are frozen.

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::data::files;
 use crate::digest::sha256;
 use crate::error::Error;
-use crate::model::{Model, Net};
+use crate::import::sizes;
+use crate::model::{Model, Net, same_layers};
 
 /// Name, shape and place in the flat slice of each tensor of a network.
 pub(crate) fn names(network: &Net) -> Vec<(String, Vec<usize>, Range<usize>)> {
@@ -44,13 +45,44 @@ pub(crate) fn names(network: &Net) -> Vec<(String, Vec<usize>, Range<usize>)> {
 
 /// The metadata `secant` of a file of weights.
 #[derive(Debug, Serialize, Deserialize)]
-struct About {
+pub(crate) struct About {
     input: Inputs,
-    model: String,
+    /// The description of the network.
+    pub model: String,
     /// How targets are made of numbers to predict, if they are: `number = (output - offset) /
     /// scale`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     target: Option<Inputs>,
+}
+
+impl About {
+    /// That of a file's metadata, if it is there.
+    pub fn of(metadata: Option<&HashMap<String, String>>) -> Option<About> {
+        let text = metadata?.get("secant")?;
+        serde_json::from_str(text).ok()
+    }
+
+    /// How the network wants its inputs.
+    pub fn scalings(&self) -> Vec<Affine> {
+        self.input.scalings()
+    }
+
+    /// What its outputs are of numbers to predict: a map for each output, or none.
+    ///
+    /// # Errors
+    /// A phrase that says that there are units of other outputs.
+    pub fn target_scalings(&self, outputs: usize) -> Result<Vec<Affine>, String> {
+        let targets = self.target.as_ref().map(Inputs::scalings);
+        match targets.as_deref() {
+            None => Ok(Vec::new()),
+            Some([one]) => Ok(vec![*one; outputs]),
+            Some(targets) if targets.len() == outputs => Ok(targets.to_vec()),
+            Some(targets) => Err(format!(
+                "holds the units of {} outputs, and the network has {outputs}",
+                targets.len()
+            )),
+        }
+    }
 }
 
 /// A normalisation: one for all channels or outputs, or a list with one for each.
@@ -189,36 +221,16 @@ pub struct Saved {
 pub fn load(path: &Path, model: &Model) -> Result<Saved, String> {
     let network = &model.network;
     let bytes = file(path, network.parameter_count())?;
-    let (about, parameters) = read(&bytes, network).map_err(|what| match what {
-        Some(spec) => format!(
-            "holds the weights of '{spec}', not of '{}'; choose that network with --model",
-            model.spec
-        ),
-        None => "not a model.safetensors of 'secant train'".to_owned(),
-    })?;
+    let (about, parameters) = read(&bytes, model)?;
     if let Some((name, place, value)) = not_finite(network, &parameters) {
         return Err(format!(
             "tensor {name} holds {value} as its element {place}, counted from 0: the weights are \
              damaged, or those of a run that diverged"
         ));
     }
-    let outputs = network.output_len();
-    let target_scalings = match about.target.map(|target| target.scalings()) {
-        None => Vec::new(),
-        Some(targets) => match targets.as_slice() {
-            [one] => vec![*one; outputs],
-            targets if targets.len() == outputs => targets.to_vec(),
-            targets => {
-                return Err(format!(
-                    "holds the units of {} outputs, and the network has {outputs}",
-                    targets.len()
-                ));
-            }
-        },
-    };
     Ok(Saved {
-        scalings: about.input.scalings(),
-        target_scalings,
+        scalings: about.scalings(),
+        target_scalings: about.target_scalings(network.output_len())?,
         parameters,
     })
 }
@@ -279,30 +291,45 @@ fn not_finite(network: &Net, weights: &[f32]) -> Option<(String, usize, f32)> {
     Some((name, found - range.start, weights[found]))
 }
 
-/// The weights of a network; the description of the network whose they are, if that is another one;
-/// `None` for another kind of file.
-fn read(bytes: &[u8], network: &Net) -> Result<(About, Vec<f32>), Option<String>> {
-    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|_| None)?;
-    let about = metadata.metadata().as_ref().and_then(|m| m.get("secant"));
-    let about: About = about
-        .and_then(|text| serde_json::from_str(text).ok())
-        .ok_or(None)?;
-    let tensors = SafeTensors::deserialize(bytes).map_err(|_| None)?;
+/// The weights of a model. One of other layers is refused even where its tensors are alike.
+fn read(bytes: &[u8], model: &Model) -> Result<(About, Vec<f32>), String> {
+    let foreign =
+        "not a model.safetensors of 'secant train'; 'secant import' makes one of PyTorch's";
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|_| foreign)?;
+    let about = About::of(metadata.metadata().as_ref()).ok_or(foreign)?;
+    if !same_layers(&about.model, &model.spec) {
+        return Err(format!(
+            "holds the weights of '{}', not of '{}'; choose that network with --model",
+            about.model, model.spec
+        ));
+    }
+    let tensors = SafeTensors::deserialize(bytes).map_err(|_| foreign)?;
+    let network = &model.network;
     let names = names(network);
     let mut weights = vec![0.0; network.parameter_count()];
-    if tensors.len() != names.len() {
-        return Err(Some(about.model));
-    }
-    for (name, shape, range) in names {
-        match tensors.tensor(&name) {
-            Ok(tensor) if tensor.dtype() == Dtype::F32 && tensor.shape() == shape => {
-                let floats = tensor.data().as_chunks::<4>().0;
-                for (w, four) in weights[range].iter_mut().zip(floats) {
-                    *w = f32::from_le_bytes(*four);
-                }
-            }
-            _ => return Err(Some(about.model)),
+    for (name, shape, range) in &names {
+        let expected = format!("tensor {name}: expected {} floats of 32 bits", sizes(shape));
+        let tensor = tensors
+            .tensor(name)
+            .map_err(|_| format!("{expected}, and there is none"))?;
+        if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
+            return Err(format!(
+                "{expected}, found {} of {:?}",
+                sizes(tensor.shape()),
+                tensor.dtype()
+            ));
         }
+        let floats = tensor.data().as_chunks::<4>().0;
+        for (w, four) in weights[range.clone()].iter_mut().zip(floats) {
+            *w = f32::from_le_bytes(*four);
+        }
+    }
+    if let Some(other) = tensors
+        .names()
+        .iter()
+        .find(|found| !names.iter().any(|(name, _, _)| name == **found))
+    {
+        return Err(format!("tensor {other}: no layer of the model has it"));
     }
     Ok((about, weights))
 }
@@ -352,7 +379,7 @@ mod tests {
             .map(|i| 0.5 * i as f32)
             .collect();
         let bytes = safetensors(&model, (&[Affine::standard(0.3, 0.2)], &[]), &weights).unwrap();
-        let (about, found) = read(&bytes, &model.network).unwrap();
+        let (about, found) = read(&bytes, &model).unwrap();
         assert_eq!(found, weights);
         assert_eq!(about.model, model.spec);
         assert_eq!(about.input.scalings(), [Affine::standard(0.3, 0.2)]);
@@ -364,14 +391,25 @@ mod tests {
         ];
         let targets = [Affine::standard(7.0, 2.0); 10];
         let bytes = safetensors(&model, (&scalings, &targets), &weights).unwrap();
-        let (about, _) = read(&bytes, &model.network).unwrap();
+        let (about, _) = read(&bytes, &model).unwrap();
         assert_eq!(about.input.scalings(), scalings);
         let found = about.target.map(|target| target.scalings());
         assert_eq!(found, Some(vec![targets[0]]), "one stands for all");
         // Another network, and another kind of file.
         let other: Model = "conv3k3,relu,depthwise3,pool2,linear10".parse().unwrap();
-        assert_eq!(read(&bytes, &other.network).unwrap_err(), Some(model.spec));
-        assert_eq!(read(&bytes[1..], &model.network).unwrap_err(), None);
-        assert_eq!(read(&[], &model.network).unwrap_err(), None);
+        let refused = |bytes: &[u8], model: &Model, why: &str| {
+            let said = read(bytes, model).unwrap_err();
+            assert!(said.contains(why), "{said}");
+        };
+        refused(&bytes, &other, &format!("the weights of '{}'", model.spec));
+        // Tensors of the same shapes, and another function; dropout alone makes none.
+        let other: Model = "conv2k3,tanh,depthwise3,pool2,linear10".parse().unwrap();
+        refused(&bytes, &other, &format!("the weights of '{}'", model.spec));
+        let other: Model = "conv2k3,relu,depthwise3,pool2,dropout0.5,linear10"
+            .parse()
+            .unwrap();
+        refused(&bytes, &other, "tensor 5.weight: expected 10 x 288 floats");
+        refused(&bytes[1..], &model, "not a model.safetensors");
+        refused(&[], &model, "not a model.safetensors");
     }
 }

@@ -23,6 +23,18 @@ const VIRT_AARCH64: &str = "MEMORY { image : ORIGIN = 0x40080000, LENGTH = 64M }
 
 fn main() -> std::io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
+    // What `run` has compiled of exported networks.
+    println!("cargo:rerun-if-env-changed=SECANT_EXPORTED");
+    if std::env::var_os("CARGO_FEATURE_EXPORTED").is_some() {
+        let folder = std::env::var("SECANT_EXPORTED").unwrap_or_default();
+        println!("cargo:rerun-if-changed={folder}");
+        for file in std::fs::read_dir(folder)? {
+            let path = file?.path();
+            if path.extension().is_some_and(|ending| ending == "o") {
+                println!("cargo:rustc-link-arg-bin=exported={}", path.display());
+            }
+        }
+    }
     let target = std::env::var("TARGET").unwrap_or_default();
     if target.contains("-none") || target.starts_with("wasm32-unknown") {
         println!("cargo:rustc-cfg=device");

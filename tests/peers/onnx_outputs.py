@@ -9,5 +9,7 @@ import onnxruntime
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 entry = session.get_inputs()[0]
 values = numpy.fromfile(sys.argv[2], dtype="<f4").reshape([-1, *entry.shape[1:]])
-for output in session.run(None, {entry.name: values})[0].ravel():
+outputs = session.run(None, {entry.name: values})[0]
+assert outputs.ndim == 2, "a row for each sample"
+for output in outputs.ravel():
     print(repr(float(output)))

@@ -827,3 +827,34 @@ mod unix {
         }
     }
 }
+
+#[test]
+fn shells_and_manuals_know_every_command() {
+    let folder = TempDir::new().unwrap();
+    let help = succeed(&folder, "--help");
+    let help = String::from_utf8(help.stdout).unwrap();
+    let (_, list) = help.split_once("Commands:\n").unwrap();
+    let (list, _) = list.split_once("\n\n").unwrap();
+    let starts = list.lines().filter(|line| !line.starts_with("   "));
+    let commands: Vec<_> = starts
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect();
+    assert!(commands.len() > 10, "{commands:?}");
+    let bash = succeed(&folder, "completions bash").stdout;
+    fs::write(folder.path().join("script"), &bash).unwrap();
+    let bash = String::from_utf8(bash).unwrap();
+    let checked = Command::new("bash")
+        .arg("-n")
+        .arg(folder.path().join("script"))
+        .status();
+    assert!(checked.is_ok_and(|status| status.success()));
+    for name in commands {
+        assert!(bash.contains(&format!("secant__subcmd__{name}")), "{name}");
+        let page = succeed(&folder, &format!("man {name}")).stdout;
+        let page = String::from_utf8(page).unwrap();
+        assert!(page.contains(&format!(".TH secant-{name} 1")), "{page}");
+    }
+    assert_eq!(run(&folder, "man nothing").status.code(), Some(2));
+    assert_eq!(run(&folder, "completions nothing").status.code(), Some(2));
+}

@@ -100,3 +100,56 @@ fn size_knows_signals() {
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("as in 3x1x64"));
 }
+
+/// Counts by hand: three pictures of two classes, one of them set aside.
+#[test]
+fn a_data_set_is_counted_and_drawn() {
+    let folder = TempDir::new().unwrap();
+    let words = |words: &str| {
+        let program = env!("CARGO_BIN_EXE_secant-under-test");
+        let output = secant_tests::program::command(program, &folder, words.split_whitespace());
+        let output = { output }.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{words}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    fs::write(
+        folder.path().join("train.csv"),
+        "a,b,label\n1,10,no\n2,10,yes\n3,10,yes\n6,10,no\n",
+    )
+    .unwrap();
+    fs::write(folder.path().join("test.csv"), "a,b,label\n5,-7.5,yes\n").unwrap();
+    let text = words("data info . --json");
+    let info: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(info["train"]["samples"], 4);
+    let first = &info["train"]["channels"][0];
+    assert_eq!(
+        (&first["smallest"], &first["largest"]),
+        (&1.0.into(), &6.0.into())
+    );
+    assert_eq!(first["mean"], 3.0);
+    let deviation = first["deviation"].as_f64().unwrap();
+    assert!((deviation - 3.5_f64.sqrt()).abs() < 1e-12);
+    assert_eq!(info["train"]["channels"][1]["deviation"], 0.0);
+    assert_eq!(info["test"]["channels"][1]["mean"], -7.5);
+    let classes: Vec<_> = info["classes"].as_array().unwrap().iter().collect();
+    assert_eq!(classes.len(), 2);
+    for class in classes {
+        assert_eq!(class["train"], 2);
+        assert_eq!(class["test"], u8::from(class["name"] == "yes"));
+    }
+    let table = words("data info synthetic");
+    assert!(
+        table.lines().all(|line| line.chars().count() <= 80),
+        "{table}"
+    );
+    let drawn = words("data preview synthetic");
+    assert_eq!(drawn.matches("training sample").count(), 10);
+    words("data preview synthetic --count 3 --out sheet.png");
+    let sheet = fs::File::open(folder.path().join("sheet.png")).unwrap();
+    let reader = png::Decoder::new(std::io::BufReader::new(sheet))
+        .read_info()
+        .unwrap();
+    let about = reader.info();
+    assert_eq!((about.width, about.height), (3 * 30 + 2, 10 * 30 + 2));
+}

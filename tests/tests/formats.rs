@@ -5,14 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use secant::network::{Init, Shape};
+use secant::network::Shape;
 use secant::{Affine, Batch, Normalisation, Random, Samples, Values};
-use secant_harness::data::dataset::{Part, Predicted, Task};
+use secant_harness::data::dataset::{Part, Predicted};
 use secant_harness::data::elements::{Elements, Targets};
-use secant_harness::data::predict::Predict;
 use secant_harness::formats::{c, npz, onnx, rust};
-use secant_harness::model::Description;
 use secant_harness::trained::Trained;
+use secant_tests::exported::{expected, networks, samples, trained};
 
 #[path = "../data/exported.rs"]
 mod exported;
@@ -20,118 +19,8 @@ mod exported;
 /// Samples that each network is asked about.
 const SAMPLES: usize = 5;
 
-/// A network with drawn weights, and scalings that are no one's.
-fn trained(spec: &str, input: Shape, outputs: usize, predicted: Predicted) -> Trained {
-    let description: Description = spec.parse().unwrap();
-    let task = Task {
-        input,
-        outputs,
-        predicted,
-    };
-    let model = description.fit(task).unwrap();
-    let mut parameters = vec![0.0; model.parameter_count()];
-    let mut random = Random::new(9, 0);
-    model
-        .network
-        .initialise(Init::PyTorch, &mut random, &mut parameters);
-    // Biases and factors are not what initialisation leaves.
-    for parameter in &mut parameters {
-        *parameter += 0.1 * (random.uniform() - 0.5);
-    }
-    let map = |channel: usize| Affine::standard(90.0 + 10.0 * channel as f32, 70.0);
-    Trained {
-        folder: PathBuf::new(),
-        model,
-        parameters,
-        scalings: (0..input.channels).map(map).collect(),
-        target_scalings: match predicted {
-            Predicted::Classes => Vec::new(),
-            Predicted::Numbers => vec![Affine::standard(3.0, 2.0); outputs],
-        },
-        task,
-        names: match predicted {
-            Predicted::Classes => (0..outputs).map(|c| format!("class \"{c}\"")).collect(),
-            Predicted::Numbers => Vec::new(),
-        },
-        source: String::new(),
-        predict: Predict::Labels,
-        limit: None,
-        drawn: None,
-        digest: String::new(),
-    }
-}
-
-fn samples(input: Shape) -> Part {
-    let mut random = Random::new(10, 0);
-    let bytes = (0..SAMPLES * input.len()).map(|_| random.below(256) as u8);
-    Part {
-        elements: Elements::U8(bytes.collect()),
-        targets: Targets::Classes(vec![0; SAMPLES]),
-    }
-}
-
-/// Networks that hold every layer between them; with the C source or, for the last two, without.
-fn networks() -> Vec<(Trained, bool)> {
-    let classes = Predicted::Classes;
-    let square = Shape::new(1, 12, 12);
-    vec![
-        (
-            trained(
-                "conv4k3 relu pool2 conv6k3p1 relu pool2 linear10",
-                square,
-                10,
-                classes,
-            ),
-            true,
-        ),
-        (
-            trained(
-                "conv5k3s2p1 leakyrelu0.1 depthwise3p1 relu avgpool2 conv3k1 globalavgpool",
-                Shape::new(3, 13, 10),
-                3,
-                classes,
-            ),
-            true,
-        ),
-        (
-            trained(
-                "conv1d6k5p2s2 relu pool1d3 linear20 dropout0.3 relu",
-                Shape::new(2, 1, 40),
-                4,
-                classes,
-            ),
-            true,
-        ),
-        (
-            trained("linear8 relu", Shape::new(1, 1, 7), 2, Predicted::Numbers),
-            true,
-        ),
-        (
-            trained(
-                "conv6k3 groupnorm3 tanh pool3s2 linear9 layernorm sigmoid",
-                square,
-                4,
-                classes,
-            ),
-            false,
-        ),
-    ]
-}
-
 fn bits(outputs: &[f32]) -> Vec<u32> {
     outputs.iter().map(|output| output.to_bits()).collect()
-}
-
-/// In the files' units where numbers are predicted, as all exported programs give them.
-fn expected(trained: &Trained, part: &Part) -> Vec<f32> {
-    let indices: Vec<u32> = (0..SAMPLES as u32).collect();
-    let outputs = trained.outputs(part, &indices, true);
-    let width = trained.task.outputs;
-    let own = |(i, output): (usize, &f32)| match trained.target_scalings.get(i % width) {
-        Some(map) => (output - map.offset) / map.scale,
-        None => *output,
-    };
-    outputs.iter().enumerate().map(own).collect()
 }
 
 fn folder(name: &str) -> PathBuf {
@@ -145,61 +34,91 @@ fn floats_of(part: &Part) -> Vec<u8> {
     floats.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
 
+/// Compiles the network as C, and asks it about every sample of a part.
+fn outputs_of_c(trained: &Trained, part: &Part, folder: &Path) -> Vec<u32> {
+    let spec = &trained.model.spec;
+    let (header, source) = c::sources(trained, "net").unwrap();
+    fs::write(folder.join("net.h"), header).unwrap();
+    fs::write(folder.join("net.c"), source).unwrap();
+    let main = "#include \"net.h\"\n#include <stdio.h>\n\
+                int main(void)\n{\n    static float x[NET_INPUTS], y[NET_OUTPUTS];\n    \
+                while (fread(x, sizeof x, 1, stdin) == 1) {\n        net_predict(x, y);\n        \
+                fwrite(y, sizeof y, 1, stdout);\n    }\n    return 0;\n}\n";
+    fs::write(folder.join("main.c"), main).unwrap();
+    let compiled = Command::new("cc")
+        .args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror"])
+        .args(["-O2", "-o", "net", "main.c", "net.c", "-lm"])
+        .current_dir(folder)
+        .output()
+        .expect("a C compiler, which Rust's linker is as well");
+    let said = String::from_utf8_lossy(&compiled.stderr);
+    assert!(compiled.status.success(), "{spec}: {said}");
+    fs::write(folder.join("input"), floats_of(part)).unwrap();
+    let ran = Command::new(folder.join("net"))
+        .stdin(fs::File::open(folder.join("input")).unwrap())
+        .output()
+        .unwrap();
+    let floats = ran.stdout.as_chunks::<4>().0;
+    floats
+        .iter()
+        .map(|four| u32::from_le_bytes(*four))
+        .collect()
+}
+
 #[test]
 fn c_computes_the_bits_of_a_device() {
     let folder = folder("c");
-    let main = |inputs: usize, outputs: usize| {
-        format!(
-            "#include \"net.h\"\n#include <stdio.h>\n#include <string.h>\n\
-             int main(void)\n{{\n    static float x[{inputs}], y[{outputs}];\n    \
-             while (fread(x, sizeof x, 1, stdin) == 1) {{\n        net_predict(x, y);\n        \
-             fwrite(y, sizeof y, 1, stdout);\n    }}\n    return 0;\n}}\n"
-        )
-    };
-    for (trained, in_c) in networks() {
+    for trained in networks() {
+        let part = samples(trained.task.input, 40);
+        let found = outputs_of_c(&trained, &part, &folder);
         let spec = &trained.model.spec;
-        let sources = c::sources(&trained, "net");
-        if !in_c {
-            let why = sources.unwrap_err();
-            assert!(why.contains("not written in C"), "{spec}: {why}");
-            continue;
-        }
-        let (header, source) = sources.unwrap();
-        fs::write(folder.join("net.h"), header).unwrap();
-        fs::write(folder.join("net.c"), source).unwrap();
-        let (inputs, outputs) = (trained.task.input.len(), trained.task.outputs);
-        fs::write(folder.join("main.c"), main(inputs, outputs)).unwrap();
-        let compiled = Command::new("cc")
-            .args([
-                "-std=c99",
-                "-Wall",
-                "-Wextra",
-                "-Wpedantic",
-                "-Werror",
-                "-O2",
-                "-o",
-                "net",
-            ])
-            .args(["main.c", "net.c", "-lm"])
-            .current_dir(&folder)
-            .output()
-            .expect("a C compiler, which Rust's linker is as well");
-        let said = String::from_utf8_lossy(&compiled.stderr);
-        assert!(compiled.status.success(), "{spec}: {said}");
-        let part = samples(trained.task.input);
-        fs::write(folder.join("input"), floats_of(&part)).unwrap();
-        let ran = Command::new(folder.join("net"))
-            .stdin(fs::File::open(folder.join("input")).unwrap())
-            .output()
-            .unwrap();
-        let found: Vec<u32> = ran
-            .stdout
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|bytes| u32::from_le_bytes(*bytes))
-            .collect();
         assert_eq!(found, bits(&expected(&trained, &part)), "{spec}");
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// The functions that C's library would round otherwise, on floats of every size.
+#[test]
+fn c_has_the_bits_of_the_elementary_functions() {
+    const COUNT: usize = 4_000;
+    let folder = folder("c-functions");
+    let mut random = Random::new(11, 0);
+    let mut floats = vec![
+        0.0,
+        -0.0,
+        0.625,
+        -0.625,
+        9.02,
+        104.0,
+        -104.0,
+        1e-40,
+        f32::MAX,
+    ];
+    while floats.len() < 10 * COUNT {
+        // Of every exponent, and among those where something happens.
+        let any = f32::from_bits(random.next_u32());
+        let near = 40.0 * (random.uniform() - 0.5);
+        floats.extend([any, near].into_iter().filter(|x| x.is_finite()));
+    }
+    floats.truncate(10 * COUNT);
+    let part = Part {
+        elements: Elements::F32(floats),
+        targets: Targets::Classes(vec![0; 10]),
+    };
+    for spec in ["tanh", "sigmoid"] {
+        let mut trained = trained(spec, Shape::new(1, 1, COUNT), COUNT, Predicted::Numbers);
+        assert_eq!(trained.model.spec, spec);
+        trained.scalings = vec![Affine::NONE];
+        trained.target_scalings.clear();
+        let found = outputs_of_c(&trained, &part, &folder);
+        assert_eq!(found.len(), 10 * COUNT);
+        for (i, wanted) in expected(&trained, &part).iter().enumerate() {
+            assert_eq!(
+                f32::from_bits(found[i]).to_bits(),
+                wanted.to_bits(),
+                "{spec} {i}"
+            );
+        }
     }
     fs::remove_dir_all(folder).unwrap();
 }
@@ -225,7 +144,7 @@ fn rust_is_written_so_and_computes_the_bits_of_a_device() {
     }
     assert_eq!(fs::read_to_string(&path).unwrap(), source);
 
-    let part = samples(trained.task.input);
+    let part = samples(trained.task.input, SAMPLES);
     let Elements::U8(bytes) = &part.elements else {
         unreachable!("they were drawn as bytes");
     };
@@ -244,7 +163,7 @@ fn rust_is_written_so_and_computes_the_bits_of_a_device() {
 /// Every layer has its call.
 #[test]
 fn rust_has_all_layers() {
-    for (trained, _) in networks() {
+    for trained in networks() {
         let source = rust::source(&trained).unwrap();
         let calls = source.matches("network::").count();
         // And the import.
@@ -266,9 +185,9 @@ fn onnxruntime_computes_the_same() {
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/onnx_outputs.py");
     let folder = folder("onnx");
-    for (trained, _) in networks() {
+    for trained in networks() {
         let spec = &trained.model.spec;
-        let part = samples(trained.task.input);
+        let part = samples(trained.task.input, SAMPLES);
         fs::write(folder.join("network.onnx"), onnx::bytes(&trained).unwrap()).unwrap();
         fs::write(folder.join("input"), floats_of(&part)).unwrap();
         let ran = Command::new(&python)

@@ -233,3 +233,89 @@ fn a_browser_shows_every_figure_and_its_values() {
     assert_ne!(papers[1], papers[2], "dark is dark");
     assert_eq!(papers[0], papers[2]);
 }
+
+/// A short run with its page, in a folder whose name is hard on markup.
+fn run_page(folder: &TempDir) -> PathBuf {
+    for words in [
+        "train --data synthetic --limit 600 --epochs 2 --model micro --out",
+        "report",
+    ] {
+        let program = env!("CARGO_BIN_EXE_secant-under-test");
+        let output = command(program, folder, words.split_whitespace())
+            .arg("r<u>n&'\"\u{1}")
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{words}: {error}");
+    }
+    folder.path().join("r<u>n&'\"\u{1}").join("report.html")
+}
+
+#[test]
+fn the_page_of_a_run_holds_curves_classes_mistakes_and_kernels() {
+    let folder = TempDir::new().unwrap();
+    let page = run_page(&folder);
+    let text = fs::read_to_string(&page).unwrap();
+    let options = ParsingOptions {
+        allow_dtd: true,
+        ..ParsingOptions::default()
+    };
+    let document = Document::parse_with_options(&text, options).expect("well-formed");
+    let root = document.root_element();
+    let by_id = |id: &str| {
+        let found = root
+            .descendants()
+            .find(|node| node.attribute("id") == Some(id));
+        found.unwrap_or_else(|| panic!("no {id}"))
+    };
+    for figure in ["loss", "judged"] {
+        let charts = named(by_id(figure), "svg").filter(|svg| svg.attribute("role").is_some());
+        assert_eq!(charts.count(), 2, "{figure}");
+    }
+    // The matrix counts every test sample, and its diagonal is the accuracy that stands above.
+    let rows: Vec<Vec<usize>> = named(by_id("confusion"), "tr")
+        .skip(1)
+        .map(|row| {
+            named(row, "td")
+                .map(|cell| words(cell).parse().unwrap())
+                .collect()
+        })
+        .collect();
+    assert_eq!((rows.len(), rows[0].len()), (10, 10));
+    let all: usize = rows.iter().flatten().sum();
+    let right: usize = (0..10).map(|class| rows[class][class]).sum();
+    let lead = named(root, "p").find(|p| p.attribute("class") == Some("lead"));
+    let lead = words(lead.unwrap());
+    let share = format!("{:.2} %", 100.0 * right as f64 / all as f64);
+    assert!(
+        lead.contains(&format!("Of {all} test")) && lead.contains(&share),
+        "{lead}"
+    );
+    let pictures = named(by_id("mistakes"), "img").count();
+    assert_eq!(pictures, 24.min(all - right));
+    assert!(named(by_id("filters"), "img").next().is_some());
+    let settings = words(by_id("again"));
+    assert!(settings.contains("conv8k3 relu pool2") && settings.contains("\"seed\": 0"));
+    // Nothing is fetched.
+    for node in root.descendants() {
+        for name in ["src", "href"] {
+            let value = node.attribute(name).unwrap_or("data:");
+            assert!(value.starts_with("data:"), "{value}");
+        }
+    }
+    let Some(browser) = browser() else {
+        eprintln!("SKIPPED: no Chromium here: apt-get install chromium");
+        return;
+    };
+    let frame = TempDir::new().unwrap();
+    for (width, dark) in [(390, false), (1280, true)] {
+        let seen = look(browser, &page, &frame, width, dark);
+        assert_eq!(seen[0], format!("{width} {width}"), "nothing sticks out");
+        assert_eq!(seen.len(), 4, "{seen:?}");
+        for figure in &seen[2..] {
+            let figure: Vec<&str> = figure.split('|').collect();
+            assert_eq!(figure[1..4], ["1", "1", "1"], "{figure:?}: once, inside");
+            assert!(figure[5].contains(" at "), "{figure:?}: a value is told");
+        }
+    }
+}

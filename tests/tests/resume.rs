@@ -133,8 +133,8 @@ const LONG: &str = "train --data synthetic --limit 300 --threads 1 --tolerance 0
 
 #[test]
 fn a_run_stopped_at_random_moments_ends_at_the_same_bits() {
-    // Long: SECANT_SLOW=1.
-    let stops = match std::env::var_os("SECANT_SLOW") {
+    // Long: SECANT_EXHAUSTIVE=1.
+    let stops = match std::env::var_os("SECANT_EXHAUSTIVE") {
         Some(_) => 200,
         None => 8,
     };

@@ -1,10 +1,12 @@
 //! `secant size`: the figures are those that firmware declares its statics with.
 
-use secant::network::Network;
 use secant::network::presets::MICRO;
+use secant::network::{Network, Shape};
 use secant::optim::{Adam, LayerLbfgs, Lbfgs, SecondMoment};
-use secant_harness::model::Model;
-use secant_harness::size::Size;
+use secant_harness::boards::BOARDS;
+use secant_harness::data::dataset::{Predicted, Task};
+use secant_harness::model::{Description, Model};
+use secant_harness::size::{STACK, Size};
 
 const N: usize = MICRO.parameter_count();
 
@@ -46,6 +48,36 @@ fn the_head_of_micro_needs_what_the_firmware_declares() {
     assert_eq!(size.total(), 4 * floats);
     assert_eq!(size.frozen, 4 * CONVOLUTIONS.len());
     assert!(size.total() < 64 << 10, "{size:?}");
+}
+
+/// A network whose statics only the sum of a board's banks could hold: no linker places it.
+#[test]
+fn banks_do_not_add_up() {
+    let mut split = 0;
+    for board in BOARDS.iter().filter(|board| board.banks.len() > 1) {
+        let sum: usize = board.banks.iter().map(|bank| bank.bytes).sum();
+        // One linear layer of two outputs: 36 bytes an input, so the middle is hit closely.
+        let wanted = (board.block() + sum) / 2;
+        let inputs = (wanted - STACK) / 36;
+        let task = Task {
+            input: Shape::new(1, 1, inputs),
+            outputs: 2,
+            predicted: Predicted::Classes,
+        };
+        let description: Description = "linear2".parse().unwrap();
+        let model = description.fit(task).unwrap();
+        let size = Size::new(&model, &"adam".parse().unwrap(), 1, 0).unwrap();
+        let bytes = size.with_stack();
+        assert!(
+            board.block() < bytes && bytes <= sum,
+            "{}: {bytes} is not between {} and {sum}",
+            board.name,
+            board.block()
+        );
+        assert!(!board.fits(bytes), "{}", board.name);
+        split += 1;
+    }
+    assert!(split >= 5, "{split} boards have several banks");
 }
 
 #[test]

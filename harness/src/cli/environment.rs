@@ -110,6 +110,12 @@ pub fn data_for(
     predict: Option<&Predict>,
 ) -> Result<Dataset, Error> {
     let predict = predict.unwrap_or(&trained.predict);
+    if data.is_none() && trained.source.is_empty() {
+        return Err(Error::Usage(format!(
+            "{}: the network was imported without data; name it with --data",
+            trained.folder.display()
+        )));
+    }
     let dataset = match data {
         Some(data) => open_dataset(Some(data), None, predict)?,
         None => open_dataset(Some(&trained.data()), trained.limit, predict)?,

@@ -1,12 +1,14 @@
 //! `secant export`: a trained network in another format.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::environment::data_for;
 use crate::error::{EXIT_OK, Error};
 use crate::export::write_whole;
-use crate::formats::{c, npz, onnx, rust};
+use crate::formats::{c, firmware, npz, onnx, rust};
 use crate::report::say;
 use crate::trained::{Trained, Which};
 
@@ -27,8 +29,9 @@ pub struct ExportArgs {
     #[arg(long, value_name = "last|best")]
     which: Option<Which>,
 
-    /// The file [default: in the run's folder, network.onnx, network.rs, network.c or network.npz]
-    #[arg(long, value_name = "FILE")]
+    /// The file, or the folder of a firmware [default: in the run's folder, network.onnx,
+    /// network.rs, network.c, network.npz or firmware]
+    #[arg(long, value_name = "FILE|DIR")]
     out: Option<PathBuf>,
 }
 
@@ -36,6 +39,7 @@ const HELP: &str = "\
 Examples:
   secant export runs/first --format onnx
   secant export runs/first --format c --out src/garments.c
+  secant export runs/first --format firmware --out my-device && cd my-device && cargo run --release
 
 The run's model.safetensors is what PyTorch reads. docs/formats.md describes all formats.";
 
@@ -50,6 +54,8 @@ enum Format {
     C,
     /// A NumPy archive of the weights
     Npz,
+    /// A Rust package that asks the network about test samples on an emulated Cortex-M4F
+    Firmware,
 }
 
 impl ExportArgs {
@@ -62,6 +68,7 @@ impl ExportArgs {
                 Format::Rust => "network.rs",
                 Format::C => "network.c",
                 Format::Npz => "network.npz",
+                Format::Firmware => "firmware",
             })
         });
         let refused = |why| Error::Usage(format!("{}: {why}", self.run.display()));
@@ -83,10 +90,40 @@ impl ExportArgs {
                 })?;
                 write_whole(&path, &bytes)?;
             }
+            Format::Firmware => {
+                let dataset = data_for(&trained, None, None)?;
+                let numbers = firmware::chosen(dataset.test.len());
+                let part = dataset.test.select(&numbers, dataset.shape.len());
+                let files = firmware::files(&trained, (&numbers, &part), &dataset.names);
+                let files = files.map_err(refused)?;
+                folder(&path, &files)?;
+            }
         }
         say(false, &format!("{} is written.", path.display()));
         Ok(EXIT_OK)
     }
+}
+
+/// Writes a folder that is not there yet, or empty: another one's files stay as they are.
+fn folder(path: &Path, files: &[(&str, String)]) -> Result<(), Error> {
+    let output = |path: &Path, source| Error::Output {
+        path: path.to_owned(),
+        source,
+    };
+    if path.exists() && fs::read_dir(path).map_or(true, |mut files| files.next().is_some()) {
+        return Err(Error::Usage(format!(
+            "--out {}: expected a folder that is empty or not there",
+            path.display()
+        )));
+    }
+    for (name, text) in files {
+        let file = path.join(name);
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder).map_err(|source| output(folder, source))?;
+        }
+        write_whole(&file, text.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// The name of a C file, which its functions get, too.

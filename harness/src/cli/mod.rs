@@ -2,13 +2,17 @@
 
 mod bench;
 mod compare;
+mod data;
 mod environment;
 mod evaluate;
 mod export;
 mod hessian;
+mod import;
+mod manual;
 mod merge;
 pub mod options;
 mod predict;
+mod report;
 mod rerun;
 mod session;
 mod size;
@@ -69,6 +73,10 @@ pub enum Command {
     Predict(Box<predict::PredictArgs>),
     /// Write the network of a run for other programs: ONNX, Rust, C, NumPy
     Export(Box<export::ExportArgs>),
+    /// Take a network of another program: ONNX, or PyTorch's tensors
+    Import(Box<import::ImportArgs>),
+    /// Write a run as a page to read: curves, classes, the worst mistakes, the first kernels
+    Report(Box<report::ReportArgs>),
     /// List the layers of a network: shapes, parameters, multiply-accumulates, memory
     Summary(Box<summary::SummaryArgs>),
     /// Compare optimisers over seeds: accuracy, time to targets, collapses, intervals
@@ -79,8 +87,14 @@ pub enum Command {
     Hessian(Box<hessian::HessianArgs>),
     /// Measure the speed of the kernels, the optimisers and the threads on this machine
     Bench(Box<bench::BenchArgs>),
+    /// Tell what is in a data set, and draw some of it
+    Data(Box<data::DataArgs>),
     /// Tell how much memory training on a device needs, and which boards have it
     Size(Box<size::SizeArgs>),
+    /// Print a script that completes this program's commands in a shell
+    Completions(manual::CompletionsArgs),
+    /// Print the manual page of the program, or of a command
+    Man(manual::ManArgs),
 }
 
 impl Command {
@@ -91,12 +105,17 @@ impl Command {
             Command::Evaluate(args) => args.run(),
             Command::Predict(args) => args.run(),
             Command::Export(args) => args.run(),
+            Command::Import(args) => args.run(),
+            Command::Report(args) => args.run(),
             Command::Summary(args) => args.run(),
             Command::Compare(args) => args.run(),
             Command::Merge(args) => args.run(),
             Command::Hessian(args) => args.run(),
             Command::Bench(args) => args.run(),
+            Command::Data(args) => args.run(),
             Command::Size(args) => args.run(),
+            Command::Completions(args) => args.run(),
+            Command::Man(args) => args.run(),
         }
     }
 }

@@ -6,11 +6,12 @@ use clap::Args;
 use serde::Serialize;
 
 use super::values::{OptimizerParser, classes, shape};
+use crate::boards::{BOARDS, Bank, Board};
 use crate::data::dataset::{Predicted, Task};
 use crate::error::{EXIT_OK, Error};
 use crate::model::{Description, Model};
 use crate::optimizers::Choice;
-use crate::size::{BOARDS, STACK, Size};
+use crate::size::{STACK, Size};
 use secant::network::Shape;
 
 /// Options of `secant size`.
@@ -69,7 +70,8 @@ pub struct SizeArgs {
 const HELP: &str = "\
 With one lane the backward pass needs the least memory: gradients take the place of activations.
 Statics are exact. The stack is an estimate (4 KB, more than was measured on an emulated Cortex-M7);
-what the rest of a program needs comes on top.";
+what the rest of a program needs comes on top. The largest block of a board's memory decides, since
+no array spans two banks; the other banks stand below it, and --json names the data sheets.";
 
 #[derive(Serialize)]
 struct Record<'a> {
@@ -89,6 +91,8 @@ struct BoardRecord {
     name: &'static str,
     core: &'static str,
     ram: usize,
+    banks: &'static [Bank],
+    source: &'static str,
     fits: bool,
 }
 
@@ -114,15 +118,9 @@ fn print(args: &SizeArgs, out: &mut impl Write) -> Result<(), Error> {
     let size = Size::new(model, &choice, args.lanes, args.freeze)?;
     let total = size.total();
     let wanted = args.board.as_deref().unwrap_or("").to_lowercase();
-    let boards: Vec<BoardRecord> = BOARDS
+    let boards: Vec<&Board> = BOARDS
         .iter()
         .filter(|board| board.name.to_lowercase().contains(&wanted))
-        .map(|board| BoardRecord {
-            name: board.name,
-            core: board.core,
-            ram: board.ram,
-            fits: total + STACK <= board.ram,
-        })
         .collect();
     if boards.is_empty() {
         let names: Vec<_> = BOARDS.iter().map(|board| board.name).collect();
@@ -140,7 +138,17 @@ fn print(args: &SizeArgs, out: &mut impl Write) -> Result<(), Error> {
             size: &size,
             total,
             stack: STACK,
-            boards,
+            boards: boards
+                .iter()
+                .map(|board| BoardRecord {
+                    name: board.name,
+                    core: board.core,
+                    ram: board.block(),
+                    banks: board.banks,
+                    source: board.source,
+                    fits: board.fits(size.with_stack()),
+                })
+                .collect(),
         };
         serde_json::to_writer_pretty(&mut *out, &record)
             .map_err(std::io::Error::from)
@@ -155,7 +163,7 @@ fn table(
     args: &SizeArgs,
     model: &Model,
     size: &Size,
-    boards: &[BoardRecord],
+    boards: &[&Board],
     out: &mut impl Write,
 ) -> std::io::Result<()> {
     let lanes = if args.lanes == 1 {
@@ -184,14 +192,14 @@ fn table(
         ("workspace", size.workspace),
         ("statics", size.total()),
         ("stack (estimate)", STACK),
-        ("in all", size.total() + STACK),
+        ("in all", size.with_stack()),
     ] {
         writeln!(out, "  {name:<18}{bytes:>10} bytes")?;
     }
     writeln!(out)?;
     for board in boards {
-        let left = board.ram as i64 - (size.total() + STACK) as i64;
-        let verdict = if board.fits {
+        let left = board.block() as i64 - size.with_stack() as i64;
+        let verdict = if board.fits(size.with_stack()) {
             format!("fits, {} KB left", left >> 10)
         } else {
             format!("{} KB short", (-left + 1023) >> 10)
@@ -201,8 +209,17 @@ fn table(
             "  {:<32}{:<12}{:>5} KB  {verdict}",
             board.name,
             board.core,
-            board.ram >> 10
+            board.block() >> 10
         )?;
+        if let [_, others @ ..] = board.banks
+            && !others.is_empty()
+        {
+            let others: Vec<_> = others
+                .iter()
+                .map(|bank| format!("{} KB {}", bank.bytes >> 10, bank.name))
+                .collect();
+            writeln!(out, "    apart from it: {}", others.join("; "))?;
+        }
     }
     Ok(())
 }

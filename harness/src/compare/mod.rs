@@ -15,7 +15,7 @@ mod figures;
 pub mod folder;
 mod lengths;
 mod median;
-mod page;
+pub(crate) mod page;
 pub mod plan;
 mod pool;
 mod profile;

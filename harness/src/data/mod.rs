@@ -32,6 +32,7 @@ pub mod pieces;
 pub mod png;
 pub mod predict;
 pub mod scaling;
+pub mod sheet;
 pub mod split;
 pub mod synthetic;
 pub mod ts;

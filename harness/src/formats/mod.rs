@@ -1,8 +1,10 @@
 //! A trained network in the words of other programs: ONNX, Rust, C, NumPy.
 
 pub mod c;
+pub mod firmware;
 pub mod npz;
 pub mod onnx;
+pub(crate) mod onnx_messages;
 pub mod rust;
 
 use secant::network::{Layer, Shape};

@@ -3,12 +3,14 @@
 //! The input `input` (samples x channels x rows x columns) takes the elements as the files have
 //! them: the graph begins with the normalisation. Its output `logits`, or `numbers` in the units of
 //! the files where numbers are predicted, has a row for each sample.
-//!
-//! The messages are those of `onnx.proto`, with the fields that are used here.
 
 use prost::Message;
 use secant::network::Layer;
 
+use super::onnx_messages::{
+    Attribute, Dimension, FLOAT, Graph, Kind, Model, Node, OperatorSet, Size, Tensor, TensorKind,
+    TensorShape, Value,
+};
 use super::{LayerParts, layers};
 use crate::data::dataset::Predicted;
 use crate::trained::Trained;
@@ -20,128 +22,6 @@ const OPERATORS: i64 = 21;
 
 /// The version of the format that came with it.
 const IR_VERSION: i64 = 10;
-
-const FLOAT: i32 = 1;
-
-#[derive(Clone, PartialEq, Message)]
-struct Model {
-    #[prost(int64, tag = "1")]
-    ir_version: i64,
-    #[prost(string, tag = "2")]
-    producer_name: String,
-    #[prost(string, tag = "3")]
-    producer_version: String,
-    #[prost(message, optional, tag = "7")]
-    graph: Option<Graph>,
-    #[prost(message, repeated, tag = "8")]
-    operators: Vec<OperatorSet>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct OperatorSet {
-    #[prost(string, tag = "1")]
-    domain: String,
-    #[prost(int64, tag = "2")]
-    version: i64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Graph {
-    #[prost(message, repeated, tag = "1")]
-    nodes: Vec<Node>,
-    #[prost(string, tag = "2")]
-    name: String,
-    #[prost(message, repeated, tag = "5")]
-    tensors: Vec<Tensor>,
-    #[prost(message, repeated, tag = "11")]
-    inputs: Vec<Value>,
-    #[prost(message, repeated, tag = "12")]
-    outputs: Vec<Value>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Node {
-    #[prost(string, repeated, tag = "1")]
-    inputs: Vec<String>,
-    #[prost(string, repeated, tag = "2")]
-    outputs: Vec<String>,
-    #[prost(string, tag = "3")]
-    name: String,
-    #[prost(string, tag = "4")]
-    operator: String,
-    #[prost(message, repeated, tag = "5")]
-    attributes: Vec<Attribute>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Attribute {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(float, tag = "2")]
-    float: f32,
-    #[prost(int64, tag = "3")]
-    int: i64,
-    #[prost(int64, repeated, packed = "false", tag = "8")]
-    ints: Vec<i64>,
-    /// 1 a float, 2 an integer, 7 integers.
-    #[prost(int32, tag = "20")]
-    kind: i32,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Tensor {
-    #[prost(int64, repeated, packed = "false", tag = "1")]
-    dimensions: Vec<i64>,
-    #[prost(int32, tag = "2")]
-    kind: i32,
-    #[prost(string, tag = "8")]
-    name: String,
-    /// Little-endian floats.
-    #[prost(bytes = "vec", tag = "9")]
-    bytes: Vec<u8>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Value {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(message, optional, tag = "2")]
-    kind: Option<Kind>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Kind {
-    #[prost(message, optional, tag = "1")]
-    tensor: Option<TensorKind>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TensorKind {
-    #[prost(int32, tag = "1")]
-    element: i32,
-    #[prost(message, optional, tag = "2")]
-    shape: Option<TensorShape>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TensorShape {
-    #[prost(message, repeated, tag = "1")]
-    dimensions: Vec<Dimension>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Dimension {
-    #[prost(oneof = "Size", tags = "1, 2")]
-    size: Option<Size>,
-}
-
-#[derive(Clone, PartialEq, prost::Oneof)]
-enum Size {
-    #[prost(int64, tag = "1")]
-    Number(i64),
-    #[prost(string, tag = "2")]
-    Name(String),
-}
 
 /// The network as the bytes of a file.
 ///
@@ -161,8 +41,9 @@ pub fn bytes(trained: &Trained) -> Result<Vec<u8>, String> {
         graph.layer(&parts)?;
     }
     let outputs = trained.task.outputs;
-    let network = &trained.model.network;
-    if network.shape(network.layers().len()) != secant::network::Shape::vector(outputs) {
+    let layers = trained.model.network.layers();
+    // Only a linear layer makes rows of samples; a map of one pixel has its four dimensions.
+    if !layers.iter().any(|layer| matches!(layer, Layer::Linear(_))) {
         graph.node("Flatten", &[], vec![integer("axis", 1)]);
     }
     if !trained.target_scalings.is_empty() {
@@ -257,6 +138,7 @@ impl Builder {
             kind: FLOAT,
             name: name.to_owned(),
             bytes: bare(values),
+            ..Tensor::default()
         });
     }
 
@@ -272,6 +154,7 @@ impl Builder {
             name,
             operator: operator.to_owned(),
             attributes,
+            ..Node::default()
         });
     }
 

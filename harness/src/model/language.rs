@@ -93,6 +93,49 @@ pub(super) fn parse_layer(token: &str) -> Result<Layer, String> {
     }
 }
 
+/// The word of a layer.
+pub fn word(layer: &Layer) -> String {
+    let two = |[rows, columns]: [usize; 2]| match rows == columns {
+        true => format!("{rows}"),
+        false => format!("{rows}x{columns}"),
+    };
+    let unless = |mark: &str, size: [usize; 2], usual: [usize; 2]| match size == usual {
+        true => String::new(),
+        false => format!("{mark}{}", two(size)),
+    };
+    let moves = |stride, padding| {
+        let stride = unless("s", stride, [1, 1]);
+        format!("{stride}{}", unless("p", padding, [0, 0]))
+    };
+    let pool = |name: &str, size: [usize; 2], stride: [usize; 2]| {
+        format!("{name}{}{}", two(size), unless("s", stride, size))
+    };
+    match layer {
+        Layer::Conv2d(conv) => format!(
+            "conv{}k{}{}",
+            conv.outputs,
+            two(conv.kernel),
+            moves(conv.stride, conv.padding)
+        ),
+        Layer::DepthwiseConv2d(conv) => format!(
+            "depthwise{}{}",
+            two(conv.kernel),
+            moves(conv.stride, conv.padding)
+        ),
+        Layer::MaxPool2d(window) => pool("pool", window.size, window.stride),
+        Layer::AvgPool2d(window) => pool("avgpool", window.size, window.stride),
+        Layer::GlobalAvgPool2d => "globalavgpool".to_owned(),
+        Layer::Linear(linear) => format!("linear{}", linear.outputs),
+        Layer::Relu => "relu".to_owned(),
+        Layer::LeakyRelu(slope) => format!("leakyrelu{slope}"),
+        Layer::Tanh => "tanh".to_owned(),
+        Layer::Sigmoid => "sigmoid".to_owned(),
+        Layer::Dropout(probability) => format!("dropout{probability}"),
+        Layer::GroupNorm(norm) => format!("groupnorm{}", norm.groups),
+        layer => layer.name().to_owned(),
+    }
+}
+
 /// A pool from the rest of its word.
 fn settings_of_pool(settings: &str, what: &str, pool: Layer) -> Result<Layer, String> {
     let mut settings = Settings(settings);

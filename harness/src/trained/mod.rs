@@ -1,6 +1,7 @@
 //! A trained network, read back from the folder of its run.
 
 pub mod classes;
+pub mod page;
 pub mod picture;
 
 use std::fs;

@@ -114,7 +114,7 @@ pub struct Table {
 impl Table {
     /// Whether a column holds numbers, which stand to the right. (The template lends
     /// its counter.)
-    fn numeric(&self, column: &usize) -> bool {
+    pub fn numeric(&self, column: &usize) -> bool {
         let number = |cell: &str| {
             let missing = ["-", "not reached", "out of range", "collapsed"].contains(&cell);
             let cell = cell.trim_start_matches(['+', '-', '−']);
@@ -128,10 +128,14 @@ impl Table {
 /// A drawing, for two widths of page, and its values.
 #[derive(Debug, Clone)]
 pub struct Figure {
-    name: &'static str,
-    wide: String,
-    narrow: String,
-    values: Table,
+    /// Its name.
+    pub name: &'static str,
+    /// For a screen.
+    pub wide: String,
+    /// For a telephone.
+    pub narrow: String,
+    /// Its points.
+    pub values: Table,
 }
 
 impl Figure {
@@ -151,21 +155,25 @@ impl Figure {
     }
 }
 
+/// A page without the control characters that names may hold, which neither HTML nor XML can.
+pub fn markup(text: &str) -> String {
+    let clean = |c: char| match c {
+        '\n' => c,
+        c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => '\u{fffd}',
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        c => c,
+    };
+    text.chars().map(clean).collect()
+}
+
 impl Page {
     /// The page as HTML.
     ///
     /// # Errors
     /// [`Error::Run`], never in practice: writing to memory does not fail.
     pub fn html(&self) -> Result<String, Error> {
-        // Names may hold control characters, which neither HTML nor XML can.
-        let clean = |c: char| match c {
-            '\n' => c,
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => '\u{fffd}',
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-            c => c,
-        };
         match self.render() {
-            Ok(text) => Ok(text.chars().map(clean).collect()),
+            Ok(text) => Ok(markup(&text)),
             Err(error) => Err(Error::Run(format!("cannot write the page: {error}"))),
         }
     }

@@ -2,10 +2,15 @@
 //! predicts one sample at a time with the order of sums that devices have here, so with the same
 //! bits.
 
+mod functions;
+
 use secant::network::Layer;
 
 use super::{LayerParts, layers, rows_of_floats};
 use crate::trained::Trained;
+use functions::{
+    AVERAGE_POOL, CONVOLUTION, GROUP_NORM, LEAKY_RELU, LINEAR, MAX_POOL, RELU, SIGMOID, TANH, WORDS,
+};
 
 /// Header and source of a network called `name`, which is a C identifier.
 ///
@@ -45,107 +50,20 @@ fn header(trained: &Trained, name: &str) -> String {
     text
 }
 
-/// Functions that a network may need.
-const CONVOLUTION: &str = "\
-static void convolution(const float *x, const float *w, const float *bias, float *y, const int n[13])
-{
-    /* inputs, rows, columns; outputs, rows, columns; kernel, strides, padding; depthwise */
-    for (int o = 0; o < n[3]; o++)
-        for (int r = 0; r < n[4]; r++)
-            for (int c = 0; c < n[5]; c++) {
-                const float *tap = w + o * (n[12] ? 1 : n[0]) * n[6] * n[7];
-                float sum = bias[o];
-                for (int i = n[12] ? o : 0; i < (n[12] ? o + 1 : n[0]); i++)
-                    for (int u = 0; u < n[6]; u++)
-                        for (int v = 0; v < n[7]; v++) {
-                            int row = r * n[8] + u - n[10];
-                            int column = c * n[9] + v - n[11];
-                            int inside = row >= 0 && row < n[1] && column >= 0 && column < n[2];
-                            float value = inside ? x[(i * n[1] + row) * n[2] + column] : 0.0f;
-                            sum = fmaf(value, *tap++, sum);
-                        }
-                *y++ = sum;
-            }
-}
-";
-
-const LINEAR: &str = "\
-static void linear(const float *x, const float *w, const float *bias, float *y, int inputs, int outputs)
-{
-    for (int o = 0; o < outputs; o++) {
-        float sum = bias[o];
-        for (int i = 0; i < inputs; i++)
-            sum = fmaf(x[i], *w++, sum);
-        y[o] = sum;
-    }
-}
-";
-
-const MAX_POOL: &str = "\
-static void max_pool(const float *x, float *y, const int n[9])
-{
-    /* channels, rows, columns; rows, columns; window, strides */
-    for (int c = 0; c < n[0]; c++)
-        for (int r = 0; r < n[3]; r++)
-            for (int q = 0; q < n[4]; q++) {
-                const float *from = x + (c * n[1] + r * n[7]) * n[2] + q * n[8];
-                float best = *from;
-                for (int u = 0; u < n[5]; u++)
-                    for (int v = 0; v < n[6]; v++) {
-                        float value = from[u * n[2] + v];
-                        if (value > best || value != value)
-                            best = value;
-                    }
-                *y++ = best;
-            }
-}
-";
-
-const AVERAGE_POOL: &str = "\
-static void average_pool(const float *x, float *y, const int n[9])
-{
-    /* channels, rows, columns; rows, columns; window, strides */
-    for (int c = 0; c < n[0]; c++)
-        for (int r = 0; r < n[3]; r++)
-            for (int q = 0; q < n[4]; q++) {
-                const float *from = x + (c * n[1] + r * n[7]) * n[2] + q * n[8];
-                float sum = *from;
-                for (int u = 0; u < n[5]; u++)
-                    for (int v = 0; v < n[6]; v++)
-                        if (u + v > 0)
-                            sum += from[u * n[2] + v];
-                *y++ = sum / (float)(n[5] * n[6]);
-            }
-}
-";
-
-const LEAKY_RELU: &str = "\
-static void leaky_relu(const float *x, float *y, int count, float slope)
-{
-    for (int i = 0; i < count; i++)
-        y[i] = x[i] < 0.0f ? slope * x[i] : x[i];
-}
-";
-
-const RELU: &str = "\
-static void relu(const float *x, float *y, int count)
-{
-    for (int i = 0; i < count; i++)
-        y[i] = x[i] < 0.0f ? 0.0f : x[i];
-}
-";
-
 fn source(trained: &Trained, name: &str) -> Result<String, String> {
     let upper = name.to_uppercase();
     let (mut functions, mut calls) = (Vec::new(), String::new());
     let mut largest = trained.task.input.len();
     // Maps go from one of two buffers to the other.
     let (mut from, mut to) = (0, 1);
-    for parts in layers(trained) {
+    for parts in ordered(trained) {
         if let Layer::Dropout(_) = parts.layer {
             continue;
         }
         let (function, call) = call(&parts, trained.model.network.parameter_ranges(parts.index))?;
+        if matches!(parts.layer, Layer::Tanh | Layer::Sigmoid) && !functions.contains(&WORDS) {
+            functions.push(WORDS);
+        }
         let call = call
             .replace("FROM", &format!("maps[{from}]"))
             .replace("TO", &format!("maps[{to}]"));
@@ -167,16 +85,21 @@ fn source(trained: &Trained, name: &str) -> Result<String, String> {
         _ => format!("i / {plane}"),
     };
     let mut text = format!(
-        "/* Written by 'secant export'; C99, wants fmaf of math.h. */\n\
-         #include \"{name}.h\"\n\n#include <math.h>\n\n\
+        "/* Written by 'secant export'; C99, wants fmaf and sqrtf of math.h. */\n\
+         #include \"{name}.h\"\n\n#include <math.h>\n#include <stdint.h>\n\n\
          /* Scale and offset of the elements, for each channel or for all. */\n\
          static const float NORMALISATION[{}][2] = {{\n{maps}}};\n\n\
-         static const float WEIGHTS[{}] = {{\n{}}};\n\n\
          static float maps[2][{largest}];\n\n",
         trained.scalings.len(),
-        trained.parameters.len(),
-        rows_of_floats(&trained.parameters, "f"),
     );
+    // C has no arrays of nothing.
+    if !trained.parameters.is_empty() {
+        text.push_str(&format!(
+            "static const float WEIGHTS[{}] = {{\n{}}};\n\n",
+            trained.parameters.len(),
+            rows_of_floats(&trained.parameters, "f")
+        ));
+    }
     if !trained.names.is_empty() {
         text.push_str(&format!(
             "const char *const {name}_classes[{upper}_OUTPUTS] = {{\n"
@@ -211,6 +134,23 @@ fn source(trained: &Trained, name: &str) -> Result<String, String> {
          for (int i = 0; i < {upper}_OUTPUTS; i++)\n        {own}\n}}\n"
     ));
     Ok(text)
+}
+
+/// The layers in the order in which the library computes them: a max-pool that it takes before an
+/// activation comes before it here, since a tanh may change places with its neighbour by a bit.
+fn ordered(trained: &Trained) -> Vec<LayerParts<'_>> {
+    let mut parts: Vec<_> = layers(trained).collect();
+    for stage in trained.model.network.stages() {
+        if let [activation, pool] = &mut parts[stage.layers]
+            && let Layer::Tanh | Layer::Sigmoid | Layer::LeakyRelu(_) = activation.layer
+            && let Layer::MaxPool2d(_) = pool.layer
+        {
+            activation.input = pool.output;
+            activation.output = pool.output;
+            std::mem::swap(activation, pool);
+        }
+    }
+    parts
 }
 
 /// The function that a layer needs, and its call.
@@ -265,6 +205,20 @@ fn call(
             LEAKY_RELU,
             format!("leaky_relu(FROM, TO, {}, {slope:?}f);", output.len()),
         ),
+        Layer::Tanh => (
+            TANH,
+            format!("hyperbolic_tangent(FROM, TO, {});", output.len()),
+        ),
+        Layer::Sigmoid => (SIGMOID, format!("sigmoid(FROM, TO, {});", output.len())),
+        Layer::GroupNorm(norm) => {
+            let groups = norm.groups.max(1);
+            let sizes = [groups, input.channels / groups, input.rows * input.columns];
+            let call = format!(
+                "group_norm(FROM, {places}, TO, (const int[]){{{}}});",
+                numbers(&sizes)
+            );
+            (GROUP_NORM, call)
+        }
         layer => {
             return Err(format!(
                 "layer {} ({}) is not written in C; --format rust or onnx has it",
