@@ -1,11 +1,12 @@
 //! What a step of each deterministic method costs as the number of variables grows.
 //!
 //! The objective is a chain of Rosenbrock's valleys, whose value, gradient and Hessian products cost
-//! a few operations a variable: what is timed is the method, not the problem.
+//! a few operations a variable: what is timed is the method, not the problem. Seconds are those that
+//! the processor spent on the thread.
 
 use std::hint::black_box;
-use std::time::Instant;
 
+use cpu_time::ThreadTime;
 use secant::ConfigError;
 use secant::objective::{self, HessianProduct};
 use secant::optim::{
@@ -16,11 +17,12 @@ use serde::Serialize;
 
 use crate::chart::{Axis, Chart, Joined, Point, Scale, Series, Style, Unit};
 
-/// Sizes for methods whose step costs as much as the variables are many.
-const LONG: &[usize] = &[1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18];
+/// Sizes for methods whose step costs as much as the variables are many. All of them leave the first
+/// cache, none of them the last one, so that what is fitted is the method and not the memory.
+const LONG: &[usize] = &[1 << 12, 1 << 13, 1 << 14, 1 << 15, 1 << 16];
 
 /// Sizes for methods that keep a matrix.
-const SHORT: &[usize] = &[1 << 6, 1 << 7, 1 << 8, 1 << 9, 1 << 10];
+const SHORT: &[usize] = &[96, 128, 192, 256, 384, 512];
 
 /// Steps before the timing, in which histories fill.
 const WARM: usize = 12;
@@ -76,7 +78,9 @@ fn chain(n: usize) -> impl HessianProduct<f64> {
 
 /// Where the chain starts.
 fn start(n: usize) -> Vec<f64> {
-    (0..n).map(|i| if i % 2 == 0 { -1.2 } else { 1.0 }).collect()
+    (0..n)
+        .map(|i| if i % 2 == 0 { -1.2 } else { 1.0 })
+        .collect()
 }
 
 /// Seconds of a step: the fastest, of as many as fit a while.
@@ -84,9 +88,9 @@ fn fastest<E>(mut step: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
     for _ in 0..WARM {
         step()?;
     }
-    let (mut best, begun) = (f64::INFINITY, Instant::now());
+    let (mut best, begun) = (f64::INFINITY, ThreadTime::now());
     for done in 0..40 {
-        let since = Instant::now();
+        let since = ThreadTime::now();
         step()?;
         best = best.min(since.elapsed().as_secs_f64());
         if done >= 5 && begun.elapsed().as_secs_f64() > 1.0 {
@@ -100,7 +104,10 @@ fn fastest<E>(mut step: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
 fn exponent(points: &[Cost], value: impl Fn(&Cost) -> f64) -> f64 {
     let last = &points[points.len().saturating_sub(3)..];
     let count = last.len() as f64;
-    let logs = || last.iter().map(|cost| ((cost.n as f64).ln(), value(cost).ln()));
+    let logs = || {
+        last.iter()
+            .map(|cost| ((cost.n as f64).ln(), value(cost).ln()))
+    };
     let x = logs().map(|(x, _)| x).sum::<f64>() / count;
     let y = logs().map(|(_, y)| y).sum::<f64>() / count;
     let cross: f64 = logs().map(|(a, b)| (a - x) * (b - y)).sum();
@@ -136,38 +143,64 @@ fn curve<E>(
 /// [`ConfigError`] cannot come of settings that are right.
 pub fn run() -> Result<Vec<Curve>, ConfigError> {
     let stopping = Stopping::never();
-    let descent = curve("gradient descent", LONG, GradientDescent::<f64>::memory_len, |n, memory| {
-        let config = GradientDescentConfig { stopping, ..GradientDescentConfig::default() };
-        let mut method = GradientDescent::new(config, n, memory)?;
-        let (mut chain, mut x) = (chain(n), start(n));
-        fastest(|| method.step(&mut chain, &mut x).map(drop))
-    });
+    let descent = curve(
+        "gradient descent",
+        LONG,
+        GradientDescent::<f64>::memory_len,
+        |n, memory| {
+            let config = GradientDescentConfig {
+                stopping,
+                ..GradientDescentConfig::default()
+            };
+            let mut method = GradientDescent::new(config, n, memory)?;
+            let (mut chain, mut x) = (chain(n), start(n));
+            fastest(|| method.step(&mut chain, &mut x).map(drop))
+        },
+    );
     let lbfgs = curve("L-BFGS", LONG, Lbfgs::<8, f64>::memory_len, |n, memory| {
-        let config = LbfgsConfig { stopping, ..LbfgsConfig::classic() };
+        let config = LbfgsConfig {
+            stopping,
+            ..LbfgsConfig::classic()
+        };
         let mut method = Lbfgs::<8, f64>::new(config, n, memory)?;
         let (mut chain, mut x) = (chain(n), start(n));
         fastest(|| method.step(&mut chain, &mut x).map(drop))
     });
     let bfgs = curve("BFGS", SHORT, Bfgs::<f64>::memory_len, |n, memory| {
-        let config = BfgsConfig { stopping, ..BfgsConfig::default() };
+        let config = BfgsConfig {
+            stopping,
+            ..BfgsConfig::default()
+        };
         let mut method = Bfgs::new(config, n, memory)?;
         let (mut chain, mut x) = (chain(n), start(n));
         fastest(|| method.step(&mut chain, &mut x).map(drop))
     });
-    let newton_cg = curve("Newton-CG", LONG, NewtonCg::<f64>::memory_len, |n, memory| {
-        let damped = NewtonCgConfig::damped();
-        let config = NewtonCgConfig { stopping, max_products: 20, ..damped };
-        let mut method = NewtonCg::new(config, n, memory)?;
-        let (mut chain, mut x) = (chain(n), start(n));
-        fastest(|| {
-            // It would have converged soon.
-            x.copy_from_slice(&start(n));
-            method.objective_changed();
-            method.step(&mut chain, &mut x).map(drop)
-        })
-    });
+    let newton_cg = curve(
+        "Newton-CG",
+        LONG,
+        NewtonCg::<f64>::memory_len,
+        |n, memory| {
+            let damped = NewtonCgConfig::damped();
+            let config = NewtonCgConfig {
+                stopping,
+                max_products: 20,
+                ..damped
+            };
+            let mut method = NewtonCg::new(config, n, memory)?;
+            let (mut chain, mut x) = (chain(n), start(n));
+            fastest(|| {
+                // It would have converged soon.
+                x.copy_from_slice(&start(n));
+                method.objective_changed();
+                method.step(&mut chain, &mut x).map(drop)
+            })
+        },
+    );
     let newton = curve("Newton", SHORT, Newton::<f64>::memory_len, |n, memory| {
-        let config = NewtonConfig { stopping, ..NewtonConfig::default() };
+        let config = NewtonConfig {
+            stopping,
+            ..NewtonConfig::default()
+        };
         let mut method = Newton::new(config, n, memory)?;
         let (mut chain, mut x) = (chain(n), start(n));
         fastest(|| {
@@ -176,19 +209,27 @@ pub fn run() -> Result<Vec<Curve>, ConfigError> {
             method.step(&mut chain, &mut x).map(drop)
         })
     });
-    let solve = curve("dense solve alone", SHORT, |n| n * n, |n, memory| {
-        // Positive definite: what is off the diagonal adds up to less than it.
-        memory.iter_mut().enumerate().for_each(|(i, h)| *h = 1.0 / (1 + i % 97 + n) as f64);
-        let (diagonal, mut pivots) = (vec![2.0; n], vec![0.0; n]);
-        let mut x = start(n);
-        fastest(|| {
-            let inertia = ldl(memory, &diagonal, &mut pivots)?;
-            x.copy_from_slice(&start(n));
-            ldl_solve(memory, &pivots, &mut x)?;
-            black_box((inertia, &x));
-            Ok(())
-        })
-    });
+    let solve = curve(
+        "dense solve alone",
+        SHORT,
+        |n| n * n,
+        |n, memory| {
+            // Positive definite: what is off the diagonal adds up to less than it.
+            memory
+                .iter_mut()
+                .enumerate()
+                .for_each(|(i, h)| *h = 1.0 / (1 + i % 97 + n) as f64);
+            let (diagonal, mut pivots) = (vec![2.0; n], vec![0.0; n]);
+            let mut x = start(n);
+            fastest(|| {
+                let inertia = ldl(memory, &diagonal, &mut pivots)?;
+                x.copy_from_slice(&start(n));
+                ldl_solve(memory, &pivots, &mut x)?;
+                black_box((inertia, &x));
+                Ok(())
+            })
+        },
+    );
     Ok(vec![descent?, lbfgs?, newton_cg?, bfgs?, newton?, solve?])
 }
 
@@ -202,10 +243,17 @@ pub fn figure(curves: &[Curve], subtitle: &str) -> Chart {
     };
     let line = |(i, curve): (usize, &Curve)| Series {
         name: curve.name.to_owned(),
-        remark: format!("n^{:.2}, memory n^{:.2}", curve.exponent, curve.memory_exponent),
+        remark: format!(
+            "n^{:.2}, memory n^{:.2}",
+            curve.exponent, curve.memory_exponent
+        ),
         style: Style::of(i),
         joined: Joined::Lines,
-        points: curve.points.iter().map(|c| Point::new(c.n as f64, c.seconds)).collect(),
+        points: curve
+            .points
+            .iter()
+            .map(|c| Point::new(c.n as f64, c.seconds))
+            .collect(),
         taken: None,
     };
     Chart {

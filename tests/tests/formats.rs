@@ -57,6 +57,7 @@ fn trained(spec: &str, input: Shape, outputs: usize, predicted: Predicted) -> Tr
         predict: Predict::Labels,
         limit: None,
         digest: String::new(),
+        drawn: None,
     }
 }
 

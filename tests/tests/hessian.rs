@@ -11,7 +11,9 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_secant-under-test");
 
 fn run(folder: &Path, words: &str) -> Output {
     let words = words.split(' ').filter(|word| !word.is_empty());
-    command(PROGRAM, folder, words.map(|word| word.replace('_', " "))).output().unwrap()
+    command(PROGRAM, folder, words.map(|word| word.replace('_', " ")))
+        .output()
+        .unwrap()
 }
 
 fn ok(folder: &Path, words: &str) -> String {
@@ -48,28 +50,48 @@ fn estimates_agree_with_every_eigenvalue() {
         let (exact, found) = (&exact["points"][at], &found["points"][at]);
         let n = number(&exact["n"]);
         for end in ["largest", "smallest"] {
-            let (a, b) = (number(&exact["hessian"][end]), number(&found["hessian"][end]));
+            let (a, b) = (
+                number(&exact["hessian"][end]),
+                number(&found["hessian"][end]),
+            );
             let size = number(&exact["hessian"]["largest"]);
             assert!((a - b).abs() < 1e-4 * size, "{end}: {a} {b}");
         }
         let (a, b) = (number(&exact["trace"]), number(&found["trace"]));
         let error = number(&found["trace_error"]);
-        assert!((a - b).abs() < 4.0 * error, "trace {a}, estimated {b} +- {error}");
+        assert!(
+            (a - b).abs() < 4.0 * error,
+            "trace {a}, estimated {b} +- {error}"
+        );
         for power in 0..4 {
             let moment = |point: &Value| number(&point["moments"][power]);
             let (a, b) = (moment(exact), moment(found));
             assert!((a - b).abs() < 0.02 * a.abs(), "moment {power}: {a} {b}");
         }
         let count = |point: &Value| number(&point["negative"]["count"]) / n;
-        assert!((count(exact) - count(found)).abs() < 0.1, "{} {}", count(exact), count(found));
-        assert!(number(&found["gauss_newton"]["smallest"]) > -number(&found["gauss_newton"]["floor"]));
-        assert!(number(&exact["hessian"]["condition"]) >= 0.99 * number(&found["hessian"]["condition"]));
+        assert!(
+            (count(exact) - count(found)).abs() < 0.1,
+            "{} {}",
+            count(exact),
+            count(found)
+        );
+        assert!(
+            number(&found["gauss_newton"]["smallest"]) > -number(&found["gauss_newton"]["floor"])
+        );
+        assert!(
+            number(&exact["hessian"]["condition"]) >= 0.99 * number(&found["hessian"]["condition"])
+        );
         assert!(number(&found["stability"]["limit"]) > 0.0);
         let shares = found["vectors"][0]["layers"].as_array().unwrap();
         let sum: f64 = shares.iter().map(|share| number(&share[1])).sum();
         assert!((sum - 1.0).abs() < 1e-9);
     }
-    for file in ["hessian.json", "spectrum-50percent.svg", "spectrum-final.csv", "sharpness.svg"] {
+    for file in [
+        "hessian.json",
+        "spectrum-50percent.svg",
+        "spectrum-final.csv",
+        "sharpness.svg",
+    ] {
         assert!(folder.path().join("found").join(file).is_file(), "{file}");
     }
 }
@@ -79,7 +101,10 @@ fn estimates_agree_with_every_eigenvalue() {
 #[test]
 fn a_folder_and_a_run_along_show_the_same() {
     let folder = tempfile::tempdir().unwrap();
-    ok(folder.path(), &format!("train {SMALL} --optimizer lbfgs --seed 3 --out run"));
+    ok(
+        folder.path(),
+        &format!("train {SMALL} --optimizer lbfgs --seed 3 --out run"),
+    );
     let look = "--samples 50 --lanczos 20 --probes 1 --seed 3 --json";
     let read = |words: &str| -> Value { serde_json::from_str(&ok(folder.path(), words)).unwrap() };
     let one = read(&format!("hessian run {look} --threads 1"));
@@ -91,11 +116,21 @@ fn a_folder_and_a_run_along_show_the_same() {
             assert_eq!(one["points"][at][key], other["points"][at][key], "{key}");
         }
     }
-    let text = ok(folder.path(), &format!("hessian run {}", look.replace("--json", "")));
-    for words in ["1. Too expensive?", "2. Not positive definite?", "3. Ill-conditioned?"] {
+    let text = ok(
+        folder.path(),
+        &format!("hessian run {}", look.replace("--json", "")),
+    );
+    for words in [
+        "1. Too expensive?",
+        "2. Not positive definite?",
+        "3. Ill-conditioned?",
+    ] {
         assert!(text.contains(words), "{text}");
     }
-    assert!(text.lines().skip(1).all(|line| line.chars().count() <= 80), "{text}");
+    assert!(
+        text.lines().skip(1).all(|line| line.chars().count() <= 80),
+        "{text}"
+    );
 }
 
 #[test]
@@ -110,8 +145,16 @@ fn what_cannot_be_looked_at_is_refused_in_one_line() {
     refused(at, "hessian run --lanczos 0", "--lanczos");
     refused(at, "hessian run --at best", "first and last weights only");
     refused(at, "hessian run --every 5", "first and last weights only");
-    refused(at, "hessian run --at elsewhere", "expected initial, best, final");
-    refused(at, "hessian --data synthetic --model lenet --exact", "at most 6000");
+    refused(
+        at,
+        "hessian run --at elsewhere",
+        "expected initial, best, final",
+    );
+    refused(
+        at,
+        "hessian --data synthetic --model lenet --exact",
+        "at most 6000",
+    );
     // Weights that are not finite: the last float of the file.
     let file = at.join("run/model.safetensors");
     let whole = fs::read(&file).unwrap();

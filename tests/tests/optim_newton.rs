@@ -1,7 +1,7 @@
 //! Newton's method with a dense Hessian: right where the Hessian is positive definite, and shown to
 //! go wrong where it is not.
 
-use secant::objective::{self, HessianProduct};
+use secant::objective::{self, HessianProduct, Objective};
 use secant::optim::{Inertia, Newton, NewtonConfig, Report, Termination, ldl, ldl_solve};
 use secant_tests::draw::Draw;
 
@@ -31,7 +31,10 @@ fn quadratic(a: Vec<f64>, b: Vec<f64>) -> impl HessianProduct<f64> {
 
 fn run(config: NewtonConfig<f64>, f: &mut impl HessianProduct<f64>, x: &mut [f64]) -> Report<f64> {
     let mut memory = vec![f64::NAN; Newton::<f64>::memory_len(x.len())];
-    Newton::new(config, x.len(), &mut memory).unwrap().minimize(f, x).unwrap()
+    Newton::new(config, x.len(), &mut memory)
+        .unwrap()
+        .minimize(f, x)
+        .unwrap()
 }
 
 /// A random symmetric matrix with its eigenvalues moved by `shift`.
@@ -83,7 +86,10 @@ fn factors_solve_and_count_negative_eigenvalues() {
             }
         }
     }
-    assert_eq!(ldl(&mut [0.0, 1.0, 1.0, 0.0], &[0.0; 2], &mut [0.0; 2]), Ok(Inertia::Breakdown));
+    assert_eq!(
+        ldl(&mut [0.0, 1.0, 1.0, 0.0], &[0.0; 2], &mut [0.0; 2]),
+        Ok(Inertia::Breakdown)
+    );
     assert!(ldl(&mut [0.0; 4], &[0.0; 2], &mut [0.0; 1]).is_err());
     assert!(ldl_solve(&[0.0; 4], &[1.0; 2], &mut [0.0; 3]).is_err());
 }
@@ -125,20 +131,35 @@ fn on_an_indefinite_hessian_the_bare_step_goes_up() {
         values.push(newton.step(&mut wells(), &mut x).unwrap().value);
         assert_eq!(newton.inertia(), Some(Inertia::Indefinite(1)));
     }
-    assert!(values.windows(2).all(|pair| pair[1] > pair[0]), "each step goes up: {values:?}");
+    assert!(
+        values.windows(2).all(|pair| pair[1] > pair[0]),
+        "each step goes up: {values:?}"
+    );
     assert!(x[0].abs() < 1e-6, "to the saddle");
     let mut x = [0.1, 0.0];
     let report = run(NewtonConfig::default(), &mut wells(), &mut x);
-    assert!(report.termination.is_converged() && (x[0] - 1.0).abs() < 1e-4, "{report}");
+    assert!(
+        report.termination.is_converged() && (x[0] - 1.0).abs() < 1e-4,
+        "{report}"
+    );
     assert!(report.value < values[0]);
     // Undamped but shifted: down as well here; damped but not shifted: a line search saves it.
     for config in [
-        NewtonConfig { line_search: None, ..NewtonConfig::default() },
-        NewtonConfig { shift: false, ..NewtonConfig::default() },
+        NewtonConfig {
+            line_search: None,
+            ..NewtonConfig::default()
+        },
+        NewtonConfig {
+            shift: false,
+            ..NewtonConfig::default()
+        },
     ] {
         let mut x = [0.1, 0.0];
         let report = run(config, &mut wells(), &mut x);
-        assert!(report.termination.is_converged() && (x[0].abs() - 1.0).abs() < 1e-4, "{report}");
+        assert!(
+            report.termination.is_converged() && (x[0].abs() - 1.0).abs() < 1e-4,
+            "{report}"
+        );
     }
 }
 
@@ -179,9 +200,16 @@ fn what_is_not_finite_ends_it() {
     for config in [NewtonConfig::pure(), NewtonConfig::default()] {
         let mut x = [2.0];
         let report = run(config, &mut broken(), &mut x);
-        assert_eq!(report.termination, Termination::LineSearchFailed, "{report}");
+        assert_eq!(
+            report.termination,
+            Termination::LineSearchFailed,
+            "{report}"
+        );
         assert_eq!(x, [2.0]);
     }
     let mut x = [f64::INFINITY];
-    assert_eq!(run(NewtonConfig::pure(), &mut broken(), &mut x).termination, Termination::NotFinite);
+    assert_eq!(
+        run(NewtonConfig::pure(), &mut broken(), &mut x).termination,
+        Termination::NotFinite
+    );
 }

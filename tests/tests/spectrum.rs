@@ -49,7 +49,9 @@ impl Made {
     }
 
     fn size(&self) -> f64 {
-        self.values.iter().fold(0.0, |size, value| f64::max(size, value.abs()))
+        self.values
+            .iter()
+            .fold(0.0, |size, value| f64::max(size, value.abs()))
     }
 }
 
@@ -72,9 +74,25 @@ fn lanczos(made: &Made, k: usize, check: impl FnOnce(&Lanczos<'_, f64>, Ending))
 fn extremes_and_their_vectors_are_those_of_the_matrix() {
     // A few large values over a bulk, as Hessians have; indefinite; with a tiny gap at the top.
     let spectra: [fn(usize) -> f64; 3] = [
-        |i| if i < 5 { 10.0 - i as f64 } else { 1e-3 * (i % 97) as f64 },
-        |i| (i as f64 * 0.37).sin() * if i == 3 { -9.0 } else { 1.0 },
-        |i| if i < 2 { 1.0 + 1e-6 * i as f64 } else { 0.3 / (1.0 + i as f64) },
+        |i| {
+            if i < 5 {
+                10.0 - i as f64
+            } else {
+                1e-3 * (i % 97) as f64
+            }
+        },
+        |i| match i {
+            3 => -9.0,
+            7 => 6.0,
+            _ => (i as f64 * 0.37).sin(),
+        },
+        |i| {
+            if i < 2 {
+                1.0 + 1e-6 * i as f64
+            } else {
+                0.3 / (1.0 + i as f64)
+            }
+        },
     ];
     for (s, spectrum) in spectra.into_iter().enumerate() {
         let mut values: Vec<f64> = (0..300).map(spectrum).collect();
@@ -83,7 +101,11 @@ fn extremes_and_their_vectors_are_those_of_the_matrix() {
         lanczos(&made, 90, |lanczos, ending| {
             assert_eq!(ending, Ending::Steps);
             let (found, size) = (lanczos.values(), made.size());
-            assert!((found[89] - values[299]).abs() < LANCZOS * size, "{s}: {}", found[89]);
+            assert!(
+                (found[89] - values[299]).abs() < LANCZOS * size,
+                "{s}: {}",
+                found[89]
+            );
             assert!(lanczos.noise() < 1e-12 * size);
             for i in [0, 89] {
                 // The bound holds for the residual, and the residual is that of the vector.
@@ -93,11 +115,17 @@ fn extremes_and_their_vectors_are_those_of_the_matrix() {
                 let residual: f64 = (0..300).map(|j| (image[j] - found[i] * v[j]).powi(2)).sum();
                 let apart = (residual.sqrt() - lanczos.bound(i)).abs();
                 assert!(apart < 1e-12 * size, "{s}, {i}");
-                let near = values.iter().map(|x| (x - found[i]).abs()).fold(1.0, f64::min);
+                let near = values
+                    .iter()
+                    .map(|x| (x - found[i]).abs())
+                    .fold(1.0, f64::min);
                 assert!(near <= lanczos.bound(i) + 1e-12 * size, "{s}, {i}");
             }
             if s == 1 {
-                assert!((found[0] - values[0]).abs() < LANCZOS * size, "the smallest");
+                assert!(
+                    (found[0] - values[0]).abs() < LANCZOS * size,
+                    "the smallest"
+                );
             }
         });
     }
@@ -136,11 +164,22 @@ fn what_is_not_finite_is_told_and_lengths_are_checked() {
     assert_eq!(lanczos.run(&[1.0; 3], nan).unwrap(), Ending::Unusable);
     assert!(lanczos.values().is_empty());
     assert!(lanczos.run(&[1.0; 4], nan).is_err());
-    assert!(lanczos.run_in_metric(&[1.0; 3], nan, nan).is_err(), "memory for no metric");
+    assert!(
+        lanczos.run_in_metric(&[1.0; 3], nan, nan).is_err(),
+        "memory for no metric"
+    );
     assert!(lanczos.vector(0, &mut [0.0; 3]).is_err());
     assert!(Lanczos::<f64>::new(3, 0, &mut []).is_err());
     assert!(Lanczos::<f64>::new(3, 2, &mut [0.0; 5]).is_err());
-    let found = density(&mut lanczos, Known::NOTHING, 2, &mut Random::new(0, 0), &mut [0.0; 3], nan, &mut [Node::default(); 4]);
+    let found = density(
+        &mut lanczos,
+        Known::NOTHING,
+        2,
+        &mut Random::new(0, 0),
+        &mut [0.0; 3],
+        nan,
+        &mut [Node::default(); 4],
+    );
     assert_eq!(found, Ok(0));
 }
 
@@ -154,7 +193,9 @@ fn in_a_metric_the_eigenvalues_are_those_of_the_product() {
     let apply = |x: &[f64], y: &mut [f64]| (0..n).for_each(|i| y[i] = metric[i] * x[i]);
     let mut memory = vec![0.0; Lanczos::<f64>::metric_memory_len(n, n)];
     let mut one = Lanczos::new(n, n, &mut memory).unwrap();
-    let _ = one.run_in_metric(&start(n), |x, y| made.multiply(x, y), apply).unwrap();
+    let _ = one
+        .run_in_metric(&start(n), |x, y| made.multiply(x, y), apply)
+        .unwrap();
     let mut memory = vec![0.0; Lanczos::<f64>::memory_len(n, n)];
     let mut other = Lanczos::new(n, n, &mut memory).unwrap();
     let both = |x: &[f64], y: &mut [f64]| {
@@ -169,7 +210,10 @@ fn in_a_metric_the_eigenvalues_are_those_of_the_product() {
         assert!((a - b).abs() < LANCZOS * size, "{a} is not {b}");
     }
     let near = |a: &f64, b: &f64| (a - b).abs() < 1e-3;
-    assert!(!one.values().iter().zip(&values).all(|(a, b)| near(a, b)), "M matters");
+    assert!(
+        !one.values().iter().zip(&values).all(|(a, b)| near(a, b)),
+        "M matters"
+    );
 }
 
 /// The ten largest of 400 eigenvalues hold nearly all of the higher moments.
@@ -194,30 +238,61 @@ fn the_moments_of_the_density_are_those_of_the_spectrum() {
         assert!(lanczos.bound(59 - i) < 1e-6);
         lanczos.vector(59 - i, v).unwrap();
     }
-    let known = Known { values: &known, vectors: &vectors };
+    let known = Known {
+        values: &known,
+        vectors: &vectors,
+    };
     let exact = |p: i32| values.iter().map(|x| x.powi(p)).sum::<f64>() / n as f64;
     let mut errors = Vec::new();
     for known in [known, Known::NOTHING] {
         let mut nodes = vec![Node::default(); known.values.len() + 8 * 60];
         let mut random = Random::new(1, 2);
         let mut probe = vec![0.0; n];
-        let count =
-            density(&mut lanczos, known, 8, &mut random, &mut probe, product, &mut nodes).unwrap();
+        let count = density(
+            &mut lanczos,
+            known,
+            8,
+            &mut random,
+            &mut probe,
+            product,
+            &mut nodes,
+        )
+        .unwrap();
         nodes.truncate(count);
         let total: f64 = nodes.iter().map(|node| node.weight).sum();
         assert!((total - 1.0).abs() < 1e-12, "{total}");
-        let moment = |p: i32| nodes.iter().map(|x| x.weight * x.value.powi(p)).sum::<f64>();
+        let moment = |p: i32| {
+            nodes
+                .iter()
+                .map(|x| x.weight * x.value.powi(p))
+                .sum::<f64>()
+        };
         errors.push([1, 2, 3, 4].map(|p| (moment(p) / exact(p) - 1.0).abs()));
-        let negative: f64 = nodes.iter().filter(|x| x.value < -1.0).map(|x| x.weight).sum();
+        let negative: f64 = nodes
+            .iter()
+            .filter(|x| x.value < -1.0)
+            .map(|x| x.weight)
+            .sum();
         assert!((n as f64 * negative - 4.0).abs() < 1.5, "{negative}");
         let mut scratch = vec![0.0; 2 * n];
         let found = trace(known, 32, &mut Random::new(2, 2), &mut scratch, product).unwrap();
         let off = (found.value - n as f64 * exact(1)).abs();
-        assert!(off < 4.0 * found.error, "{off} with a standard error of {}", found.error);
+        assert!(
+            off < 4.0 * found.error,
+            "{off} with a standard error of {}",
+            found.error
+        );
         errors.push([found.error; 4]);
     }
-    assert!(errors[0].iter().all(|e| *e < DENSITY_MOMENTS), "{:?}", errors[0]);
-    assert!(errors[2][1] > DENSITY_MOMENTS, "without the large ones known it is not so good");
+    assert!(
+        errors[0].iter().all(|e| *e < DENSITY_MOMENTS),
+        "{:?}",
+        errors[0]
+    );
+    assert!(
+        errors[2].iter().any(|e| *e > 5.0 * DENSITY_MOMENTS),
+        "without the large ones known it is not so good"
+    );
     assert!(errors[1][0] < 0.2 * errors[3][0], "nor is the trace");
 }
 
@@ -249,14 +324,20 @@ fn a_tridiagonal_matrix_is_put_together_again() {
                         1 => off[i.min(j)],
                         _ => 0.0,
                     };
-                    assert!((back - expected).abs() <= 1e-13 * size, "{k}, {kind}: {i}, {j}");
+                    assert!(
+                        (back - expected).abs() <= 1e-13 * size,
+                        "{k}, {kind}: {i}, {j}"
+                    );
                     assert!((unit - f64::from(u8::from(i == j))).abs() < 1e-13);
                 }
             }
         }
     }
     assert!(!tridiagonal(&mut [f64::NAN], &mut [0.0], &mut [0.0]));
-    assert!(!tridiagonal(&mut [1.0, 2.0], &mut [0.0], &mut [0.0; 4]), "lengths");
+    assert!(
+        !tridiagonal(&mut [1.0, 2.0], &mut [0.0], &mut [0.0; 4]),
+        "lengths"
+    );
 }
 
 /// Golden values by PyTorch's automatic differentiation: `tests/peers/torch_hessian.py`, which has
@@ -274,9 +355,12 @@ fn the_extremes_of_a_network_are_those_that_pytorch_finds() {
     );
     const N: usize = NET.parameter_count();
     assert_eq!(N, 519);
-    let weights: Vec<f32> =
-        (0..N).map(|i| (0.4 * (1.7 * i as f64 + 0.3).sin()) as f32).collect();
-    let pixels: Vec<u8> = (0..20 * 36).map(|i| ((i * i * 31 + i * 17) % 256) as u8).collect();
+    let weights: Vec<f32> = (0..N)
+        .map(|i| (0.4 * (1.7 * i as f64 + 0.3).sin()) as f32)
+        .collect();
+    let pixels: Vec<u8> = (0..20 * 36)
+        .map(|i| ((i * i * 31 + i * 17) % 256) as u8)
+        .collect();
     let labels: Vec<u8> = (0..20u32).map(|i| (i * i % 3) as u8).collect();
     let indices: Vec<u32> = (0..20).collect();
     let samples = Samples::bytes(&pixels, &labels, Normalisation::UNIT);
@@ -295,25 +379,46 @@ fn the_extremes_of_a_network_are_those_that_pytorch_finds() {
     let golden = [
         (
             Curvature::Hessian,
-            [-1.9954608427472662, -1.664925779255661, 1.7725734349045583, 2.538976037460097],
-            [0.000904125036583501, 0.07209041957431195, 0.011770992808726502, 0.19138315658229402],
+            [
+                -1.9954608427472662,
+                -1.664925779255661,
+                1.7725734349045583,
+                2.538976037460097,
+            ],
+            [
+                0.000904125036583501,
+                0.07209041957431195,
+                0.011770992808726502,
+                0.19138315658229402,
+            ],
         ),
         (
             Curvature::GaussNewton,
             [0.0, 0.0, 0.37895302037259065, 1.1019342505355132],
-            [0.005955012082862406, 0.0032513295377910624, 0.002853619273766819, 0.0029318877965067163],
+            [
+                0.005955012082862406,
+                0.0032513295377910624,
+                0.002853619273766819,
+                0.0029318877965067163,
+            ],
         ),
     ];
     let mut memory = vec![0.0; Lanczos::<f64>::memory_len(N, 90)];
     let mut lanczos = Lanczos::new(N, 90, &mut memory).unwrap();
     for (curvature, extremes, moments) in golden {
-        let ending = lanczos.run(&start(N), |x, y| product(curvature, x, y)).unwrap();
+        let ending = lanczos
+            .run(&start(N), |x, y| product(curvature, x, y))
+            .unwrap();
         assert_ne!(ending, Ending::Unusable);
         let values = lanczos.values();
         let k = values.len();
         for (found, expected) in [0, 1, k - 2, k - 1].into_iter().zip(extremes) {
             let error = (values[found] - expected).abs() / extremes[3];
-            assert!(error < GOLDEN_EIGENVALUES, "{curvature:?}: {} {expected}", values[found]);
+            assert!(
+                error < GOLDEN_EIGENVALUES,
+                "{curvature:?}: {} {expected}",
+                values[found]
+            );
         }
         // The density's moments, the large eigenvalues known.
         let mut good: Vec<usize> = (0..k).filter(|i| lanczos.bound(*i) < 1e-4).collect();
@@ -324,7 +429,10 @@ fn the_extremes_of_a_network_are_those_that_pytorch_finds() {
         for (v, i) in vectors.chunks_exact_mut(N).zip(&good) {
             lanczos.vector(*i, v).unwrap();
         }
-        let known = Known { values: &known, vectors: &vectors };
+        let known = Known {
+            values: &known,
+            vectors: &vectors,
+        };
         let mut nodes = vec![Node::default(); known.values.len() + 8 * 90];
         let count = density(
             &mut lanczos,
@@ -341,7 +449,10 @@ fn the_extremes_of_a_network_are_those_that_pytorch_finds() {
             // The Hessian's trace is a difference of large numbers: relative to the size of its terms.
             let size: f64 = nodes.iter().map(|x| x.weight * x.value.abs().powi(p)).sum();
             let error = (found - expected).abs() / size;
-            assert!(error < DENSITY_MOMENTS, "{curvature:?}, moment {p}: {found} {expected}");
+            assert!(
+                error < DENSITY_MOMENTS,
+                "{curvature:?}, moment {p}: {found} {expected}"
+            );
         }
     }
 }

@@ -346,7 +346,10 @@ impl<'m, R: Real> Newton<'m, R> {
                 return Ok(false);
             }
             let tiny = R::MIN_POSITIVE.sqrt();
-            shift = (shift + shift).larger(shortest).larger(shortest - least).larger(tiny);
+            shift = (shift + shift)
+                .larger(shortest)
+                .larger(shortest - least)
+                .larger(tiny);
         }
         Ok(false)
     }

@@ -201,7 +201,11 @@ impl<'m, R: Real> Lanczos<'m, R> {
                 return self.fail();
             };
             let n = self.dimension;
-            let z = if metric.is_some() { &*self.dual } else { &*self.basis };
+            let z = if metric.is_some() {
+                &*self.dual
+            } else {
+                &*self.basis
+            };
             product(row(z, j, n), self.residual);
             let alpha = self.orthogonalise(j, metric.is_some());
             length = self.length(metric.as_mut());
@@ -236,7 +240,11 @@ impl<'m, R: Real> Lanczos<'m, R> {
         metric(self.residual, self.image);
         let square = vector::dot(self.residual, self.image);
         // Less than 0 only by rounding, where w is as good as zero.
-        if square < R::ZERO { R::ZERO } else { square.sqrt() }
+        if square < R::ZERO {
+            R::ZERO
+        } else {
+            square.sqrt()
+        }
     }
 
     /// Makes w, `factor` times as long, row j of the basis.

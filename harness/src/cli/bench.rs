@@ -11,9 +11,9 @@ use crate::bench::{self, Report};
 use crate::data::predict::Predict;
 use crate::data::synthetic;
 use crate::error::{EXIT_OK, Error};
+use crate::export::write_whole;
 use crate::loss::NamedLoss;
 use crate::model::Description;
-use crate::export::write_whole;
 use crate::report::{print_json, print_line, say};
 use crate::scaling;
 use secant::arch::Isa;
@@ -89,7 +89,10 @@ impl BenchArgs {
         let curves = scaling::run().map_err(|error| Error::Run(error.to_string()))?;
         let on = format!("a chain of Rosenbrock's valleys, {}", Isa::current().name());
         let chart = scaling::figure(&curves, &on);
-        let output = |source| Error::Output { path: self.out.clone(), source };
+        let output = |source| Error::Output {
+            path: self.out.clone(),
+            source,
+        };
         std::fs::create_dir_all(&self.out).map_err(output)?;
         write_whole(&self.out.join("scaling.svg"), chart.svg(760.0).as_bytes())?;
         write_whole(&self.out.join("scaling.csv"), chart.csv().as_bytes())?;
@@ -98,14 +101,16 @@ impl BenchArgs {
             return Ok(EXIT_OK);
         }
         let mut text = format!(
-            "a step on {on}\n\n{:<20}{:>10}{:>12}{:>12}{:>10}{:>10}\n",
+            "a step on {on}\n\n{:<20}{:>10}{:>12}{:>12}{:>10}{:>11}\n",
             "method", "largest n", "seconds", "memory", "time ~n^", "memory ~n^"
         );
         for curve in &curves {
-            let Some(last) = curve.points.last() else { continue };
+            let Some(last) = curve.points.last() else {
+                continue;
+            };
             let _ = writeln!(
                 text,
-                "{:<20}{:>10}{:>12.6}{:>9.2} MB{:>10.2}{:>10.2}",
+                "{:<20}{:>10}{:>12.6}{:>9.2} MB{:>10.2}{:>11.2}",
                 curve.name,
                 last.n,
                 last.seconds,
@@ -114,7 +119,11 @@ impl BenchArgs {
                 curve.memory_exponent
             );
         }
-        let _ = write!(text, "\nThe figure is {}.", self.out.join("scaling.svg").display());
+        let _ = write!(
+            text,
+            "\nThe figure is {}.",
+            self.out.join("scaling.svg").display()
+        );
         print_line(&text)?;
         Ok(EXIT_OK)
     }

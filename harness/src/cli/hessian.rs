@@ -31,7 +31,7 @@ use crate::trained::Trained;
 
 /// Options of `secant hessian`.
 #[derive(Debug, Args)]
-#[command(args_override_self = true)]
+#[command(args_override_self = true, after_help = HELP, after_long_help = HELP)]
 pub struct HessianArgs {
     /// Folder of a run, as 'secant train' has written it; without, a run is trained along, and the
     /// options of 'secant train' say which
@@ -78,6 +78,22 @@ pub struct HessianArgs {
     train: TrainArgs,
 }
 
+const HELP: &str = "\
+Examples:
+  secant hessian --optimizer adam --epochs 2     trains micro and looks at the start, 10 %, 50 %, end
+  secant hessian runs/first                      the first and the last weights of a run
+  secant hessian --model 'conv4k5s3 tanh linear10' --exact     every eigenvalue
+  secant hessian --metrics --at final            what each optimiser's metric makes of it
+
+Files, in --out [default: RUN/hessian, or runs/hessian-MODEL-OPTIMIZER-sSEED]; older ones are replaced:
+  hessian.json                 the whole record: what --json prints
+  spectrum-PLACE.svg, .csv     how many eigenvalues there are at each magnitude
+  metrics-PLACE.svg, .csv      eigenvalues as each optimiser sees them, by rank
+  sharpness.svg, .csv          the largest one along the run, beside the limit of stability
+
+'secant train --help' lists models, optimisers and data. Exit status: 0 done, 1 the run diverged or a
+product is not finite, 2 wrong options or data, or too much memory, 3 a file could not be written.";
+
 const LOOK: &str = "Where and how closely";
 
 /// What the command has found.
@@ -120,9 +136,8 @@ impl HessianArgs {
         }
         self.train.memory.into_iter().for_each(memory::set_limit);
         let needed = self.settings().memory(n);
-        memory::check(needed, "the search for eigenvalues").map_err(|why| {
-            Error::Usage(format!("{why}; a smaller --lanczos needs less"))
-        })
+        memory::check(needed, "the search for eigenvalues")
+            .map_err(|why| Error::Usage(format!("{why}; a smaller --lanczos needs less")))
     }
 
     /// Looks, and prints the tables or the JSON object.
@@ -147,8 +162,27 @@ impl HessianArgs {
     }
 
     fn look_at_run(&self, folder: &Path) -> Result<u8, Error> {
+        let train = &self.train;
+        let others = [
+            ("--model", train.model.is_some()),
+            ("--weights", train.weights.is_some()),
+            ("--batch", train.batch.is_some()),
+            ("--epochs", train.epochs.is_some()),
+            ("--max-iter", train.max_iter.is_some()),
+            ("--learning-rate", train.learning_rate.is_some()),
+            ("--limit", train.limit.is_some()),
+        ];
+        if let Some((name, _)) = others.iter().find(|(_, given)| *given) {
+            return Err(Error::Usage(format!(
+                "{name}: says what is to be trained, and {} has been; leave one of the two out",
+                folder.display()
+            )));
+        }
         let trained = Trained::open(folder)?;
-        let network = trained.model.network.with_convolution(Convolution::Winograd);
+        let network = trained
+            .model
+            .network
+            .with_convolution(Convolution::Winograd);
         let n = network.parameter_count();
         self.check(n)?;
         if self.every.is_some() {
@@ -163,7 +197,10 @@ impl HessianArgs {
             [] => &[Spot::Initial, Spot::Final],
             spots => spots,
         };
-        if let Some(spot) = spots.iter().find(|s| !matches!(s, Spot::Initial | Spot::Final)) {
+        if let Some(spot) = spots
+            .iter()
+            .find(|s| !matches!(s, Spot::Initial | Spot::Final))
+        {
             return Err(Error::Usage(format!(
                 "--at {}: a RUN keeps its first and last weights only; train it along with --model \
                  and --optimizer",
@@ -208,7 +245,10 @@ impl HessianArgs {
                 }
                 _ => trained.parameters.clone(),
             };
-            let place = Place { name: spot.name(), step: None };
+            let place = Place {
+                name: spot.name(),
+                step: None,
+            };
             display.place(&place.name);
             points.push(point::look(&mut subject, &self.settings(), place, None)?);
         }
@@ -314,7 +354,9 @@ impl HessianArgs {
             answers: &answers,
             points,
         };
-        let with = found.optimizer.map_or(String::new(), |name| format!(" with {name}"));
+        let with = found
+            .optimizer
+            .map_or(String::new(), |name| format!(" with {name}"));
         let subtitle = format!(
             "{} ({n} parameters){with}, seed {}, {} of {} training samples",
             found.model,
@@ -322,7 +364,10 @@ impl HessianArgs {
             self.samples.get().min(found.dataset.train.len()),
             found.dataset.name
         );
-        let output = |source| Error::Output { path: out.to_owned(), source };
+        let output = |source| Error::Output {
+            path: out.to_owned(),
+            source,
+        };
         fs::create_dir_all(out).map_err(output)?;
         let _lock = FolderLock::take(out)?;
         let text = serde_json::to_string_pretty(&record).map_err(|e| output(e.into()))?;
@@ -330,14 +375,19 @@ impl HessianArgs {
         let mut charts = Vec::new();
         for point in points {
             let place = point.place.name.replace('%', "percent").replace(' ', "-");
-            let (spectrum, metrics) =
-                (figures::spectrum(point, &subtitle), figures::metrics(point, &subtitle));
+            let (spectrum, metrics) = (
+                figures::spectrum(point, &subtitle),
+                figures::metrics(point, &subtitle),
+            );
             charts.push((format!("spectrum-{place}"), spectrum));
             charts.extend(metrics.map(|chart| (format!("metrics-{place}"), chart)));
         }
         charts.extend(figures::sharpness(points, &subtitle).map(|c| ("sharpness".to_owned(), c)));
         for (name, chart) in &charts {
-            write_whole(&out.join(format!("{name}.svg")), chart.svg(figures::WIDTH).as_bytes())?;
+            write_whole(
+                &out.join(format!("{name}.svg")),
+                chart.svg(figures::WIDTH).as_bytes(),
+            )?;
             write_whole(&out.join(format!("{name}.csv")), chart.csv().as_bytes())?;
         }
         if self.train.json {
@@ -345,7 +395,10 @@ impl HessianArgs {
         } else {
             print_line(&format!("{subtitle}\n\n{}", show::table(points, &cost)))?;
         }
-        note(&format!("The figures and hessian.json are in {}.", out.display()));
+        note(&format!(
+            "The figures and hessian.json are in {}.",
+            out.display()
+        ));
         Ok(EXIT_OK)
     }
 }
@@ -370,16 +423,22 @@ impl Progress {
         let bar = io::stderr().is_terminal().then(|| {
             let target = ProgressDrawTarget::stderr_with_hz(5);
             let bar = ProgressBar::with_draw_target(Some(products), target);
-            let style = "{msg}  {bar:24.cyan/dim}  {pos}/{len} products  {elapsed} gone, {eta} left";
+            let style =
+                "{msg}  {bar:24.cyan/dim}  {pos}/{len} products  {elapsed} gone, {eta} left";
             if let Ok(style) = ProgressStyle::with_template(style) {
                 bar.set_style(style.progress_chars("━╸─"));
             }
             bar
         });
         if bar.is_none() {
-            note(&format!("About {products} products with the Hessian are to be computed."));
+            note(&format!(
+                "About {products} products with the Hessian are to be computed."
+            ));
         }
-        Progress { bar, last: RefCell::default() }
+        Progress {
+            bar,
+            last: RefCell::default(),
+        }
     }
 
     fn place(&self, name: &str) {

@@ -41,7 +41,9 @@ impl std::str::FromStr for Spot {
                 Some(percent) if percent > 0.0 && percent < 100.0 => {
                     Ok(Spot::Share(percent / 100.0))
                 }
-                _ => Err("expected initial, best, final, or a share of the steps such as 10%".into()),
+                _ => {
+                    Err("expected initial, best, final, or a share of the steps such as 10%".into())
+                }
             },
         }
     }
@@ -77,7 +79,9 @@ impl When {
                 .collect(),
             When::Every(steps) => {
                 let steps = (0..planned).step_by(*steps as usize);
-                steps.map(|step| (step, format!("step {step}"))).collect::<Vec<_>>()
+                steps
+                    .map(|step| (step, format!("step {step}")))
+                    .collect::<Vec<_>>()
             }
         };
         stops.sort_by_key(|(step, _)| *step);
@@ -136,21 +140,37 @@ pub fn look_along(
             // It ended early: its last weights are looked at below.
             break;
         }
-        points.push(look_here(&mut trainer, subject, settings, (name, step, planned))?);
+        points.push(look_here(
+            &mut trainer,
+            subject,
+            settings,
+            (name, step, planned),
+        )?);
         points.iter().last().into_iter().for_each(&mut seen);
     }
     run_to(&mut trainer, u32::MAX)?;
     let step = trainer.iterations();
     if when.wants(Spot::Final) {
-        points.push(look_here(&mut trainer, subject, settings, ("final".into(), step, planned))?);
+        points.push(look_here(
+            &mut trainer,
+            subject,
+            settings,
+            ("final".into(), step, planned),
+        )?);
         points.iter().last().into_iter().for_each(&mut seen);
     }
     let outcome = trainer.finish();
     if when.wants(Spot::Best) {
-        let all = outcome.best.as_ref().map_or(&outcome.parameters, |best| &best.parameters);
+        let all = outcome
+            .best
+            .as_ref()
+            .map_or(&outcome.parameters, |best| &best.parameters);
         let frozen = all.len() - subject.parameters.len();
         subject.parameters.copy_from_slice(&all[frozen..]);
-        let place = Place { name: "best".into(), step: None };
+        let place = Place {
+            name: "best".into(),
+            step: None,
+        };
         points.push(point::look(subject, settings, place, None)?);
         points.iter().last().into_iter().for_each(&mut seen);
     }
@@ -173,9 +193,17 @@ fn look_here(
     (name, step, planned): (String, u32, u32),
 ) -> Result<Point, Error> {
     subject.parameters.copy_from_slice(trainer.parameters());
-    let place = Place { name, step: Some(step) };
+    let place = Place {
+        name,
+        step: Some(step),
+    };
     // The rate of the step that led here: the last one's may be followed by none.
     let progress = (step.saturating_sub(1), planned);
-    let optimizer = (step > 0).then(|| (trainer.stepper() as &mut dyn crate::optimizers::step::Stepper, progress));
+    let optimizer = (step > 0).then(|| {
+        (
+            trainer.stepper() as &mut dyn crate::optimizers::step::Stepper,
+            progress,
+        )
+    });
     point::look(subject, settings, place, optimizer)
 }

@@ -1,7 +1,7 @@
 //! The seed's three statements about Newton's method on networks, each answered by a run.
 
 use super::Point;
-use crate::score::number;
+use super::show::number;
 
 /// What the statements are answered by.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +75,11 @@ pub fn definiteness(points: &[Point]) -> String {
                  L-BFGS keeps only pairs of positive curvature.";
     }
     if others().next().is_some() {
-        let also = if indefinite().next().is_some() { " " } else { "" };
+        let also = if indefinite().next().is_some() {
+            " "
+        } else {
+            ""
+        };
         text += &format!(
             "{also}No negative eigenvalue was resolved at {}; many are as good as 0, so it is no more \
              than semidefinite there.",
@@ -103,18 +107,19 @@ pub fn conditioning(points: &[Point]) -> String {
     if let Some(point) = points.last() {
         text += &format!(
             " At {} the curvature amounts to that of {:.0} equal directions of {}.",
-            point.place.name,
-            point.effective_rank,
-            point.n
+            point.place.name, point.effective_rank, point.n
         );
     }
-    let steep = points.iter().filter_map(|p| Some((p.place.name.clone(), p.stability?)));
+    let steep = points
+        .iter()
+        .filter_map(|p| Some((p.place.name.clone(), p.stability?)));
     let steep: Vec<String> = steep
-        .map(|(name, s)| format!("{:.2} of it at {name}", s.sharpness / s.limit))
+        .map(|(name, s)| format!("{:.2} at {name}", s.sharpness / s.limit))
         .collect();
     if !steep.is_empty() {
         text += &format!(
-            " What limits the step is the largest eigenvalue as the optimiser sees it: {}.",
+            " What limits the step is the largest eigenvalue as the optimiser sees it, as a share of \
+             its limit: {}.",
             steep.join(", ")
         );
     }

@@ -38,8 +38,13 @@ fn series(i: usize, name: String, points: Vec<Dot>) -> Series {
 /// distribution in the logarithm.
 fn per_decade(nodes: &[Node<f64>], n: usize, sign: f64, floor: f64) -> Vec<Dot> {
     let sized = nodes.iter().filter(|node| sign * node.value > floor);
-    let sized: Vec<(f64, f64)> = sized.map(|node| (node.value.abs().log10(), node.weight)).collect();
-    let most = sized.iter().map(|(x, _)| *x).fold(f64::NEG_INFINITY, f64::max);
+    let sized: Vec<(f64, f64)> = sized
+        .map(|node| (node.value.abs().log10(), node.weight))
+        .collect();
+    let most = sized
+        .iter()
+        .map(|(x, _)| *x)
+        .fold(f64::NEG_INFINITY, f64::max);
     if !most.is_finite() {
         return Vec::new();
     }
@@ -62,13 +67,23 @@ pub fn spectrum(point: &Point, subtitle: &str) -> Chart {
     let floor = point.hessian.floor;
     let signs = [(1.0, "positive"), (-1.0, "negative")];
     let lines = signs.into_iter().enumerate().map(|(i, (sign, name))| {
-        series(i, name.to_owned(), per_decade(&point.nodes, point.n, sign, floor))
+        series(
+            i,
+            name.to_owned(),
+            per_decade(&point.nodes, point.n, sign, floor),
+        )
     });
-    let estimate = if point.exact { "every eigenvalue" } else { "stochastic Lanczos quadrature" };
+    let estimate = if point.exact {
+        "every eigenvalue"
+    } else {
+        "stochastic Lanczos quadrature"
+    };
     Chart {
         name: "spectrum",
         title: format!("Eigenvalues of the Hessian at {}", point.place.name),
-        subtitle: format!("{subtitle}; {estimate}; those under the rounding of {floor:.1e} left out"),
+        subtitle: format!(
+            "{subtitle}; {estimate}; those under the rounding of {floor:.1e} left out"
+        ),
         x: axis("magnitude of the eigenvalue", "magnitude", Scale::Log),
         y: axis("eigenvalues a decade", "eigenvalues_per_decade", Scale::Log),
         // The frame then holds all of it: see the rule of the charts.
@@ -82,7 +97,8 @@ pub fn spectrum(point: &Point, subtitle: &str) -> Chart {
 pub fn sharpness(points: &[Point], subtitle: &str) -> Option<Chart> {
     let at = |value: &dyn Fn(&Point) -> Option<f64>| -> Vec<Dot> {
         let dots = points.iter();
-        dots.filter_map(|p| Some(Dot::new(f64::from(p.place.step?), value(p)?))).collect()
+        dots.filter_map(|p| Some(Dot::new(f64::from(p.place.step?), value(p)?)))
+            .collect()
     };
     let seen = at(&|p| Some(p.stability?.sharpness));
     if seen.is_empty() {
@@ -96,9 +112,17 @@ pub fn sharpness(points: &[Point], subtitle: &str) -> Option<Chart> {
         y: axis("largest eigenvalue", "largest_eigenvalue", Scale::Log),
         ideal: 1e12,
         series: vec![
-            series(0, "of the Hessian".to_owned(), at(&|p| Some(p.hessian.largest))),
+            series(
+                0,
+                "of the Hessian".to_owned(),
+                at(&|p| Some(p.hessian.largest)),
+            ),
             series(1, "in the optimiser's metric".to_owned(), seen),
-            series(2, "limit of its stability".to_owned(), at(&|p| Some(p.stability?.limit))),
+            series(
+                2,
+                "limit of its stability".to_owned(),
+                at(&|p| Some(p.stability?.limit)),
+            ),
         ],
         targets: Vec::new(),
     })
@@ -111,7 +135,12 @@ pub fn metrics(point: &Point, subtitle: &str) -> Option<Chart> {
         .iter()
         .enumerate()
         .map(|(i, report)| {
-            let mut sizes: Vec<f64> = report.spectrum.eigenvalues.iter().map(|x| x.abs()).collect();
+            let mut sizes: Vec<f64> = report
+                .spectrum
+                .eigenvalues
+                .iter()
+                .map(|x| x.abs())
+                .collect();
             sizes.sort_by(|a, b| b.total_cmp(a));
             let most = sizes.first().copied().unwrap_or(1.0);
             let ranked = sizes.iter().enumerate();

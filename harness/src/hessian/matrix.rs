@@ -49,7 +49,9 @@ impl Subject<'_> {
     /// Mean loss and gradient.
     pub fn gradient(&mut self, gradient: &mut [f32]) -> f64 {
         let since = Instant::now();
-        let metrics = self.engine.gradient(&self.parameters, &self.indices, None, gradient);
+        let metrics = self
+            .engine
+            .gradient(&self.parameters, &self.indices, None, gradient);
         add(&mut self.times.gradients, since);
         metrics.mean_loss()
     }

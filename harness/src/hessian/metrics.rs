@@ -13,8 +13,8 @@
 //! And how well M knows the inverse: for a secant pair (s, y = H s), the length of `c M y - s` over
 //! that of s, with c = 1 and with the best c. Where M were the inverse it would be 0.
 
-use secant::spectrum::{Ending, Lanczos, signs};
 use secant::Random;
+use secant::spectrum::{Ending, Lanczos, signs};
 use serde::Serialize;
 
 use super::point::{Spectrum, internal};
@@ -74,13 +74,17 @@ pub fn report(
     signs(&mut random, &mut start);
     let mut run = |subject: &mut Subject<'_>, curvature| {
         let product = |x: &[f64], y: &mut [f64]| subject.multiply(curvature, x, y);
-        lanczos.run_in_metric(&start, product, &mut metric).map_err(internal)
+        lanczos
+            .run_in_metric(&start, product, &mut metric)
+            .map_err(internal)
     };
     let ending = run(subject, Curvature::GaussNewton)?;
     let largest = lanczos.values().last().copied().unwrap_or(f64::NAN);
     let mut run = |subject: &mut Subject<'_>, curvature| {
         let product = |x: &[f64], y: &mut [f64]| subject.multiply(curvature, x, y);
-        lanczos.run_in_metric(&start, product, &mut metric).map_err(internal)
+        lanczos
+            .run_in_metric(&start, product, &mut metric)
+            .map_err(internal)
     };
     if ending == Ending::Unusable || run(subject, Curvature::Hessian)? == Ending::Unusable {
         return Ok(None);
@@ -125,7 +129,10 @@ pub fn report(
 /// `--optimizer` would say. The linear schedule ends at the rate 0, at which a step moves nothing.
 const COMPARED: [(&str, &str); 4] = [
     ("Adam's diagonal", "adam:schedule=linear"),
-    ("layer-wise, rows alike", "lbfgs-row:schedule=linear:guard=no"),
+    (
+        "layer-wise, rows alike",
+        "lbfgs-row:schedule=linear:guard=no",
+    ),
     ("layer-wise and diagonal", "lbfgs:schedule=linear:guard=no"),
     ("L-BFGS's history", "lbfgs:history=32"),
 ];

@@ -81,7 +81,11 @@ impl Settings {
     pub fn memory(&self, n: usize) -> u64 {
         let (n, k) = (n as u64, self.lanczos.get() as u64);
         let vectors = (2 * k + point::MOST_KNOWN as u64 + 12).saturating_mul(n);
-        let dense = if self.exact { n.saturating_mul(n) * 3 / 2 } else { 0 };
+        let dense = if self.exact {
+            n.saturating_mul(n) * 3 / 2
+        } else {
+            0
+        };
         vectors.saturating_add(dense).saturating_mul(8)
     }
 }

@@ -80,7 +80,11 @@ impl Spectrum {
             smallest_error,
             floor,
             least_resolved: if resolved.is_empty() { f64::NAN } else { least },
-            condition: if resolved.is_empty() { f64::NAN } else { most / least },
+            condition: if resolved.is_empty() {
+                f64::NAN
+            } else {
+                most / least
+            },
             resolved: resolved.len(),
             eigenvalues: resolved,
         }
@@ -89,14 +93,19 @@ impl Spectrum {
     /// Of a run of Lanczos.
     pub fn of(lanczos: &Lanczos<'_, f64>) -> Spectrum {
         let values = lanczos.values();
-        let found: Vec<_> = (0..values.len()).map(|i| (values[i], lanczos.bound(i))).collect();
+        let found: Vec<_> = (0..values.len())
+            .map(|i| (values[i], lanczos.bound(i)))
+            .collect();
         Spectrum::new(&found, floor(lanczos))
     }
 }
 
 /// What cannot be told from 0.
 pub(super) fn floor(lanczos: &Lanczos<'_, f64>) -> f64 {
-    let size = lanczos.values().iter().fold(0.0, |size, value| f64::max(size, value.abs()));
+    let size = lanczos
+        .values()
+        .iter()
+        .fold(0.0, |size, value| f64::max(size, value.abs()));
     f64::max(8.0 * lanczos.noise(), f64::from(f32::EPSILON) * size)
 }
 
@@ -263,7 +272,13 @@ pub fn look(
         let one = 1.0 / n as f64;
         let sum = values.iter().sum();
         let nodes = values.into_iter().map(|value| Node { value, weight: one });
-        (nodes.collect(), Trace { value: sum, error: 0.0 })
+        (
+            nodes.collect(),
+            Trace {
+                value: sum,
+                error: 0.0,
+            },
+        )
     } else {
         estimate(subject, settings, &mut lanczos, &converged, &place)?
     };
@@ -337,9 +352,15 @@ fn estimate(
         return Err(not_finite(place));
     }
     let mut random = Random::new(settings.seed, stream::TRACE);
-    let traced = trace(known, TRACE_PROBES, &mut random, &mut vec![0.0; 2 * n], |x, y| {
-        subject.multiply(Curvature::Hessian, x, y);
-    });
+    let traced = trace(
+        known,
+        TRACE_PROBES,
+        &mut random,
+        &mut vec![0.0; 2 * n],
+        |x, y| {
+            subject.multiply(Curvature::Hessian, x, y);
+        },
+    );
     Ok((nodes, traced.map_err(internal)?))
 }
 
@@ -359,14 +380,29 @@ fn negative(nodes: &[Node<f64>], floor: f64, n: usize, exact: bool) -> Negative 
 
 /// Means of the first four powers.
 fn moments(nodes: &[Node<f64>]) -> [f64; 4] {
-    [1, 2, 3, 4].map(|power| nodes.iter().map(|node| node.weight * node.value.powi(power)).sum())
+    [1, 2, 3, 4].map(|power| {
+        nodes
+            .iter()
+            .map(|node| node.weight * node.value.powi(power))
+            .sum()
+    })
 }
 
 /// `(sum |lambda|)^2 / sum lambda^2`.
 fn effective_rank(nodes: &[Node<f64>], n: usize) -> f64 {
-    let sizes: f64 = nodes.iter().map(|node| node.weight * node.value.abs()).sum();
-    let squares: f64 = nodes.iter().map(|node| node.weight * node.value * node.value).sum();
-    if squares > 0.0 { n as f64 * sizes * sizes / squares } else { 0.0 }
+    let sizes: f64 = nodes
+        .iter()
+        .map(|node| node.weight * node.value.abs())
+        .sum();
+    let squares: f64 = nodes
+        .iter()
+        .map(|node| node.weight * node.value * node.value)
+        .sum();
+    if squares > 0.0 {
+        n as f64 * sizes * sizes / squares
+    } else {
+        0.0
+    }
 }
 
 /// The largest eigenvalues' vectors and the smallest one's, by layer.

@@ -4,7 +4,19 @@ use std::fmt::Write;
 
 use super::Point;
 use super::answers::{self, Cost};
-use crate::score::number;
+
+/// A number in at most nine characters.
+pub(super) fn number(value: f64) -> String {
+    let size = value.abs();
+    if size == 0.0 || !value.is_finite() {
+        format!("{value}")
+    } else if !(1e-3..1e5).contains(&size) {
+        format!("{value:.2e}")
+    } else {
+        let digits = (3 - size.log10().floor() as i32).clamp(0, 5) as usize;
+        format!("{value:.digits$}")
+    }
+}
 
 /// Breaks a paragraph into lines of at most 80 characters.
 fn wrapped(text: &str) -> String {
@@ -74,17 +86,20 @@ fn write(text: &mut String, points: &[Point]) -> std::fmt::Result {
             number(point.trace),
             number(point.trace_error),
             point.effective_rank,
-            format!("{}{:.0}", if point.exact { "" } else { "~" }, point.negative.count),
+            format!(
+                "{}{:.0}",
+                if point.exact { "" } else { "~" },
+                point.negative.count
+            ),
             100.0 * point.negative.mass,
             number(g.largest),
             format!(">{}", number(g.condition)),
         )?;
     }
-    writeln!(
-        text,
-        "\ncondition: |lambda|max / |lambda|min over the eigenvalues that are resolved: known to a \
-         tenth\nof themselves and above the products' rounding; '>': there are smaller ones."
-    )?;
+    let meaning = "condition: |lambda|max / |lambda|min over the eigenvalues that are resolved, which \
+                   are known to a tenth of themselves and above the rounding of the products; '>': \
+                   there are smaller ones. GN: the Gauss-Newton matrix.";
+    writeln!(text, "\n{}", wrapped(meaning))?;
     if points.iter().any(|point| point.stability.is_some()) {
         writeln!(
             text,
@@ -110,14 +125,23 @@ fn write(text: &mut String, points: &[Point]) -> std::fmt::Result {
 
 /// The top eigenvectors by layer.
 fn vectors(text: &mut String, points: &[Point]) -> std::fmt::Result {
-    let Some(point) = points.last() else { return Ok(()) };
-    writeln!(text, "\neigenvectors at {}, share of each layer in %", point.place.name)?;
+    let Some(point) = points.last() else {
+        return Ok(());
+    };
+    writeln!(
+        text,
+        "\neigenvectors at {}, share of each layer in %",
+        point.place.name
+    )?;
     write!(text, "{:<22}", "layer")?;
     for vector in &point.vectors {
         write!(text, "{:>12}", number(vector.eigenvalue))?;
     }
     writeln!(text)?;
-    let layers = point.vectors.first().map_or(0, |vector| vector.layers.len());
+    let layers = point
+        .vectors
+        .first()
+        .map_or(0, |vector| vector.layers.len());
     for layer in 0..layers {
         write!(text, "{:<22}", point.vectors[0].layers[layer].0)?;
         for vector in &point.vectors {
@@ -138,7 +162,11 @@ fn metrics(text: &mut String, points: &[Point]) -> std::fmt::Result {
         "\n{:<10}{:<24}{:>11}{:>12}{:>10}{:>12}",
         "seen by", "metric", "condition", "largest/", "|MHs - s|", "best scale"
     )?;
-    writeln!(text, "{:<34}{:>11}{:>12}{:>10}", "", "(resolved)", "mean", "/ |s|")?;
+    writeln!(
+        text,
+        "{:<34}{:>11}{:>12}{:>10}",
+        "", "(resolved)", "mean", "/ |s|"
+    )?;
     for point in points {
         for report in &point.metrics {
             writeln!(

@@ -154,9 +154,7 @@ impl<'a> Divisor<'a> {
         match self.kind {
             SecondMoment::Row => at(self.second, i),
             SecondMoment::Element => at(self.second, i * n + k),
-            SecondMoment::Factored => {
-                at(self.second, i) * self.inverse_mean * at(self.columns, k)
-            }
+            SecondMoment::Factored => at(self.second, i) * self.inverse_mean * at(self.columns, k),
         }
     }
 
