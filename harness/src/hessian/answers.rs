@@ -64,8 +64,12 @@ pub fn definiteness(points: &[Point]) -> String {
                  sum of all magnitudes",
                 number(point.hessian.smallest),
                 number(point.hessian.largest),
-                if point.negative.exact { "" } else { "about " },
-                point.negative.count.round(),
+                if point.negative.exact {
+                    ""
+                } else {
+                    "at least "
+                },
+                point.negative.count,
                 100.0 * point.negative.mass
             )
         });
@@ -92,7 +96,8 @@ pub fn definiteness(points: &[Point]) -> String {
 /// "3. The Hessian is ill-conditioned."
 pub fn conditioning(points: &[Point]) -> String {
     let mut text = "3. Ill-conditioned? ".to_owned();
-    let each = points.iter().map(|point| {
+    let resolved = points.iter().filter(|point| point.hessian.resolved > 0);
+    let each = resolved.map(|point| {
         format!(
             "{}{} at {}",
             if point.exact { "" } else { "at least " },
@@ -100,10 +105,14 @@ pub fn conditioning(points: &[Point]) -> String {
             point.place.name
         )
     });
-    text += &format!(
-        "The condition number is {} (|lambda|max / |lambda|min over the resolved eigenvalues).",
-        each.collect::<Vec<_>>().join(", ")
-    );
+    let each: Vec<String> = each.collect();
+    text += &match each.as_slice() {
+        [] => "No eigenvalue was resolved; a larger --lanczos resolves more.".to_owned(),
+        each => format!(
+            "The condition number is {} (|lambda|max / |lambda|min over the resolved eigenvalues).",
+            each.join(", ")
+        ),
+    };
     if let Some(point) = points.last() {
         text += &format!(
             " At {} the curvature amounts to that of {:.0} equal directions of {}.",
