@@ -1,7 +1,7 @@
 //! Newton's method with a dense Hessian: right where the Hessian is positive definite, and shown to
 //! go wrong where it is not.
 
-use secant::objective::{self, HessianProduct};
+use secant::objective::{self, HessianProduct, Objective};
 use secant::optim::{Inertia, Newton, NewtonConfig, Report, Termination, ldl, ldl_solve};
 use secant_tests::draw::Draw;
 

@@ -81,7 +81,11 @@ fn extremes_and_their_vectors_are_those_of_the_matrix() {
                 1e-3 * (i % 97) as f64
             }
         },
-        |i| (i as f64 * 0.37).sin() * if i == 3 { -9.0 } else { 1.0 },
+        |i| match i {
+            3 => -9.0,
+            7 => 6.0,
+            _ => (i as f64 * 0.37).sin(),
+        },
         |i| {
             if i < 2 {
                 1.0 + 1e-6 * i as f64
@@ -286,7 +290,7 @@ fn the_moments_of_the_density_are_those_of_the_spectrum() {
         errors[0]
     );
     assert!(
-        errors[2][1] > DENSITY_MOMENTS,
+        errors[2].iter().any(|e| *e > 5.0 * DENSITY_MOMENTS),
         "without the large ones known it is not so good"
     );
     assert!(errors[1][0] < 0.2 * errors[3][0], "nor is the trace");

@@ -105,7 +105,7 @@ impl BenchArgs {
             return Ok(EXIT_OK);
         }
         let mut text = format!(
-            "a step on {on}\n\n{:<20}{:>10}{:>12}{:>12}{:>10}{:>10}\n",
+            "a step on {on}\n\n{:<20}{:>10}{:>12}{:>12}{:>10}{:>11}\n",
             "method", "largest n", "seconds", "memory", "time ~n^", "memory ~n^"
         );
         for curve in &curves {
@@ -114,7 +114,7 @@ impl BenchArgs {
             };
             let _ = writeln!(
                 text,
-                "{:<20}{:>10}{:>12.6}{:>9.2} MB{:>10.2}{:>10.2}",
+                "{:<20}{:>10}{:>12.6}{:>9.2} MB{:>10.2}{:>11.2}",
                 curve.name,
                 last.n,
                 last.seconds,

@@ -31,7 +31,7 @@ use crate::trained::Trained;
 
 /// Options of `secant hessian`.
 #[derive(Debug, Args)]
-#[command(args_override_self = true)]
+#[command(args_override_self = true, after_help = HELP, after_long_help = HELP)]
 pub struct HessianArgs {
     /// Folder of a run, as 'secant train' has written it; without, a run is trained along, and the
     /// options of 'secant train' say which
@@ -77,6 +77,22 @@ pub struct HessianArgs {
     #[command(flatten)]
     train: TrainArgs,
 }
+
+const HELP: &str = "\
+Examples:
+  secant hessian --optimizer adam --epochs 2     trains micro and looks at the start, 10 %, 50 %, end
+  secant hessian runs/first                      the first and the last weights of a run
+  secant hessian --model 'conv4k5s3 tanh linear10' --exact     every eigenvalue
+  secant hessian --metrics --at final            what each optimiser's metric makes of it
+
+Files, in --out [default: RUN/hessian, or runs/hessian-MODEL-OPTIMIZER-sSEED]; older ones are replaced:
+  hessian.json                 the whole record: what --json prints
+  spectrum-PLACE.svg, .csv     how many eigenvalues there are at each magnitude
+  metrics-PLACE.svg, .csv      eigenvalues as each optimiser sees them, by rank
+  sharpness.svg, .csv          the largest one along the run, beside the limit of stability
+
+'secant train --help' lists models, optimisers and data. Exit status: 0 done, 1 the run diverged or a
+product is not finite, 2 wrong options or data, or too much memory, 3 a file could not be written.";
 
 const LOOK: &str = "Where and how closely";
 
@@ -146,6 +162,22 @@ impl HessianArgs {
     }
 
     fn look_at_run(&self, folder: &Path) -> Result<u8, Error> {
+        let train = &self.train;
+        let others = [
+            ("--model", train.model.is_some()),
+            ("--weights", train.weights.is_some()),
+            ("--batch", train.batch.is_some()),
+            ("--epochs", train.epochs.is_some()),
+            ("--max-iter", train.max_iter.is_some()),
+            ("--learning-rate", train.learning_rate.is_some()),
+            ("--limit", train.limit.is_some()),
+        ];
+        if let Some((name, _)) = others.iter().find(|(_, given)| *given) {
+            return Err(Error::Usage(format!(
+                "{name}: says what is to be trained, and {} has been; leave one of the two out",
+                folder.display()
+            )));
+        }
         let trained = Trained::open(folder)?;
         let network = trained
             .model

@@ -1,7 +1,7 @@
 //! The seed's three statements about Newton's method on networks, each answered by a run.
 
 use super::Point;
-use crate::score::number;
+use super::show::number;
 
 /// What the statements are answered by.
 #[derive(Debug, Clone, Copy)]
@@ -64,8 +64,12 @@ pub fn definiteness(points: &[Point]) -> String {
                  sum of all magnitudes",
                 number(point.hessian.smallest),
                 number(point.hessian.largest),
-                if point.negative.exact { "" } else { "about " },
-                point.negative.count.round(),
+                if point.negative.exact {
+                    ""
+                } else {
+                    "at least "
+                },
+                point.negative.count,
                 100.0 * point.negative.mass
             )
         });
@@ -92,7 +96,8 @@ pub fn definiteness(points: &[Point]) -> String {
 /// "3. The Hessian is ill-conditioned."
 pub fn conditioning(points: &[Point]) -> String {
     let mut text = "3. Ill-conditioned? ".to_owned();
-    let each = points.iter().map(|point| {
+    let resolved = points.iter().filter(|point| point.hessian.resolved > 0);
+    let each = resolved.map(|point| {
         format!(
             "{}{} at {}",
             if point.exact { "" } else { "at least " },
@@ -100,10 +105,14 @@ pub fn conditioning(points: &[Point]) -> String {
             point.place.name
         )
     });
-    text += &format!(
-        "The condition number is {} (|lambda|max / |lambda|min over the resolved eigenvalues).",
-        each.collect::<Vec<_>>().join(", ")
-    );
+    let each: Vec<String> = each.collect();
+    text += &match each.as_slice() {
+        [] => "No eigenvalue was resolved; a larger --lanczos resolves more.".to_owned(),
+        each => format!(
+            "The condition number is {} (|lambda|max / |lambda|min over the resolved eigenvalues).",
+            each.join(", ")
+        ),
+    };
     if let Some(point) = points.last() {
         text += &format!(
             " At {} the curvature amounts to that of {:.0} equal directions of {}.",
@@ -114,11 +123,12 @@ pub fn conditioning(points: &[Point]) -> String {
         .iter()
         .filter_map(|p| Some((p.place.name.clone(), p.stability?)));
     let steep: Vec<String> = steep
-        .map(|(name, s)| format!("{:.2} of it at {name}", s.sharpness / s.limit))
+        .map(|(name, s)| format!("{:.2} at {name}", s.sharpness / s.limit))
         .collect();
     if !steep.is_empty() {
         text += &format!(
-            " What limits the step is the largest eigenvalue as the optimiser sees it: {}.",
+            " What limits the step is the largest eigenvalue as the optimiser sees it, as a share of \
+             its limit: {}.",
             steep.join(", ")
         );
     }

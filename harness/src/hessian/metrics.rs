@@ -134,7 +134,7 @@ const COMPARED: [(&str, &str); 4] = [
         "lbfgs-row:schedule=linear:guard=no",
     ),
     ("layer-wise and diagonal", "lbfgs:schedule=linear:guard=no"),
-    ("L-BFGS's history", "lbfgs:history=32"),
+    ("L-BFGS's history", "lbfgs:history=10"),
 ];
 
 /// How many metrics [`compare`] looks through, no metric among them.
@@ -143,9 +143,12 @@ pub(super) const COUNT: u64 = COMPARED.len() as u64 + 1;
 /// Steps in which a metric is learned.
 const LEARNING: u32 = 300;
 
+/// Steps in which a history is filled.
+const PAIRS: u32 = 10;
+
 /// Reports on every metric of [`COMPARED`], each learned where `subject` stands: the stochastic ones
-/// by [`LEARNING`] steps of rate 0 on batches of the subject's samples, the history by 40 steps of
-/// L-BFGS from here on all of them.
+/// by [`LEARNING`] steps of rate 0 on batches of the subject's samples, the history by [`PAIRS`] steps
+/// of L-BFGS from here on all of them: more would lead it away from here.
 ///
 /// # Errors
 /// [`Error::Run`] when lengths do not fit, which cannot be.
@@ -175,7 +178,7 @@ pub fn compare(
         let mut order = subject.indices.clone();
         let mut random = Random::new(settings.seed, stream::METRIC);
         let size = batch.size(order.len());
-        for step in 0..if full { 40 } else { LEARNING } {
+        for step in 0..if full { PAIRS } else { LEARNING } {
             if !full && step as usize * size % order.len() < size {
                 random.shuffle(&mut order);
             }

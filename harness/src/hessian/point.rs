@@ -112,11 +112,12 @@ pub(super) fn floor(lanczos: &Lanczos<'_, f64>) -> f64 {
 /// The eigenvalues below 0.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Negative {
-    /// How many are below minus the floor.
-    pub count: f64,
-    /// Their share of the sum of all magnitudes.
+    /// How many of the resolved eigenvalues are below minus the floor: with `--exact` all that are,
+    /// else there may be more.
+    pub count: usize,
+    /// Their share of the sum of all magnitudes, by the density.
     pub mass: f64,
-    /// Whether they were counted, not estimated.
+    /// Whether all were counted.
     pub exact: bool,
 }
 
@@ -282,7 +283,7 @@ pub fn look(
     } else {
         estimate(subject, settings, &mut lanczos, &converged, &place)?
     };
-    let negative = negative(&nodes, hessian.floor, n, settings.exact);
+    let negative = negative(&nodes, &hessian, settings.exact);
     let moments = moments(&nodes);
     let mut stability = None;
     let mut reports = match settings.metrics {
@@ -364,16 +365,20 @@ fn estimate(
     Ok((nodes, traced.map_err(internal)?))
 }
 
-/// Number and mass of the eigenvalues below minus the floor.
-fn negative(nodes: &[Node<f64>], floor: f64, n: usize, exact: bool) -> Negative {
-    let below = |node: &&Node<f64>| node.value < -floor;
-    let share: f64 = nodes.iter().filter(below).map(|node| node.weight).sum();
+/// Number and mass of the eigenvalues below minus the floor. The density says little of signs next to
+/// 0, where most eigenvalues are and where its places are no finer than a step of Lanczos can tell, so
+/// without all eigenvalues those are counted that are resolved.
+fn negative(nodes: &[Node<f64>], hessian: &Spectrum, exact: bool) -> Negative {
+    let below = |value: f64| value < -hessian.floor;
+    let counted = hessian.eigenvalues.iter();
     let size = |node: &Node<f64>| node.weight * node.value.abs();
     let all: f64 = nodes.iter().map(size).sum();
-    let mass: f64 = nodes.iter().filter(below).map(size).sum();
+    let negative = nodes.iter().filter(|node| below(node.value));
+    let mass: f64 = negative.map(size).sum();
     Negative {
-        count: share * n as f64,
-        mass: if all > 0.0 { mass / all } else { 0.0 },
+        count: counted.filter(|value| below(**value)).count(),
+        // An empty sum is -0.
+        mass: if all > 0.0 { (mass / all).abs() } else { 0.0 },
         exact,
     }
 }

@@ -4,7 +4,29 @@ use std::fmt::Write;
 
 use super::Point;
 use super::answers::{self, Cost};
-use crate::score::number;
+
+/// A number in at most nine characters; a dash where there is none.
+pub(super) fn number(value: f64) -> String {
+    let size = value.abs();
+    if value.is_nan() {
+        "-".to_owned()
+    } else if size == 0.0 || !value.is_finite() {
+        format!("{value}")
+    } else if !(1e-3..1e5).contains(&size) {
+        format!("{value:.2e}")
+    } else {
+        let digits = (3 - size.log10().floor() as i32).clamp(0, 5) as usize;
+        format!("{value:.digits$}")
+    }
+}
+
+/// A number, with a mark where it is a lower bound.
+fn at_least(value: f64, exact: bool) -> String {
+    match exact || value.is_nan() {
+        true => number(value),
+        false => format!(">{}", number(value)),
+    }
+}
 
 /// Breaks a paragraph into lines of at most 80 characters.
 fn wrapped(text: &str) -> String {
@@ -46,7 +68,7 @@ fn write(text: &mut String, points: &[Point]) -> std::fmt::Result {
         "Hessian", "loss", "largest", "(+-)", "smallest", "(+-)", "condition", "resolved"
     )?;
     for point in points {
-        let (h, mark) = (&point.hessian, if point.exact { "" } else { ">" });
+        let h = &point.hessian;
         writeln!(
             text,
             "{:<10}{:>9}{:>11}{:>9}{:>11}{:>10}{:>10}{:>10}",
@@ -56,7 +78,7 @@ fn write(text: &mut String, points: &[Point]) -> std::fmt::Result {
             number(h.largest_error),
             number(h.smallest),
             number(h.smallest_error),
-            format!("{mark}{}", number(h.condition)),
+            at_least(h.condition, point.exact),
             h.resolved
         )?;
     }
@@ -75,20 +97,19 @@ fn write(text: &mut String, points: &[Point]) -> std::fmt::Result {
             number(point.trace_error),
             point.effective_rank,
             format!(
-                "{}{:.0}",
-                if point.exact { "" } else { "~" },
+                "{}{}",
+                if point.exact { "" } else { ">" },
                 point.negative.count
             ),
             100.0 * point.negative.mass,
             number(g.largest),
-            format!(">{}", number(g.condition)),
+            at_least(g.condition, false),
         )?;
     }
-    writeln!(
-        text,
-        "\ncondition: |lambda|max / |lambda|min over the eigenvalues that are resolved: known to a \
-         tenth\nof themselves and above the products' rounding; '>': there are smaller ones."
-    )?;
+    let meaning = "condition: |lambda|max / |lambda|min over the eigenvalues that are resolved, which \
+                   are known to a tenth of themselves and above the rounding of the products; '>': \
+                   there are smaller ones. GN: the Gauss-Newton matrix.";
+    writeln!(text, "\n{}", wrapped(meaning))?;
     if points.iter().any(|point| point.stability.is_some()) {
         writeln!(
             text,
@@ -163,7 +184,7 @@ fn metrics(text: &mut String, points: &[Point]) -> std::fmt::Result {
                 "{:<10}{:<24}{:>11}{:>12}{:>10}{:>12.3}",
                 point.place.name,
                 report.name,
-                format!(">{}", number(report.spectrum.condition)),
+                at_least(report.spectrum.condition, false),
                 number(report.largest_over_mean),
                 number(report.secant_error),
                 report.secant_error_scaled
