@@ -42,7 +42,7 @@ pub const DIFFERENCES: f64 = 1e-9;
 ///
 /// Reason: as for [`GRADIENT`], with twice as many sums in a chain, and a product that may be small
 /// beside its terms. Wrong terms, signs or factors show at 1e-3 and above.
-pub const PRODUCT: f64 = 5e-6;
+pub const PRODUCT: f64 = 1e-6;
 
 /// The same where nearly all of the product's terms cancel, relative to the vector's length.
 pub const PRODUCT_ABSOLUTE: f64 = 1e-6;
