@@ -150,8 +150,8 @@ impl Loss {
         if !self.takes_values() {
             // Counted from the tangent of the largest output, so that little is lost where its
             // probability is nearly 1 and the mean nearly its tangent.
-            let mut tangents = tangent.iter().skip(lane).step_by(lanes);
-            origin = tangents.nth(winner).copied().unwrap_or(f32::NAN);
+            let largest_at = winner * lanes + lane;
+            origin = tangent.get(largest_at).copied().unwrap_or(f32::NAN);
             let values = outputs.iter().zip(&*tangent).skip(lane).step_by(lanes);
             for (z, t) in values {
                 let e = math::exp(*z - largest);

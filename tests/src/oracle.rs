@@ -173,10 +173,10 @@ impl Oracle {
             .collect()
     }
 
-    /// The product of a curvature matrix of `f` of the outputs of `samples` with `vector`, exact but
-    /// for rounding: entry by entry, the second derivative along the entry and along the vector.
-    /// `f` has as arguments the number of a sample and its outputs. Of the Gauss-Newton matrix the
-    /// outputs are made linear in the parameters first.
+    /// The product of a curvature matrix of `f` of the outputs of `samples` with `vector`, exact
+    /// but for rounding: entry by entry, the second derivative along the entry and along the
+    /// vector. `f` has as arguments the number of a sample and its outputs. For the Gauss-Newton
+    /// matrix the outputs are made linear in the parameters first.
     pub fn product(
         &self,
         curvature: Curvature,

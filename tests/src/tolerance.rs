@@ -40,10 +40,11 @@ pub const DIFFERENCES: f64 = 1e-9;
 /// Product of a curvature matrix with a vector against the oracle's: the length of their difference,
 /// relative to that of the product, plus [`PRODUCT_ABSOLUTE`].
 ///
-/// Reason: as [`GRADIENT`], with twice as many sums in a chain.
+/// Reason: as for [`GRADIENT`], with twice as many sums in a chain, and a product that may be small
+/// beside its terms. Wrong terms, signs or factors show at 1e-3 and above.
 pub const PRODUCT: f64 = 1e-6;
 
-/// The same where the product's terms cancel, relative to the vector's length.
+/// The same where nearly all of the product's terms cancel, relative to the vector's length.
 pub const PRODUCT_ABSOLUTE: f64 = 1e-6;
 
 /// `u' C v` against `v' C u` for a curvature matrix `C`, relative to the length of `u` times that of

@@ -1,4 +1,5 @@
-//! The training loop and products with curvature matrices allocate nothing once they are warm: counted by an allocator, over all threads.
+//! The training loop and products with curvature matrices allocate nothing once they are
+//! warm: counted by an allocator, over all threads.
 //!
 //! One test alone in its file, since the count is the whole process's.
 

@@ -10,8 +10,8 @@ use secant_harness::engine::Engine;
 use secant_harness::model::Model;
 use secant_tests::contract_bits;
 
-/// Bits of a gradient and two curvature products, and of an evaluation, of `count` images. The batch ends in a block that is not
-/// full.
+/// Bits of a gradient and of two curvature products of `count` images, and of an evaluation. The
+/// batch ends in a block that is not full.
 fn bits(model: &Model, count: u32, threads: usize) -> (Vec<u32>, u64, u64) {
     let (images, _) = synthetic::generate(count as usize + 10, 0, 3);
     let network = model.network;

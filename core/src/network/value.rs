@@ -5,6 +5,7 @@ use crate::layers::Layer;
 use crate::layers::conv2d::Convolution;
 use crate::loss::Loss;
 use crate::plan::stage::Stage;
+use crate::plan::workspace::CurvatureLayout;
 use crate::plan::{self, Plan, chain, workspace};
 use crate::shape::{LARGEST, LayerError, Shape, product_fits};
 
@@ -35,6 +36,7 @@ pub struct Network<'w, const N: usize> {
     output_len: usize,
     single_workspace_len: usize,
     single_inference_len: usize,
+    pub(crate) single_curvature: CurvatureLayout,
 }
 
 impl<'w, const N: usize> Network<'w, N> {
@@ -116,6 +118,7 @@ impl<'w, const N: usize> Network<'w, N> {
             output_len: 0,
             single_workspace_len: 0,
             single_inference_len: 0,
+            single_curvature: CurvatureLayout::EMPTY,
         };
         Ok(network.train_from(0))
     }
@@ -204,6 +207,7 @@ impl<'w, const N: usize> Network<'w, N> {
         self.output_len = self.shape(self.layer_count).len();
         self.single_workspace_len = workspace::len(&self.plan(), 1);
         self.single_inference_len = chain::len(self.plan().stages);
+        self.single_curvature = workspace::single_curvature_layout(&self.plan());
         self
     }
 
@@ -351,7 +355,7 @@ impl<'w, const N: usize> Network<'w, N> {
     /// samples at a time: with each map its tangent, and what no pass keeps otherwise.
     pub const fn curvature_workspace_len(&self, lanes: usize) -> usize {
         if lanes == 1 {
-            return workspace::single_curvature_layout(&self.plan()).total;
+            return self.single_curvature.total;
         }
         workspace::curvature_layout(&self.plan(), lanes).total
     }

@@ -142,6 +142,7 @@ const fn single_len(plan: &Plan<'_>) -> usize {
 
 /// Where the parts of the working memory of products with a curvature matrix begin, in floats.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct CurvatureLayout {
     /// Length of the maps of the kept stages, from the beginning of either pass's memory on.
     pub maps: usize,
@@ -151,6 +152,15 @@ pub(crate) struct CurvatureLayout {
     pub outputs: usize,
     /// Length of the whole.
     pub total: usize,
+}
+
+impl CurvatureLayout {
+    pub const EMPTY: CurvatureLayout = CurvatureLayout {
+        maps: 0,
+        temporary: 0,
+        outputs: 0,
+        total: 0,
+    };
 }
 
 /// That of blocks of `lanes` samples: the tangents' maps, two gradients and what is temporary, then

@@ -5,7 +5,7 @@
 //!                  ty = gamma th + tgamma h + tbeta
 //! weight gradient  tdgamma = sum of tdy h + dy th,  tdbeta = sum of tdy
 //! input gradient   tg  = gamma tdy + tgamma dy
-//!                  tdx = s (tg - mean of tg - th (mean of g h) - h (mean of tg h + g th)) - s a dx
+//!                  tdx = s (tg - mean of tg - th (mean of g h) - h (mean of tg h + g th) - a dx)
 //! ```
 //! with what stands above for `h`, `s`, `g` and `dx`. (`ts = -s^2 a`, from the variance's derivative
 //! `2 mean of (x - m) tx = 2 a / s`.)

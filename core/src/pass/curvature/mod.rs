@@ -3,8 +3,8 @@
 //!
 //! A tangent, here `t` in front of a name, is the derivative along a vector `v` of the parameters.
 //! The gradient's tangent is `H v`. It is found by differentiating both passes line by line (B.
-//! Pearlmutter, *Fast Exact Multiplication by the Hessian*, Neural Computation 6, 1994): for a layer
-//! `y = W x + b`, with `tW` and `tb` its part of `v`,
+//! Pearlmutter, *Fast Exact Multiplication by the Hessian*, Neural Computation 6, 1994): for a
+//! layer `y = W x + b`, with `tW` and `tb` its part of `v`,
 //!
 //! ```text
 //! forward   ty  = W tx + tW x + tb
@@ -16,14 +16,16 @@
 //! chosen, dropout as well. What is not linear (activations, normalisation) has tangents of its own
 //! in its file.
 //!
-//! The generalised Gauss-Newton matrix is `G = sum over samples of J' L J`, with the Jacobian `J` of
-//! the outputs by the parameters and the second derivative `L` of the loss by the outputs (N.
+//! The generalised Gauss-Newton matrix is `G = sum over samples of J' L J`, with the Jacobian `J`
+//! of the outputs by the parameters and the second derivative `L` of the loss by the outputs (N.
 //! Schraudolph, *Fast Curvature Matrix-Vector Products for Second-Order Gradient Descent*, Neural
 //! Computation 14, 2002): the same forward pass, and the ordinary backward pass from `tdy` on. No
 //! loss here has an `L` with a negative eigenvalue, so neither has `G`.
 //!
 //! `H` is the matrix of second derivatives where there are any. Between the kinks of relu, max-pool
-//! and Huber's loss that is almost everywhere; at a kink it is that of the side that the passes take.
+//! and Huber's loss that is almost everywhere; at a kink it is that of the side that the passes
+//! take. What the slope jumps by at kinks is no part of it, but it is of a difference of two
+//! gradients: with many samples there are kinks in every step, however short.
 
 mod lanes;
 mod single;

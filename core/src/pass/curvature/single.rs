@@ -14,7 +14,7 @@ use crate::network::Network;
 use crate::pass::sample::{Sample, run_backward, run_forward};
 use crate::pass::target::sample_curvature;
 use crate::plan::stage::Stage;
-use crate::plan::workspace::{self, Parts};
+use crate::plan::workspace::{CurvatureLayout, Parts};
 
 impl<const N: usize> Network<'_, N> {
     /// [`Network::curvature_product`] with one lane; the arguments have been checked.
@@ -36,7 +36,8 @@ impl<const N: usize> Network<'_, N> {
                 batch,
                 index: *index,
             };
-            metrics += product_of(&sample, curvature, vector, product, workspace)?;
+            let layout = &self.single_curvature;
+            metrics += product_of(&sample, curvature, vector, product, layout, workspace)?;
         }
         Some(metrics)
     }
@@ -59,6 +60,7 @@ fn product_of(
     curvature: Curvature,
     vector: &[f32],
     product: &mut [f32],
+    layout: &CurvatureLayout,
     workspace: &mut [f32],
 ) -> Option<Metrics> {
     let plan = &sample.plan;
@@ -70,7 +72,6 @@ fn product_of(
         // Nothing is trained.
         return sample.finish(workspace, None);
     }
-    let layout = workspace::single_curvature_layout(plan);
     let (maps, rest) = workspace.split_at_mut_checked(layout.maps)?;
     let (tangents, rest) = rest.split_at_mut_checked(layout.maps)?;
     let (temporary, rest) = rest.split_at_mut_checked(layout.temporary)?;
