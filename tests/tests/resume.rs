@@ -625,7 +625,7 @@ fn a_run_is_made_again_and_compared() {
 
 /// The rate is too high for long, so that the best epoch is not the last.
 const WAVERS: &str = "train --data synthetic --limit 300 --threads 1 --tolerance 0 --batch 4 --schedule \
-                      constant --optimizer adam-classic --learning-rate 0.3 --model pool4,linear10";
+                      constant --optimizer adam-classic --learning-rate 0.05 --model pool4,linear10";
 
 #[test]
 fn the_best_weights_are_those_of_the_best_epoch() {
@@ -656,14 +656,8 @@ fn the_best_weights_are_those_of_the_best_epoch() {
         0,
     );
     let read = |name: &str| fs::read(at.join(name)).unwrap();
-    assert_eq!(
-        read("both/best.safetensors"),
-        read("until/model.safetensors")
-    );
-    assert_ne!(
-        read("both/best.safetensors"),
-        read("both/model.safetensors")
-    );
+    assert!(read("both/best.safetensors") == read("until/model.safetensors"));
+    assert!(read("both/best.safetensors") != read("both/model.safetensors"));
     // One file each.
     ends(
         &run(at, &format!("{WAVERS} --epochs 12 --keep best --out best")),

@@ -200,7 +200,11 @@ fn a_checkpoint_that_does_not_fit_is_refused() {
     assert_eq!(said, "is of a run with other settings: 'seed' differs");
     // The number of threads changes no bit.
     let threads = NonZeroUsize::new(3).unwrap();
-    assert_eq!(refusal(&RunConfig { threads, ..own }, &bytes), Ok(()));
+    let own = RunConfig {
+        threads,
+        ..own.clone()
+    };
+    assert_eq!(refusal(&own, &bytes), Ok(()));
 }
 
 #[test]
