@@ -56,12 +56,14 @@ impl Settings for Sign {
         gradient: &'m mut [f32],
     ) -> Started<'m> {
         let rate = self.learning_rate;
-        let update = move |factor: f32, parameters: &mut [f32], gradient: &[f32]| {
-            for (w, g) in parameters.iter_mut().zip(gradient) {
-                *w -= factor * rate * g.signum();
-            }
-            Ok(())
-        };
+        let update = By(
+            move |factor: f32, parameters: &mut [f32], gradient: &[f32]| {
+                for (w, g) in parameters.iter_mut().zip(gradient) {
+                    *w -= factor * rate * g.signum();
+                }
+                Ok(())
+            },
+        );
         let schedule = ScheduleName::Linear.with_warm_up(0.1);
         Ok(Box::new(Scheduled {
             schedule,

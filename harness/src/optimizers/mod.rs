@@ -33,7 +33,7 @@ pub mod own {
     pub use super::register;
     pub use super::schedule::ScheduleName;
     pub use super::settings::{Entry, Keys, Settings, names, set};
-    pub use super::step::{BatchLoss, Scheduled, Stepped, Stepper};
+    pub use super::step::{BatchLoss, By, Scheduled, Stepped, Stepper};
     pub use super::tuning::{BETA2, DECAY, MOMENTUM, RATE, Tunable, WARM_UP};
     pub use super::values::{not_negative, positive, share, yes};
     pub use crate::model::Net;

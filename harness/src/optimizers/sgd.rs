@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::layer_lbfgs::default_rate;
 use super::schedule::ScheduleName;
 use super::settings::{Context, DeviceMemory, Entry, Keys, Serves, Settings, names, set};
-use super::step::{Scheduled, Stepper, Update, momentum_limit};
+use super::step::{Scheduled, Snapshot, Stepper, Update, momentum_limit};
 use super::tuning::{MOMENTUM, RATE, WARM_UP};
 use super::values::{name, not_negative, positive, share, yes};
 use crate::model::Net;
@@ -137,12 +137,15 @@ impl Update for Sgd<'_> {
         self.step(factor, parameters, gradient)
     }
 
-    fn memory(&self) -> &[f32] {
-        self.memory()
+    fn snapshot(&self) -> Option<Snapshot<'_>> {
+        Some(Snapshot::default().with(self, [self.memory()]))
     }
 
-    fn memory_mut(&mut self) -> &mut [f32] {
-        self.memory_mut()
+    fn restore(&mut self, snapshot: &Snapshot<'_>) -> Result<(), ConfigError> {
+        let mut reader = snapshot.reader();
+        reader.state(self)?;
+        reader.memory(self.memory_mut())?;
+        reader.end()
     }
 
     /// The identity.
@@ -150,9 +153,9 @@ impl Update for Sgd<'_> {
         true
     }
 
-    fn stability_limit(&self) -> f64 {
+    fn stability_limit(&self) -> Option<f64> {
         let config = self.config();
         let limit = momentum_limit(f64::from(config.momentum), false, config.nesterov);
-        limit / f64::from(config.learning_rate)
+        Some(limit / f64::from(config.learning_rate))
     }
 }

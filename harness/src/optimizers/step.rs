@@ -188,8 +188,8 @@ impl<'r> Reader<'r> {
     }
 }
 
-/// An optimiser of the library that takes one gradient a step.
-pub trait Update: State {
+/// An optimiser that takes one gradient a step.
+pub trait Update {
     /// Moves the parameters, `factor` being that of the learning rate.
     ///
     /// # Errors
@@ -201,17 +201,47 @@ pub trait Update: State {
         gradient: &[f32],
     ) -> Result<(), ConfigError>;
 
-    /// Its memory.
-    fn memory(&self) -> &[f32];
+    /// [`Stepper::snapshot`].
+    fn snapshot(&self) -> Option<Snapshot<'_>> {
+        None
+    }
 
-    /// Its memory, to be loaded.
-    fn memory_mut(&mut self) -> &mut [f32];
+    /// [`Stepper::restore`].
+    ///
+    /// # Errors
+    /// [`ConfigError`] when it is no snapshot of this one.
+    fn restore(&mut self, snapshot: &Snapshot<'_>) -> Result<(), ConfigError> {
+        let _ = snapshot;
+        Err(ConfigError::NotAState)
+    }
 
     /// [`Stepper::precondition`].
-    fn precondition(&self, vector: &mut [f32]) -> bool;
+    fn precondition(&self, vector: &mut [f32]) -> bool {
+        let _ = vector;
+        false
+    }
 
     /// [`Stepper::stability_limit`], at the factor 1.
-    fn stability_limit(&self) -> f64;
+    fn stability_limit(&self) -> Option<f64> {
+        None
+    }
+}
+
+/// An [`Update`] that is a closure of factor, parameters and gradient, and nothing else.
+pub struct By<F>(pub F);
+
+impl<F> Update for By<F>
+where
+    F: FnMut(f32, &mut [f32], &[f32]) -> Result<(), ConfigError>,
+{
+    fn update(
+        &mut self,
+        factor: f32,
+        parameters: &mut [f32],
+        gradient: &[f32],
+    ) -> Result<(), ConfigError> {
+        self.0(factor, parameters, gradient)
+    }
 }
 
 /// An optimiser that takes one gradient a step, at work: its rate follows a schedule.
@@ -241,14 +271,11 @@ impl<U: Update> Stepper for Scheduled<'_, U> {
     }
 
     fn snapshot(&self) -> Option<Snapshot<'_>> {
-        Some(Snapshot::default().with(&self.update, [self.update.memory()]))
+        self.update.snapshot()
     }
 
     fn restore(&mut self, snapshot: &Snapshot<'_>) -> Result<(), ConfigError> {
-        let mut reader = snapshot.reader();
-        reader.state(&mut self.update)?;
-        reader.memory(self.update.memory_mut())?;
-        reader.end()
+        self.update.restore(snapshot)
     }
 
     fn precondition(&mut self, vector: &mut [f32]) -> bool {
@@ -257,7 +284,8 @@ impl<U: Update> Stepper for Scheduled<'_, U> {
 
     fn stability_limit(&self, (step, steps): (u32, u32)) -> Option<f64> {
         let factor = f64::from(self.schedule.factor(step, steps));
-        (factor > 0.0).then(|| self.update.stability_limit() / factor)
+        let limit = self.update.stability_limit()?;
+        (factor > 0.0).then(|| limit / factor)
     }
 }
 
