@@ -33,9 +33,9 @@ fn report(folder: &TempDir) -> PathBuf {
 const FIGURES: [&str; 7] = [
     "accuracy-epochs",
     "accuracy-seconds",
-    "differences",
     "loss-epochs",
     "loss-seconds",
+    "differences",
     "rate",
     "trials",
 ];

@@ -1,7 +1,7 @@
 //! The paired differences of each seed, which the verdict is about.
 
-use super::{SHOW_ALL, axis, label, style};
-use crate::chart::{Axis, Chart, Joined, Point, Scale, Series, Unit};
+use super::{SHOW_ALL, axis, label};
+use crate::chart::{Axis, Chart, Joined, Point, Scale, Series, Style, Unit};
 use crate::compare::arm::Arm;
 use crate::compare::plan::Plan;
 use crate::compare::runs::Run;
@@ -36,7 +36,8 @@ pub fn chart(plan: &Plan, setting: &str, arms: &[Arm], runs: &[Run]) -> Option<C
                 0 => String::new(),
                 _ => format!("mean {mean:+.2}"),
             },
-            style: style(plan, a),
+            // Points have no dashes that would tell lengths of run apart.
+            style: Style::of(series.len()),
             joined: match a {
                 0 => Joined::Lines,
                 _ => Joined::No,
