@@ -227,6 +227,9 @@ mod tests {
     fn a_damaged_file_is_as_good_as_none() {
         let place = Place {
             path: PathBuf::new(),
+            other: None,
+            any_times: false,
+            copies: false,
             result: digest("settings"),
             times: digest("machine"),
         };

@@ -170,7 +170,7 @@ mod tests {
             "a\\b",
             "$HOME",
         ];
-        let line = command(words.map(OsString::from).into_iter());
+        let line = command(words.into_iter());
         let line = line.strip_prefix("secant ").unwrap();
         let script = format!("for word in {line}; do printf '%s|' \"$word\"; done");
         let shell = std::process::Command::new("sh")
