@@ -71,6 +71,8 @@ pub fn train(args: &TrainArgs) -> Result<Done, Error> {
         .map_err(|error| Error::Usage(error.to_string()))?
         .since(started);
     let split = trainer.split().clone();
+    // Before there are files: from here on a signal ends the run in order.
+    let signal = watch_signals()?;
     let resuming = resumed.is_some();
     let folder = match resumed {
         Some(folder) => {
@@ -102,7 +104,6 @@ pub fn train(args: &TrainArgs) -> Result<Done, Error> {
     if !resuming && args.checkpoint_every != Some(checkpoints::Every::Never) {
         files.write(&trainer)?;
     }
-    let signal = watch_signals()?;
     let display = Display::new(args.json, trainer.planned_iterations(), signal.clone());
     let mut keeper = Keeper {
         display,
