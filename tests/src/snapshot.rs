@@ -1,7 +1,15 @@
 //! Text that a test prints, kept in the repository so that a change is read in review.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
+
+/// A folder of kept files. The package with the tests of the library alone (`tests/library`) has
+/// those of the package above it.
+pub fn folder(name: &str) -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let own = package.join("src").is_dir();
+    package.join(if own { "." } else { ".." }).join(name)
+}
 
 /// Compares `text` with the file of that name in `tests/snapshots`. With
 /// `SECANT_UPDATE_SNAPSHOTS=1`, writes it instead.
@@ -9,9 +17,7 @@ use std::{env, fs};
 /// # Panics
 /// When they differ, with both of the first lines that do.
 pub fn check(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("snapshots")
-        .join(name);
+    let path = folder("snapshots").join(name);
     println!("{text}");
     if env::var_os("SECANT_UPDATE_SNAPSHOTS").is_some_and(|value| value == "1") {
         fs::create_dir_all(path.parent().expect("a folder")).expect("the folder of snapshots");

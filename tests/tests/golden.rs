@@ -10,7 +10,7 @@
 
 use secant::arch::Isa;
 use secant_tests::golden::{FLOATS, Table};
-use std::path::Path;
+use secant_tests::snapshot;
 use std::sync::Mutex;
 
 /// Its memory: too much for a thread's stack.
@@ -25,11 +25,7 @@ fn table() -> String {
 
 #[test]
 fn the_table_is_what_every_instruction_set_computes() {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    // Of this package, or of that with the tests of the library alone, which is a folder deeper.
-    let above = ["golden", "../golden"].map(|folder| package.join(folder));
-    let folder = above.iter().find(|folder| folder.is_dir()).unwrap();
-    let path = folder.join("training.txt");
+    let path = snapshot::folder("golden").join("training.txt");
     let write = std::env::var_os("SECANT_GOLDEN").is_some_and(|value| value == "write");
     if write {
         std::fs::write(&path, table()).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
