@@ -323,8 +323,8 @@ fn json_is_one_object_with_exactly_the_documented_keys() {
     assert_eq!(
         keys(&record),
         "version build machine dataset model parameters optimizer loss seed threads isa epochs iterations gradient_epochs \
-         seconds clock stop_reason train_loss validation_accuracy test_loss test_accuracy class_accuracy confusion \
-         collapsed sha256 history settings"
+         seconds clock stop_reason train_loss train_loss_samples validation_accuracy test_loss test_accuracy class_accuracy \
+         confusion collapsed best_epoch sha256 history settings"
     );
     assert_eq!(
         keys(&record["dataset"]),

@@ -170,6 +170,7 @@ fn what_is_no_run_is_refused_in_one_line() {
     refused(&["evaluate", "run"], "config.json is not one of a run");
     fs::write(run.join("config.json"), &config).unwrap();
     fs::remove_file(run.join("model.safetensors")).unwrap();
+    fs::remove_file(run.join("best.safetensors")).unwrap();
     refused(&["export", "run", "--format", "onnx"], "model.safetensors");
 }
 

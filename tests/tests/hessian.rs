@@ -105,11 +105,14 @@ fn a_folder_and_a_run_along_show_the_same() {
     );
     let look = "--samples 50 --lanczos 20 --probes 1 --seed 3 --json";
     let read = |words: &str| -> Value { serde_json::from_str(&ok(folder.path(), words)).unwrap() };
-    let one = read(&format!("hessian run {look} --threads 1"));
-    let along = format!("hessian {SMALL} --optimizer lbfgs {look} --at initial,final --threads 2");
+    let one = read(&format!(
+        "hessian run {look} --at initial,best,final --threads 1"
+    ));
+    let along =
+        format!("hessian {SMALL} --optimizer lbfgs {look} --at initial,best,final --threads 2");
     let other = read(&along);
-    assert_eq!(one["points"].as_array().unwrap().len(), 2);
-    for at in 0..2 {
+    assert_eq!(one["points"].as_array().unwrap().len(), 3);
+    for at in 0..3 {
         for key in ["loss", "hessian", "gauss_newton", "trace", "moments"] {
             assert_eq!(one["points"][at][key], other["points"][at][key], "{key}");
         }
@@ -141,8 +144,16 @@ fn what_cannot_be_looked_at_is_refused_in_one_line() {
     ok(at, &format!("train {SMALL} --out run"));
     refused(at, "hessian run --samples 0", "--samples");
     refused(at, "hessian run --lanczos 0", "--lanczos");
-    refused(at, "hessian run --at best", "first and last weights only");
-    refused(at, "hessian run --every 5", "first and last weights only");
+    refused(
+        at,
+        "hessian run --at 10%",
+        "first, best and last weights only",
+    );
+    refused(
+        at,
+        "hessian run --every 5",
+        "first, best and last weights only",
+    );
     refused(
         at,
         "hessian run --at elsewhere",
@@ -162,6 +173,8 @@ fn what_cannot_be_looked_at_is_refused_in_one_line() {
     fs::write(&file, &bytes).unwrap();
     refused(at, "hessian run", "NaN");
     fs::remove_file(&file).unwrap();
+    // The best weights would do, and what else is there when they are not?
+    fs::remove_file(at.join("run/best.safetensors")).unwrap();
     refused(at, "hessian run", "model.safetensors");
     assert!(!at.join("run/hessian").exists(), "nothing was written");
 }

@@ -343,8 +343,9 @@ fn a_regression_speaks_of_errors_not_of_accuracy() {
     assert_eq!(
         keys.join(" "),
         "version build machine dataset model parameters optimizer loss seed threads isa \
-         epochs iterations gradient_epochs seconds clock stop_reason train_loss train_rmse validation_rmse test_loss test_rmse train_r_squared \
-         validation_r_squared test_r_squared test_rmse_of_outputs collapsed sha256 history settings"
+         epochs iterations gradient_epochs seconds clock stop_reason train_loss \
+         train_loss_samples train_rmse validation_rmse test_loss test_rmse train_r_squared validation_r_squared \
+         test_r_squared test_rmse_of_outputs collapsed best_epoch sha256 history settings"
     );
     let history = record["history"].as_array().unwrap();
     assert_eq!(history[1]["validation_rmse"], record["validation_rmse"]);

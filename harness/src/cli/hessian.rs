@@ -27,7 +27,7 @@ use crate::memory;
 use crate::model::Net;
 use crate::report::{note, print_json, print_line};
 use crate::train::{self, Trainer};
-use crate::trained::Trained;
+use crate::trained::{Trained, Which};
 
 /// Options of `secant hessian`.
 #[derive(Debug, Args)]
@@ -187,7 +187,7 @@ impl HessianArgs {
         self.check(n)?;
         if self.every.is_some() {
             return Err(Error::Usage(
-                "--every: a RUN keeps its first and last weights only; train it along with --model \
+                "--every: a RUN keeps its first, best and last weights only; train it along with --model \
                  and --optimizer"
                     .to_owned(),
             ));
@@ -197,12 +197,9 @@ impl HessianArgs {
             [] => &[Spot::Initial, Spot::Final],
             spots => spots,
         };
-        if let Some(spot) = spots
-            .iter()
-            .find(|s| !matches!(s, Spot::Initial | Spot::Final))
-        {
+        if let Some(spot) = spots.iter().find(|s| matches!(s, Spot::Share(_))) {
             return Err(Error::Usage(format!(
-                "--at {}: a RUN keeps its first and last weights only; train it along with --model \
+                "--at {}: a RUN keeps its first, best and last weights only; train it along with --model \
                  and --optimizer",
                 spot.name()
             )));
@@ -243,6 +240,7 @@ impl HessianArgs {
                         folder.display()
                     )));
                 }
+                (Spot::Best, _) => Trained::choose(folder, Some(Which::Best))?.parameters,
                 _ => trained.parameters.clone(),
             };
             let place = Place {

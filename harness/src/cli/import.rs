@@ -247,6 +247,7 @@ impl ImportArgs {
             (scalings, &network.target_scalings),
             &network.parameters,
         )?;
+        folder.write_weights(&network.parameters)?;
         let config = Config {
             version: env!("CARGO_PKG_VERSION"),
             imported: Source {
