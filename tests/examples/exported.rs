@@ -39,11 +39,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             "#[path = {path:?}]\n#[allow(dead_code, missing_docs)]\nmod {name};\n\
              unsafe extern \"C\" {{ fn {name}_predict(input: *const f32, outputs: *mut f32); }}\n"
         )?;
-        write!(
+        writeln!(
             calls,
             "    ask::<_, {{ {name}::NETWORK.inference_workspace_len(1) }}, \
              {inputs}, {outputs}>(\"{name}\", &{name}::NETWORK, &{name}::WEIGHTS, \
-             (&{name}::NORMALISATION, {numbers}), &{bytes:?}, {name}_predict);\n"
+             (&{name}::NORMALISATION, {numbers}), &{bytes:?}, {name}_predict);"
         )?;
         let expected = expected(trained, &part);
         for language in ["rust", "c"] {

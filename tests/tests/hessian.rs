@@ -49,7 +49,6 @@ fn estimates_agree_with_every_eigenvalue() {
     assert_eq!(found["points"].as_array().unwrap().len(), 2);
     for at in 0..2 {
         let (exact, found) = (&exact["points"][at], &found["points"][at]);
-        let n = number(&exact["n"]);
         for end in ["largest", "smallest"] {
             let (a, b) = (
                 number(&exact["hessian"][end]),

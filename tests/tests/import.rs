@@ -174,7 +174,9 @@ fn tensors_that_do_not_fit_are_named() {
             format!("{{\"model\": \"{spec}\", \"input\": {{\"offset\": 0, \"scale\": 1}}}}");
         file(&GOOD, Dtype::F32, Some(&about))
     };
-    let mut cases: Vec<(Vec<u8>, &[(usize, &str)], &str)> = vec![
+    /// A file, the names it is asked to have, and what is said of it.
+    type Case = (Vec<u8>, &'static [(usize, &'static str)], &'static str);
+    let mut cases: Vec<Case> = vec![
         (
             change(2, "features.10.weight", &[3, 2, 3, 3]),
             &[],

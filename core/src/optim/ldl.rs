@@ -96,7 +96,7 @@ pub fn ldl_solve<R: Real>(matrix: &[R], pivots: &[R], x: &mut [R]) -> Result<(),
         }
     }
     for (x, d) in x.iter_mut().zip(pivots) {
-        *x = *x / *d;
+        *x /= *d;
     }
     for j in (0..n).rev() {
         let (before, rest) = x.split_at_mut_checked(j).unwrap_or_default();

@@ -396,7 +396,9 @@ impl<'m, R: Real> Newton<'m, R> {
             }
         });
         self.evaluations = self.evaluations.saturating_add(found.evaluations);
-        if !(found.lowest.value < self.value) {
+        // Nor is a NaN lower.
+        let lower = found.lowest.value < self.value;
+        if !lower {
             vector::copy(self.origin, x);
             let noise = self.config.stopping.noise(self.value, x, self.gradient);
             let small = slope.abs() <= noise || found.stands_still(noise);

@@ -8,7 +8,7 @@
 //!
 //! A product is a closure `FnMut(&[R], &mut [R])` that **overwrites** its second argument with the
 //! matrix times its first. Memory comes from the caller; random vectors come from
-//! [`Random`](crate::Random), so that every result has the same bits on every target, if the product
+//! [`Random`], so that every result has the same bits on every target, if the product
 //! has.
 //!
 //! Eigenvectors that are known already can be taken out of what is estimated: [`Known`].

@@ -3,7 +3,7 @@
 //!
 //! Each problem is a comparison of its own, in a folder of its own, which goes on where it was like
 //! any other. When all are there the suite's own files are written from their results: the
-//! performance profile ([`super::profile`]) as a figure, and a score for each optimiser.
+//! performance profile (`compare/profile.rs`) as a figure, and a score for each optimiser.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};

@@ -146,8 +146,8 @@ const LEARNING: u32 = 300;
 /// Steps in which a history is filled.
 const PAIRS: u32 = 10;
 
-/// Reports on every metric of [`COMPARED`], each learned where `subject` stands: the stochastic ones
-/// by [`LEARNING`] steps of rate 0 on batches of the subject's samples, the history by [`PAIRS`] steps
+/// Reports on every metric of `COMPARED`, each learned where `subject` stands: the stochastic ones
+/// by `LEARNING` steps of rate 0 on batches of the subject's samples, the history by `PAIRS` steps
 /// of L-BFGS from here on all of them: more would lead it away from here.
 ///
 /// # Errors

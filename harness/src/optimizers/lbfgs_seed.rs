@@ -285,7 +285,7 @@ impl Stepper for Running {
                 u64::from(self.before.is_some()),
                 self.pairs.len() as u64,
             ],
-            floats: floats.into_iter().map(|part| Cow::from(part)).collect(),
+            floats: floats.into_iter().map(Cow::from).collect(),
         })
     }
 
