@@ -8,7 +8,11 @@ use std::path::Path;
 
 use secant_harness::data::elements::Elements;
 use secant_harness::formats::{c, rust};
-use secant_tests::exported::{expected, networks, samples};
+
+#[path = "../data/networks.rs"]
+mod networks;
+
+use networks::{expected, networks, samples};
 
 /// Samples that each network is asked about.
 const SAMPLES: usize = 8;

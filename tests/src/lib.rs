@@ -2,7 +2,6 @@
 //! here makes the compiler build kernels, since every test waits for this crate.
 
 pub mod draw;
-pub mod exported;
 pub mod golden;
 pub mod golden_products;
 pub mod hyperdual;

@@ -11,10 +11,13 @@ use secant_harness::data::dataset::{Part, Predicted};
 use secant_harness::data::elements::{Elements, Targets};
 use secant_harness::formats::{c, npz, onnx, rust};
 use secant_harness::trained::Trained;
-use secant_tests::exported::{expected, networks, samples, trained};
 
 #[path = "../data/exported.rs"]
 mod exported;
+#[path = "../data/networks.rs"]
+mod exported_networks;
+
+use exported_networks::{expected, networks, samples, trained};
 
 /// Samples that each network is asked about.
 const SAMPLES: usize = 5;
