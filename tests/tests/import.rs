@@ -11,7 +11,11 @@ use secant_harness::formats::onnx;
 use secant_harness::import;
 use secant_harness::model::{Description, Model};
 use secant_harness::trained::Trained;
-use secant_tests::exported::{expected, networks, samples, trained};
+
+#[path = "../data/networks.rs"]
+mod exported_networks;
+
+use exported_networks::{expected, networks, samples, trained};
 use secant_tests::program::command;
 use serde_json::Value;
 use tempfile::TempDir;

@@ -65,6 +65,9 @@ impl Sample<'_> {
     }
 
     /// The kernels of stage `s` on a frame that is the stage's own, or a strip of it.
+    ///
+    /// Not inline, since there are two callers.
+    #[inline(never)]
     pub fn compute(
         &self,
         s: usize,
@@ -190,9 +193,7 @@ impl Kernel for StageBackward<'_> {
     }
 }
 
-/// Runs a stage's forward pass. Not inline, since there are several callers and it holds the
-/// forward kernels of all layers.
-#[inline(never)]
+/// Runs a stage's forward pass: the forward kernels of all layers.
 pub(super) fn run_forward(stage: &Stage, frame: &Frame, memory: Forward<'_>) -> Option<()> {
     dispatch_lanes::<1, _>(StageForward {
         stage,
@@ -201,8 +202,7 @@ pub(super) fn run_forward(stage: &Stage, frame: &Frame, memory: Forward<'_>) -> 
     })
 }
 
-/// Runs a stage's backward pass. Not inline for the same reason.
-#[inline(never)]
+/// Runs a stage's backward pass.
 pub(super) fn run_backward(stage: &Stage, memory: SingleBackward<'_>) -> Option<()> {
     dispatch_lanes::<1, _>(StageBackward { stage, memory })
 }
