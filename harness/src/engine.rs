@@ -71,10 +71,16 @@ struct Job {
     indices: Vec<u32>,
 }
 
-#[derive(Clone, Copy, Default, PartialEq)]
-enum Kind {
+/// What the chunks add up to, a number for each parameter.
+#[derive(Clone, Copy, PartialEq)]
+enum Sum {
     Gradient(Option<DropoutKey>),
     Product(Curvature),
+}
+
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Kind {
+    Sum(Sum),
     Evaluation,
     #[default]
     Stop,
@@ -84,7 +90,7 @@ enum Kind {
 #[derive(Default)]
 struct Chunk {
     /// Or its product with a curvature matrix.
-    gradient: Vec<f32>,
+    sum: Vec<f32>,
     tally: Metrics,
     errors: Errors,
 }
@@ -200,7 +206,7 @@ impl Engine {
         dropout: Option<DropoutKey>,
         gradient: &mut [f32],
     ) -> Metrics {
-        self.gradient_of(parameters, indices, dropout, gradient, None)
+        self.add_up(Sum::Gradient(dropout), parameters, indices, gradient, None)
     }
 
     /// [`gradient`](Engine::gradient), with the same bits, that shows the inputs of the layers,
@@ -221,39 +227,41 @@ impl Engine {
         if self.workspace.len() < workspace_len {
             self.workspace = Workspace::new(workspace_len);
         }
-        self.gradient_of(parameters, indices, dropout, gradient, Some(observe))
+        let sum = Sum::Gradient(dropout);
+        self.add_up(sum, parameters, indices, gradient, Some(observe))
     }
 
-    fn gradient_of(
+    /// Overwrites `target` with what the chunks add up to.
+    fn add_up(
         &mut self,
+        sum: Sum,
         parameters: &[f32],
         indices: &[u32],
-        dropout: Option<DropoutKey>,
-        gradient: &mut [f32],
+        target: &mut [f32],
         mut observe: Option<Observe<'_>>,
     ) -> Metrics {
         if !self.workers.is_empty() {
-            self.run(Kind::Gradient(dropout), parameters, indices, observe);
-            return self.collect(indices, gradient);
+            self.run(Kind::Sum(sum), parameters, indices, observe);
+            return self.collect(indices, target);
         }
-        // One thread adds each chunk's gradient while it lies in the cache, and needs memory for
-        // one alone.
+        // One thread adds each chunk's part while it lies in the cache, and needs memory for one
+        // alone.
         let shared = &self.shared;
         let mut chunk = shared.chunk(0);
-        chunk.gradient.resize(gradient.len(), 0.0);
+        chunk.sum.resize(target.len(), 0.0);
         let mut total = Metrics::default();
         for c in 0..chunk_count(indices.len()) {
-            let target = if c == 0 {
-                &mut *gradient
+            let part = if c == 0 {
+                &mut *target
             } else {
-                &mut chunk.gradient[..]
+                &mut chunk.sum[..]
             };
-            let batch = shared.batch(indices, c).dropout(dropout);
+            let batch = shared.batch(indices, c);
             let workspace = self.workspace.floats();
-            total += shared.gradient(parameters, batch, target, workspace, observe.take());
+            total += shared.overwrite(sum, parameters, batch, part, workspace, observe.take());
             if c > 0 {
-                for (sum, g) in gradient.iter_mut().zip(&chunk.gradient) {
-                    *sum += g;
+                for (sum, part) in target.iter_mut().zip(&chunk.sum) {
+                    *sum += part;
                 }
             }
         }
@@ -280,23 +288,22 @@ impl Engine {
             own.clear();
             own.extend_from_slice(vector);
         }
-        self.shared
-            .make_room(Kind::Product(curvature), &mut self.workspace);
-        self.run(Kind::Product(curvature), parameters, indices, None);
-        self.collect(indices, product)
+        let sum = Sum::Product(curvature);
+        self.shared.make_room(sum, &mut self.workspace);
+        self.add_up(sum, parameters, indices, product, None)
     }
 
-    /// Overwrites `gradient` with the sum of the chunks' gradients.
-    fn collect(&self, indices: &[u32], gradient: &mut [f32]) -> Metrics {
+    /// Overwrites `target` with the sum of the chunks' parts.
+    fn collect(&self, indices: &[u32], target: &mut [f32]) -> Metrics {
         let chunks = chunk_count(indices.len());
         let mut total = Metrics::default();
-        // A piece that stays in the cache at a time: each chunk is read once, `gradient` written
+        // A piece that stays in the cache at a time: each chunk is read once, `target` written
         // once.
-        for (p, sums) in gradient.chunks_mut(PIECE).enumerate() {
+        for (p, sums) in target.chunks_mut(PIECE).enumerate() {
             let piece = p * PIECE..p * PIECE + sums.len();
             for c in 0..chunks {
                 let chunk = self.shared.chunk(c);
-                let part = &chunk.gradient[piece.clone()];
+                let part = &chunk.sum[piece.clone()];
                 if c == 0 {
                     sums.copy_from_slice(part);
                 } else {
@@ -416,9 +423,9 @@ impl Shared {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// Makes a workspace as long as such a job needs.
-    fn make_room(&self, kind: Kind, workspace: &mut Workspace) {
-        if let Kind::Product(_) = kind {
+    /// Makes a workspace as long as such a sum needs.
+    fn make_room(&self, sum: Sum, workspace: &mut Workspace) {
+        if let Sum::Product(_) = sum {
             let needed = self.network.curvature_workspace_len(LANES);
             if workspace.len() < needed {
                 *workspace = Workspace::new(needed);
@@ -433,7 +440,9 @@ impl Shared {
             return false;
         }
         let chunks = chunk_count(job.indices.len());
-        self.make_room(job.kind, workspace);
+        if let Kind::Sum(sum) = job.kind {
+            self.make_room(sum, workspace);
+        }
         let workspace = workspace.floats();
         loop {
             let c = self.next.fetch_add(1, Ordering::AcqRel);
@@ -489,25 +498,10 @@ impl Shared {
         let mut chunk = self.chunk(c);
         let batch = self.batch(indices, c);
         chunk.tally = match kind {
-            Kind::Gradient(dropout) => {
-                chunk.gradient.resize(parameters.len(), 0.0);
-                let gradient = &mut chunk.gradient;
-                self.gradient(
-                    parameters,
-                    batch.dropout(dropout),
-                    gradient,
-                    workspace,
-                    observe,
-                )
-            }
-            Kind::Product(curvature) => {
-                chunk.gradient.clear();
-                chunk.gradient.resize(parameters.len(), 0.0);
-                let vector = self.vector.read().unwrap_or_else(PoisonError::into_inner);
-                let product = &mut chunk.gradient;
-                belongs(self.network.curvature_product::<LANES>(
-                    curvature, parameters, &vector, batch, product, workspace,
-                ))
+            Kind::Sum(sum) => {
+                chunk.sum.resize(parameters.len(), 0.0);
+                let target = &mut chunk.sum;
+                self.overwrite(sum, parameters, batch, target, workspace, observe)
             }
             Kind::Evaluation => {
                 chunk.errors = self.no_errors();
@@ -526,22 +520,34 @@ impl Shared {
             .class_weights(&self.class_weights)
     }
 
-    /// Overwrites `gradient` with that of a chunk.
-    fn gradient(
+    /// Overwrites `target` with a chunk's part of a sum.
+    fn overwrite(
         &self,
+        sum: Sum,
         parameters: &[f32],
         batch: Batch<'_>,
-        gradient: &mut [f32],
+        target: &mut [f32],
         workspace: &mut [f32],
         observe: Option<Observe<'_>>,
     ) -> Metrics {
         let network = &self.network;
-        belongs(match observe {
-            None => network.gradient::<LANES>(parameters, batch, gradient, workspace),
-            Some(observe) => {
-                gradient.fill(0.0);
+        belongs(match (sum, observe) {
+            (Sum::Gradient(dropout), None) => {
+                let batch = batch.dropout(dropout);
+                network.gradient::<LANES>(parameters, batch, target, workspace)
+            }
+            (Sum::Gradient(dropout), Some(observe)) => {
+                target.fill(0.0);
+                let batch = batch.dropout(dropout);
                 network.accumulate_gradient_observed::<LANES>(
-                    parameters, batch, gradient, workspace, observe,
+                    parameters, batch, target, workspace, observe,
+                )
+            }
+            (Sum::Product(curvature), _) => {
+                target.fill(0.0);
+                let vector = self.vector.read().unwrap_or_else(PoisonError::into_inner);
+                network.curvature_product::<LANES>(
+                    curvature, parameters, &vector, batch, target, workspace,
                 )
             }
         })

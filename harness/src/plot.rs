@@ -77,23 +77,13 @@ pub fn charts(history: &[Record]) -> Vec<Chart> {
         name,
         title: title.to_owned(),
         subtitle: String::new(),
-        x: Axis {
-            label: "gradient epochs".to_owned(),
-            column: "gradient_epochs".to_owned(),
-            scale: Scale::Linear,
-            unit: Unit::None,
-        },
+        x: Axis::new("gradient epochs", "gradient_epochs", Scale::Linear),
         y,
         ideal,
         series,
         targets: Vec::new(),
     };
-    let loss = Axis {
-        label: "loss".to_owned(),
-        column: "loss".to_owned(),
-        scale,
-        unit: Unit::None,
-    };
+    let loss = Axis::new("loss", "loss", scale);
     let mut charts = vec![chart("loss", "Loss", loss, 0.0, losses)];
     // A run without validation samples has nothing else.
     if history.iter().any(|record| record.validation.is_some()) {

@@ -1,8 +1,8 @@
 //! What a step of each deterministic method costs as the number of variables grows.
 //!
-//! The objective is a chain of Rosenbrock's valleys, whose value, gradient and Hessian products cost
-//! a few operations a variable: what is timed is the method, not the problem. Seconds are those that
-//! the processor spent on the thread.
+//! The objective is a chain of Rosenbrock's valleys, whose value, gradient and Hessian products
+//! cost a few operations a variable: what is timed is the method, not the problem. Seconds are
+//! those that the processor spent on the thread.
 
 use std::hint::black_box;
 
@@ -15,10 +15,10 @@ use secant::optim::{
 };
 use serde::Serialize;
 
-use crate::chart::{Axis, Chart, Joined, Point, Scale, Series, Style, Unit};
+use crate::chart::{Axis, Chart, Joined, Point, Scale, Series, Style};
 
-/// Sizes for methods whose step costs as much as the variables are many. All of them leave the first
-/// cache, none of them the last one, so that what is fitted is the method and not the memory.
+/// Sizes for methods whose step costs as much as the variables are many. All of them leave the
+/// first cache, none of them the last one, so that what is fitted is the method and not the memory.
 const LONG: &[usize] = &[1 << 12, 1 << 13, 1 << 14, 1 << 15, 1 << 16];
 
 /// Sizes for methods that keep a matrix.
@@ -136,8 +136,8 @@ fn curve<E>(
     })
 }
 
-/// Measures a step of gradient descent, L-BFGS with 8 pairs, BFGS, Newton-CG with at most 20 products
-/// and Newton, and Newton's dense solve alone. Takes about a minute.
+/// Measures a step of gradient descent, L-BFGS with 8 pairs, BFGS, Newton-CG with at most 20
+/// products and Newton, and Newton's dense solve alone. Takes about a minute.
 ///
 /// # Errors
 /// [`ConfigError`] cannot come of settings that are right.
@@ -235,12 +235,7 @@ pub fn run() -> Result<Vec<Curve>, ConfigError> {
 
 /// The curves in one figure.
 pub fn figure(curves: &[Curve], subtitle: &str) -> Chart {
-    let axis = |label: &str, column: &str| Axis {
-        label: label.to_owned(),
-        column: column.to_owned(),
-        scale: Scale::Log,
-        unit: Unit::None,
-    };
+    let axis = |label: &str, column: &str| Axis::new(label, column, Scale::Log);
     let line = |(i, curve): (usize, &Curve)| Series {
         name: curve.name.to_owned(),
         remark: format!(

@@ -5,12 +5,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use secant::Random;
-use secant_tests::program;
+use secant_tests::program::{self, signal};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -593,16 +593,6 @@ fn a_reader_that_is_full_or_gone_is_no_panic() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(0), "{error}");
     assert!(!error.contains("panicked"), "{error}");
-}
-
-#[cfg(unix)]
-fn signal(child: &Child, name: &str) {
-    // It may be gone already.
-    let _ = Command::new("kill")
-        .arg(format!("-{name}"))
-        .arg(child.id().to_string())
-        .stderr(Stdio::null())
-        .status();
 }
 
 #[cfg(unix)]

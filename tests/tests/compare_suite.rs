@@ -1,11 +1,11 @@
 //! `secant compare --suite`: several comparisons, one summary.
 
 use std::fs;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use secant_tests::program;
+use secant_tests::program::{self, signal};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -125,14 +125,6 @@ fn a_suite_scores_what_its_comparisons_found() {
 
     // Again: the very same, seconds included, so nothing was run.
     assert_eq!(run(&folder, &words).stdout, output.stdout);
-}
-
-fn signal(child: &Child, name: &str) {
-    let _ = Command::new("kill")
-        .arg(format!("-{name}"))
-        .arg(child.id().to_string())
-        .stderr(Stdio::null())
-        .status();
 }
 
 #[cfg(unix)]

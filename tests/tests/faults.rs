@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use flate2::{Compression, write::GzEncoder};
-use secant_tests::program::command;
+use secant_tests::program::{command, ends, refusal};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -21,19 +21,9 @@ fn run(folder: &Path, words: &str) -> Output {
     secant(folder, words).output().unwrap()
 }
 
-/// What a command says that must end with `status`, without a panic.
-fn ends(output: &Output, status: i32) -> String {
-    let said = String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(output.status.code(), Some(status), "{said}");
-    assert!(!said.contains("panicked"), "{said}");
-    said
-}
-
 /// The one line of a refusal.
 fn refuses(folder: &Path, words: &str) -> String {
-    let said = ends(&run(folder, words), 2);
-    assert_eq!(said.lines().count(), 1, "{words}: {said}");
-    said
+    refusal(&run(folder, words), words)
 }
 
 fn pipe(path: &Path) {

@@ -62,6 +62,18 @@ pub struct Axis {
     pub unit: Unit,
 }
 
+impl Axis {
+    /// Of numbers with nothing behind them.
+    pub fn new(label: &str, column: &str, scale: Scale) -> Axis {
+        Axis {
+            label: label.to_owned(),
+            column: column.to_owned(),
+            scale,
+            unit: Unit::None,
+        }
+    }
+}
+
 /// How values are laid out on an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {

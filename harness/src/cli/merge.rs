@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser};
 
 use super::{Cli, Command};
-use crate::compare::share;
+use crate::compare::shards;
 use crate::error::Error;
 use crate::report::note;
 
@@ -50,7 +50,7 @@ Exit status: 0 done, 1 runs are missing, 2 the shards do not belong together; el
 
 impl MergeArgs {
     pub(super) fn run(&self) -> Result<u8, Error> {
-        let shards = share::find(&self.folders)?;
+        let shards = shards::find(&self.folders)?;
         let cli = Cli::try_parse_from(&shards.command);
         let mut args = match cli.map(|cli| cli.command) {
             Ok(Command::Compare(args)) => args,

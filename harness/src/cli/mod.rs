@@ -100,7 +100,7 @@ pub enum Command {
 impl Command {
     fn run(&self) -> Result<u8, Error> {
         match self {
-            Command::Train(args) => args.run(),
+            Command::Train(args) => session::train(args).map(|done| done.status),
             Command::Rerun(args) => args.run(),
             Command::Evaluate(args) => args.run(),
             Command::Predict(args) => args.run(),

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::session;
 use super::targets::TargetArgs;
 use super::values::{
     ConvolutionName, InitName, OptimizerParser, names, not_negative, processors, share, threads,
@@ -451,11 +450,6 @@ impl TrainArgs {
         let single = single.filter_map(|(key, value)| Some((key.to_owned(), value?)));
         let repairs = self.repair.iter();
         single.chain(repairs.map(|slip| ("repair".to_owned(), slip.clone())))
-    }
-
-    /// Trains, and writes down how it went.
-    pub(super) fn run(&self) -> Result<u8, Error> {
-        session::train(self).map(|done| done.status)
     }
 }
 

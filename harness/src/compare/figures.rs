@@ -9,7 +9,7 @@ use super::lengths;
 use super::plan::Plan;
 use super::runs::{Point as Evaluation, Run};
 use super::tune::Tuning;
-use crate::chart::{Axis, Chart, Joined, Point, Scale, Series, Style, Unit};
+use crate::chart::{Axis, Chart, Joined, Point, Scale, Series, Style};
 use crate::plot::{ideal, judged, scale_of_losses};
 use crate::score::Measure;
 pub use loss::Stretch;
@@ -131,7 +131,7 @@ pub fn all(
                 taken: None,
             });
         let axes = (
-            axis(
+            Axis::new(
                 "gradient epochs of a whole run",
                 "gradient_epochs",
                 Scale::Log,
@@ -150,7 +150,7 @@ pub fn all(
         let y = || judged("validation", measure);
         let mut rates = figure(
             "rate",
-            (axis("learning rate", "learning_rate", Scale::Log), y()),
+            (Axis::new("learning rate", "learning_rate", Scale::Log), y()),
             best,
             tuned(plan, tuning, rate_points),
             &[],
@@ -159,7 +159,10 @@ pub fn all(
         rates.subtitle = subtitle + " Other settings differ too.";
         let mut budget = figure(
             "trials",
-            (axis("settings tried", "settings_tried", Scale::Whole), y()),
+            (
+                Axis::new("settings tried", "settings_tried", Scale::Whole),
+                y(),
+            ),
             best,
             tuned(plan, tuning, budget_points),
             &[],
@@ -179,26 +182,17 @@ fn ideal_side(measure: Measure) -> f64 {
     -measure.sign() * f64::INFINITY
 }
 
-fn axis(label: &str, column: &str, scale: Scale) -> Axis {
-    Axis {
-        label: label.to_owned(),
-        column: column.to_owned(),
-        scale,
-        unit: Unit::None,
-    }
-}
-
 fn epochs() -> Axis {
-    axis("gradient epochs", "gradient_epochs", Scale::Auto)
+    Axis::new("gradient epochs", "gradient_epochs", Scale::Auto)
 }
 
 fn seconds(plan: &Plan) -> Axis {
     let title = format!("{} of training", plan.timing.describe());
-    axis(&title, "training_seconds", Scale::Auto)
+    Axis::new(&title, "training_seconds", Scale::Auto)
 }
 
 fn training_loss(scale: Scale) -> Axis {
-    axis("training loss", "training_loss", scale)
+    Axis::new("training loss", "training_loss", scale)
 }
 
 /// `Validation accuracy over gradient epochs`.

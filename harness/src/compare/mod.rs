@@ -13,6 +13,7 @@ mod display;
 mod events;
 mod figures;
 pub mod folder;
+mod head;
 mod lengths;
 mod median;
 pub(crate) mod page;
@@ -23,6 +24,7 @@ pub mod protocol;
 pub mod reference;
 mod runs;
 mod schedule;
+pub mod shards;
 pub mod share;
 mod show;
 pub mod suite;
@@ -40,7 +42,8 @@ use arm::Arm;
 use cache::Cache;
 use display::ComparisonDisplay;
 use events::Events;
-use folder::{Comparison, Outcome, RESULT, ResultFolder};
+use folder::{Outcome, RESULT, ResultFolder};
+use head::Comparison;
 use plan::Plan;
 use pool::Made;
 use reference::Reference;
@@ -91,7 +94,7 @@ pub fn compare(
         cache.read_too(&plan.share.others(folder), copies);
     }
     if let Share::Shard(_) = plan.share {
-        share::write_head(out.path(), &about)?;
+        shards::write_head(out.path(), &about)?;
     }
     say(plan.json, &show::wrapped(&plan.describe(dataset)));
     let events = Events::create(plan.events.as_deref())?;
@@ -117,7 +120,7 @@ pub fn compare(
         Share::All => {}
         Share::Shard(shard) => {
             let folder = plan.out.as_deref().unwrap_or(out.path());
-            say(false, &share::summary(*shard, &made, folder));
+            say(false, &shards::summary(*shard, &made, folder));
             let status = if stopped == 0 {
                 EXIT_OK
             } else {
@@ -126,7 +129,7 @@ pub fn compare(
             return Ok(Compared { status, json: None });
         }
         Share::Merged(_) if made.missing.is_empty() => {}
-        Share::Merged(_) => return Err(Error::Run(share::missing(&made))),
+        Share::Merged(_) => return Err(Error::Run(shards::missing(&made))),
     }
     if made.runs.is_empty() || !made.tuned {
         note(

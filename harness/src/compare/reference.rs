@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::folder::{Comparison, differences};
+use super::head::{Comparison, differences};
 use super::show::probability;
 use super::table::{Difference, Row, verdict};
 use super::verdict::{LEVEL, Paired, holm, paired};

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{Place, Point, Settings, Subject, point};
+use super::{Place, Point, Settings, Subject, point, spectrum};
 use crate::error::Error;
 use crate::train::{Observer, Outcome, RunStatus, StopReason, Trainer};
 
@@ -182,7 +182,7 @@ fn run_to(trainer: &mut Trainer<'_>, step: u32) -> Result<Option<StopReason>, Er
     if trainer.iterations() >= step {
         return Ok(None);
     }
-    let stop = trainer.run(&mut StopAt(step)).map_err(point::internal)?;
+    let stop = trainer.run(&mut StopAt(step)).map_err(spectrum::internal)?;
     Ok((stop != StopReason::Interrupted).then_some(stop))
 }
 

@@ -1,7 +1,7 @@
 //! The seed's three statements about Newton's method on networks, each answered by a run.
 
 use super::Point;
-use super::show::number;
+use super::spectrum::number;
 
 /// What the statements are answered by.
 #[derive(Debug, Clone, Copy)]

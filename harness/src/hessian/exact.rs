@@ -2,7 +2,8 @@
 
 use nalgebra::DMatrix;
 
-use super::{Curvature, Place, Subject, point};
+use super::spectrum::{Place, not_finite};
+use super::{Curvature, Subject};
 use crate::error::Error;
 
 /// Most parameters: 300 MB of matrix, and some minutes.
@@ -40,7 +41,7 @@ pub fn eigenvalues(subject: &mut Subject<'_>, place: &Place) -> Result<(Vec<f64>
     let (matrix, asymmetry) = dense(subject);
     let n = matrix.nrows();
     if !matrix.iter().all(|x| x.is_finite()) {
-        return Err(point::not_finite(place));
+        return Err(not_finite(place));
     }
     let mut values: Vec<f64> = matrix.symmetric_eigenvalues().iter().copied().collect();
     values.sort_by(f64::total_cmp);

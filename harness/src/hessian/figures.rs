@@ -3,7 +3,7 @@
 use secant::spectrum::Node;
 
 use super::Point;
-use crate::chart::{Axis, Chart, Joined, Point as Dot, Scale, Series, Style, Unit};
+use crate::chart::{Axis, Chart, Joined, Point as Dot, Scale, Series, Style};
 
 /// Pixels.
 pub const WIDTH: f64 = 760.0;
@@ -13,15 +13,6 @@ const WIDTH_OF_KERNEL: f64 = 0.12;
 
 /// Places a decade at which the density is drawn.
 const PLACES: f64 = 16.0;
-
-fn axis(label: &str, column: &str, scale: Scale) -> Axis {
-    Axis {
-        label: label.to_owned(),
-        column: column.to_owned(),
-        scale,
-        unit: Unit::None,
-    }
-}
 
 fn series(i: usize, name: String, points: Vec<Dot>) -> Series {
     Series {
@@ -84,8 +75,8 @@ pub fn spectrum(point: &Point, subtitle: &str) -> Chart {
         subtitle: format!(
             "{subtitle}; {estimate}; those under the rounding of {floor:.1e} left out"
         ),
-        x: axis("magnitude of the eigenvalue", "magnitude", Scale::Log),
-        y: axis("eigenvalues a decade", "eigenvalues_per_decade", Scale::Log),
+        x: Axis::new("magnitude of the eigenvalue", "magnitude", Scale::Log),
+        y: Axis::new("eigenvalues a decade", "eigenvalues_per_decade", Scale::Log),
         // The frame then holds all of it: see the rule of the charts.
         ideal: 1e9,
         series: lines.collect(),
@@ -108,8 +99,8 @@ pub fn sharpness(points: &[Point], subtitle: &str) -> Option<Chart> {
         name: "sharpness",
         title: "Sharpness along the run".to_owned(),
         subtitle: format!("{subtitle}; above the limit, steps on a quadratic function grow"),
-        x: axis("step", "step", Scale::Linear),
-        y: axis("largest eigenvalue", "largest_eigenvalue", Scale::Log),
+        x: Axis::new("step", "step", Scale::Linear),
+        y: Axis::new("largest eigenvalue", "largest_eigenvalue", Scale::Log),
         ideal: 1e12,
         series: vec![
             series(
@@ -155,8 +146,8 @@ pub fn metrics(point: &Point, subtitle: &str) -> Option<Chart> {
         name: "metrics",
         title: format!("The Hessian through each metric at {}", point.place.name),
         subtitle: format!("{subtitle}; resolved eigenvalues by rank: the flatter, the better"),
-        x: axis("rank of the eigenvalue", "rank", Scale::Log),
-        y: axis("magnitude over the largest", "over_largest", Scale::Log),
+        x: Axis::new("rank of the eigenvalue", "rank", Scale::Log),
+        y: Axis::new("magnitude over the largest", "over_largest", Scale::Log),
         ideal: 1e9,
         series: lines,
         targets: Vec::new(),

@@ -17,7 +17,7 @@ use secant::Random;
 use secant::spectrum::{Ending, Lanczos, signs};
 use serde::Serialize;
 
-use super::point::{Spectrum, internal};
+use super::spectrum::{Spectrum, internal};
 use super::{Curvature, Settings, Subject, stream};
 use crate::batch::Batch;
 use crate::error::Error;

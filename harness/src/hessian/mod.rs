@@ -19,6 +19,7 @@ mod matrix;
 pub mod metrics;
 pub mod point;
 pub mod show;
+pub mod spectrum;
 
 use std::num::NonZeroUsize;
 
@@ -29,7 +30,8 @@ use crate::data::elements::Targets;
 use crate::data::split::sample;
 
 pub use matrix::{Curvature, Subject, Times};
-pub use point::{Place, Point};
+pub use point::Point;
+pub use spectrum::Place;
 
 /// Streams of random numbers under the seed, beside those of a run.
 mod stream {

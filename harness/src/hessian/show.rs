@@ -4,21 +4,7 @@ use std::fmt::Write;
 
 use super::Point;
 use super::answers::{self, Cost};
-
-/// A number in at most nine characters; a dash where there is none.
-pub(super) fn number(value: f64) -> String {
-    let size = value.abs();
-    if value.is_nan() {
-        "-".to_owned()
-    } else if size == 0.0 || !value.is_finite() {
-        format!("{value}")
-    } else if !(1e-3..1e5).contains(&size) {
-        format!("{value:.2e}")
-    } else {
-        let digits = (3 - size.log10().floor() as i32).clamp(0, 5) as usize;
-        format!("{value:.digits$}")
-    }
-}
+use super::spectrum::number;
 
 /// A number, with a mark where it is a lower bound.
 fn at_least(value: f64, exact: bool) -> String {

@@ -2,13 +2,13 @@
 //! program runs (mutant schemata; Untch, Offutt and Harrold 1993): one build for all of them
 //! instead of one for each. `tests/mutants/run` uses it on a copy of the library.
 //!
-//! `secant-mutants LIST SKIP FILE...` rewrites the files in place and writes a line to LIST for each
-//! mutant: number, file, line, function, what is replaced by what. SKIP is a file of numbers that are
-//! left out since they do not compile; numbers do not depend on it.
+//! `secant-mutants LIST SKIP FILE...` rewrites the files in place and writes a line to LIST for
+//! each mutant: number, file, line, function, what is replaced by what. SKIP is a file of numbers
+//! that are left out since they do not compile; numbers do not depend on it.
 //!
-//! The mutants are those of `cargo mutants`: operators by others, `!` and `-` left out, functions that
-//! return at once with a plain value, arms of a `match` that has a last resort left out. An operator
-//! becomes
+//! The mutants are those of `cargo mutants`: operators by others, `!` and `-` left out, functions
+//! that return at once with a plain value, arms of a `match` that has a last resort left out. An
+//! operator becomes
 //!
 //! ```text
 //! ({ let (l, r) = (LEFT, RIGHT); match crate::mutant::at(7, 2) {

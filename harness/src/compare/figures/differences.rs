@@ -1,7 +1,7 @@
 //! The paired differences of each seed, which the verdict is about.
 
-use super::{SHOW_ALL, axis, label};
-use crate::chart::{Axis, Chart, Joined, Point, Scale, Series, Style, Unit};
+use super::{SHOW_ALL, label};
+use crate::chart::{Axis, Chart, Joined, Point, Scale, Series, Style};
 use crate::compare::arm::Arm;
 use crate::compare::plan::Plan;
 use crate::compare::runs::Run;
@@ -61,13 +61,12 @@ pub fn chart(plan: &Plan, setting: &str, arms: &[Arm], runs: &[Run]) -> Option<C
             measure.name()
         ),
         subtitle: format!("{setting}, {seeds} seeds. Each point: two runs of one seed."),
-        x: axis("seed", "seed", Scale::Whole),
-        y: Axis {
-            label: format!("difference in test {}{unit}", measure.name()),
-            column: format!("difference_in_test_{}", measure.key()),
-            scale: Scale::Linear,
-            unit: Unit::None,
-        },
+        x: Axis::new("seed", "seed", Scale::Whole),
+        y: Axis::new(
+            &format!("difference in test {}{unit}", measure.name()),
+            &format!("difference_in_test_{}", measure.key()),
+            Scale::Linear,
+        ),
         ideal: SHOW_ALL,
         series,
         targets: Vec::new(),
