@@ -407,7 +407,8 @@ impl<'a> Trainer<'a> {
         });
         let batch = &self.order[self.position..end];
         let rollbacks = self.stepper.rollbacks();
-        let mut loss = BatchLoss::new(&mut self.engine, batch, dropout, self.parameters.len());
+        let mut loss = BatchLoss::new(&mut self.engine, batch, dropout, self.parameters.len())
+            .among(&self.order, self.position);
         let stepped =
             self.stepper
                 .step(&mut loss, (self.iterations, planned), &mut self.parameters)?;

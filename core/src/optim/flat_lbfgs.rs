@@ -246,8 +246,42 @@ impl<'m, const M: usize> FlatLbfgs<'m, M> {
             // There is no anchor yet.
             Verdict::Skipped(Skip::NoStep)
         } else {
-            self.learn(parameters, gradient, anchor_gradient)
+            let parts = Parts::new(n, self.memory);
+            vector::add_scaled(-1.0, parameters, parts.anchor, parts.direction);
+            vector::add_scaled(-1.0, gradient, anchor_gradient, parts.diagonal);
+            self.learn()
         };
+        vector::copy(parameters, Parts::new(n, self.memory).anchor);
+        Ok(self.count(verdict))
+    }
+
+    /// Makes a pair of a step `s` and its product `y = H s` with a curvature matrix, damped as
+    /// those of [`observe`](Self::observe), which it stands in for:
+    /// [`IterateAverages`](super::IterateAverages) has such steps.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when a length is wrong; nothing has changed then.
+    pub fn observe_product(
+        &mut self,
+        step: &[f32],
+        product: &[f32],
+    ) -> Result<Verdict<f32>, ConfigError> {
+        let n = self.dimension();
+        check_length("step", n, step.len())?;
+        check_length("product", n, product.len())?;
+        let verdict = if self.clock.steps == 0 {
+            // There is no H0 yet.
+            Verdict::Skipped(Skip::NoStep)
+        } else {
+            let parts = Parts::new(n, self.memory);
+            vector::copy(step, parts.direction);
+            vector::copy(product, parts.diagonal);
+            self.learn()
+        };
+        Ok(self.count(verdict))
+    }
+
+    fn count(&mut self, verdict: Verdict<f32>) -> Verdict<f32> {
         let count = match verdict {
             Verdict::Accepted => &mut self.pairs.accepted,
             Verdict::Damped { .. } => &mut self.pairs.damped,
@@ -255,8 +289,7 @@ impl<'m, const M: usize> FlatLbfgs<'m, M> {
         };
         *count = count.saturating_add(1);
         self.pairs.observed = true;
-        vector::copy(parameters, Parts::new(n, self.memory).anchor);
-        Ok(verdict)
+        verdict
     }
 
     /// One step: moves `parameters` along `gradient`. `factor` is the schedule's.
@@ -348,20 +381,17 @@ impl<'m, const M: usize> FlatLbfgs<'m, M> {
         self.memory
     }
 
-    /// Judges the pair and stores it.
-    fn learn(&mut self, parameters: &[f32], gradient: &[f32], other: &[f32]) -> Verdict<f32> {
+    /// Judges the pair and stores it: s stands where the direction does, y where the diagonal does,
+    /// which hold nothing between two steps.
+    fn learn(&mut self) -> Verdict<f32> {
         let n = self.dimension();
-        // The direction and the diagonal hold nothing between two steps.
         let Parts {
             v,
-            anchor,
             direction: s,
             diagonal: y,
             pairs,
             ..
         } = Parts::new(n, self.memory);
-        vector::add_scaled(-1.0, parameters, anchor, s);
-        vector::add_scaled(-1.0, gradient, other, y);
         let second = self.clock.second_correction();
         let (epsilon, rate) = (self.config.adam.epsilon, self.config.adam.learning_rate);
         let stiffness = |v: f32| (math::sqrt(second * v) + epsilon) / rate;
