@@ -257,6 +257,11 @@ impl<'a> Trainer<'a> {
         &self.split
     }
 
+    /// The factor of each class; empty where samples count alike.
+    pub fn class_weights(&self) -> &[f32] {
+        &self.class_weights
+    }
+
     /// The weights of the trained layers, where the run stands.
     pub fn parameters(&self) -> &[f32] {
         &self.parameters

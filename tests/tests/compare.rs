@@ -155,7 +155,7 @@ fn tuning_gives_each_the_same_budget() {
 fn a_name_means_the_same_as_in_train() {
     let folder = TempDir::new().unwrap();
     let names = "adam adam-classic adam-plain adamw sgd lbfgs lbfgs:history=3:guard=no lbfgs-row lbfgs-factored \
-                 lbfgs-armijo lbfgs-flat lbfgs-seed";
+                 lbfgs-armijo lbfgs-flat lbfgs-flat:pairs=products lbfgs-seed hessian-free";
     let names: Vec<&str> = names.split_whitespace().collect();
     let optimizers = names.join(",");
     let output = compare(

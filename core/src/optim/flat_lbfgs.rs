@@ -129,6 +129,25 @@ impl<const M: usize> Pairs<M> {
     }
 }
 
+impl<const M: usize> Pairs<M> {
+    /// The two-loop recursion with `H0 = diagonal`; `pairs` has s and y of each slot.
+    fn multiply(&self, pairs: &[f32], diagonal: &[f32], vector: &mut [f32]) {
+        let n = vector.len();
+        let mut views: Vec<Pair<'_, f32>, M> = Vec::new();
+        for slot in &self.order {
+            // There is room, since there are no more slots.
+            let _ = views.push(Pair {
+                s: piece(pairs, 2 * slot, n).unwrap_or_default(),
+                y: piece(pairs, 2 * slot + 1, n).unwrap_or_default(),
+                scale: 1.0,
+                rho: self.rho.get(*slot).copied().unwrap_or_default(),
+            });
+        }
+        let initial = Initial::Diagonal(diagonal);
+        two_loop(&views, initial, vector, &mut [0.0; M]);
+    }
+}
+
 /// The parts of the memory.
 struct Parts<'a> {
     m: &'a mut [f32],
@@ -338,23 +357,7 @@ impl<'m, const M: usize> FlatLbfgs<'m, M> {
             direction,
             diagonal,
         });
-        let mut views: Vec<Pair<'_, f32>, M> = Vec::new();
-        for slot in &self.pairs.order {
-            // There is room, since there are no more slots.
-            let _ = views.push(Pair {
-                s: piece(pairs, 2 * slot, n).unwrap_or_default(),
-                y: piece(pairs, 2 * slot + 1, n).unwrap_or_default(),
-                scale: 1.0,
-                rho: self.pairs.rho.get(*slot).copied().unwrap_or_default(),
-            });
-        }
-        let mut coefficients = [0.0; M];
-        two_loop(
-            &views,
-            Initial::Diagonal(diagonal),
-            direction,
-            &mut coefficients,
-        );
+        self.pairs.multiply(pairs, diagonal, direction);
         dispatch(Move {
             step,
             factor,
@@ -362,6 +365,29 @@ impl<'m, const M: usize> FlatLbfgs<'m, M> {
             parameters,
         });
         Ok(freshness)
+    }
+
+    /// Multiplies `vector` by the matrix that stands before the momentum in a step, the rate left
+    /// out: the two-loop recursion on Adam's diagonal. A loss looks to this method as if its Hessian
+    /// were multiplied by it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the length is wrong.
+    pub fn precondition(&mut self, vector: &mut [f32]) -> Result<(), ConfigError> {
+        let n = self.dimension();
+        check_length("vector", n, vector.len())?;
+        let (correction, epsilon) = (self.clock.second_correction(), self.config.adam.epsilon);
+        let rate = self.config.adam.learning_rate;
+        // It holds nothing between two steps.
+        let Parts {
+            v, diagonal, pairs, ..
+        } = Parts::new(n, self.memory);
+        for (d, v) in diagonal.iter_mut().zip(v) {
+            *d = rate / (math::sqrt(correction * *v) + epsilon);
+        }
+        self.pairs.multiply(pairs, diagonal, vector);
+        vector::scale(1.0 / rate, vector);
+        Ok(())
     }
 
     /// Forgets everything but the settings.

@@ -372,7 +372,12 @@ impl<O: HessianProduct<f32>> Solver<'_, O> {
 impl defmt::Format for HessianFree<'_> {
     /// All but the vectors.
     fn format(&self, f: defmt::Formatter<'_>) {
-        defmt::write!(f, "HessianFree {{ steps: {}, damping: {} }}", self.steps, self.damping);
+        defmt::write!(
+            f,
+            "HessianFree {{ steps: {}, damping: {} }}",
+            self.steps,
+            self.damping
+        );
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::layer_lbfgs::default_rate;
 use super::schedule::ScheduleName;
 use super::settings::{DeviceMemory, Entry, Keys, Serves, Settings, TwoLoops, names, set};
-use super::step::{BatchLoss, Snapshot, Stepped, Stepper};
+use super::step::{BatchLoss, Snapshot, Stepped, Stepper, momentum_limit};
 use super::tuning::RATE;
 use super::values::{count, name, positive, share};
 use crate::model::Net;
@@ -228,5 +228,16 @@ impl Stepper for Running<'_> {
             reader.memory(averages.memory_mut())?;
         }
         reader.end()
+    }
+
+    fn precondition(&mut self, vector: &mut [f32]) -> bool {
+        self.flat.precondition(vector).is_ok()
+    }
+
+    fn stability_limit(&self, (step, steps): (u32, u32)) -> Option<f64> {
+        let adam = self.flat.config().adam;
+        let rate = f64::from(adam.learning_rate * self.schedule.factor(step, steps));
+        let limit = momentum_limit(f64::from(adam.beta1), true, adam.nesterov);
+        (rate > 0.0).then(|| limit / rate)
     }
 }

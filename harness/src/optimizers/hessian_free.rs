@@ -74,9 +74,7 @@ const KEYS: Keys<HessianFreeSettings> = &[
     ("progress", |s, text| {
         super::values::share(text).map(|x| s.progress = x)
     }),
-    ("keep", |s, text| {
-        up_to_one(text, false).map(|x| s.keep = x)
-    }),
+    ("keep", |s, text| up_to_one(text, false).map(|x| s.keep = x)),
     ("product-samples", |s, text| {
         count(text).map(|k| s.product_samples = k)
     }),
