@@ -13,10 +13,9 @@ pub struct HessianFreeConfig {
     /// Share of the solution `p` that a step goes, in (0, 1]. Default 1; less averages over more
     /// batches.
     pub learning_rate: f32,
-    /// The first `l`, positive. Default 1; useful 0.01 to 10. It adapts itself within tens of steps.
+    /// The first `l`, positive. Default 0.1; useful 0.001 to 10. It adapts itself within tens of steps.
     pub damping: f32,
-    /// Most iterations of conjugate gradients a step, at least 1. Default 8: of a small batch more
-    /// only fits its noise.
+    /// Most iterations of conjugate gradients a step, at least 1. Default 16.
     pub iterations: u32,
     /// Conjugate gradients end where one iteration lowers the model by less than this share of all
     /// that it has been lowered, in [0, 1). Default 0.005.
@@ -30,8 +29,8 @@ impl HessianFreeConfig {
     /// The default settings, for constants.
     pub const DEFAULT: HessianFreeConfig = HessianFreeConfig {
         learning_rate: 1.0,
-        damping: 1.0,
-        iterations: 8,
+        damping: 0.1,
+        iterations: 16,
         progress: 5e-3,
         keep: 0.95,
     };

@@ -41,10 +41,10 @@ pub const DECAY: Tunable = Tunable {
     draw: |random| log_uniform(random, 1e-3, 0.3) as f32,
 };
 
-/// First damping of a trust region, log-uniform, 0.01 to 10.
+/// First damping of Newton's method, log-uniform, 0.001 to 1.
 pub const DAMPING: Tunable = Tunable {
     key: "damping",
-    draw: |random| log_uniform(random, 1e-2, 10.0) as f32,
+    draw: |random| log_uniform(random, 1e-3, 1.0) as f32,
 };
 
 /// Share of a whole step, log-uniform, 0.1 to 1.
