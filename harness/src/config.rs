@@ -62,8 +62,13 @@ impl RunConfig {
         let settings = self.optimizer.settings();
         let pairs = settings.two_loops(network);
         let pairs = pairs.iter().map(|t| 2 * (t.pairs + 2) * t.length).max();
+        let threads = self.threads.get();
+        let engine = match settings.wants_products() {
+            true => engine::product_floats(network, threads),
+            false => engine::floats(network, threads),
+        };
         let floats = [
-            engine::floats(network, self.threads.get()).saturating_mul(2),
+            engine.saturating_mul(2),
             settings.memory_len(network) as u64,
             pairs.unwrap_or(0) as u64,
             8 * network.parameter_count() as u64,

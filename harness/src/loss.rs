@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use secant::Loss;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::data::dataset::{Predicted, Task};
 use crate::data::elements::Targets;
@@ -186,6 +186,23 @@ impl fmt::Display for ClassWeights {
                 f.write_str(&weights.join(","))
             }
         }
+    }
+}
+
+/// As it is written: a name, or a number for each class.
+impl<'de> Deserialize<'de> for ClassWeights {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Name(String),
+            Each(Vec<f32>),
+        }
+        let text = match Written::deserialize(deserializer)? {
+            Written::Name(name) => name,
+            Written::Each(weights) => ClassWeights::Given(weights).to_string(),
+        };
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 

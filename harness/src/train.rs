@@ -257,6 +257,11 @@ impl<'a> Trainer<'a> {
         &self.split
     }
 
+    /// The factor of each class; empty where samples count alike.
+    pub fn class_weights(&self) -> &[f32] {
+        &self.class_weights
+    }
+
     /// The weights of the trained layers, where the run stands.
     pub fn parameters(&self) -> &[f32] {
         &self.parameters
@@ -407,7 +412,8 @@ impl<'a> Trainer<'a> {
         });
         let batch = &self.order[self.position..end];
         let rollbacks = self.stepper.rollbacks();
-        let mut loss = BatchLoss::new(&mut self.engine, batch, dropout, self.parameters.len());
+        let mut loss = BatchLoss::new(&mut self.engine, batch, dropout, self.parameters.len())
+            .among(&self.order, self.position);
         let stepped =
             self.stepper
                 .step(&mut loss, (self.iterations, planned), &mut self.parameters)?;

@@ -46,6 +46,7 @@ pub fn trained(spec: &str, input: Shape, outputs: usize, predicted: Predicted) -
         },
         source: String::new(),
         predict: Predict::Labels,
+        class_weights: None,
         limit: None,
         drawn: None,
         digest: String::new(),

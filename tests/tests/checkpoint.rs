@@ -13,9 +13,11 @@ use embedded_storage_async::nor_flash::{
 };
 use secant::checkpoint::{self, CheckpointError, PIECE_LEN, State, Store};
 use secant::network::{Init, Network, Shape, linear, relu};
+use secant::objective::{HessianProduct, Objective};
 use secant::optim::{
-    Adam, AdamConfig, FlatLbfgs, FlatLbfgsConfig, Freshness, Guard, GuardConfig, LayerLbfgs,
-    LayerLbfgsConfig, Lbfgs, LbfgsConfig, Refresh, SecondMoment,
+    Adam, AdamConfig, FlatLbfgs, FlatLbfgsConfig, Freshness, Guard, GuardConfig, HessianFree,
+    HessianFreeConfig, IterateAverages, LayerLbfgs, LayerLbfgsConfig, Lbfgs, LbfgsConfig, Refresh,
+    SecondMoment,
 };
 use secant::{Batch, ConfigError, LayerInputs, Normalisation, Random, Samples, objective};
 use sequential_storage::cache::{Cache, Uncached};
@@ -297,6 +299,8 @@ macro_rules! optimiser {
 optimiser!(
     Adam<'_>,
     FlatLbfgs<'_, HISTORY>,
+    HessianFree<'_>,
+    IterateAverages<'_>,
     LayerLbfgs<'_, HISTORY>,
     Borrower<'_>
 );
@@ -396,6 +400,54 @@ fn every_second_moment_goes_on_the_same() {
             },
         );
     }
+}
+
+/// A network's loss over a batch; its curvature is the identity, so that a product is cheap.
+struct Rounded<'i>(&'i [u32]);
+
+impl Objective<f32> for Rounded<'_> {
+    fn dimension(&self) -> usize {
+        N
+    }
+    fn value_and_gradient(&mut self, x: &[f32], gradient: &mut [f32]) -> f32 {
+        gradient_at(x, self.0, gradient) as f32
+    }
+}
+
+impl HessianProduct<f32> for Rounded<'_> {
+    fn hessian_product(&mut self, _: &[f32], v: &[f32], product: &mut [f32]) {
+        product.copy_from_slice(v);
+    }
+}
+
+#[test]
+fn hessian_free_optimisation_goes_on_the_same() {
+    goes_on_the_same(
+        &mut memories(HessianFree::memory_len(N)),
+        |memory| HessianFree::new(HessianFreeConfig::DEFAULT, N, memory).unwrap(),
+        |method, w, indices| {
+            method.step(1.0, &mut Rounded(indices), w).unwrap();
+        },
+    );
+}
+
+#[test]
+fn averages_of_iterates_go_on_the_same() {
+    goes_on_the_same(
+        &mut memories(IterateAverages::memory_len(N)),
+        |memory| IterateAverages::new(5, N, memory).unwrap(),
+        |averages, w, indices| {
+            let mut gradient = vec![0.0; N];
+            gradient_at(w, indices, &mut gradient);
+            for (w, g) in w.iter_mut().zip(gradient) {
+                *w -= 0.1 * g;
+            }
+            if averages.add(w).unwrap() {
+                // What comes next hangs on the step.
+                w.copy_from_slice(&averages.step().to_vec());
+            }
+        },
+    );
 }
 
 #[test]
@@ -564,6 +616,7 @@ fn numbers_that_are_no_state_are_refused() {
     let mut memory = vec![0.0; 40 * N];
     refuses(Adam::new(AdamConfig::DEFAULT, N, &mut memory).unwrap());
     refuses(FlatLbfgs::<HISTORY>::new(FlatLbfgsConfig::DEFAULT, N, &mut memory).unwrap());
+    refuses(HessianFree::new(HessianFreeConfig::DEFAULT, N, &mut memory).unwrap());
     refuses(LayerLbfgs::<HISTORY>::new(LayerLbfgsConfig::DEFAULT, &NET, &mut memory).unwrap());
     refuses(Lbfgs::<HISTORY>::new(LbfgsConfig::default(), N, &mut memory).unwrap());
     refuses(Guard::new(GuardConfig::DEFAULT, N, &mut memory).unwrap());

@@ -151,11 +151,26 @@ fn tuning_gives_each_the_same_budget() {
     assert!(folder.path().join("c/trials.svg").exists());
 }
 
+/// Values and products count as gradients: a value as one of each sample, a product with the
+/// Gauss-Newton matrix as two, with the Hessian as three.
+#[test]
+fn products_are_counted_in_gradient_epochs() {
+    let folder = TempDir::new().unwrap();
+    // 270 samples to train on, 10 steps of 27: 27 + 27 + 2 * 27 a step; 10 steps and a product of 54.
+    let free = "hessian-free:batch=27:iterations=1:keep=0:product-samples=27";
+    let flat = "lbfgs-flat:batch=27:pairs=products:pair-every=5:product-samples=54";
+    let words = format!("{QUICK} --optimizers adam:batch=27,{free},{flat} --seeds 1 --json");
+    let output = compare(&folder, &words);
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let counted = [0, 1, 2].map(|arm| result["runs"][arm]["gradient_epochs"].as_f64().unwrap());
+    assert_eq!(counted, [1.0, 4.0, 1.0 + 3.0 * 54.0 / 270.0]);
+}
+
 #[test]
 fn a_name_means_the_same_as_in_train() {
     let folder = TempDir::new().unwrap();
     let names = "adam adam-classic adam-plain adamw sgd lbfgs lbfgs:history=3:guard=no lbfgs-row lbfgs-factored \
-                 lbfgs-armijo lbfgs-flat lbfgs-seed";
+                 lbfgs-armijo lbfgs-flat lbfgs-flat:pairs=products lbfgs-seed hessian-free";
     let names: Vec<&str> = names.split_whitespace().collect();
     let optimizers = names.join(",");
     let output = compare(

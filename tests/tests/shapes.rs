@@ -11,7 +11,8 @@ use secant::network::{
     global_avg_pool2d, group_norm, layer_norm, leaky_relu, linear, max_pool2d, relu, sigmoid, tanh,
 };
 use secant::optim::{
-    Adam, AdamConfig, Bfgs, FlatLbfgs, GradientDescent, Guard, Lbfgs, LbfgsB, NewtonCg, OwlQn,
+    Adam, AdamConfig, Bfgs, FlatLbfgs, GradientDescent, Guard, HessianFree, IterateAverages, Lbfgs,
+    LbfgsB, NewtonCg, OwlQn,
 };
 use secant::{Batch, Normalisation, Samples};
 
@@ -303,6 +304,8 @@ proptest! {
         prop_assert_eq!(Adam::memory_len(n), fit(2 * wide));
         prop_assert_eq!(Guard::memory_len(n), n);
         prop_assert_eq!(FlatLbfgs::<4>::memory_len(n), fit(13 * wide));
+        prop_assert_eq!(HessianFree::memory_len(n), fit(5 * wide));
+        prop_assert_eq!(IterateAverages::memory_len(n), fit(3 * wide));
         prop_assert_eq!(NewtonCg::<f64>::memory_len(n), fit(6 * wide));
         prop_assert_eq!(GradientDescent::<f64>::memory_len(n), fit(6 * wide));
         prop_assert_eq!(Lbfgs::<3, f64>::memory_len(n), fit(12 * wide));

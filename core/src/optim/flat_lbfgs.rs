@@ -129,6 +129,25 @@ impl<const M: usize> Pairs<M> {
     }
 }
 
+impl<const M: usize> Pairs<M> {
+    /// The two-loop recursion with `H0 = diagonal`; `pairs` has s and y of each slot.
+    fn multiply(&self, pairs: &[f32], diagonal: &[f32], vector: &mut [f32]) {
+        let n = vector.len();
+        let mut views: Vec<Pair<'_, f32>, M> = Vec::new();
+        for slot in &self.order {
+            // There is room, since there are no more slots.
+            let _ = views.push(Pair {
+                s: piece(pairs, 2 * slot, n).unwrap_or_default(),
+                y: piece(pairs, 2 * slot + 1, n).unwrap_or_default(),
+                scale: 1.0,
+                rho: self.rho.get(*slot).copied().unwrap_or_default(),
+            });
+        }
+        let initial = Initial::Diagonal(diagonal);
+        two_loop(&views, initial, vector, &mut [0.0; M]);
+    }
+}
+
 /// The parts of the memory.
 struct Parts<'a> {
     m: &'a mut [f32],
@@ -246,8 +265,42 @@ impl<'m, const M: usize> FlatLbfgs<'m, M> {
             // There is no anchor yet.
             Verdict::Skipped(Skip::NoStep)
         } else {
-            self.learn(parameters, gradient, anchor_gradient)
+            let parts = Parts::new(n, self.memory);
+            vector::add_scaled(-1.0, parameters, parts.anchor, parts.direction);
+            vector::add_scaled(-1.0, gradient, anchor_gradient, parts.diagonal);
+            self.learn()
         };
+        vector::copy(parameters, Parts::new(n, self.memory).anchor);
+        Ok(self.count(verdict))
+    }
+
+    /// Makes a pair of a step `s` and its product `y = H s` with a curvature matrix, damped as
+    /// those of [`observe`](Self::observe), which it stands in for:
+    /// [`IterateAverages`](super::IterateAverages) has such steps.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when a length is wrong; nothing has changed then.
+    pub fn observe_product(
+        &mut self,
+        step: &[f32],
+        product: &[f32],
+    ) -> Result<Verdict<f32>, ConfigError> {
+        let n = self.dimension();
+        check_length("step", n, step.len())?;
+        check_length("product", n, product.len())?;
+        let verdict = if self.clock.steps == 0 {
+            // There is no H0 yet.
+            Verdict::Skipped(Skip::NoStep)
+        } else {
+            let parts = Parts::new(n, self.memory);
+            vector::copy(step, parts.direction);
+            vector::copy(product, parts.diagonal);
+            self.learn()
+        };
+        Ok(self.count(verdict))
+    }
+
+    fn count(&mut self, verdict: Verdict<f32>) -> Verdict<f32> {
         let count = match verdict {
             Verdict::Accepted => &mut self.pairs.accepted,
             Verdict::Damped { .. } => &mut self.pairs.damped,
@@ -255,8 +308,7 @@ impl<'m, const M: usize> FlatLbfgs<'m, M> {
         };
         *count = count.saturating_add(1);
         self.pairs.observed = true;
-        vector::copy(parameters, Parts::new(n, self.memory).anchor);
-        Ok(verdict)
+        verdict
     }
 
     /// One step: moves `parameters` along `gradient`. `factor` is the schedule's.
@@ -305,23 +357,7 @@ impl<'m, const M: usize> FlatLbfgs<'m, M> {
             direction,
             diagonal,
         });
-        let mut views: Vec<Pair<'_, f32>, M> = Vec::new();
-        for slot in &self.pairs.order {
-            // There is room, since there are no more slots.
-            let _ = views.push(Pair {
-                s: piece(pairs, 2 * slot, n).unwrap_or_default(),
-                y: piece(pairs, 2 * slot + 1, n).unwrap_or_default(),
-                scale: 1.0,
-                rho: self.pairs.rho.get(*slot).copied().unwrap_or_default(),
-            });
-        }
-        let mut coefficients = [0.0; M];
-        two_loop(
-            &views,
-            Initial::Diagonal(diagonal),
-            direction,
-            &mut coefficients,
-        );
+        self.pairs.multiply(pairs, diagonal, direction);
         dispatch(Move {
             step,
             factor,
@@ -329,6 +365,29 @@ impl<'m, const M: usize> FlatLbfgs<'m, M> {
             parameters,
         });
         Ok(freshness)
+    }
+
+    /// Multiplies `vector` by the matrix that stands before the momentum in a step, the rate left
+    /// out: the two-loop recursion on Adam's diagonal. A loss looks to this method as if its Hessian
+    /// were multiplied by it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the length is wrong.
+    pub fn precondition(&mut self, vector: &mut [f32]) -> Result<(), ConfigError> {
+        let n = self.dimension();
+        check_length("vector", n, vector.len())?;
+        let (correction, epsilon) = (self.clock.second_correction(), self.config.adam.epsilon);
+        let rate = self.config.adam.learning_rate;
+        // It holds nothing between two steps.
+        let Parts {
+            v, diagonal, pairs, ..
+        } = Parts::new(n, self.memory);
+        for (d, v) in diagonal.iter_mut().zip(v) {
+            *d = rate / (math::sqrt(correction * *v) + epsilon);
+        }
+        self.pairs.multiply(pairs, diagonal, vector);
+        vector::scale(1.0 / rate, vector);
+        Ok(())
     }
 
     /// Forgets everything but the settings.
@@ -348,20 +407,17 @@ impl<'m, const M: usize> FlatLbfgs<'m, M> {
         self.memory
     }
 
-    /// Judges the pair and stores it.
-    fn learn(&mut self, parameters: &[f32], gradient: &[f32], other: &[f32]) -> Verdict<f32> {
+    /// Judges the pair and stores it: s stands where the direction does, y where the diagonal does,
+    /// which hold nothing between two steps.
+    fn learn(&mut self) -> Verdict<f32> {
         let n = self.dimension();
-        // The direction and the diagonal hold nothing between two steps.
         let Parts {
             v,
-            anchor,
             direction: s,
             diagonal: y,
             pairs,
             ..
         } = Parts::new(n, self.memory);
-        vector::add_scaled(-1.0, parameters, anchor, s);
-        vector::add_scaled(-1.0, gradient, other, y);
         let second = self.clock.second_correction();
         let (epsilon, rate) = (self.config.adam.epsilon, self.config.adam.learning_rate);
         let stiffness = |v: f32| (math::sqrt(second * v) + epsilon) / rate;

@@ -8,7 +8,7 @@
 //! [`NewtonCg`] and [`Newton`] (dense, for a handful of variables).
 //!
 //! The *stochastic* ones take the gradient of a batch: [`Sgd`], [`Adam`], [`FlatLbfgs`] and
-//! [`LayerLbfgs`].
+//! [`LayerLbfgs`]; or the batch itself as an objective with products: [`HessianFree`].
 //! A [`Schedule`] anneals their learning rate, and a [`Guard`] takes diverging runs back.
 //!
 //! # Conventions
@@ -30,6 +30,7 @@
 //! * **Checkpoints** hold the numbers of [`State`](crate::checkpoint::State) and `memory()`.
 
 mod adam;
+mod averages;
 mod bfgs;
 mod compact;
 mod descent;
@@ -37,6 +38,7 @@ mod flat_lbfgs;
 mod freshness;
 mod gradient_descent;
 mod guard;
+mod hessian_free;
 mod history;
 #[cfg(feature = "network")]
 mod layer_lbfgs;
@@ -58,12 +60,14 @@ mod two_loop;
 #[doc(inline)]
 pub use {
     adam::{Adam, AdamConfig, Decay},
+    averages::IterateAverages,
     bfgs::{Bfgs, BfgsConfig},
     descent::{FirstStep, Step},
     flat_lbfgs::{FlatLbfgs, FlatLbfgsConfig},
     freshness::Freshness,
     gradient_descent::{GradientDescent, GradientDescentConfig, StepRule},
     guard::{Divergence, Guard, GuardAction, GuardConfig},
+    hessian_free::{HessianFree, HessianFreeConfig, HessianFreeStep},
     history::Scaling,
     lbfgs::{Lbfgs, LbfgsConfig},
     lbfgs_b::LbfgsB,

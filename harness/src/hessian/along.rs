@@ -2,7 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use super::{Place, Point, Settings, Subject, point, spectrum};
+use super::looks::{Looks, Trains};
+use super::{Place, Point, Subject, spectrum};
 use crate::error::Error;
 use crate::train::{Observer, Outcome, RunStatus, StopReason, Trainer};
 
@@ -115,13 +116,15 @@ impl Observer for StopAt {
 }
 
 /// Trains `trainer`'s run to its end and looks on the way; hands each point to `seen` as it is done.
+/// Looks that are kept are not made again, training is: it takes less than a look, and its weights say
+/// whether a look is of this run.
 ///
 /// # Errors
 /// [`Error::Run`] when the run diverges before a look, or a look fails.
 pub fn look_along(
     mut trainer: Trainer<'_>,
     subject: &mut Subject<'_>,
-    settings: &Settings,
+    looks: &Looks,
     when: &When,
     mut seen: impl FnMut(&Point),
 ) -> Result<(Vec<Point>, Outcome), Error> {
@@ -143,7 +146,7 @@ pub fn look_along(
         points.push(look_here(
             &mut trainer,
             subject,
-            settings,
+            looks,
             (name, step, planned),
         )?);
         points.iter().last().into_iter().for_each(&mut seen);
@@ -154,7 +157,7 @@ pub fn look_along(
         points.push(look_here(
             &mut trainer,
             subject,
-            settings,
+            looks,
             ("final".into(), step, planned),
         )?);
         points.iter().last().into_iter().for_each(&mut seen);
@@ -171,7 +174,7 @@ pub fn look_along(
             name: "best".into(),
             step: None,
         };
-        points.push(point::look(subject, settings, place, None)?);
+        points.push(looks.look(subject, place, None)?);
         points.iter().last().into_iter().for_each(&mut seen);
     }
     Ok((points, outcome))
@@ -189,7 +192,7 @@ fn run_to(trainer: &mut Trainer<'_>, step: u32) -> Result<Option<StopReason>, Er
 fn look_here(
     trainer: &mut Trainer<'_>,
     subject: &mut Subject<'_>,
-    settings: &Settings,
+    looks: &Looks,
     (name, step, planned): (String, u32, u32),
 ) -> Result<Point, Error> {
     subject.parameters.copy_from_slice(trainer.parameters());
@@ -199,11 +202,9 @@ fn look_here(
     };
     // The rate of the step that led here: the last one's may be followed by none.
     let progress = (step.saturating_sub(1), planned);
-    let optimizer = (step > 0).then(|| {
-        (
-            trainer.stepper() as &mut dyn crate::optimizers::step::Stepper,
-            progress,
-        )
-    });
-    point::look(subject, settings, place, optimizer)
+    let optimizer: Option<Trains<'_>> = match step {
+        0 => None,
+        _ => Some((trainer.stepper(), progress)),
+    };
+    looks.look(subject, place, optimizer)
 }

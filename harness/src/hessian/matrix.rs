@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::Engine;
 use crate::model::Net;
 
@@ -25,7 +27,7 @@ pub struct Subject<'a> {
 }
 
 /// How many, and how long they took.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Times {
     /// With a matrix.
     pub products: (u32, Duration),
@@ -37,6 +39,16 @@ impl Times {
     /// Mean seconds of one.
     pub fn mean((count, all): (u32, Duration)) -> f64 {
         all.as_secs_f64() / f64::from(count)
+    }
+}
+
+impl std::ops::AddAssign for Times {
+    fn add_assign(&mut self, other: Times) {
+        let sum = |a: &mut (u32, Duration), b: (u32, Duration)| {
+            (a.0, a.1) = (a.0 + b.0, a.1.saturating_add(b.1));
+        };
+        sum(&mut self.products, other.products);
+        sum(&mut self.gradients, other.gradients);
     }
 }
 

@@ -15,7 +15,7 @@
 
 use secant::Random;
 use secant::spectrum::{Ending, Lanczos, signs};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::spectrum::{Spectrum, internal};
 use super::{Curvature, Settings, Subject, stream};
@@ -25,7 +25,7 @@ use crate::optimizers::Choice;
 use crate::optimizers::step::BatchLoss;
 
 /// What an optimiser makes of the Hessian.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MetricReport {
     /// Whose metric.
     pub name: String,

@@ -15,6 +15,7 @@ pub mod along;
 pub mod answers;
 pub mod exact;
 pub mod figures;
+pub mod looks;
 mod matrix;
 pub mod metrics;
 pub mod point;

@@ -2,7 +2,7 @@
 
 use secant::Random;
 use secant::spectrum::{Ending, Known, Lanczos, Node, Trace, density, signs, trace};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::metrics::{self, MetricReport};
 use super::spectrum::{Place, Spectrum, floor, internal, not_finite};
@@ -24,7 +24,7 @@ const TOLD: usize = 3;
 const KNOWN: f64 = 1e-3;
 
 /// The eigenvalues below 0.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Negative {
     /// How many of the resolved eigenvalues are below minus the floor: with `--exact` all that are,
     /// else there may be more.
@@ -36,7 +36,7 @@ pub struct Negative {
 }
 
 /// An eigenvector by layer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct VectorShares {
     /// Its eigenvalue.
     pub eigenvalue: f64,
@@ -45,7 +45,7 @@ pub struct VectorShares {
 }
 
 /// The sharpness as the optimiser sees it, beside the limit of its stability.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Stability {
     /// The largest eigenvalue of M H, M being the optimiser's metric without its rate.
     pub sharpness: f64,
@@ -54,7 +54,7 @@ pub struct Stability {
 }
 
 /// One look.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Point {
     /// Where.
     pub place: Place,

@@ -1,7 +1,7 @@
 //! What is known of a spectrum and where, and how its numbers are told.
 
 use secant::spectrum::Lanczos;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
@@ -9,7 +9,7 @@ use crate::error::Error;
 const RESOLVED: f64 = 0.1;
 
 /// Where in a run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Place {
     /// For people and for names of files: `initial`, `10%`, `final`.
     pub name: String,
@@ -17,8 +17,15 @@ pub struct Place {
     pub step: Option<u32>,
 }
 
+impl Place {
+    /// The name in those of files.
+    pub fn file_name(&self) -> String {
+        self.name.replace('%', "percent").replace(' ', "-")
+    }
+}
+
 /// What is known of a spectrum.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Spectrum {
     /// The largest eigenvalue.
     pub largest: f64,

@@ -3,6 +3,7 @@
 
 mod adam;
 mod flat_lbfgs;
+mod hessian_free;
 mod layer_lbfgs;
 mod lbfgs;
 mod lbfgs_seed;
@@ -56,6 +57,7 @@ pub static REGISTRY: &[&Entry] = &[
     &lbfgs::LBFGS_ARMIJO,
     &lbfgs::LBFGS_FULL,
     &flat_lbfgs::LBFGS_FLAT,
+    &hessian_free::HESSIAN_FREE,
     &lbfgs_seed::LBFGS_SEED,
 ];
 

@@ -103,6 +103,11 @@ pub trait Settings: Debug + Send + Sync + erased_serde::Serialize {
         memory: &'m mut [f32],
     ) -> Result<Box<dyn Stepper + 'm>, ConfigError>;
 
+    /// Whether it asks for products with curvature matrices, whose workspace is longer.
+    fn wants_products(&self) -> bool {
+        false
+    }
+
     /// The two-loop recursions of a step.
     fn two_loops(&self, network: &Net) -> Vec<TwoLoops> {
         let _ = network;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use secant::ConfigError;
 use secant::checkpoint::State;
-use secant::objective::Objective;
+use secant::objective::{HessianProduct, Objective};
 use secant::optim::{Schedule, Termination};
-use secant::{DropoutKey, Metrics};
+use secant::{Curvature, DropoutKey, Metrics};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Engine, Observe};
@@ -303,9 +303,14 @@ pub struct Stepped {
 pub struct BatchLoss<'e> {
     engine: &'e mut Engine,
     indices: &'e [u32],
+    /// The samples of the epoch, and where the batch begins: [`BatchLoss::among`].
+    order: &'e [u32],
+    position: usize,
     dropout: Option<DropoutKey>,
     dimension: usize,
     evaluations: u64,
+    /// What values and products count for in gradients of single samples.
+    others: u64,
     observed: bool,
     gradient_time: Duration,
     first_loss: Option<f64>,
@@ -322,13 +327,56 @@ impl<'e> BatchLoss<'e> {
         Self {
             engine,
             indices,
+            order: indices,
+            position: 0,
             dropout,
             dimension,
             evaluations: 0,
+            others: 0,
             observed: false,
             gradient_time: Duration::ZERO,
             first_loss: None,
         }
+    }
+
+    /// The batch begins at `position` of `order`: lets a product take more samples than the batch
+    /// has, those that come next.
+    pub fn among(mut self, order: &'e [u32], position: usize) -> Self {
+        (self.order, self.position) = (order, position);
+        self
+    }
+
+    /// **Overwrites** `product` with a curvature matrix at `parameters` times `vector`: that of the
+    /// mean loss, without dropout, of the batch's first samples and of those that come next, `count`
+    /// in all; near the end of the order, of its last ones.
+    pub fn curvature_product(
+        &mut self,
+        curvature: Curvature,
+        count: usize,
+        parameters: &[f32],
+        vector: &[f32],
+        product: &mut [f32],
+    ) {
+        let count = count.min(self.order.len());
+        let from = self.position.min(self.order.len() - count);
+        let samples = &self.order[from..from + count];
+        let start = Instant::now();
+        let engine = &mut self.engine;
+        engine.curvature_product(curvature, parameters, samples, vector, product);
+        self.gradient_time += start.elapsed();
+        self.others += count as u64 * product_cost(curvature);
+    }
+
+    /// The mean loss alone. With dropout it takes a gradient, which overwrites `scratch`.
+    pub fn value(&mut self, parameters: &[f32], scratch: &mut [f32]) -> f64 {
+        if self.dropout.is_some() {
+            return self.gradient(parameters, scratch).mean_loss();
+        }
+        let start = Instant::now();
+        let (tally, _) = self.engine.evaluate(parameters, self.indices);
+        self.gradient_time += start.elapsed();
+        self.others += self.indices.len() as u64;
+        tally.mean_loss()
     }
 
     /// Overwrites `gradient` with the gradient of the mean loss.
@@ -373,8 +421,8 @@ impl<'e> BatchLoss<'e> {
         self.first_loss
     }
 
-    /// Gradients of the batch that were computed so far, and whether the inputs of the layers were
-    /// shown.
+    /// Gradients of the batch that were computed so far, beside values and products, and whether the
+    /// inputs of the layers were shown.
     pub fn evaluations(&self) -> (u64, bool) {
         (self.evaluations, self.observed)
     }
@@ -384,9 +432,56 @@ impl<'e> BatchLoss<'e> {
         self.gradient_time
     }
 
-    /// Gradients of single samples that were computed so far.
+    /// Gradients of single samples that were computed so far. A value alone counts as one, a product
+    /// with the Gauss-Newton matrix as two, one with the Hessian as three: their multiply-adds,
+    /// rounded up.
     pub fn sample_gradients(&self) -> u64 {
-        self.evaluations * self.indices.len() as u64
+        self.evaluations * self.indices.len() as u64 + self.others
+    }
+}
+
+/// Gradients that a product is worth: of the products of matrices that a gradient has 3 of, a product
+/// with the Gauss-Newton matrix has 5, one with the Hessian 8.
+fn product_cost(curvature: Curvature) -> u64 {
+    match curvature {
+        Curvature::GaussNewton => 2,
+        _ => 3,
+    }
+}
+
+/// A [`BatchLoss`] whose products are those of so many samples.
+pub struct WithProducts<'l, 'e> {
+    /// The batch's.
+    pub loss: &'l mut BatchLoss<'e>,
+    /// Samples of a product.
+    pub samples: usize,
+}
+
+impl Objective<f32> for WithProducts<'_, '_> {
+    fn dimension(&self) -> usize {
+        self.loss.dimension
+    }
+
+    fn value_and_gradient(&mut self, x: &[f32], gradient: &mut [f32]) -> f32 {
+        self.loss.value_and_gradient(x, gradient)
+    }
+
+    fn value(&mut self, x: &[f32], scratch: &mut [f32]) -> f32 {
+        self.loss.value(x, scratch) as f32
+    }
+}
+
+impl HessianProduct<f32> for WithProducts<'_, '_> {
+    fn hessian_product(&mut self, x: &[f32], v: &[f32], product: &mut [f32]) {
+        let curvature = Curvature::Hessian;
+        self.loss
+            .curvature_product(curvature, self.samples, x, v, product);
+    }
+
+    fn gauss_newton_product(&mut self, x: &[f32], v: &[f32], product: &mut [f32]) {
+        let curvature = Curvature::GaussNewton;
+        self.loss
+            .curvature_product(curvature, self.samples, x, v, product);
     }
 }
 

@@ -41,6 +41,18 @@ pub const DECAY: Tunable = Tunable {
     draw: |random| log_uniform(random, 1e-3, 0.3) as f32,
 };
 
+/// First damping of Newton's method, log-uniform, 0.001 to 1.
+pub const DAMPING: Tunable = Tunable {
+    key: "damping",
+    draw: |random| log_uniform(random, 1e-3, 1.0) as f32,
+};
+
+/// Share of a whole step, log-uniform, 0.1 to 1.
+pub const SHARE: Tunable = Tunable {
+    key: "learning-rate",
+    draw: |random| log_uniform(random, 0.1, 1.0) as f32,
+};
+
 /// A number between `low` and `high` whose logarithm is uniform.
 fn log_uniform(random: &mut Random, low: f64, high: f64) -> f64 {
     low * (high / low).powf(f64::from(random.uniform()))

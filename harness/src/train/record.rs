@@ -16,7 +16,7 @@ pub struct Record {
     /// Steps so far.
     pub iteration: u32,
     /// Gradients of single samples so far, over the number of training samples; line searches count
-    /// in full.
+    /// in full, values and products as `BatchLoss::sample_gradients` says.
     pub gradient_epochs: f64,
     /// Seconds in steps so far.
     pub train_seconds: f64,

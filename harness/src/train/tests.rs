@@ -136,6 +136,7 @@ fn a_run_made_anew_goes_on_from_a_checkpoint_to_the_same_bits() {
         "--batch full --epochs 12 --optimizer lbfgs --history 4",
         "--batch 30 --epochs 3 --optimizer lbfgs --no-guard --patience 2",
         "--batch 30 --epochs 3 --optimizer lbfgs-seed:across-batches=no --repair line-search",
+        "--batch 30 --epochs 3 --optimizer lbfgs-flat:pairs=products:pair-every=3",
         // The guard takes it back.
         "--batch 16 --max-iter 20 --optimizer lbfgs --learning-rate 10 --schedule constant",
         "--batch 30 --max-iter 13 --validation 0",

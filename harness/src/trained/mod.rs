@@ -17,7 +17,7 @@ use crate::data::predict::Predict;
 use crate::engine::LANES;
 use crate::error::Error;
 use crate::export::{BEST, CHECKPOINT, CONFIG, MODEL};
-use crate::loss::NamedLoss;
+use crate::loss::{ClassWeights, NamedLoss};
 use crate::model::{Description, Model};
 use crate::weights;
 
@@ -82,6 +82,8 @@ pub struct Trained {
     pub source: String,
     /// What is predicted of it.
     pub predict: Predict,
+    /// How much the samples of each class counted, if not alike.
+    pub class_weights: Option<ClassWeights>,
     /// Training samples that were taken of it, if not all.
     pub limit: Option<usize>,
     /// SHA-256 of that data.
@@ -108,6 +110,7 @@ struct Config {
     dataset: DatasetPart,
     predict: Option<String>,
     limit: Option<usize>,
+    class_weights: Option<ClassWeights>,
     model: ModelPart,
     start: Option<serde::de::IgnoredAny>,
     init: Option<String>,
@@ -199,6 +202,9 @@ impl Trained {
             .map_err(|error| wrong(format!("its {CONFIG} names no network: {error}")))?;
         let loss: NamedLoss = config.model.loss.parse().map_err(&wrong)?;
         model.network = model.network.with_loss(loss.loss());
+        if let Some(weights) = &config.class_weights {
+            weights.fit(task).map_err(&wrong)?;
+        }
         model.name = config.model.name;
         let file = folder.join(Which::find(which, folder).map_err(&wrong)?);
         let saved = weights::load(&file, &model)
@@ -216,6 +222,7 @@ impl Trained {
                 Some(text) => text.parse().map_err(&wrong)?,
                 None => Predict::Labels,
             },
+            class_weights: config.class_weights,
             limit: config.limit,
             digest: config.dataset.sha256,
             drawn,

@@ -1,31 +1,32 @@
 //! `secant hessian`: the curvature of a run's loss, and what it does to training.
 
-use std::cell::RefCell;
+mod outcome;
+mod progress;
+
 use std::fs;
-use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use secant::Affine;
 use secant::network::Convolution;
-use serde::Serialize;
 
+use self::outcome::Found;
+use self::progress::Progress;
 use super::environment::{choose_isa, data_for, open_dataset, tell};
 use super::train::TrainArgs;
 use super::values::processors;
 use crate::data::dataset::Dataset;
+use crate::digest::sha256;
 use crate::engine::Engine;
-use crate::error::{EXIT_OK, Error};
-use crate::export::write_whole;
+use crate::error::Error;
 use crate::hessian::along::{Spot, When, look_along};
-use crate::hessian::answers::{self, Cost};
-use crate::hessian::{Place, Point, Settings, Subject, Times, exact, figures, point, show};
+use crate::hessian::looks::Looks;
+use crate::hessian::{Place, Point, Settings, Subject, Times, exact};
 use crate::lock::FolderLock;
 use crate::memory;
-use crate::model::Net;
-use crate::report::{note, print_json, print_line};
+use crate::model::Model;
 use crate::train::{self, Trainer};
 use crate::trained::{Trained, Which};
 
@@ -85,33 +86,19 @@ Examples:
   secant hessian --model 'conv4k5s3 tanh linear10' --exact     every eigenvalue
   secant hessian --metrics --at final            what each optimiser's metric makes of it
 
+A search that was stopped goes on with the same command: what it has found is kept in --out.
+
 Files, in --out [default: RUN/hessian, or runs/hessian-MODEL-OPTIMIZER-sSEED]; older ones are replaced:
   hessian.json                 the whole record: what --json prints
   spectrum-PLACE.svg, .csv     how many eigenvalues there are at each magnitude
   metrics-PLACE.svg, .csv      eigenvalues as each optimiser sees them, by rank
   sharpness.svg, .csv          the largest one along the run, beside the limit of stability
+  looks/                       a file a place, so that a second start need not look there again
 
 'secant train --help' lists models, optimisers and data. Exit status: 0 done, 1 the run diverged or a
 product is not finite, 2 wrong options or data, or too much memory, 3 a file could not be written.";
 
 const LOOK: &str = "Where and how closely";
-
-/// What the command has found.
-#[derive(Serialize)]
-struct Record<'a> {
-    version: &'static str,
-    run: Option<String>,
-    model: &'a str,
-    optimizer: Option<&'a str>,
-    parameters: usize,
-    data: &'a str,
-    sha256: &'a str,
-    settings: Settings,
-    seconds_a_product: f64,
-    seconds_a_gradient: f64,
-    answers: &'a [String],
-    points: &'a [Point],
-}
 
 impl HessianArgs {
     fn settings(&self) -> Settings {
@@ -171,6 +158,8 @@ impl HessianArgs {
             ("--max-iter", train.max_iter.is_some()),
             ("--learning-rate", train.learning_rate.is_some()),
             ("--limit", train.limit.is_some()),
+            ("--loss", train.targets.loss.is_some()),
+            ("--class-weights", train.targets.class_weights.is_some()),
         ];
         if let Some((name, _)) = others.iter().find(|(_, given)| *given) {
             return Err(Error::Usage(format!(
@@ -212,25 +201,10 @@ impl HessianArgs {
             Some(drawn) => train::split(&dataset.train.targets, drawn.validation, drawn.seed).train,
             None => (0..dataset.train.len() as u32).collect(),
         };
-        let engine = Engine::new(
-            network,
-            Arc::clone(&dataset.train),
-            trained.scalings.clone(),
-            Vec::new(),
-            self.threads(),
-        );
-        let display = Progress::new(self.settings().products(n, false) * spots.len() as u64);
-        let mut subject = Subject {
-            network: &network,
-            engine,
-            indices: self.samples(&dataset, &pool)?,
-            parameters: Vec::new(),
-            progress: Box::new(|| display.count()),
-            times: Times::default(),
-        };
-        let mut points = Vec::new();
+        // All weights before the first look, so that missing ones are told at once.
+        let mut weights = Vec::new();
         for spot in spots {
-            subject.parameters = match (spot, trained.drawn) {
+            weights.push(match (spot, trained.drawn) {
                 (Spot::Initial, Some(drawn)) => {
                     train::initial_weights(&network, drawn.init, drawn.seed)
                 }
@@ -242,24 +216,58 @@ impl HessianArgs {
                 }
                 (Spot::Best, _) => Trained::choose(folder, Some(Which::Best))?.parameters,
                 _ => trained.parameters.clone(),
-            };
+            });
+        }
+        let class_weights = match &trained.class_weights {
+            Some(weights) => weights.of(&dataset.train.targets, &pool, network.output_len()),
+            None => Vec::new(),
+        };
+        let indices = self.samples(&dataset, &pool)?;
+        let out = self.train.out.clone().unwrap_or(folder.join("hessian"));
+        let of = Of {
+            model: &trained.model,
+            dataset: &dataset,
+            scalings: &trained.scalings,
+            class_weights: &class_weights,
+            run: String::new(),
+        };
+        let (_lock, looks) = self.looks(&out, &of)?;
+        let engine = Engine::new(
+            network,
+            Arc::clone(&dataset.train),
+            trained.scalings.clone(),
+            class_weights.clone(),
+            self.threads(),
+        );
+        let display = Progress::new(self.settings().products(n, false) * spots.len() as u64);
+        let mut subject = Subject {
+            network: &network,
+            engine,
+            indices,
+            parameters: Vec::new(),
+            progress: Box::new(|| display.count()),
+            times: Times::default(),
+        };
+        let mut points = Vec::new();
+        for (spot, parameters) in spots.iter().zip(weights) {
+            subject.parameters = parameters;
             let place = Place {
                 name: spot.name(),
                 step: None,
             };
             display.place(&place.name);
-            points.push(point::look(&mut subject, &self.settings(), place, None)?);
+            points.push(looks.look(&mut subject, place, None)?);
         }
         display.finish();
-        let out = self.train.out.clone().unwrap_or(folder.join("hessian"));
         let found = Found {
             run: Some(folder.display().to_string()),
             model: &trained.model.name,
             optimizer: None,
             dataset: &dataset,
+            class_weights: &class_weights,
             times: subject.times,
         };
-        self.tell(found, &points, &out)
+        self.tell(&found, &points, &out)
     }
 
     fn look_along(&self) -> Result<u8, Error> {
@@ -267,7 +275,7 @@ impl HessianArgs {
         let targets = &self.train.targets;
         let dataset = open_dataset(self.train.data.as_deref(), limit, &targets.predict())?;
         let config = self.train.resolve(dataset.task())?;
-        let network: Net = config.model.network;
+        let network = config.model.network;
         let n = network.parameter_count();
         self.check(n)?;
         let start = config.start.as_ref();
@@ -292,26 +300,7 @@ impl HessianArgs {
             ]),
             (None, spots) => When::At(spots.to_vec()),
         };
-        let looks = when.count(trainer.planned_iterations()) as u64;
-        let display = Progress::new(self.settings().products(n, true) * looks);
-        let engine = Engine::new(
-            network,
-            Arc::clone(&dataset.train),
-            dataset.scalings.clone(),
-            Vec::new(),
-            self.threads(),
-        );
-        let mut subject = Subject {
-            network: &network,
-            engine,
-            indices: self.samples(&dataset, &trainer.split().train)?,
-            parameters: vec![0.0; n],
-            progress: Box::new(|| display.count()),
-            times: Times::default(),
-        };
-        let seen = |point: &Point| display.place(&format!("{} is done", point.place.name));
-        let (points, _) = look_along(trainer, &mut subject, &self.settings(), &when, seen)?;
-        display.finish();
+        let count = when.count(trainer.planned_iterations()) as u64;
         let name = format!(
             "runs/hessian-{}-{}-s{}",
             config.model.file_name(),
@@ -319,144 +308,73 @@ impl HessianArgs {
             config.seed
         );
         let out = self.train.out.clone().unwrap_or(PathBuf::from(name));
+        let class_weights = trainer.class_weights().to_vec();
+        let indices = self.samples(&dataset, &trainer.split().train)?;
+        let of = Of {
+            model: &config.model,
+            dataset: &dataset,
+            scalings: &dataset.scalings,
+            class_weights: &class_weights,
+            run: train::checkpoint::settings(&config),
+        };
+        let (_lock, looks) = self.looks(&out, &of)?;
+        let display = Progress::new(self.settings().products(n, true) * count);
+        let engine = Engine::new(
+            network,
+            Arc::clone(&dataset.train),
+            dataset.scalings.clone(),
+            class_weights.clone(),
+            self.threads(),
+        );
+        let mut subject = Subject {
+            network: &network,
+            engine,
+            indices,
+            parameters: vec![0.0; n],
+            progress: Box::new(|| display.count()),
+            times: Times::default(),
+        };
+        let seen = |point: &Point| display.place(&format!("{} is done", point.place.name));
+        let (points, _) = look_along(trainer, &mut subject, &looks, &when, seen)?;
+        display.finish();
         let found = Found {
             run: None,
             model: &config.model.name,
             optimizer: Some(config.optimizer.name()),
             dataset: &dataset,
+            class_weights: &class_weights,
             times: subject.times,
         };
-        self.tell(found, &points, &out)
+        self.tell(&found, &points, &out)
     }
 
-    /// Prints, and writes the files.
-    fn tell(&self, found: Found<'_>, points: &[Point], out: &Path) -> Result<u8, Error> {
-        let n = points.first().map_or(0, |point| point.n);
-        let cost = Cost {
-            n,
-            product_seconds: Times::mean(found.times.products),
-            gradient_seconds: Times::mean(found.times.gradients),
-        };
-        let answers = answers::all(points, &cost);
-        let record = Record {
-            version: env!("CARGO_PKG_VERSION"),
-            run: found.run,
-            model: found.model,
-            optimizer: found.optimizer,
-            parameters: n,
-            data: &found.dataset.source,
-            sha256: &found.dataset.digest,
-            settings: self.settings(),
-            seconds_a_product: cost.product_seconds,
-            seconds_a_gradient: cost.gradient_seconds,
-            answers: &answers,
-            points,
-        };
-        let with = found
-            .optimizer
-            .map_or(String::new(), |name| format!(" with {name}"));
-        let subtitle = format!(
-            "{} ({n} parameters){with}, seed {}, {} of {} training samples",
-            found.model,
-            self.train.seed,
-            self.samples.get().min(found.dataset.train.len()),
-            found.dataset.name
-        );
-        let output = |source| Error::Output {
+    /// The folder for this program alone, and the looks that are kept there.
+    fn looks(&self, out: &Path, of: &Of<'_>) -> Result<(FolderLock, Looks), Error> {
+        fs::create_dir_all(out).map_err(|source| Error::Output {
             path: out.to_owned(),
             source,
-        };
-        fs::create_dir_all(out).map_err(output)?;
-        let _lock = FolderLock::take(out)?;
-        let text = serde_json::to_string_pretty(&record).map_err(|e| output(e.into()))?;
-        write_whole(&out.join("hessian.json"), text.as_bytes())?;
-        let mut charts = Vec::new();
-        for point in points {
-            let place = point.place.name.replace('%', "percent").replace(' ', "-");
-            let (spectrum, metrics) = (
-                figures::spectrum(point, &subtitle),
-                figures::metrics(point, &subtitle),
-            );
-            charts.push((format!("spectrum-{place}"), spectrum));
-            charts.extend(metrics.map(|chart| (format!("metrics-{place}"), chart)));
-        }
-        charts.extend(figures::sharpness(points, &subtitle).map(|c| ("sharpness".to_owned(), c)));
-        for (name, chart) in &charts {
-            write_whole(
-                &out.join(format!("{name}.svg")),
-                chart.svg(figures::WIDTH).as_bytes(),
-            )?;
-            write_whole(&out.join(format!("{name}.csv")), chart.csv().as_bytes())?;
-        }
-        if self.train.json {
-            print_json(&record)?;
-        } else {
-            print_line(&format!("{subtitle}\n\n{}", show::table(points, &cost)))?;
-        }
-        note(&format!(
-            "The figures and hessian.json are in {}.",
-            out.display()
-        ));
-        Ok(EXIT_OK)
+        })?;
+        let lock = FolderLock::take(out)?;
+        let model = serde_json::to_string(of.model).map_err(|e| Error::Run(e.to_string()))?;
+        let subject = format!(
+            "{model} {} {} {:?} {:?} {:?} {}",
+            sha256(of.model.network.frozen_weights()),
+            of.dataset.digest,
+            of.scalings,
+            of.dataset.target_scalings,
+            of.class_weights,
+            of.run
+        );
+        Ok((lock, Looks::new(out, self.settings(), &subject)?))
     }
 }
 
-/// What was looked at.
-struct Found<'a> {
-    run: Option<String>,
-    model: &'a str,
-    optimizer: Option<&'a str>,
+/// What the looks of a search are of, beside samples and weights.
+struct Of<'a> {
+    model: &'a Model,
     dataset: &'a Dataset,
-    times: Times,
-}
-
-/// Progress on standard error: a bar on a terminal, else a line for each look.
-struct Progress {
-    bar: Option<ProgressBar>,
-    last: RefCell<String>,
-}
-
-impl Progress {
-    fn new(products: u64) -> Progress {
-        let bar = io::stderr().is_terminal().then(|| {
-            let target = ProgressDrawTarget::stderr_with_hz(5);
-            let bar = ProgressBar::with_draw_target(Some(products), target);
-            let style =
-                "{msg}  {bar:24.cyan/dim}  {pos}/{len} products  {elapsed} gone, {eta} left";
-            if let Ok(style) = ProgressStyle::with_template(style) {
-                bar.set_style(style.progress_chars("━╸─"));
-            }
-            bar
-        });
-        if bar.is_none() {
-            note(&format!(
-                "About {products} products with the Hessian are to be computed."
-            ));
-        }
-        Progress {
-            bar,
-            last: RefCell::default(),
-        }
-    }
-
-    fn place(&self, name: &str) {
-        match &self.bar {
-            Some(bar) => bar.set_message(name.to_owned()),
-            None if *self.last.borrow() != name => note(&format!("looking: {name}")),
-            None => {}
-        }
-        self.last.replace(name.to_owned());
-    }
-
-    fn count(&self) {
-        if let Some(bar) = &self.bar {
-            bar.inc(1);
-        }
-    }
-
-    fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
+    scalings: &'a [Affine],
+    class_weights: &'a [f32],
+    /// The settings of a run that is trained along.
+    run: String,
 }
