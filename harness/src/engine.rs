@@ -14,10 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
 use std::thread::{self, JoinHandle};
 
 use secant::network::Network;
-use serde::{Deserialize, Serialize};
 use secant::{
     Affine, Batch, Curvature, DropoutKey, LayerInputs, Metrics, PassError, Targets, argmax,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::data::dataset::Part;
 use crate::model::{MAX_LAYERS, Net};
@@ -345,9 +345,8 @@ impl Engine {
 
     /// Overwrites `target` with the sum of all ranks' chunks; this one has the chunks `own`.
     fn join(&self, own: Range<usize>, target: &mut [f32]) -> Metrics {
-        let pack = |m: Metrics| -> [u64; COUNTS] {
-            [m.loss.to_bits(), m.correct.into(), m.count.into()]
-        };
+        let pack =
+            |m: Metrics| -> [u64; COUNTS] { [m.loss.to_bits(), m.correct.into(), m.count.into()] };
         let unpack = |[loss, correct, count]: [u64; COUNTS]| Metrics {
             loss: f64::from_bits(loss),
             correct: correct as u32,

@@ -26,7 +26,7 @@ use crate::train::{Clock, Observer, Outcome, Record, RunStatus, StopReason};
 /// JSON object. A reader that went away, as `head` does, is no error: the run's result is its
 /// files.
 pub fn say(json: bool, line: &str) {
-    if quiet() {
+    if !speaks() {
         return;
     }
     let _ = if json {
@@ -50,7 +50,7 @@ pub fn print_json(record: &impl Serialize) -> Result<(), Error> {
 /// # Errors
 /// As [`print_json`].
 pub fn print_line(line: &str) -> Result<(), Error> {
-    if quiet() {
+    if !speaks() {
         return Ok(());
     }
     match writeln!(io::stdout().lock(), "{line}") {
@@ -61,7 +61,7 @@ pub fn print_line(line: &str) -> Result<(), Error> {
 
 /// Writes a line to standard error.
 pub fn note(line: &str) {
-    if !quiet() {
+    if speaks() {
         complain(line);
     }
 }
@@ -79,8 +79,9 @@ pub fn be_quiet(quiet: bool) {
     QUIET.store(quiet, Ordering::Relaxed);
 }
 
-fn quiet() -> bool {
-    QUIET.load(Ordering::Relaxed)
+/// Whether this process speaks, and shows how far it is.
+pub fn speaks() -> bool {
+    !QUIET.load(Ordering::Relaxed)
 }
 
 /// Shows a run on the terminal, a bar on top of one line an epoch; elsewhere the lines alone.
@@ -95,7 +96,7 @@ pub struct Display {
 impl Display {
     /// A display that stops the run when `signal` becomes other than 0.
     pub fn new(json: bool, iterations: u32, signal: Arc<AtomicUsize>) -> Self {
-        let bar = io::stderr().is_terminal().then(|| {
+        let bar = (speaks() && io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::with_draw_target(
                 Some(u64::from(iterations)),
                 ProgressDrawTarget::stderr_with_hz(10),
