@@ -1,13 +1,14 @@
-//! Gradients and evaluations of a whole batch, on several threads, with the same bits for any
-//! number of them.
+//! Gradients and evaluations of a whole batch, on several threads and ranks, with the same bits for
+//! any number of them.
 //!
 //! A batch is cut into at most [`CHUNKS`] chunks of whole lane blocks; how depends on its length
-//! alone. Each chunk's gradient is summed on its own, and the chunks are added in order. Threads
-//! only decide who works on which chunk.
+//! alone. Each chunk's gradient is summed on its own, and the chunks are added in order. Threads and
+//! ranks only decide who works on which chunk.
 //!
 //! The workers stay for the engine's life. Between steps they spin for a short while, since the
 //! next step is usually microseconds away, and then sleep.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
 use std::thread::{self, JoinHandle};
@@ -16,9 +17,11 @@ use secant::network::Network;
 use secant::{
     Affine, Batch, Curvature, DropoutKey, LayerInputs, Metrics, PassError, Targets, argmax,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::data::dataset::Part;
 use crate::model::{MAX_LAYERS, Net};
+use crate::ranks::{COUNTS, Ranks};
 use crate::workspace::Workspace;
 
 /// Samples that go through a kernel side by side: part of what the bits depend on.
@@ -41,6 +44,7 @@ pub struct Engine {
     shared: Arc<Shared>,
     workspace: Workspace,
     workers: Vec<JoinHandle<()>>,
+    ranks: Ranks,
 }
 
 /// What the threads share.
@@ -69,6 +73,8 @@ struct Job {
     kind: Kind,
     parameters: Vec<f32>,
     indices: Vec<u32>,
+    /// The first chunk that somebody else works on.
+    end: usize,
 }
 
 /// What the chunks add up to, a number for each parameter.
@@ -96,7 +102,7 @@ struct Chunk {
 }
 
 /// How far outputs are from targets.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Errors {
     /// Of each output the sum of squared differences over the samples; empty where the targets are
     /// classes.
@@ -145,7 +151,7 @@ pub fn product_floats(network: &Net, threads: usize) -> u64 {
 }
 
 /// The samples of chunk `chunk`.
-fn chunk_range(count: usize, chunk: usize) -> std::ops::Range<usize> {
+fn chunk_range(count: usize, chunk: usize) -> Range<usize> {
     let (blocks, chunks) = (count.div_ceil(LANES), chunk_count(count));
     let bound = |chunk: usize| (chunk * blocks / chunks * LANES).min(count);
     bound(chunk)..bound(chunk + 1)
@@ -191,7 +197,15 @@ impl Engine {
             shared,
             workspace: Workspace::new(network.workspace_len(LANES)),
             workers,
+            ranks: Ranks::alone(),
         }
+    }
+
+    /// The same, with each batch divided among `ranks`. All of them then make the same calls with
+    /// the same arguments, and get the same answers.
+    pub fn on(mut self, ranks: &Ranks) -> Engine {
+        self.ranks = ranks.clone();
+        self
     }
 
     /// Overwrites `gradient` with the gradient of the mean loss of the samples `indices`.
@@ -240,9 +254,16 @@ impl Engine {
         target: &mut [f32],
         mut observe: Option<Observe<'_>>,
     ) -> Metrics {
+        if self.ranks.count() > 1 {
+            let own = self.ranks.own(chunk_count(indices.len()));
+            self.run(Kind::Sum(sum), parameters, indices, own.clone(), observe);
+            return self.join(own, target);
+        }
         if !self.workers.is_empty() {
-            self.run(Kind::Sum(sum), parameters, indices, observe);
-            return self.collect(indices, target);
+            let all = 0..chunk_count(indices.len());
+            self.run(Kind::Sum(sum), parameters, indices, all.clone(), observe);
+            self.collect(all.clone(), 0, target);
+            return self.tally(all, Metrics::NONE);
         }
         // One thread adds each chunk's part while it lies in the cache, and needs memory for one
         // alone.
@@ -293,17 +314,16 @@ impl Engine {
         self.add_up(sum, parameters, indices, product, None)
     }
 
-    /// Overwrites `target` with the sum of the chunks' parts.
-    fn collect(&self, indices: &[u32], target: &mut [f32]) -> Metrics {
-        let chunks = chunk_count(indices.len());
-        let mut total = Metrics::default();
+    /// Adds the parts of the chunks `own`, from element `start` on, to what `target` has of those
+    /// before; the first chunk of all overwrites it.
+    fn collect(&self, own: Range<usize>, start: usize, target: &mut [f32]) {
         // A piece that stays in the cache at a time: each chunk is read once, `target` written
         // once.
         for (p, sums) in target.chunks_mut(PIECE).enumerate() {
-            let piece = p * PIECE..p * PIECE + sums.len();
-            for c in 0..chunks {
+            let first = start + p * PIECE;
+            for c in own.clone() {
                 let chunk = self.shared.chunk(c);
-                let part = &chunk.sum[piece.clone()];
+                let part = &chunk.sum[first..first + sums.len()];
                 if c == 0 {
                     sums.copy_from_slice(part);
                 } else {
@@ -313,10 +333,32 @@ impl Engine {
                 }
             }
         }
-        for c in 0..chunks {
+    }
+
+    /// Adds the tallies of the chunks `own` to those before.
+    fn tally(&self, own: Range<usize>, mut total: Metrics) -> Metrics {
+        for c in own {
             total += self.shared.chunk(c).tally;
         }
         total
+    }
+
+    /// Overwrites `target` with the sum of all ranks' chunks; this one has the chunks `own`.
+    fn join(&self, own: Range<usize>, target: &mut [f32]) -> Metrics {
+        let pack =
+            |m: Metrics| -> [u64; COUNTS] { [m.loss.to_bits(), m.correct.into(), m.count.into()] };
+        let unpack = |[loss, correct, count]: [u64; COUNTS]| Metrics {
+            loss: f64::from_bits(loss),
+            correct: correct as u32,
+            count: count as u32,
+        };
+        let mut count = |counts: &mut [u64; COUNTS]| {
+            *counts = pack(self.tally(own.clone(), unpack(*counts)));
+        };
+        let mut add = |piece: Range<usize>, sums: &mut [f32]| {
+            self.collect(own.clone(), piece.start, sums);
+        };
+        unpack(self.ranks.fold(target, &mut count, &mut add))
     }
 
     /// Losses and right answers of the samples `indices`, without dropout, and how far their outputs
@@ -326,56 +368,69 @@ impl Engine {
     /// When `indices` names a sample that is not there, or `parameters` has not the network's
     /// parameter count.
     pub fn evaluate(&mut self, parameters: &[f32], indices: &[u32]) -> (Metrics, Errors) {
-        self.run(Kind::Evaluation, parameters, indices, None);
-        let (mut total, mut errors) = (Metrics::default(), self.shared.no_errors());
-        for c in 0..chunk_count(indices.len()) {
+        let own = self.ranks.own(chunk_count(indices.len()));
+        self.run(Kind::Evaluation, parameters, indices, own.clone(), None);
+        let take = |c| {
             let mut chunk = self.shared.chunk(c);
-            total += chunk.tally;
-            for (sum, own) in errors.squares.iter_mut().zip(&chunk.errors.squares) {
+            let Metrics {
+                loss,
+                correct,
+                count,
+            } = chunk.tally;
+            ((loss, correct, count), std::mem::take(&mut chunk.errors))
+        };
+        let own: Vec<_> = own.map(take).collect();
+        let (mut total, mut errors) = (Metrics::NONE, self.shared.no_errors());
+        for ((loss, correct, count), mut own) in self.ranks.all(own).into_iter().flatten() {
+            total += Metrics {
+                loss,
+                correct,
+                count,
+            };
+            for (sum, own) in errors.squares.iter_mut().zip(&own.squares) {
                 *sum += own;
             }
-            errors.right += chunk.errors.right;
-            errors.classes.append(&mut chunk.errors.classes);
+            errors.right += own.right;
+            errors.classes.append(&mut own.classes);
         }
         (total, errors)
     }
 
-    /// Computes all chunks. The one that is observed, the first, falls to the caller's thread.
+    /// Computes the chunks `own`. What is observed, of the first chunk of all, falls to the caller's
+    /// thread; a rank that has not this chunk computes the part that is seen beside its own.
     fn run(
         &mut self,
         kind: Kind,
         parameters: &[f32],
         indices: &[u32],
+        own: Range<usize>,
         observe: Option<Observe<'_>>,
     ) {
-        let chunks = chunk_count(indices.len());
-        let first = usize::from(observe.is_some());
+        let shared = &self.shared;
+        let first = own.start + usize::from(observe.is_some() && own.start == 0);
         if !self.workers.is_empty() {
-            self.shared.post(kind, parameters, indices, first);
+            shared.post(kind, parameters, indices, first..own.end);
             for worker in &self.workers {
                 worker.thread().unpark();
             }
         }
-        if observe.is_some() {
-            self.shared.work(
-                0,
-                kind,
-                parameters,
-                indices,
-                self.workspace.floats(),
-                observe,
-            );
+        let workspace = self.workspace.floats();
+        match observe {
+            Some(observe) if own.start == 0 => {
+                shared.work(0, kind, parameters, indices, workspace, Some(observe));
+            }
+            Some(observe) => shared.look(kind, parameters, indices, workspace, observe),
+            None => {}
         }
         if self.workers.is_empty() {
-            for c in first..chunks {
-                self.shared
-                    .work(c, kind, parameters, indices, self.workspace.floats(), None);
+            for c in first..own.end {
+                shared.work(c, kind, parameters, indices, workspace, None);
             }
             return;
         }
         self.shared.take_chunks(&mut self.workspace);
         let mut spins = 0;
-        while self.shared.done.load(Ordering::Acquire) < chunks {
+        while self.shared.done.load(Ordering::Acquire) < own.end {
             assert!(
                 !self.shared.failed.load(Ordering::Acquire),
                 "a worker thread has panicked"
@@ -394,7 +449,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.shared.post(Kind::Stop, &[], &[], 0);
+        self.shared.post(Kind::Stop, &[], &[], 0..0);
         for worker in self.workers.drain(..) {
             worker.thread().unpark();
             // A worker that has panicked has told so already.
@@ -410,16 +465,17 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts up a new job, of the chunks from `first` on.
-    fn post(&self, kind: Kind, parameters: &[f32], indices: &[u32], first: usize) {
+    /// Puts up a new job, of these chunks.
+    fn post(&self, kind: Kind, parameters: &[f32], indices: &[u32], chunks: Range<usize>) {
         let mut job = self.job.write().unwrap_or_else(PoisonError::into_inner);
         job.kind = kind;
         job.parameters.clear();
         job.parameters.extend_from_slice(parameters);
         job.indices.clear();
         job.indices.extend_from_slice(indices);
-        self.done.store(first, Ordering::Release);
-        self.next.store(first, Ordering::Release);
+        job.end = chunks.end;
+        self.done.store(chunks.start, Ordering::Release);
+        self.next.store(chunks.start, Ordering::Release);
         self.generation.fetch_add(1, Ordering::Release);
     }
 
@@ -439,14 +495,13 @@ impl Shared {
         if job.kind == Kind::Stop {
             return false;
         }
-        let chunks = chunk_count(job.indices.len());
         if let Kind::Sum(sum) = job.kind {
             self.make_room(sum, workspace);
         }
         let workspace = workspace.floats();
         loop {
             let c = self.next.fetch_add(1, Ordering::AcqRel);
-            if c >= chunks {
+            if c >= job.end {
                 return true;
             }
             self.work(c, job.kind, &job.parameters, &job.indices, workspace, None);
@@ -510,6 +565,25 @@ impl Shared {
             }
             Kind::Stop => Metrics::default(),
         };
+    }
+
+    /// Shows what is observed of the batch. The sum goes where that of the first chunk would, which
+    /// is of another rank.
+    fn look(
+        &self,
+        kind: Kind,
+        parameters: &[f32],
+        indices: &[u32],
+        workspace: &mut [f32],
+        observe: Observe<'_>,
+    ) {
+        let Kind::Sum(sum) = kind else { return };
+        let mut batch = self.batch(indices, 0);
+        batch.indices = &batch.indices[..batch.indices.len().min(LANES)];
+        let mut chunk = self.chunk(0);
+        chunk.sum.resize(parameters.len(), 0.0);
+        let target = &mut chunk.sum;
+        self.overwrite(sum, parameters, batch, target, workspace, Some(observe));
     }
 
     /// Chunk `c` of a batch.

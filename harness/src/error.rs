@@ -37,6 +37,12 @@ pub enum Error {
     /// Standard output cannot be written.
     #[error("cannot write to standard output: {0}")]
     Stdout(#[source] io::Error),
+    /// Another rank has failed, and says why.
+    #[error("another rank has failed")]
+    Elsewhere {
+        /// Its exit status.
+        status: u8,
+    },
     /// Training did not end in a usable model.
     #[error("{0}")]
     Run(String),
@@ -49,6 +55,7 @@ impl Error {
             Error::Usage(_) | Error::Dataset(_) => EXIT_USAGE,
             Error::Output { .. } | Error::Stdout(_) => EXIT_OUTPUT,
             Error::Run(_) => EXIT_RUN,
+            Error::Elsewhere { status } => *status,
         }
     }
 }

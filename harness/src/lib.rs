@@ -23,6 +23,7 @@ pub mod memory;
 pub mod model;
 pub mod optimizers;
 pub mod plot;
+pub mod ranks;
 pub mod report;
 pub mod scaling;
 pub mod score;

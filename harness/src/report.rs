@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -26,6 +26,9 @@ use crate::train::{Clock, Observer, Outcome, Record, RunStatus, StopReason};
 /// JSON object. A reader that went away, as `head` does, is no error: the run's result is its
 /// files.
 pub fn say(json: bool, line: &str) {
+    if !speaks() {
+        return;
+    }
     let _ = if json {
         writeln!(io::stderr().lock(), "{line}")
     } else {
@@ -47,6 +50,9 @@ pub fn print_json(record: &impl Serialize) -> Result<(), Error> {
 /// # Errors
 /// As [`print_json`].
 pub fn print_line(line: &str) -> Result<(), Error> {
+    if !speaks() {
+        return Ok(());
+    }
     match writeln!(io::stdout().lock(), "{line}") {
         Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Error::Stdout(source)),
         _ => Ok(()),
@@ -55,7 +61,27 @@ pub fn print_line(line: &str) -> Result<(), Error> {
 
 /// Writes a line to standard error.
 pub fn note(line: &str) {
+    if speaks() {
+        complain(line);
+    }
+}
+
+/// The same on every rank: why the program ends.
+pub fn complain(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Whether another process speaks for this one.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From now on says nothing, if so, but why the program ends: what there is to say, rank 0 says.
+pub fn be_quiet(quiet: bool) {
+    QUIET.store(quiet, Ordering::Relaxed);
+}
+
+/// Whether this process speaks, and shows how far it is.
+pub fn speaks() -> bool {
+    !QUIET.load(Ordering::Relaxed)
 }
 
 /// Shows a run on the terminal, a bar on top of one line an epoch; elsewhere the lines alone.
@@ -70,7 +96,7 @@ pub struct Display {
 impl Display {
     /// A display that stops the run when `signal` becomes other than 0.
     pub fn new(json: bool, iterations: u32, signal: Arc<AtomicUsize>) -> Self {
-        let bar = io::stderr().is_terminal().then(|| {
+        let bar = (speaks() && io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::with_draw_target(
                 Some(u64::from(iterations)),
                 ProgressDrawTarget::stderr_with_hz(10),

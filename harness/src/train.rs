@@ -50,6 +50,7 @@ use crate::digest::sha256;
 use crate::engine::Engine;
 use crate::model::Net;
 use crate::optimizers::step::{BatchLoss, Stepper};
+use crate::ranks::Ranks;
 use crate::score::{self, Guess, Judged, Measure, Score};
 
 /// Streams of random numbers under one seed. The order of epoch `e` is stream `ORDER + e`.
@@ -89,6 +90,7 @@ pub struct Trainer<'a> {
     config: &'a RunConfig,
     dataset: &'a Dataset,
     engine: Engine,
+    ranks: Ranks,
     stepper: Box<dyn Stepper + 'a>,
     split: Split,
     /// Those of the layers that are trained.
@@ -175,6 +177,7 @@ impl<'a> Trainer<'a> {
                 class_weights.clone(),
                 config.threads.get(),
             ),
+            ranks: Ranks::alone(),
             class_weights,
             measure: Measure::of(targets, network.loss()),
             stepper: (config.optimizer.settings()).start(
@@ -205,6 +208,13 @@ impl<'a> Trainer<'a> {
             history: Vec::new(),
             stop: None,
         })
+    }
+
+    /// Divides the batches among `ranks`, which all make this run, with the same settings and data.
+    pub fn on(mut self, ranks: &Ranks) -> Self {
+        self.engine = self.engine.on(ranks);
+        self.ranks = ranks.clone();
+        self
     }
 
     /// Counts `seconds` from `started`, where loading the data began before.
@@ -480,7 +490,8 @@ impl<'a> Trainer<'a> {
             self.dataset.scalings.clone(),
             self.class_weights.clone(),
             self.config.threads.get(),
-        );
+        )
+        .on(&self.ranks);
         (engine, (0..part.len() as u32).collect())
     }
 

@@ -22,6 +22,7 @@ use crate::data::open::SYNTHETIC;
 use crate::error::{EXIT_OK, Error};
 use crate::model::Description;
 use crate::optimizers;
+use crate::ranks::Ranks;
 use crate::report::{note, print_line, say};
 use crate::score::Measure;
 
@@ -255,7 +256,7 @@ pub struct CompareArgs {
 
 impl CompareArgs {
     /// What is compared, and how.
-    fn plan(&self, dataset: &Dataset, loss: Loss) -> Result<Plan, Error> {
+    fn plan(&self, dataset: &Dataset, loss: Loss, ranks: &Ranks) -> Result<Plan, Error> {
         let task = dataset.task();
         let mut model = Description::model(self.model.as_ref(), task)
             .map_err(|why| Error::Usage(format!("--model: {why}")))?;
@@ -290,7 +291,7 @@ impl CompareArgs {
                  a number of --seeds"
             )));
         }
-        let (jobs, threads) = self.at_once()?;
+        let (jobs, threads) = self.at_once(ranks)?;
         let mut plan = Plan {
             optimizers: self.optimizers.clone(),
             seeds: (self.seed..last).collect(),
@@ -348,8 +349,27 @@ impl CompareArgs {
     }
 
     /// Runs side by side, and threads of each.
-    fn at_once(&self) -> Result<(NonZeroUsize, NonZeroUsize), Error> {
+    fn at_once(&self, ranks: &Ranks) -> Result<(NonZeroUsize, NonZeroUsize), Error> {
         let one = NonZeroUsize::MIN;
+        let many = self.jobs.is_some_and(|jobs| jobs > one) || self.timing == Timing::Exclusive;
+        match (ranks.count(), self.shard) {
+            (1, _) => {}
+            (_, Some(_)) => {
+                return Err(Error::Usage(
+                    "--shard: ranks share the runs among themselves; leave --shard away, or start \
+                     without mpirun"
+                        .to_owned(),
+                ));
+            }
+            _ if many => {
+                return Err(Error::Usage(
+                    "--jobs, --timing exclusive: each rank makes one run at a time, beside the \
+                     others; mpirun -n says how many there are"
+                        .to_owned(),
+                ));
+            }
+            _ => return Ok((one, self.threads.unwrap_or(one))),
+        }
         match (self.timing, self.jobs, self.threads) {
             (Timing::Cpu, _, Some(threads)) if threads > one => Err(Error::Usage(format!(
                 "--threads {threads}: runs side by side have one thread each; --jobs says how many \
@@ -364,26 +384,28 @@ impl CompareArgs {
     }
 
     /// Compares, and writes down what came out.
-    pub(super) fn run(&self) -> Result<u8, Error> {
+    pub(super) fn run(&self, ranks: &Ranks) -> Result<u8, Error> {
         choose_isa()?;
         if let Some(suite) = self.suite {
-            return self.run_suite(suite);
+            return self.run_suite(suite, ranks);
         }
-        let (plan, dataset) = self.open()?;
-        self.compare(&plan, &dataset)
+        let (plan, dataset) = ranks.agree(self.open(ranks))?;
+        self.compare(&plan, &dataset, ranks)
     }
 
     /// The result of a comparison whose runs have all been made, in shards.
     pub(super) fn merge(&self, shards: Shards) -> Result<u8, Error> {
         choose_isa()?;
-        let (mut plan, dataset) = self.open()?;
+        let ranks = Ranks::alone();
+        let (mut plan, dataset) = self.open(&ranks)?;
         plan.command = whole(shards.command);
         plan.share = Share::Merged(shards.folders);
-        self.compare(&plan, &dataset)
+        self.compare(&plan, &dataset, &ranks)
     }
 
-    fn compare(&self, plan: &Plan, dataset: &Dataset) -> Result<u8, Error> {
-        let compared = compare::compare(plan, dataset, &watch_signals()?)?;
+    fn compare(&self, plan: &Plan, dataset: &Dataset, ranks: &Ranks) -> Result<u8, Error> {
+        let signal = ranks.agree(watch_signals())?;
+        let compared = compare::compare(plan, dataset, &signal, ranks)?;
         if let (true, Some(json)) = (self.json, &compared.json) {
             print_line(json)?;
         }
@@ -391,7 +413,7 @@ impl CompareArgs {
     }
 
     /// What is compared, and on what.
-    fn open(&self) -> Result<(Plan, Dataset), Error> {
+    fn open(&self, ranks: &Ranks) -> Result<(Plan, Dataset), Error> {
         let limit = self.limit.map(usize::from);
         let mut dataset = open_dataset(self.data.as_deref(), limit, &self.targets_of.predict())?;
         let loss = self.targets_of.loss(dataset.task())?;
@@ -399,7 +421,7 @@ impl CompareArgs {
         if let Some(protocol) = self.protocol {
             dataset = protocol.inputs(&dataset);
         }
-        let plan = self.plan(&dataset, loss)?;
+        let plan = self.plan(&dataset, loss, ranks)?;
         tell(&dataset);
         if let Some(line) = &plan.model.note {
             note(line);
@@ -408,7 +430,7 @@ impl CompareArgs {
     }
 
     /// The problems of a suite one after the other, then what is said of all.
-    fn run_suite(&self, suite: Suite) -> Result<u8, Error> {
+    fn run_suite(&self, suite: Suite, ranks: &Ranks) -> Result<u8, Error> {
         if self.data.is_none() && standard_data().is_none() {
             return Err(Error::Usage(format!(
                 "--suite {}: Fashion-MNIST was not found; data/fetch.sh gets it, and --data DIR \
@@ -417,24 +439,35 @@ impl CompareArgs {
             )));
         }
         let what = format!("suite-{}", suite.name());
-        let folder = SuiteFolder::open(self.out.as_deref(), &what, self.force)?;
-        let signal = watch_signals()?;
+        let folder = match ranks.is_first() {
+            true => SuiteFolder::open(self.out.as_deref(), &what, self.force).map(Some),
+            false => Ok(None),
+        };
+        let folder = ranks.agree(folder)?;
+        let signal = ranks.agree(watch_signals())?;
         let mut results = Vec::new();
         for problem in suite.problems() {
             say(self.json, &format!("\n{}", problem.name));
-            let (plan, dataset) = self.of_problem(problem, &folder)?.open()?;
-            let compared = compare::compare(&plan, &dataset, &signal)?;
+            let own = self.of_problem(problem, folder.as_ref());
+            let (plan, dataset) = ranks.agree(own.and_then(|own| own.open(ranks)))?;
+            let compared = compare::compare(&plan, &dataset, &signal, ranks)?;
             match compared.json {
                 Some(json) if compared.status == EXIT_OK => results.push(json),
                 _ => return Ok(compared.status),
             }
         }
-        suite::summarise(suite, &results, self.timing, (&folder, self.json))?;
+        if let Some(folder) = &folder {
+            suite::summarise(suite, &results, self.timing, (folder, self.json))?;
+        }
         Ok(EXIT_OK)
     }
 
     /// The options of a suite's problem.
-    fn of_problem(&self, problem: &Problem, folder: &SuiteFolder) -> Result<CompareArgs, Error> {
+    fn of_problem(
+        &self,
+        problem: &Problem,
+        folder: Option<&SuiteFolder>,
+    ) -> Result<CompareArgs, Error> {
         let model = problem.model.parse();
         let model = model.map_err(|why| Error::Usage(format!("--suite: {why}")))?;
         let limit = problem.limit.and_then(NonZeroUsize::new);
@@ -443,7 +476,7 @@ impl CompareArgs {
         own.epochs = vec![problem.epochs];
         own.targets = Some(problem.targets.to_vec());
         own.limit = [limit, self.limit].into_iter().flatten().min();
-        own.out = Some(folder.path().join(problem.name));
+        own.out = folder.map(|folder| folder.path().join(problem.name));
         if problem.synthetic {
             own.data = Some(PathBuf::from(SYNTHETIC));
         }

@@ -29,7 +29,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
-use crate::report::note;
+use crate::ranks::{self, Ranks};
+use crate::report::{be_quiet, complain};
 
 /// Trains small convolutional networks with first- and second-order optimisers, to the same bits
 /// everywhere.
@@ -98,9 +99,15 @@ pub enum Command {
 }
 
 impl Command {
-    fn run(&self) -> Result<u8, Error> {
+    fn run(&self, ranks: &Ranks) -> Result<u8, Error> {
         match self {
-            Command::Train(args) => session::train(args).map(|done| done.status),
+            Command::Train(args) => session::train(args, ranks).map(|done| done.status),
+            Command::Compare(args) => args.run(ranks),
+            _ if ranks.count() > 1 => Err(Error::Usage(
+                "only 'secant train' and 'secant compare' work on several ranks: start this command \
+                 without mpirun"
+                    .to_owned(),
+            )),
             Command::Rerun(args) => args.run(),
             Command::Evaluate(args) => args.run(),
             Command::Predict(args) => args.run(),
@@ -108,7 +115,6 @@ impl Command {
             Command::Import(args) => args.run(),
             Command::Report(args) => args.run(),
             Command::Summary(args) => args.run(),
-            Command::Compare(args) => args.run(),
             Command::Merge(args) => args.run(),
             Command::Hessian(args) => args.run(),
             Command::Bench(args) => args.run(),
@@ -122,23 +128,48 @@ impl Command {
 
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
-    let words = match options::expand(std::env::args_os().collect()) {
-        Ok(words) => words,
-        Err(error) => {
-            note(&format!("secant: {error}"));
-            return ExitCode::from(error.exit_code());
-        }
+    let ranks = match Ranks::start() {
+        Ok(ranks) => ranks,
+        // Every process finds the same.
+        Err(error) if !ranks::speaks() => return ExitCode::from(error.exit_code()),
+        Err(error) => return failed(&error, &Ranks::alone()),
+    };
+    be_quiet(!ranks.is_first());
+    let words = match ranks.is_first() {
+        true => options::expand(std::env::args_os().collect()),
+        false => Ok(Vec::new()),
+    };
+    // All ranks have the options of rank 0, so that its files need not be everywhere.
+    let words = match ranks.agree(words) {
+        Ok(words) => ranks.first(words),
+        Err(error) => return failed(&error, &ranks),
     };
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
+            if ranks.is_first() {
+                let _ = error.print();
+            }
             return ExitCode::from(error.exit_code() as u8);
         }
     };
-    let done = choose_isa().and_then(|()| cli.command.run());
-    ExitCode::from(done.unwrap_or_else(|error| {
-        note(&format!("secant: {error}"));
-        error.exit_code()
-    }))
+    let done = ranks.agree(choose_isa());
+    match done.and_then(|()| cli.command.run(&ranks)) {
+        // Rank 0 answers for all. Another status than 0 of a rank that is home before would end it.
+        Ok(status) if ranks.is_first() => ExitCode::from(status),
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => failed(&error, &ranks),
+    }
+}
+
+/// Says why the command has failed, unless another rank does.
+fn failed(error: &Error, ranks: &Ranks) -> ExitCode {
+    if !matches!(error, Error::Elsewhere { .. }) {
+        let place = match ranks.is_first() {
+            true => String::new(),
+            false => format!("rank {}: ", ranks.rank()),
+        };
+        complain(&format!("secant: {place}{error}"));
+    }
+    ExitCode::from(error.exit_code())
 }

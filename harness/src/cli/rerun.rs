@@ -13,6 +13,7 @@ use super::{Cli, Command, options, session};
 use crate::error::{EXIT_OK, EXIT_RUN, Error};
 use crate::export::{OPTIONS, RESULT};
 use crate::machine;
+use crate::ranks::Ranks;
 use crate::report::{note, say};
 
 /// Options of `secant rerun`.
@@ -87,7 +88,7 @@ impl RerunArgs {
                 "the options are not those of a run".to_owned(),
             ));
         };
-        let done = session::train(&args)?;
+        let done = session::train(&args, &Ranks::alone())?;
         let Some(outcome) = done.outcome.filter(|_| done.status <= EXIT_RUN) else {
             return Ok(done.status);
         };

@@ -2,7 +2,8 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use secant::Affine;
@@ -16,9 +17,12 @@ use crate::config::RunConfig;
 use crate::data::dataset::Dataset;
 use crate::error::{EXIT_OK, EXIT_RUN, Error};
 use crate::export::{self, BEST, CHECKPOINT, MODEL, PREVIOUS, RunFolder};
+use crate::machine;
 use crate::memory;
 use crate::plot;
+use crate::ranks::Ranks;
 use crate::report::{self, ConfigFile, DatasetRecord, Display, RunRecord, note, print_line, say};
+use crate::train::checkpoint::{self, Checkpoint};
 use crate::train::{Observer, Outcome, Record, RunStatus, StopReason, Trainer};
 
 /// What has become of a run.
@@ -31,79 +35,62 @@ pub struct Done {
     pub outcome: Option<Outcome>,
 }
 
-/// Trains, and writes down how it went.
+/// Trains, and writes down how it went. All `ranks` train; rank 0 alone has files.
 ///
 /// # Errors
 /// [`Error`] when options, data or files are wrong.
-pub fn train(args: &TrainArgs) -> Result<Done, Error> {
+pub fn train(args: &TrainArgs, ranks: &Ranks) -> Result<Done, Error> {
     choose_isa()?;
     args.memory.into_iter().for_each(memory::set_limit);
     let started = Instant::now();
-    let resumed = args.resume.as_deref().map(RunFolder::resume).transpose()?;
-    if let Some(folder) = &resumed
-        && !checkpoints::any(folder.path())
-    {
-        has_ended(folder.path(), args.json)?;
-        return Ok(Done {
-            status: EXIT_OK,
-            data: String::new(),
-            outcome: None,
-        });
+    let first = ranks.is_first();
+    let resumed = args.resume.as_deref().filter(|_| first);
+    let resumed = ranks.agree(resumed.map(RunFolder::resume).transpose())?;
+    let ended = resumed.as_ref().map(RunFolder::path);
+    let ended = ended.filter(|folder| !checkpoints::any(folder));
+    if ranks.first(ended.is_some()) {
+        ended.map_or(Ok(()), |folder| has_ended(folder, args.json))?;
+        return Ok(Done::nothing(EXIT_OK));
     }
-    let limit = args.limit.map(usize::from);
-    let dataset = open_dataset(args.data.as_deref(), limit, &args.targets.predict())?;
-    let config = args.resolve(dataset.task())?;
-    let trained = config.start.as_ref().map(|s| s.target_scalings.as_slice());
-    let loss = config.model.network.loss();
-    let mut dataset = args.targets.prepare(dataset, loss, trained)?;
-    tell(&dataset);
-    if let Some(line) = &config.model.note {
-        note(line);
-    }
-    if let Some(start) = &config.start {
-        // The weights know no other.
-        dataset.scalings.clone_from(&start.scalings);
-    }
-    let needed = config.memory().saturating_add(config.checkpoint_memory());
-    memory::check(needed, "the run").map_err(Error::Usage)?;
+    let (config, dataset) = ranks.agree(prepare(args))?;
+    ranks.same(&[
+        ("build of secant", machine::build().unwrap_or_default()),
+        ("data (SHA-256)", &dataset.digest),
+        ("setting", &checkpoint::settings(&config)),
+    ])?;
     let mut memory = Trainer::memory(&config);
-    let mut trainer = Trainer::new(&config, &dataset, &mut memory)
-        .map_err(|error| Error::Usage(error.to_string()))?
-        .since(started);
-    let split = trainer.split().clone();
+    let trainer = Trainer::new(&config, &dataset, &mut memory);
+    let trainer = ranks.agree(trainer.map_err(|error| Error::Usage(error.to_string())))?;
+    let mut trainer = trainer.since(started).on(ranks);
     // Before there are files: from here on a signal ends the run in order.
-    let signal = watch_signals()?;
-    let resuming = resumed.is_some();
-    let folder = match resumed {
-        Some(folder) => {
-            let passed_over = checkpoints::restore(folder.path(), &mut trainer)?;
-            for line in &passed_over {
-                note(&format!("secant: {line}; the checkpoint before it is used"));
-            }
-            folder
-        }
-        None => {
-            let folder = RunFolder::create(args.out.as_deref(), args.force, &config)?;
-            folder.write_json(
-                export::CONFIG,
-                &ConfigFile {
-                    version: env!("CARGO_PKG_VERSION"),
-                    dataset: DatasetRecord::new(&dataset, &split),
-                    predict: args.targets.predict.as_ref().map(ToString::to_string),
-                    limit,
-                    isa: Isa::current().name(),
-                    run: &config,
-                },
-            )?;
-            folder.write_text(export::OPTIONS, &options::text(args, &config, &dataset))?;
-            folder
-        }
+    let signal = ranks.signal(ranks.agree(watch_signals())?);
+    let resuming = args.resume.is_some();
+    let folder = match first {
+        true => open_folder(args, resumed, &mut trainer, (&config, &dataset)).map(Some),
+        false => Ok(None),
     };
-    introduce(args, &config, &dataset, &trainer, resuming);
-    let mut files = Checkpoints::new(&folder, args.checkpoint_every.unwrap_or_default())?;
-    if !resuming && args.checkpoint_every != Some(checkpoints::Every::Never) {
-        files.write(&trainer)?;
+    let folder = ranks.agree(folder)?;
+    if resuming && ranks.count() > 1 {
+        // The files may be where rank 0 alone can read them.
+        let state = trainer.checkpoint().filter(|_| first);
+        let state = ranks.first(state.map(|state| state.encode("")));
+        let state = Checkpoint::decode(&state.unwrap_or_default());
+        let restored = match first {
+            true => Ok(()),
+            false => state.and_then(|(_, state)| trainer.restore(state)),
+        };
+        ranks.agree(restored.map_err(|why| Error::Run(format!("the checkpoint {why}"))))?;
     }
+    let Some(folder) = folder else {
+        let run = trainer.run(&mut Follower(signal));
+        run.map_err(|error| Error::Run(error.to_string()))?;
+        trainer.finish();
+        return Ok(Done::nothing(EXIT_OK));
+    };
+    let split = trainer.split().clone();
+    introduce(args, &config, &dataset, &trainer, ranks);
+    let every = args.checkpoint_every.unwrap_or_default();
+    let files = Checkpoints::new(&folder, every)?;
     let display = Display::new(args.json, trainer.planned_iterations(), signal.clone());
     let mut keeper = Keeper {
         display,
@@ -187,6 +174,73 @@ pub fn train(args: &TrainArgs) -> Result<Done, Error> {
     done(EXIT_OK, outcome)
 }
 
+impl Done {
+    /// A command that has nothing to tell.
+    fn nothing(status: u8) -> Done {
+        Done {
+            status,
+            data: String::new(),
+            outcome: None,
+        }
+    }
+}
+
+/// The run and its data.
+fn prepare(args: &TrainArgs) -> Result<(RunConfig, Dataset), Error> {
+    let limit = args.limit.map(usize::from);
+    let dataset = open_dataset(args.data.as_deref(), limit, &args.targets.predict())?;
+    let config = args.resolve(dataset.task())?;
+    let trained = config.start.as_ref().map(|s| s.target_scalings.as_slice());
+    let loss = config.model.network.loss();
+    let mut dataset = args.targets.prepare(dataset, loss, trained)?;
+    tell(&dataset);
+    if let Some(line) = &config.model.note {
+        note(line);
+    }
+    if let Some(start) = &config.start {
+        // The weights know no other.
+        dataset.scalings.clone_from(&start.scalings);
+    }
+    let needed = config.memory().saturating_add(config.checkpoint_memory());
+    memory::check(needed, "the run").map_err(Error::Usage)?;
+    Ok((config, dataset))
+}
+
+/// The folder of the run: that of the run that is resumed, which `trainer` then goes on from, or a
+/// new one, with the choices and the first checkpoint.
+fn open_folder(
+    args: &TrainArgs,
+    resumed: Option<RunFolder>,
+    trainer: &mut Trainer<'_>,
+    (config, dataset): (&RunConfig, &Dataset),
+) -> Result<RunFolder, Error> {
+    if let Some(folder) = resumed {
+        let passed_over = checkpoints::restore(folder.path(), trainer)?;
+        for line in &passed_over {
+            note(&format!("secant: {line}; the checkpoint before it is used"));
+        }
+        return Ok(folder);
+    }
+    let folder = RunFolder::create(args.out.as_deref(), args.force, config)?;
+    folder.write_json(
+        export::CONFIG,
+        &ConfigFile {
+            version: env!("CARGO_PKG_VERSION"),
+            dataset: DatasetRecord::new(dataset, trainer.split()),
+            predict: args.targets.predict.as_ref().map(ToString::to_string),
+            limit: args.limit.map(usize::from),
+            isa: Isa::current().name(),
+            run: config,
+        },
+    )?;
+    folder.write_text(export::OPTIONS, &options::text(args, config, dataset))?;
+    let every = args.checkpoint_every.unwrap_or_default();
+    if every != checkpoints::Every::Never {
+        Checkpoints::new(&folder, every)?.write(trainer)?;
+    }
+    Ok(folder)
+}
+
 /// Says that the run to resume has ended; with `--json` its record.
 fn has_ended(folder: &Path, json: bool) -> Result<(), Error> {
     let text = std::fs::read_to_string(folder.join(export::RESULT));
@@ -221,7 +275,7 @@ fn introduce(
     config: &RunConfig,
     dataset: &Dataset,
     trainer: &Trainer<'_>,
-    resuming: bool,
+    ranks: &Ranks,
 ) {
     let split = trainer.split();
     say(
@@ -238,15 +292,19 @@ fn introduce(
     say(
         args.json,
         &format!(
-            "{} ({}) with {}, {}, {}\n",
+            "{} ({}) with {}, {}{}, {}\n",
             config.model.name,
             config.model.describe_parameters(),
             config.optimizer.name(),
+            match ranks.count() {
+                1 => String::new(),
+                count => format!("{count} ranks with "),
+            },
             report::plural(config.threads.get() as u32, "thread"),
             Isa::current().name()
         ),
     );
-    if resuming {
+    if args.resume.is_some() {
         say(
             args.json,
             &format!(
@@ -320,6 +378,20 @@ fn best_epoch(keep: Keep, outcome: &Outcome) -> Option<String> {
         show(value.value),
         show(end.value)
     ))
+}
+
+/// Watches the run on the ranks that show and keep nothing.
+struct Follower(Arc<AtomicUsize>);
+
+impl Observer for Follower {
+    fn iteration(&mut self, _: &RunStatus) -> ControlFlow<()> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
+        }
+    }
+
+    fn record(&mut self, _: &Record) {}
 }
 
 /// Shows the run, and keeps it.

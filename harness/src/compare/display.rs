@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::arm::Arm;
-use crate::report::say;
-use crate::score::Score;
+use crate::report::{say, speaks};
 
 /// Shows how far all runs are, from whichever thread makes them.
 pub struct ComparisonDisplay {
@@ -25,7 +24,7 @@ pub struct ComparisonDisplay {
 impl ComparisonDisplay {
     /// A display of `total` steps.
     pub fn new(json: bool, total: u64) -> ComparisonDisplay {
-        let bar = io::stderr().is_terminal().then(|| {
+        let bar = (speaks() && io::stderr().is_terminal()).then(|| {
             let bar =
                 ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(5));
             if let Ok(style) = ProgressStyle::with_template(
@@ -67,18 +66,16 @@ impl ComparisonDisplay {
         }
     }
 
-    /// A run is done.
-    pub fn done(&self, arm: &Arm, seed: u64, steps: u32, test: &Score) {
-        let steps = u64::from(steps);
+    /// A run of so many steps is done; its figure on the test samples.
+    pub fn done(&self, arm: &Arm, seed: u64, steps: u64, test: &str) {
         let before = self.before.fetch_add(steps, Ordering::Relaxed) + steps;
         let computed = self.computed.fetch_add(steps, Ordering::Relaxed) + steps;
         let left = self.total.saturating_sub(before) as f64;
         let pace = self.started.elapsed().as_secs_f64() / computed as f64;
         let left = Duration::from_secs_f64((left * pace).clamp(0.0, 1e9));
         let line = format!(
-            "{:<28} seed {seed:<4} test {}   {} s left",
+            "{:<28} seed {seed:<4} test {test}   {} s left",
             arm.name,
-            test.measure.show(test.value),
             left.as_secs()
         );
         match &self.bar {

@@ -16,6 +16,7 @@ pub mod folder;
 mod head;
 mod lengths;
 mod median;
+mod others;
 pub(crate) mod page;
 pub mod plan;
 mod pool;
@@ -37,6 +38,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::data::dataset::Dataset;
 use crate::error::{EXIT_OK, Error};
+use crate::machine::{self, Machine};
+use crate::ranks::Ranks;
 use crate::report::{note, say};
 use arm::Arm;
 use cache::Cache;
@@ -59,7 +62,8 @@ pub struct Compared {
     pub json: Option<String>,
 }
 
-/// Runs the comparison. `signal` becomes other than 0 when the user wants to stop.
+/// Runs the comparison, on all `ranks`; the first has the files, and the outcome. `signal` becomes
+/// other than 0 when the user wants to stop.
 ///
 /// # Errors
 /// [`Error`] says what is wrong with options, data or files.
@@ -67,7 +71,34 @@ pub fn compare(
     plan: &Plan,
     dataset: &Dataset,
     signal: &Arc<AtomicUsize>,
+    ranks: &Ranks,
 ) -> Result<Compared, Error> {
+    let arms = ranks.agree(arms(plan, dataset))?;
+    ranks.same(&[
+        ("build of secant", machine::build().unwrap_or_default()),
+        ("data (SHA-256)", &dataset.digest),
+    ])?;
+    let mut machines = ranks.all(Machine::this().cpu);
+    machines.sort();
+    machines.dedup();
+    if machines.len() > 1 {
+        note(&format!(
+            "secant: the ranks are on {} kinds of machine: the seconds in the result are not \
+             comparable",
+            machines.len()
+        ));
+    }
+    if !ranks.is_first() {
+        return others::follow(plan, dataset, &arms, signal, ranks);
+    }
+    let compared = lead(plan, dataset, arms, (signal, ranks));
+    let well = |compared: &Compared| compared.status == EXIT_OK && compared.json.is_some();
+    others::dismiss(ranks, compared.as_ref().is_ok_and(well));
+    compared
+}
+
+/// What is compared.
+fn arms(plan: &Plan, dataset: &Dataset) -> Result<Vec<Arm>, Error> {
     let mut arms = Vec::new();
     for epochs in &plan.epochs {
         for text in &plan.optimizers {
@@ -75,6 +106,16 @@ pub fn compare(
         }
     }
     plan.check(dataset)?;
+    Ok(arms)
+}
+
+/// Runs the comparison, and writes down what came out.
+fn lead(
+    plan: &Plan,
+    dataset: &Dataset,
+    arms: Vec<Arm>,
+    (signal, ranks): (&AtomicUsize, &Ranks),
+) -> Result<Compared, Error> {
     let about = (plan.measure, &*plan.model.spec, &*dataset.digest);
     let reference = plan.reference.as_deref();
     let reference = reference
@@ -92,6 +133,9 @@ pub fn compare(
     if let (Some(folder), true) = (&plan.out, plan.share != Share::All) {
         let copies = matches!(plan.share, Share::Merged(_));
         cache.read_too(&plan.share.others(folder), copies);
+    } else if ranks.count() > 1 {
+        // What another number of ranks has finished counts, too.
+        cache.read_too(&[], false);
     }
     if let Share::Shard(_) = plan.share {
         shards::write_head(out.path(), &about)?;
@@ -103,7 +147,13 @@ pub fn compare(
     let (made, table) = loop {
         let seeds = &plan.seeds[..looks[look]];
         about.seeds = seeds;
-        let made = make(plan, dataset, (&arms, seeds), (&cache, &events, signal))?;
+        let made = make(
+            plan,
+            dataset,
+            (&arms, seeds),
+            (&cache, &events),
+            (signal, ranks),
+        )?;
         let judged = (plan.measure, looks.len());
         let table = table::table(&made.arms, &made.runs, &plan.targets, judged);
         look += 1;
@@ -220,7 +270,8 @@ fn make(
     plan: &Plan,
     dataset: &Dataset,
     (arms, seeds): (&[Arm], &[u64]),
-    (cache, events, signal): (&Cache, &Events, &AtomicUsize),
+    (cache, events): (&Cache, &Events),
+    (signal, ranks): (&AtomicUsize, &Ranks),
 ) -> Result<Made, Error> {
     let samples = Runner::samples(plan, dataset);
     let count = |arm: &Arm| tune::runs(plan, arm) + seeds.len() as u64;
@@ -232,13 +283,12 @@ fn make(
         plan,
         events,
         dataset,
-        cache,
         signal,
         failed: &AtomicBool::new(false),
         display: &display,
         constant: Runner::constant(plan, dataset),
     };
-    let made = pool::make(&runner, arms.to_vec(), seeds, plan.jobs);
+    let made = pool::make(&runner, cache, (arms.to_vec(), seeds), (plan.jobs, ranks));
     display.finish();
     made
 }

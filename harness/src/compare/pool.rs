@@ -6,11 +6,15 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use super::arm::Arm;
+use super::cache::{Cache, Place};
+use super::others;
 use super::runs::{Run, Runner};
 use super::schedule::{Schedule, Task};
 use super::share::Count;
 use super::tune::{self, Candidates, Tuning};
+use crate::config::RunConfig;
 use crate::error::Error;
+use crate::ranks::Ranks;
 
 /// What came of all runs.
 pub struct Made {
@@ -29,15 +33,15 @@ pub struct Made {
     pub missing: Vec<String>,
 }
 
-/// Makes all runs, those that are kept excepted, on `jobs` threads.
+/// Makes all runs, those that are kept excepted, on `jobs` threads and the other ranks.
 ///
 /// # Errors
 /// The first one of a run.
 pub fn make(
     runner: &Runner<'_>,
-    arms: Vec<Arm>,
-    seeds: &[u64],
-    jobs: NonZeroUsize,
+    cache: &Cache,
+    (arms, seeds): (Vec<Arm>, &[u64]),
+    (jobs, ranks): (NonZeroUsize, &Ranks),
 ) -> Result<Made, Error> {
     let samples = Runner::samples(runner.plan, runner.dataset);
     let candidates = tune::candidates(runner.plan, &arms)?;
@@ -54,12 +58,14 @@ pub fn make(
     let schedule = Schedule::new(arms.len(), tuning, runs.collect());
     let pool = Pool {
         runner,
+        cache,
         samples,
         candidates,
         changed: Condvar::new(),
         state: Mutex::new(State {
             made: vec![None; schedule.tasks().len()],
             schedule,
+            best: vec![None; arms.len()],
             arms,
             error: None,
         }),
@@ -67,6 +73,9 @@ pub fn make(
     thread::scope(|scope| {
         for _ in 0..jobs.get() {
             scope.spawn(|| pool.work());
+        }
+        if ranks.count() > 1 {
+            others::lead(&pool, ranks);
         }
     });
     pool.finish()
@@ -81,11 +90,17 @@ struct State {
     /// The run of each task.
     made: Vec<Option<Run>>,
     arms: Vec<Arm>,
+    /// The setting of each arm that tuning chose.
+    best: Vec<Option<usize>>,
     error: Option<Error>,
 }
 
-struct Pool<'a> {
-    runner: &'a Runner<'a>,
+/// All runs, and who makes them.
+pub struct Pool<'a> {
+    /// Makes one.
+    pub runner: &'a Runner<'a>,
+    /// Finished runs.
+    cache: &'a Cache,
     samples: usize,
     candidates: Vec<Candidates>,
     state: Mutex<State>,
@@ -127,11 +142,7 @@ impl Pool<'_> {
                     Ok(None) if !own => state.schedule.give_up(task),
                     // Stopped. Those that are kept are still read.
                     Ok(None) => {}
-                    Err(error) => {
-                        state.error.get_or_insert(error);
-                        self.runner.failed.store(true, Ordering::Relaxed);
-                        return self.changed.notify_all();
-                    }
+                    Err(error) => return self.fail(&mut state, error),
                 }
                 self.changed.notify_all();
             } else if state.schedule.is_over() || self.runner.stopped() {
@@ -146,6 +157,71 @@ impl Pool<'_> {
         }
     }
 
+    /// Ends all runs: one has failed.
+    fn fail(&self, state: &mut State, error: Error) {
+        state.error.get_or_insert(error);
+        self.runner.failed.store(true, Ordering::Relaxed);
+        self.changed.notify_all();
+    }
+
+    /// Whether no run is left to start, now or later.
+    pub fn is_over(&self) -> bool {
+        self.state().schedule.is_over()
+    }
+
+    /// The next run that is not kept, for somebody else to make: the task, its arm, which of the
+    /// settings that the arm tries, and the seed.
+    pub fn hand_out(&self) -> Option<(usize, usize, Option<usize>, u64)> {
+        loop {
+            let mut state = self.state();
+            let task = state.schedule.take()?;
+            let about = state.schedule.tasks()[task];
+            let arm = self.arm(&state, about);
+            let setting = about.trial.or(state.best[about.arm]);
+            drop(state);
+            let place = self.place(&arm, about);
+            match place.and_then(|(_, place)| self.kept(&arm, about, &place)) {
+                Ok(None) => {
+                    self.runner.display.start(&arm, about.seed);
+                    return Some((task, about.arm, setting, about.seed));
+                }
+                Ok(Some(run)) => {
+                    self.done(&mut self.state(), task, run);
+                    self.changed.notify_all();
+                }
+                Err(error) => {
+                    self.fail(&mut self.state(), error);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Keeps the run of a task that somebody else has made; `None` if it was stopped.
+    pub fn take_in(&self, task: usize, made: Result<Option<String>, Error>) {
+        let (about, arm) = {
+            let state = self.state();
+            let about = state.schedule.tasks()[task];
+            (about, self.arm(&state, about))
+        };
+        let kept = made.and_then(|text| {
+            let Some(text) = text else { return Ok(None) };
+            let (_, place) = self.place(&arm, about)?;
+            let run = self.keep(&arm, about, &place, &text)?;
+            let steps = steps(self.samples, &arm);
+            let test = self.runner.plan.measure.show(run.summary.test);
+            self.runner.display.done(&arm, about.seed, steps, &test);
+            Ok(Some(run))
+        });
+        let mut state = self.state();
+        match kept {
+            Ok(Some(run)) => self.done(&mut state, task, run),
+            Ok(None) => {}
+            Err(error) => self.fail(&mut state, error),
+        }
+        self.changed.notify_all();
+    }
+
     /// The arm with the settings of a task.
     fn arm(&self, state: &State, task: Task) -> Arm {
         let own = self.candidates.iter().find(|own| own.arm == task.arm);
@@ -155,35 +231,49 @@ impl Pool<'_> {
         }
     }
 
+    /// The configuration of a task's run, and where it is kept.
+    fn place(&self, arm: &Arm, task: Task) -> Result<(RunConfig, Place), Error> {
+        let steps = steps(self.samples, arm);
+        let config = self.runner.config(arm, task.seed, steps);
+        let place = self.cache.place(arm, &config)?;
+        Ok((config, place))
+    }
+
+    /// The run of a task, if it is there.
+    fn kept(&self, arm: &Arm, task: Task, place: &Place) -> Result<Option<Run>, Error> {
+        let Some(text) = place.read() else {
+            return Ok(None);
+        };
+        self.runner.display.skip(steps(self.samples, arm));
+        self.runner.events.done(arm, task.seed, true);
+        let run = self.runner.read(task.arm, task.seed, &text, place)?;
+        Ok(Some(run))
+    }
+
+    /// Keeps the run of a task that was made just now.
+    fn keep(&self, arm: &Arm, task: Task, place: &Place, text: &str) -> Result<Run, Error> {
+        place.write(text)?;
+        self.runner.events.done(arm, task.seed, false);
+        self.runner.read(task.arm, task.seed, text, place)
+    }
+
     /// The run of a task: kept, or made, if it is one of our own, and then kept. `None` when it was
     /// stopped, or somebody else is to make it.
     fn run(&self, arm: &Arm, task: Task, own: bool) -> Result<Option<Run>, Error> {
-        let steps = steps(self.samples, arm);
-        let (config, place) = self.runner.place(arm, task.seed, steps)?;
-        let text = match place.read() {
-            Some(text) => {
-                self.runner.display.skip(steps);
-                self.runner.events.done(arm, task.seed, true);
-                text
-            }
-            // Kept runs are read even then, so that the table holds all that is known.
-            None if self.runner.stopped() => return Ok(None),
-            None if !own => {
-                self.runner.display.skip(steps);
-                return Ok(None);
-            }
-            None => match self.runner.train(arm, &config)? {
-                Some(text) => {
-                    place.write(&text)?;
-                    self.runner.events.done(arm, task.seed, false);
-                    text
-                }
-                None => return Ok(None),
-            },
-        };
-        self.runner
-            .read(task.arm, task.seed, &text, &place)
-            .map(Some)
+        let (config, place) = self.place(arm, task)?;
+        let kept = self.kept(arm, task, &place)?;
+        // Kept runs are read even then, so that the table holds all that is known.
+        if kept.is_some() || self.runner.stopped() {
+            return Ok(kept);
+        }
+        if !own {
+            self.runner.display.skip(steps(self.samples, arm));
+            return Ok(None);
+        }
+        match self.runner.train(arm, &config)? {
+            Some(text) => self.keep(arm, task, &place, &text).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Notes a run, and the choice of settings where it was the last that was needed for it.
@@ -195,6 +285,7 @@ impl Pool<'_> {
         {
             let tuning = self.tuning(state, own);
             state.arms[arm] = own.settings[tuning.best].clone();
+            state.best[arm] = Some(tuning.best);
         }
     }
 

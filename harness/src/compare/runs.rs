@@ -7,7 +7,7 @@ use secant::Random;
 use serde_json::Value;
 
 use super::arm::Arm;
-use super::cache::{Cache, Place};
+use super::cache::Place;
 use super::display::ComparisonDisplay;
 use super::events::Events;
 use super::plan::{Plan, Timing};
@@ -103,8 +103,6 @@ pub struct Runner<'a> {
     pub events: &'a Events,
     /// The data.
     pub dataset: &'a Dataset,
-    /// Finished runs.
-    pub cache: &'a Cache,
     /// Other than 0 when the user wants to stop.
     pub signal: &'a AtomicUsize,
     /// Whether a run has failed, so that the others need not go on.
@@ -138,10 +136,10 @@ impl Runner<'_> {
         (all * arm.epochs).ceil().max(1.0) as u64
     }
 
-    /// The run of an arm and a seed: its configuration, and where it is kept.
-    pub fn place(&self, arm: &Arm, seed: u64, steps: u64) -> Result<(RunConfig, Place), Error> {
+    /// The configuration of the run of an arm and a seed.
+    pub fn config(&self, arm: &Arm, seed: u64, steps: u64) -> RunConfig {
         let plan = self.plan;
-        let config = RunConfig {
+        RunConfig {
             model: plan.model.clone(),
             start: None,
             init: arm.init,
@@ -157,9 +155,7 @@ impl Runner<'_> {
             watch_test: plan.watch_test,
             seed,
             threads: plan.threads,
-        };
-        let place = self.cache.place(arm, &config)?;
-        Ok((config, place))
+        }
     }
 
     /// The finished run of an arm and a seed, from the text of its record. Always from the text, so
@@ -221,8 +217,9 @@ impl Runner<'_> {
             }
         }
         let outcome = trainer.finish();
-        self.display
-            .done(arm, config.seed, outcome.iterations, &outcome.test);
+        let steps = u64::from(outcome.iterations);
+        let test = outcome.test.measure.show(outcome.test.value);
+        self.display.done(arm, config.seed, steps, &test);
         let record = RunRecord::new(config, self.dataset, &split, &outcome);
         let text = serde_json::to_string(&record).map_err(|error| Error::Run(error.to_string()))?;
         Ok(Some(text))
