@@ -26,6 +26,7 @@ pub mod plot;
 pub mod report;
 pub mod scaling;
 pub mod score;
+pub mod shell;
 pub mod size;
 pub mod train;
 pub mod trained;

@@ -15,10 +15,12 @@ use crate::checkpoints::{self, Checkpoints};
 use crate::config::RunConfig;
 use crate::data::dataset::Dataset;
 use crate::error::{EXIT_OK, EXIT_RUN, Error};
-use crate::export::{self, BEST, CHECKPOINT, MODEL, PREVIOUS, RunFolder};
+use crate::export::{self, AVERAGE, BEST, CHECKPOINT, MODEL, PREVIOUS, RunFolder};
 use crate::memory;
 use crate::plot;
 use crate::report::{self, ConfigFile, DatasetRecord, Display, RunRecord, note, print_line, say};
+use crate::score::{self, Score};
+use crate::shell;
 use crate::train::{Observer, Outcome, Record, RunStatus, StopReason, Trainer};
 
 /// What has become of a run.
@@ -88,6 +90,7 @@ pub fn train(args: &TrainArgs) -> Result<Done, Error> {
                 export::CONFIG,
                 &ConfigFile {
                     version: env!("CARGO_PKG_VERSION"),
+                    command: shell::line(shell::words()),
                     dataset: DatasetRecord::new(&dataset, &split),
                     predict: args.targets.predict.as_ref().map(ToString::to_string),
                     limit,
@@ -136,6 +139,9 @@ pub fn train(args: &TrainArgs) -> Result<Done, Error> {
     } else if !outcome.diverged() {
         say(false, &report::table(&config, &outcome));
         if let Some(line) = best_epoch(args.keep, &outcome) {
+            say(false, &line);
+        }
+        if let Some(line) = averaged(&outcome) {
             say(false, &line);
         }
     }
@@ -278,8 +284,10 @@ fn keep(
     let best = outcome.best_weights().map(|(weights, _)| weights);
     let last = last.filter(|_| keep != Keep::Best);
     let best = best.filter(|_| keep != Keep::Last);
+    let average = outcome.average.as_ref().map(|a| a.parameters.as_slice());
     let written = write(MODEL, last)
         .and(write(BEST, best))
+        .and(write(AVERAGE, average))
         .and(match last.or(best) {
             Some(weights) => folder.write_weights(weights),
             None => folder.remove(export::WEIGHTS),
@@ -319,6 +327,27 @@ fn best_epoch(keep: Keep, outcome: &Outcome) -> Option<String> {
         best.epoch,
         show(value.value),
         show(end.value)
+    ))
+}
+
+/// How good the averaged weights are.
+fn averaged(outcome: &Outcome) -> Option<String> {
+    let average = outcome.average.as_ref()?;
+    let show = |score: Score| {
+        let name = score.measure.name();
+        format!(
+            "loss {}, {name} {}",
+            score::number(score.loss),
+            score.measure.show(score.value)
+        )
+    };
+    let validation = average
+        .validation
+        .map(|score| format!("validation {}; ", show(score)));
+    Some(format!(
+        "Averaged weights: {}test {}: {AVERAGE} has them.",
+        validation.unwrap_or_default(),
+        show(average.test)
     ))
 }
 
