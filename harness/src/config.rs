@@ -43,6 +43,9 @@ pub struct RunConfig {
     /// Stop when the best epoch on the validation samples is so many epochs ago.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<u32>,
+    /// Average the weights over about this share of the run, counted from its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub average: Option<f64>,
     /// Share of the training samples, in [0, 1), that is set aside for validation.
     pub validation: f64,
     /// Whether the test samples are evaluated in the course of the run: for benchmarks that publish
@@ -72,17 +75,26 @@ impl RunConfig {
             settings.memory_len(network) as u64,
             pairs.unwrap_or(0) as u64,
             8 * network.parameter_count() as u64,
+            self.average_floats().saturating_mul(2),
         ];
         let floats = floats.into_iter().fold(0, u64::saturating_add);
         floats.saturating_mul(4)
     }
 
-    /// Bytes that a checkpoint takes while it is written: the weights, the best ones, and what the
-    /// optimiser keeps.
+    /// The averaged weights as floats of 32 bits: two a weight.
+    fn average_floats(&self) -> u64 {
+        match self.average {
+            Some(_) => 2 * self.model.network.parameter_count() as u64,
+            None => 0,
+        }
+    }
+
+    /// Bytes that a checkpoint takes while it is written: the weights, the best and averaged ones,
+    /// and what the optimiser keeps.
     pub fn checkpoint_memory(&self) -> u64 {
         let network = &self.model.network;
         let memory = self.optimizer.settings().memory_len(network) as u64;
-        let weights = 2 * network.parameter_count() as u64;
+        let weights = 2 * network.parameter_count() as u64 + self.average_floats();
         memory.saturating_add(weights).saturating_mul(4)
     }
 }

@@ -27,6 +27,8 @@ pub const METRICS: &str = "metrics.csv";
 pub const MODEL: &str = "model.safetensors";
 /// The weights after the epoch that was best on the validation samples.
 pub const BEST: &str = "best.safetensors";
+/// The mean of the weights over the last part of the run.
+pub const AVERAGE: &str = "average.safetensors";
 /// The trained weights as bare floats, for a device.
 pub const WEIGHTS: &str = "weights.bin";
 /// Loss, and accuracy or error, over the run.
@@ -41,8 +43,8 @@ pub const CHECKPOINT: &str = "checkpoint.bin";
 pub const PREVIOUS: &str = "checkpoint.previous.bin";
 
 /// All files of a run.
-const FILES: [&str; 10] = [
-    CONFIG, OPTIONS, METRICS, MODEL, BEST, WEIGHTS, CURVES, RESULT, CHECKPOINT, PREVIOUS,
+const FILES: [&str; 11] = [
+    CONFIG, OPTIONS, METRICS, MODEL, BEST, AVERAGE, WEIGHTS, CURVES, RESULT, CHECKPOINT, PREVIOUS,
 ];
 
 /// Folder in which runs get a folder of their own.
@@ -171,7 +173,7 @@ impl RunFolder {
         write_whole(&self.path.join(name), text.as_bytes())
     }
 
-    /// Writes weights, [`MODEL`] or [`BEST`]: see [`weights::safetensors`].
+    /// Writes weights, [`MODEL`], [`BEST`] or [`AVERAGE`]: see [`weights::safetensors`].
     ///
     /// # Errors
     /// [`Error::Output`] when the file cannot be written.
@@ -293,17 +295,24 @@ fn new_file_beside(path: &Path) -> io::Result<(PathBuf, File)> {
     }
 }
 
-/// The history as CSV.
+/// The history as CSV; with averaged weights two columns are theirs.
 pub fn metrics_csv(history: &[Record]) -> String {
     let measure = history.first().map_or(Measure::default(), |r| r.measure);
+    let key = measure.key();
     let mut text = format!(
-        "epoch,iteration,gradient_epochs,seconds,train_loss,validation_loss,validation_{}\n",
-        measure.key()
+        "epoch,iteration,gradient_epochs,seconds,train_loss,validation_loss,validation_{key}"
     );
+    let averaged = history.iter().any(|record| record.average.is_some());
+    if averaged {
+        text.push_str(&format!(
+            ",average_validation_loss,average_validation_{key}"
+        ));
+    }
+    text.push('\n');
     let optional = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
     for record in history {
         text.push_str(&format!(
-            "{},{},{},{:.3},{},{},{}\n",
+            "{},{},{},{:.3},{},{},{}",
             record.epoch,
             record.iteration,
             record.gradient_epochs,
@@ -312,6 +321,14 @@ pub fn metrics_csv(history: &[Record]) -> String {
             optional(record.validation.map(|score| score.loss)),
             optional(record.validation.map(|score| score.value)),
         ));
+        if averaged {
+            let [loss, value] = [
+                record.average.map(|score| score.loss),
+                record.average.map(|score| score.value),
+            ];
+            text.push_str(&format!(",{},{}", optional(loss), optional(value)));
+        }
+        text.push('\n');
     }
     text
 }
@@ -391,6 +408,7 @@ mod tests {
             measure: Measure::Accuracy,
             validation: None,
             test: None,
+            average: None,
         };
         let score = |measure, value| Score {
             loss: 0.25,
@@ -408,6 +426,19 @@ mod tests {
             "epoch,iteration,gradient_epochs,seconds,train_loss,validation_loss,validation_accuracy\n\
              1,3,2.5,0.750,0.1,,\n\
              1,3,2.5,0.750,0.1,0.25,0.9\n"
+        );
+        let averaged = Record {
+            average: Some(score(Measure::Accuracy, 0.95)),
+            ..record
+        };
+        let text = metrics_csv(&[record, averaged]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(
+            lines[0].ends_with("_accuracy,average_validation_loss,average_validation_accuracy")
+        );
+        assert_eq!(
+            lines[1..],
+            ["1,3,2.5,0.750,0.1,,,,", "1,3,2.5,0.750,0.1,,,0.25,0.95"]
         );
         let regression = Record {
             measure: Measure::Rmse,

@@ -27,6 +27,7 @@ pub mod ranks;
 pub mod report;
 pub mod scaling;
 pub mod score;
+pub mod shell;
 pub mod size;
 pub mod train;
 pub mod trained;

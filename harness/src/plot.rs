@@ -60,7 +60,8 @@ pub fn charts(history: &[Record]) -> Vec<Chart> {
         taken: None,
     };
     let measure = history.first().map_or(Measure::default(), |r| r.measure);
-    let losses = vec![
+    let averaged = history.iter().any(|record| record.average.is_some());
+    let mut losses = vec![
         series(0, "training, mean over the epoch", &|record| {
             Some(record.train_loss)
         }),
@@ -68,10 +69,19 @@ pub fn charts(history: &[Record]) -> Vec<Chart> {
             record.validation.map(|score| score.loss)
         }),
     ];
-    let judged_by = series(1, "validation", &|record| {
+    let mut judged_by = vec![series(1, "validation", &|record| {
         let value = record.validation.map(|score| score.value);
         value.map(|value| value * measure.factor())
-    });
+    })];
+    if averaged {
+        let name = "validation, averaged weights";
+        losses.push(series(2, name, &|record| {
+            record.average.map(|score| score.loss)
+        }));
+        judged_by.push(series(2, name, &|record| {
+            record.average.map(|score| score.value * measure.factor())
+        }));
+    }
     let scale = scale_of_losses(losses.iter().flat_map(|series| &series.points));
     let chart = |name, title: &str, y: Axis, ideal: f64, series: Vec<Series>| Chart {
         name,
@@ -89,13 +99,7 @@ pub fn charts(history: &[Record]) -> Vec<Chart> {
     if history.iter().any(|record| record.validation.is_some()) {
         let name = format!("Validation {}", measure.name());
         let axis = judged("validation", measure);
-        charts.push(chart(
-            "judged",
-            &name,
-            axis,
-            ideal(measure),
-            vec![judged_by],
-        ));
+        charts.push(chart("judged", &name, axis, ideal(measure), judged_by));
     }
     charts
 }
@@ -122,6 +126,7 @@ mod tests {
                 r_squared: None,
             }),
             test: None,
+            average: None,
         }
     }
 

@@ -20,6 +20,7 @@ use crate::loss::NamedLoss;
 use crate::machine::{self, Machine};
 use crate::optimizers::Optimizer;
 use crate::score::{Measure, Numbers, Score, number};
+use crate::train::average::{Averaged, AveragedRecord};
 use crate::train::{Clock, Observer, Outcome, Record, RunStatus, StopReason};
 
 /// Writes a line to standard output, or to standard error if `json` keeps standard output for the
@@ -242,6 +243,8 @@ pub fn table(config: &RunConfig, outcome: &Outcome) -> String {
 pub struct ConfigFile<'a> {
     /// The program's version.
     pub version: &'static str,
+    /// The command that began the run, as a shell reads it.
+    pub command: String,
     /// The data.
     pub dataset: DatasetRecord<'a>,
     /// What is predicted, where that is not what the files say.
@@ -364,6 +367,10 @@ pub struct RunRecord<'a> {
     collapsed: bool,
     /// The epoch that was best on the validation samples, or, without any, in its training loss.
     best_epoch: Option<u32>,
+    /// The averaged weights, where the run was to average them: scores under the names above, and
+    /// SHA-256.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    average: Option<AveragedRecord>,
     /// SHA-256 of the weights as little-endian bytes, in the order of the flat slice.
     sha256: Hashes<'a>,
     /// One entry an epoch, and one where a run stopped within an epoch.
@@ -432,6 +439,7 @@ impl<'a> RunRecord<'a> {
             },
             collapsed: outcome.collapsed(),
             best_epoch: outcome.best_weights().map(|(_, epoch)| epoch),
+            average: outcome.average.as_ref().map(Averaged::record),
             sha256: Hashes {
                 initial: &outcome.initial_sha256,
                 r#final: &outcome.final_sha256,

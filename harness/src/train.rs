@@ -24,6 +24,7 @@
 //! that they can be compared in pairs. [`Trainer::checkpoint`] is all that a run has become, and
 //! one that is made anew goes on from it to the same bits ([`Trainer::restore`]).
 
+pub mod average;
 pub mod checkpoint;
 mod clock;
 mod outcome;
@@ -52,6 +53,7 @@ use crate::model::Net;
 use crate::optimizers::step::{BatchLoss, Stepper};
 use crate::ranks::Ranks;
 use crate::score::{self, Guess, Judged, Measure, Score};
+use average::{Average, Averaged};
 
 /// Streams of random numbers under one seed. The order of epoch `e` is stream `ORDER + e`.
 mod stream {
@@ -76,13 +78,6 @@ pub fn train(
     let mut trainer = Trainer::new(config, dataset, &mut memory)?;
     trainer.run(observer)?;
     Ok(trainer.finish())
-}
-
-/// What the training part is divided into.
-#[derive(Debug, Clone, Copy)]
-enum Portion {
-    Train,
-    Validation,
 }
 
 /// A run that can be stopped and continued.
@@ -118,6 +113,8 @@ pub struct Trainer<'a> {
     best: Option<(Best, f64)>,
     /// The training samples of the last evaluation, rising; none where these are all.
     ending: Option<Vec<u32>>,
+    /// The mean of the weights, where it is wanted.
+    average: Option<Average>,
     started: Instant,
     /// Seconds of the run before it was resumed.
     earlier: Duration,
@@ -187,6 +184,7 @@ impl<'a> Trainer<'a> {
             )?,
             split,
             initial_sha256: sha256(&all_weights(&network, &parameters)),
+            average: (config.average).map(|share| Average::new(share, parameters.len())),
             parameters,
             has_dropout,
             order: Vec::new(),
@@ -329,10 +327,11 @@ impl<'a> Trainer<'a> {
             let whole = self.position == count;
             let due = whole || self.stop.is_some() || self.iterations >= planned;
             if due {
-                if !self.parameters.iter().all(|w| w.is_finite())
-                    && !self.stepper.recover(f64::NAN, &mut self.parameters)?
-                {
-                    self.stop = Some(StopReason::Diverged);
+                if !self.parameters.iter().all(|w| w.is_finite()) {
+                    match self.stepper.recover(f64::NAN, &mut self.parameters)? {
+                        true => restart(&mut self.average, &self.parameters),
+                        false => self.stop = Some(StopReason::Diverged),
+                    }
                 }
                 self.add_record(mean, observer);
             }
@@ -354,7 +353,8 @@ impl<'a> Trainer<'a> {
     /// Evaluates, and adds a line to the history.
     fn add_record(&mut self, mean: f64, observer: &mut dyn Observer) {
         self.evaluate();
-        let record = self.record(mean);
+        let mut record = self.record(mean);
+        record.average = (self.averaged()).and_then(|weights| self.validate(Some(&weights)));
         self.keep_best(&record);
         self.history.push(record);
         observer.record(&record);
@@ -431,6 +431,11 @@ impl<'a> Trainer<'a> {
         let count = batch.len();
         self.position = end;
         self.iterations += 1;
+        match &mut self.average {
+            average if self.stepper.rollbacks() > rollbacks => restart(average, &self.parameters),
+            Some(average) => average.add(&self.parameters),
+            None => {}
+        }
         self.stepping += begun.elapsed();
         if !stepped.loss.is_finite() && self.stepper.rollbacks() > rollbacks {
             // The weights are good again; what the batch's loss would be there is not known.
@@ -451,24 +456,34 @@ impl<'a> Trainer<'a> {
     fn evaluate(&mut self) {
         let finite = self.parameters.iter().all(|w| w.is_finite());
         let usable = finite && self.stop != Some(StopReason::Diverged);
-        if self.split.validation.is_empty() || !usable {
-            self.validation = None;
-        } else {
-            self.validation = Some(self.score_of(Portion::Validation));
-        }
+        self.validation = match usable {
+            true => self.validate(None),
+            false => None,
+        };
         let watch = self.config.watch_test && usable;
         self.watched = watch.then(|| {
             let (mut engine, all) = self.test_engine();
-            self.test(&mut engine, &all).score
+            self.test(&self.parameters, &mut engine, &all).score
         });
     }
 
-    /// Evaluates on a portion of the training part.
-    fn score_of(&mut self, portion: Portion) -> Score {
-        let indices = match portion {
-            Portion::Train => self.ending.as_ref().unwrap_or(&self.split.train),
-            Portion::Validation => &self.split.validation,
-        };
+    /// The averaged weights, where they are wanted and there are any.
+    fn averaged(&self) -> Option<Vec<f32>> {
+        self.average.as_ref().and_then(Average::weights)
+    }
+
+    /// Evaluates these weights, or else those where the run stands, on the validation samples, if
+    /// there are any.
+    fn validate(&mut self, parameters: Option<&[f32]>) -> Option<Score> {
+        let samples = (&*self.dataset.train, self.split.validation.as_slice());
+        let parameters = parameters.unwrap_or(&self.parameters);
+        let judge = |engine| score::score(engine, parameters, samples, self.dataset, self.measure);
+        (!samples.1.is_empty()).then(|| judge(&mut self.engine).score)
+    }
+
+    /// Evaluates on the training samples of the last evaluation.
+    fn training_score(&mut self) -> Score {
+        let indices = self.ending.as_ref().unwrap_or(&self.split.train);
         let samples = (&*self.dataset.train, indices.as_slice());
         let engine = &mut self.engine;
         score::score(
@@ -508,11 +523,11 @@ impl<'a> Trainer<'a> {
         counts
     }
 
-    /// Evaluates on the test samples.
-    fn test(&self, engine: &mut Engine, all: &[u32]) -> Judged {
+    /// Evaluates weights on the test samples.
+    fn test(&self, parameters: &[f32], engine: &mut Engine, all: &[u32]) -> Judged {
         score::score(
             engine,
-            &self.parameters,
+            parameters,
             (&self.dataset.test, all),
             self.dataset,
             self.measure,
@@ -541,6 +556,7 @@ impl<'a> Trainer<'a> {
             measure: self.measure,
             validation: self.validation,
             test: self.watched,
+            average: None,
         }
     }
 
@@ -551,16 +567,22 @@ impl<'a> Trainer<'a> {
     /// Evaluates on the training and test samples, and hands everything over. The guard sees what
     /// the last steps did, which no batch has shown.
     pub fn finish(mut self) -> Outcome {
-        let mut train = self.score_of(Portion::Train);
+        let mut train = self.training_score();
         let recovered = self.stepper.recover(train.loss, &mut self.parameters);
         if recovered.unwrap_or(false) {
-            train = self.score_of(Portion::Train);
+            train = self.training_score();
             if self.validation.is_some() {
-                self.validation = Some(self.score_of(Portion::Validation));
+                self.validation = self.validate(None);
             }
+            restart(&mut self.average, &self.parameters);
         }
         let (mut engine, all) = self.test_engine();
-        let test = self.test(&mut engine, &all);
+        let test = self.test(&self.parameters, &mut engine, &all);
+        let average = self.averaged().map(|parameters| Averaged {
+            validation: self.validate(Some(&parameters)),
+            test: self.test(&parameters, &mut engine, &all).score,
+            parameters: all_weights(&self.config.model.network, &parameters),
+        });
         let confusion = self.confusion(&test.classes);
         let train_guess = self.guess(&self.dataset.train, &self.split.train);
         let guess = match self.validation {
@@ -593,8 +615,17 @@ impl<'a> Trainer<'a> {
             final_sha256: sha256(&parameters),
             initial_sha256: self.initial_sha256,
             best: best.filter(|best| best.parameters != parameters),
+            average,
             parameters,
         }
+    }
+}
+
+/// Begins the mean anew at the weights that the guard went back to.
+fn restart(average: &mut Option<Average>, parameters: &[f32]) {
+    if let Some(average) = average {
+        average.forget();
+        average.add(parameters);
     }
 }
 

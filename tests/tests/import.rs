@@ -26,7 +26,8 @@ fn onnx_comes_back() {
     for network in networks() {
         let bytes = onnx::bytes(&network).unwrap();
         let spec = &network.model.spec;
-        let read = import::onnx::read(&bytes, None).unwrap_or_else(|why| panic!("{spec}: {why}"));
+        let read =
+            import::onnx::read(&bytes, None, None).unwrap_or_else(|why| panic!("{spec}: {why}"));
         let words = spec.split(' ').filter(|word| !word.starts_with("dropout"));
         let words: Vec<_> = words
             .map(|word| word.replace("layernorm", "groupnorm1"))
@@ -64,10 +65,10 @@ fn damaged_onnx_is_refused() {
     let bytes = onnx::bytes(&network).unwrap();
     let mut refused = 0;
     for cut in 0..bytes.len() {
-        refused += usize::from(import::onnx::read(&bytes[..cut], None).is_err());
+        refused += usize::from(import::onnx::read(&bytes[..cut], None, None).is_err());
         let mut changed = bytes.clone();
         changed[cut] ^= 1 << (cut % 8);
-        let _ = import::onnx::read(&changed, None);
+        let _ = import::onnx::read(&changed, None, None);
     }
     assert!(refused + 2 > bytes.len(), "{refused} of {}", bytes.len());
 }

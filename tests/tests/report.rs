@@ -96,7 +96,7 @@ fn it_holds_verdict_tables_figures_settings_and_command() {
     assert!(settings.contains("learning-rate"));
     let command = words(by_id("again").unwrap());
     assert!(
-        command.contains("--model 'conv4k5s3 relu linear10' --out 'a<b>&'\\''\"\u{fffd}'"),
+        command.contains("--model 'conv4k5s3 relu linear10' --out $'a<b>&\\'\"\\001'"),
         "{command}"
     );
     assert!(words(root).contains("No run reached 99.9 %"));
@@ -232,6 +232,60 @@ fn a_browser_shows_every_figure_and_its_values() {
     }
     assert_ne!(papers[1], papers[2], "dark is dark");
     assert_eq!(papers[0], papers[2]);
+}
+
+#[test]
+fn the_command_on_the_page_of_a_run_makes_the_same_run() {
+    let folder = TempDir::new().unwrap();
+    let at = folder.path();
+    let program = env!("CARGO_BIN_EXE_secant-under-test");
+    let out = "a run's\u{1b}[31m \u{202e}$HOME\nend";
+    let asked = ["train", "--data", "synthetic", "--limit", "300", "--epochs"];
+    let asked = asked
+        .into_iter()
+        .chain(["1", "--model", "pool4 linear10", "--average", "0.5"]);
+    let output = command(program, at, asked.chain(["--out", out])).output();
+    assert!(output.unwrap().status.success());
+    let output = command(program, at, ["report", out]).output();
+    assert!(output.unwrap().status.success());
+    let read = |name: &str| fs::read(at.join(out).join(name)).unwrap();
+    let text = String::from_utf8(read("report.html")).unwrap();
+    let options = ParsingOptions {
+        allow_dtd: true,
+        ..ParsingOptions::default()
+    };
+    let document = Document::parse_with_options(&text, options).expect("well-formed");
+    let again = document
+        .root_element()
+        .descendants()
+        .find(|node| node.attribute("id") == Some("again"))
+        .unwrap();
+    let line = words_of_command(again);
+    assert!(line.contains("--model 'pool4 linear10' --average 0.5"));
+    // What a reader copies: a shell makes the same run of it.
+    let (weights, average) = (read("weights.bin"), read("average.safetensors"));
+    let script = format!("secant() {{ '{program}' \"$@\"; }}\n{line} --force");
+    let output = command("bash", at, ["-c", &script]).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{line}: {error}");
+    assert!(read("weights.bin") == weights && read("average.safetensors") == average);
+    let config: serde_json::Value = serde_json::from_slice(&read("config.json")).unwrap();
+    assert_eq!(config["command"], format!("{line} --force"));
+    // Its versions.
+    let facts = words(again);
+    let result: serde_json::Value = serde_json::from_slice(&read("result.json")).unwrap();
+    for fact in [
+        format!("secant {}", env!("CARGO_PKG_VERSION")),
+        result["build"].as_str().unwrap().to_owned(),
+        result["machine"]["cpu"].as_str().unwrap().to_owned(),
+    ] {
+        assert!(facts.contains(&fact), "{fact}");
+    }
+}
+
+/// The text of the first block of code.
+fn words_of_command(section: Node<'_, '_>) -> String {
+    words(named(section, "code").next().unwrap())
 }
 
 /// A short run with its page, in a folder whose name is hard on markup.

@@ -46,9 +46,11 @@ fn record(folder: &Path) -> Value {
 /// All of a run's end but what depends on the clock.
 fn end(folder: &Path) -> (Vec<Vec<u8>>, Value) {
     let files = ["model.safetensors", "best.safetensors", "weights.bin"];
-    let files = files
+    let mut files = files
         .map(|name| fs::read(folder.join(name)).unwrap())
         .to_vec();
+    // Of a run that averages its weights.
+    files.extend(fs::read(folder.join("average.safetensors")));
     let mut record = record(folder);
     for key in ["seconds", "machine", "threads"] {
         record.as_object_mut().unwrap().remove(key);
@@ -130,7 +132,7 @@ fn a_run_stopped_at_random_moments_ends_at_the_same_bits() {
     };
     let runs = [
         "--model pool4,linear10 --batch 8 --epochs 12 --optimizer adam",
-        "--model conv2k5s3,relu,dropout0.2,linear10 --batch 16 --epochs 6 --optimizer lbfgs",
+        "--model conv2k5s3,relu,dropout0.2,linear10 --batch 16 --epochs 6 --optimizer lbfgs --average 0.2",
         "--model pool4,linear10 --batch full --epochs 40 --optimizer lbfgs",
         "--model pool4,linear10 --batch 8 --epochs 12 --optimizer sgd --patience 9",
     ];
@@ -540,7 +542,7 @@ fn options_come_from_a_file_and_go_to_one() {
     );
     // Every choice of a run with all kinds of options.
     let all = "train --data synthetic --limit 300 --threads 2 --model pool4 --optimizer lbfgs \
-               --batch 16 --learning-rate 0.01 --schedule constant --warm-up 0.2 --weight-decay 1e-4 \
+               --batch 16 --learning-rate 0.01 --average 0.25 --schedule constant --warm-up 0.2 --weight-decay 1e-4 \
                --decoupled --beta1 0.8 --beta2 0.9 --epsilon 1e-6 --history 3 --no-guard --max-iter 20 \
                --tolerance 1e-9 --patience 3 --validation 0.3 --seed 18446744073709551615 --keep both \
                --class-weights 1,2,1,1,1,1,1,1,1,0.5 --loss smoothed:0.1 --convolution direct --init he";
@@ -573,7 +575,7 @@ fn options_come_from_a_file_and_go_to_one() {
 fn a_run_is_made_again_and_compared() {
     let folder = TempDir::new().unwrap();
     let at = folder.path();
-    let words = format!("{DATA} --model pool4,linear10 --epochs 2 --out out");
+    let words = format!("{DATA} --model pool4,linear10 --epochs 2 --average 0.2 --out out");
     ends(&run(at, &words), 0);
     let output = run(at, "rerun out --out again --threads 2");
     ends(&output, 0);
@@ -590,6 +592,7 @@ fn a_run_is_made_again_and_compared() {
     for (from, to, why) in [
         ("seed = 0", "seed = 1", "the initial weights differ already"),
         ("epochs = 2", "epochs = 1", "the settings differ"),
+        ("average = 0.2", "average = 0.3", "the settings differ"),
         ("limit = 300", "limit = 299", "the data has changed"),
     ] {
         fs::write(at.join("out/config.toml"), config.replace(from, to)).unwrap();
@@ -682,9 +685,65 @@ fn the_best_weights_are_those_of_the_best_epoch() {
         said.contains("no best.safetensors") && said.contains("--keep"),
         "{said}"
     );
+    let said = refuses(at, "evaluate both --which average");
+    assert!(
+        said.contains("no average.safetensors") && said.contains("--average"),
+        "{said}"
+    );
     for command in ["predict both --index 3", "export both --format npz"] {
         ends(&run(at, &format!("{command} --which best")), 0);
     }
+}
+
+#[test]
+fn averaged_weights_are_kept_beside_the_others() {
+    let folder = TempDir::new().unwrap();
+    let at = folder.path();
+    ends(&run(at, &format!("{WAVERS} --epochs 4 --out plain")), 0);
+    let output = run(at, &format!("{WAVERS} --epochs 4 --average 0.2 --out out"));
+    ends(&output, 0);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("average.safetensors has them"), "{said}");
+    assert!(said.lines().all(|line| line.chars().count() <= 100));
+    let read = |name: &str| fs::read(at.join(name)).unwrap();
+    for name in ["model.safetensors", "best.safetensors", "weights.bin"] {
+        let of = |run: &str| read(&format!("{run}/{name}"));
+        assert!(
+            of("plain") == of("out"),
+            "{name}: averaging changes no other"
+        );
+    }
+    let record = record(&at.join("out"));
+    let average = &record["average"];
+    let head = String::from_utf8(read("out/metrics.csv")).unwrap();
+    let last: Vec<&str> = head.lines().last().unwrap().split(',').collect();
+    let shown: f64 = last.last().unwrap().parse().unwrap();
+    assert_eq!(Some(shown), average["validation_accuracy"].as_f64());
+    // What the other commands say of them is what the run said.
+    let output = run(at, "evaluate out --which average --json");
+    ends(&output, 0);
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["accuracy"], average["test_accuracy"]);
+    for command in [
+        "predict out --index 3",
+        "export out --format npz --out a",
+        "export out --format onnx --out a.onnx",
+    ] {
+        ends(&run(at, &format!("{command} --which average")), 0);
+    }
+    for share in ["0", "1.5", "-1", "nan", "x"] {
+        let said = refuses(at, &format!("{WAVERS} --average {share}"));
+        assert!(said.contains("above 0, at most 1"), "{said}");
+    }
+    // Without validation samples there is a mean as well.
+    ends(
+        &run(
+            at,
+            &format!("{WAVERS} --epochs 1 --average 1 --validation 0 --out none"),
+        ),
+        0,
+    );
+    assert!(at.join("none/average.safetensors").exists());
 }
 
 #[test]

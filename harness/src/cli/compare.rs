@@ -25,6 +25,7 @@ use crate::optimizers;
 use crate::ranks::Ranks;
 use crate::report::{note, print_line, say};
 use crate::score::Measure;
+use crate::shell;
 
 /// The optimisers with their settings, from the registry; then examples.
 fn help() -> String {
@@ -321,7 +322,7 @@ impl CompareArgs {
                 None => None,
             },
             events: self.events.clone(),
-            command: std::env::args().collect(),
+            command: shell::command(),
             share: self.shard.map_or(Share::All, Share::Shard),
             out: self.out.clone(),
             force: self.force,

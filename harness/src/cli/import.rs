@@ -155,7 +155,7 @@ impl ImportArgs {
             return Err("an ONNX file has its layers; leave --model and --map out".to_owned());
         }
         let shape = dataset.map(|dataset| dataset.shape).or(self.shape);
-        let mut network = onnx::read(bytes, shape)?;
+        let mut network = onnx::read(bytes, shape, self.file.parent())?;
         if let Some(dataset) = dataset {
             network.task.predicted = dataset.task().predicted;
         }

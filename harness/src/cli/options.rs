@@ -244,6 +244,7 @@ pub fn text(args: &TrainArgs, config: &RunConfig, dataset: &Dataset) -> String {
     add("max-iter", number(args.max_iter));
     add("tolerance", Some(Value::Float(args.tolerance)));
     add("patience", number(args.patience));
+    add("average", args.average.map(Value::Float));
     add(
         "data",
         string(match dataset.source.as_str() {

@@ -49,6 +49,7 @@ struct Earlier {
     stop_reason: String,
     build: Option<String>,
     dataset: Data,
+    average: Option<Data>,
     sha256: Hashes,
 }
 
@@ -92,7 +93,9 @@ impl RerunArgs {
         let Some(outcome) = done.outcome.filter(|_| done.status <= EXIT_RUN) else {
             return Ok(done.status);
         };
-        if outcome.final_sha256 == earlier.sha256.r#final {
+        let average = outcome.average.as_ref().map(|a| a.record().sha256);
+        let before = earlier.average.map(|average| average.sha256);
+        if outcome.final_sha256 == earlier.sha256.r#final && average == before {
             say(
                 false,
                 &format!(

@@ -16,13 +16,22 @@ use crate::checkpoints::{self, Checkpoints};
 use crate::config::RunConfig;
 use crate::data::dataset::Dataset;
 use crate::error::{EXIT_OK, EXIT_RUN, Error};
+<<<<<<< HEAD
 use crate::export::{self, BEST, CHECKPOINT, MODEL, PREVIOUS, RunFolder};
 use crate::machine;
+=======
+use crate::export::{self, AVERAGE, BEST, CHECKPOINT, MODEL, PREVIOUS, RunFolder};
+>>>>>>> life
 use crate::memory;
 use crate::plot;
 use crate::ranks::Ranks;
 use crate::report::{self, ConfigFile, DatasetRecord, Display, RunRecord, note, print_line, say};
+<<<<<<< HEAD
 use crate::train::checkpoint::{self, Checkpoint};
+=======
+use crate::score::{self, Score};
+use crate::shell;
+>>>>>>> life
 use crate::train::{Observer, Outcome, Record, RunStatus, StopReason, Trainer};
 
 /// What has become of a run.
@@ -63,11 +72,41 @@ pub fn train(args: &TrainArgs, ranks: &Ranks) -> Result<Done, Error> {
     let trainer = ranks.agree(trainer.map_err(|error| Error::Usage(error.to_string())))?;
     let mut trainer = trainer.since(started).on(ranks);
     // Before there are files: from here on a signal ends the run in order.
+<<<<<<< HEAD
     let signal = ranks.signal(ranks.agree(watch_signals())?);
     let resuming = args.resume.is_some();
     let folder = match first {
         true => open_folder(args, resumed, &mut trainer, (&config, &dataset)).map(Some),
         false => Ok(None),
+=======
+    let signal = watch_signals()?;
+    let resuming = resumed.is_some();
+    let folder = match resumed {
+        Some(folder) => {
+            let passed_over = checkpoints::restore(folder.path(), &mut trainer)?;
+            for line in &passed_over {
+                note(&format!("secant: {line}; the checkpoint before it is used"));
+            }
+            folder
+        }
+        None => {
+            let folder = RunFolder::create(args.out.as_deref(), args.force, &config)?;
+            folder.write_json(
+                export::CONFIG,
+                &ConfigFile {
+                    version: env!("CARGO_PKG_VERSION"),
+                    command: shell::line(shell::words()),
+                    dataset: DatasetRecord::new(&dataset, &split),
+                    predict: args.targets.predict.as_ref().map(ToString::to_string),
+                    limit,
+                    isa: Isa::current().name(),
+                    run: &config,
+                },
+            )?;
+            folder.write_text(export::OPTIONS, &options::text(args, &config, &dataset))?;
+            folder
+        }
+>>>>>>> life
     };
     let folder = ranks.agree(folder)?;
     if resuming && ranks.count() > 1 {
@@ -123,6 +162,9 @@ pub fn train(args: &TrainArgs, ranks: &Ranks) -> Result<Done, Error> {
     } else if !outcome.diverged() {
         say(false, &report::table(&config, &outcome));
         if let Some(line) = best_epoch(args.keep, &outcome) {
+            say(false, &line);
+        }
+        if let Some(line) = averaged(&outcome) {
             say(false, &line);
         }
     }
@@ -336,8 +378,10 @@ fn keep(
     let best = outcome.best_weights().map(|(weights, _)| weights);
     let last = last.filter(|_| keep != Keep::Best);
     let best = best.filter(|_| keep != Keep::Last);
+    let average = outcome.average.as_ref().map(|a| a.parameters.as_slice());
     let written = write(MODEL, last)
         .and(write(BEST, best))
+        .and(write(AVERAGE, average))
         .and(match last.or(best) {
             Some(weights) => folder.write_weights(weights),
             None => folder.remove(export::WEIGHTS),
@@ -380,6 +424,7 @@ fn best_epoch(keep: Keep, outcome: &Outcome) -> Option<String> {
     ))
 }
 
+<<<<<<< HEAD
 /// Watches the run on the ranks that show and keep nothing.
 struct Follower(Arc<AtomicUsize>);
 
@@ -392,6 +437,27 @@ impl Observer for Follower {
     }
 
     fn record(&mut self, _: &Record) {}
+=======
+/// How good the averaged weights are.
+fn averaged(outcome: &Outcome) -> Option<String> {
+    let average = outcome.average.as_ref()?;
+    let show = |score: Score| {
+        let name = score.measure.name();
+        format!(
+            "loss {}, {name} {}",
+            score::number(score.loss),
+            score.measure.show(score.value)
+        )
+    };
+    let validation = average
+        .validation
+        .map(|score| format!("validation {}; ", show(score)));
+    Some(format!(
+        "Averaged weights: {}test {}: {AVERAGE} has them.",
+        validation.unwrap_or_default(),
+        show(average.test)
+    ))
+>>>>>>> life
 }
 
 /// Shows the run, and keeps it.

@@ -7,7 +7,8 @@ use clap::Args;
 
 use super::targets::TargetArgs;
 use super::values::{
-    ConvolutionName, InitName, OptimizerParser, names, not_negative, processors, share, threads,
+    ConvolutionName, InitName, OptimizerParser, above_zero_to_one, names, not_negative, processors,
+    share, threads,
 };
 use crate::batch::Batch;
 use crate::checkpoints::Every;
@@ -81,6 +82,7 @@ Files of a run:
   metrics.csv         a line for each epoch
   model.safetensors   the weights at the end
   best.safetensors    the weights after the epoch that was best on the validation samples
+  average.safetensors their mean over the last part of the run, with --average
   weights.bin         those of model.safetensors as bare little-endian floats, for a device
   curves.svg          loss, and accuracy or error, over the run
   checkpoint.bin      what the run has become, until it ends; checkpoint.previous.bin is the one before
@@ -328,6 +330,16 @@ pub struct TrainArgs {
     #[arg(long, value_name = "TIME|EPOCHS", help_heading = LIFE)]
     pub checkpoint_every: Option<Every>,
 
+    /// Average the weights over about the last share F of the run, and keep the mean too, as in
+    /// --average 0.2
+    #[arg(
+        long,
+        value_name = "F",
+        value_parser = above_zero_to_one,
+        help_heading = LIFE
+    )]
+    pub average: Option<f64>,
+
     /// Which weights are kept at the end
     #[arg(long, value_name = "WHICH", default_value = "both", help_heading = LIFE)]
     pub keep: Keep,
@@ -420,6 +432,7 @@ impl TrainArgs {
             max_iterations: self.max_iter,
             tolerance: self.tolerance,
             patience: self.patience,
+            average: self.average,
             validation: self.validation,
             watch_test: false,
             seed: self.seed,

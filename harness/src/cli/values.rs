@@ -119,6 +119,14 @@ pub fn above_zero(text: &str) -> Result<f64, String> {
     number(text, |x| x > 0.0, "a number above 0")
 }
 
+/// A number above 0, at most 1.
+///
+/// # Errors
+/// One phrase that says so.
+pub fn above_zero_to_one(text: &str) -> Result<f64, String> {
+    number(text, |x| x > 0.0 && x <= 1.0, "a number above 0, at most 1")
+}
+
 /// A number above 0 and below 1.
 ///
 /// # Errors

@@ -151,6 +151,7 @@ impl Runner<'_> {
             max_iterations: Some(u32::try_from(steps).unwrap_or(u32::MAX)),
             tolerance: 0.0,
             patience: None,
+            average: None,
             validation: plan.validation,
             watch_test: plan.watch_test,
             seed,

@@ -18,6 +18,7 @@ use super::table::Row;
 use crate::chart::{Axis, Chart, Joined, Point, Scale, Series, Style, Unit};
 use crate::error::Error;
 use crate::report::{print_line, say};
+use crate::shell;
 
 /// Suites with a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -235,7 +236,7 @@ fn summary(suite: Suite, solved: &[Solved], names: &[String], timing: Timing) ->
     }
     let mut summary = Summary {
         version: env!("CARGO_PKG_VERSION"),
-        command: std::env::args().collect(),
+        command: shell::command(),
         suite: suite.name(),
         timing,
         complete: solved.len() == suite.problems().len() && solved.iter().all(|s| s.complete),
@@ -430,7 +431,7 @@ fn page(summary: &Summary, charts: &[Chart]) -> Page {
         tables: vec![scores],
         figures: charts.iter().map(Figure::new).collect(),
         settings: vec![times],
-        command: page::this_command(),
+        command: shell::line(shell::words()),
         facts: Vec::new(),
         version: env!("CARGO_PKG_VERSION"),
     }

@@ -1,27 +1,29 @@
-//! A network as an ONNX graph, operator set 21.
+//! A network as an ONNX graph, operator set 13.
 //!
 //! The input `input` (samples x channels x rows x columns) takes the elements as the files have
 //! them: the graph begins with the normalisation. Its output `logits`, or `numbers` in the units of
 //! the files where numbers are predicted, has a row for each sample.
+//!
+//! A group normalisation is written as PyTorch writes it, as `InstanceNormalization` of groups that
+//! are made channels by a `Reshape`: every runtime has that, and it subtracts the mean before it squares.
+//! What onnxruntime has for the operator `GroupNormalization` takes the variance as the difference of
+//! two means instead, and loses four digits where it is small beside them.
 
 use prost::Message;
-use secant::network::Layer;
+use secant::network::{Layer, Shape};
 
 use super::onnx_messages::{
-    Attribute, Dimension, FLOAT, Graph, Kind, Model, Node, OperatorSet, Size, Tensor, TensorKind,
-    TensorShape, Value,
+    Attribute, Dimension, FLOAT, Graph, INT64, Kind, Model, Node, OperatorSet, Size, Tensor,
+    TensorKind, TensorShape, Value,
 };
 use super::{LayerParts, layers};
 use crate::data::dataset::Predicted;
 use crate::trained::Trained;
 use crate::weights::bare;
 
-/// The operator set that the graph needs: the first in which `GroupNormalization` has a scale for
-/// each channel.
-const OPERATORS: i64 = 21;
-
-/// The version of the format that came with it.
-const IR_VERSION: i64 = 10;
+/// The operator set that the graph needs, and the version of the format that came with it.
+const OPERATORS: i64 = 13;
+const IR_VERSION: i64 = 7;
 
 /// The network as the bytes of a file.
 ///
@@ -121,6 +123,8 @@ struct Builder {
     nodes: Vec<Node>,
     tensors: Vec<Tensor>,
     last: String,
+    /// Whether a linear layer has made a row of each sample.
+    rows: bool,
 }
 
 impl Builder {
@@ -129,6 +133,7 @@ impl Builder {
             nodes: Vec::new(),
             tensors: Vec::new(),
             last: INPUT.to_owned(),
+            rows: false,
         }
     }
 
@@ -138,6 +143,16 @@ impl Builder {
             kind: FLOAT,
             name: name.to_owned(),
             bytes: bare(values),
+            ..Tensor::default()
+        });
+    }
+
+    fn integers(&mut self, name: &str, values: &[i64]) {
+        self.tensors.push(Tensor {
+            dimensions: vec![values.len() as i64],
+            kind: INT64,
+            name: name.to_owned(),
+            bytes: values.iter().flat_map(|n| n.to_le_bytes()).collect(),
             ..Tensor::default()
         });
     }
@@ -196,6 +211,7 @@ impl Builder {
             Layer::Linear(linear) => {
                 let [w, b] = self.weights(parts, &[linear.outputs, parts.input.len()]);
                 self.node("Flatten", &[], vec![integer("axis", 1)]);
+                self.rows = true;
                 self.node("Gemm", &[&w, &b], vec![integer("transB", 1)]);
             }
             Layer::Relu => self.node("Relu", &[], Vec::new()),
@@ -217,16 +233,51 @@ impl Builder {
                 self.node("AveragePool", &[], window(pool.size, pool.stride));
             }
             Layer::GlobalAvgPool2d => self.node("GlobalAveragePool", &[], Vec::new()),
-            Layer::GroupNorm(norm) => {
-                let [w, b] = self.weights(parts, &[channels]);
-                let groups = integer("num_groups", norm.groups as i64);
-                self.node("GroupNormalization", &[&w, &b], vec![groups]);
-            }
+            Layer::GroupNorm(norm) => self.group_norm(parts, norm.groups),
             // It does something in training alone.
             Layer::Dropout(_) => {}
             layer => return Err(format!("ONNX has no operator for layer {}", layer.name())),
         }
         Ok(())
+    }
+
+    fn group_norm(&mut self, parts: &LayerParts<'_>, groups: usize) {
+        let Shape {
+            channels,
+            rows,
+            columns,
+        } = parts.input;
+        let name = |what: &str| format!("{}.{what}", parts.index);
+        // Behind a linear layer values have no rows and columns.
+        let (map, factors) = match self.rows {
+            true => (vec![0, channels as i64], vec![channels]),
+            false => {
+                let map = [0, channels as i64, rows as i64, columns as i64];
+                (map.to_vec(), vec![channels, 1, 1])
+            }
+        };
+        self.integers(&name("groups"), &[0, groups as i64, -1]);
+        self.integers(&name("map"), &map);
+        self.tensor(&name("one"), &[groups], &vec![1.0; groups]);
+        self.tensor(&name("zero"), &[groups], &vec![0.0; groups]);
+        let [w, b] = ["weight", "bias"].map(name);
+        self.tensor(&w, &factors, parts.weights);
+        self.tensor(&b, &factors, parts.biases);
+        let epsilon = Attribute {
+            name: "epsilon".to_owned(),
+            float: 1e-5,
+            kind: 1,
+            ..Attribute::default()
+        };
+        self.node("Reshape", &[&name("groups")], Vec::new());
+        self.node(
+            "InstanceNormalization",
+            &[&name("one"), &name("zero")],
+            vec![epsilon],
+        );
+        self.node("Reshape", &[&name("map")], Vec::new());
+        self.node("Mul", &[&w], Vec::new());
+        self.node("Add", &[&b], Vec::new());
     }
 
     /// Nodes and tensors; the last node gives `output`.

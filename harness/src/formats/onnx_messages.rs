@@ -109,9 +109,21 @@ pub struct Tensor {
     pub bytes: Vec<u8>,
     #[prost(double, repeated, tag = "10")]
     pub doubles: Vec<f64>,
+    /// `location`, `offset` and `length` of elements in another file.
+    #[prost(message, repeated, tag = "13")]
+    pub external: Vec<Entry>,
     /// 1 where the elements lie in another file.
     #[prost(int32, tag = "14")]
     pub location: i32,
+}
+
+/// A name and its text.
+#[derive(Clone, PartialEq, Message)]
+pub struct Entry {
+    #[prost(string, tag = "1")]
+    pub key: String,
+    #[prost(string, tag = "2")]
+    pub value: String,
 }
 
 /// What goes into the graph or comes out of it.

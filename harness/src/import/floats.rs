@@ -15,6 +15,17 @@ pub(super) enum Width {
     F64,
 }
 
+impl Width {
+    /// Bytes of a float.
+    pub fn bytes(self) -> usize {
+        match self {
+            Width::F16 | Width::Bf16 => 2,
+            Width::F32 => 4,
+            Width::F64 => 8,
+        }
+    }
+}
+
 /// The floats in these bytes; what is left of the last one is left out.
 pub(super) fn decode(width: Width, bytes: &[u8]) -> Vec<f32> {
     let pairs = bytes.as_chunks::<2>().0.iter();

@@ -2,9 +2,16 @@
 //!
 //! `Mul`, `Add`, `Sub` and `Div` by constants are the normalisation in front of the first layer, and
 //! behind the last one the way from outputs to numbers. `Flatten`, `Reshape` to rows and `Identity`
-//! are nothing here, dropout and a final softmax are left out.
+//! are nothing here, dropout and a final softmax are left out. What PyTorch writes for one of its
+//! layers by several nodes is read as that layer: group normalisation, global averages, sizes that
+//! are computed only to make rows of maps.
+
+mod norms;
+mod sizes;
+mod tensors;
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use prost::Message;
 use secant::Affine;
@@ -13,25 +20,28 @@ use secant::network::{
     leaky_relu, linear, max_pool2d, relu, sigmoid, tanh,
 };
 
-use super::floats::{Width, decode};
-use super::{Imported, finite, sizes};
+use self::sizes::Number;
+use self::tensors::Tensors;
+use super::{Imported, sizes as sizes_of};
 use crate::data::dataset::{Predicted, Task};
-use crate::formats::onnx_messages::{
-    BFLOAT16, DOUBLE, FLOAT, FLOAT16, Graph, INT64, Model, Node, Size, Tensor,
-};
+use crate::formats::onnx_messages::{Attribute, Graph, Model, Node, Size};
 use crate::model::{Description, word};
 
 /// The network in the bytes of a file. `shape` is that of its samples, where the graph leaves it
-/// open.
+/// open; `folder` is where files lie that hold some of its weights.
 ///
 /// # Errors
 /// A phrase to go after the file's name: which node or tensor, what was expected, what was found.
-pub fn read(bytes: &[u8], shape: Option<Shape>) -> Result<Imported, String> {
+pub fn read(bytes: &[u8], shape: Option<Shape>, folder: Option<&Path>) -> Result<Imported, String> {
     let model = Model::decode(bytes).map_err(|error| format!("not an ONNX file: {error}"))?;
     let graph = model.graph.ok_or("not an ONNX file: it has no graph")?;
-    let mut chain = Chain::new(&graph, shape)?;
+    let mut chain = Chain::new(&graph, shape, folder)?;
     for node in &graph.nodes {
-        chain.node(node)?;
+        chain.node(node).map_err(|why| {
+            let name = Some(&node.name).filter(|name| !name.is_empty());
+            let name = name.or(node.outputs.first()).map_or("", String::as_str);
+            format!("node {name} ({}): {why}", node.operator)
+        })?;
     }
     let ends = graph.outputs.first().map(|output| output.name.as_str());
     if ends != Some(chain.last.as_str()) {
@@ -42,46 +52,83 @@ pub fn read(bytes: &[u8], shape: Option<Shape>) -> Result<Imported, String> {
 
 /// Layers as they are read, one after another.
 struct Chain<'a> {
-    constants: HashMap<&'a str, &'a Tensor>,
+    tensors: Tensors<'a>,
     /// The value that the next node takes.
     last: String,
     input: Shape,
     shape: Shape,
+    /// How many samples the file says that there are, if it does.
+    samples: Option<i64>,
+    /// Sizes of the value behind those of the samples, as the graph has them.
+    dims: Vec<usize>,
+    /// Those of the values before.
+    seen: HashMap<&'a str, Vec<usize>>,
+    /// What nodes have computed of such sizes.
+    sizes: HashMap<&'a str, Vec<Number>>,
+    /// Groups of channels that a reshape has made for a normalisation.
+    groups: Option<usize>,
     words: Vec<String>,
     parameters: Vec<f32>,
     /// From elements to inputs, and from outputs to numbers: `(output - offset) / scale`.
     scalings: Option<Vec<[f64; 2]>>,
     targets: Option<Vec<[f64; 2]>>,
-    /// Where the biases of a `MatMul` lie that an `Add` may follow.
-    open_biases: Option<usize>,
+    /// What the node before has left to be changed.
+    open: Open,
+    /// Whether a softmax is behind.
+    softmax: bool,
     notes: Vec<String>,
 }
 
+/// What a layer's parameters may still become by the next node; the numbers say where they begin.
+#[derive(Debug, Clone, Copy)]
+enum Open {
+    Nothing,
+    /// Those of a convolution or a linear layer, and whether an `Add` may bring the biases.
+    Weights {
+        start: usize,
+        biases: usize,
+        add: bool,
+    },
+    /// Those of a normalisation: factors, then biases.
+    Norm(usize),
+}
+
+/// Most values of a sample.
+const MOST_VALUES: usize = 1 << 21;
+
 impl<'a> Chain<'a> {
-    fn new(graph: &'a Graph, shape: Option<Shape>) -> Result<Chain<'a>, String> {
-        let tensors = graph.tensors.iter();
-        let constants: HashMap<_, _> = tensors.map(|t| (t.name.as_str(), t)).collect();
+    fn new(
+        graph: &'a Graph,
+        shape: Option<Shape>,
+        folder: Option<&'a Path>,
+    ) -> Result<Chain<'a>, String> {
+        let tensors = Tensors::new(&graph.tensors, folder);
         let inputs = graph.inputs.iter();
         // Older files list the weights among the inputs.
-        let mut inputs = inputs.filter(|value| !constants.contains_key(value.name.as_str()));
+        let mut inputs = inputs.filter(|value| !tensors.contains(&value.name));
         let (Some(input), None) = (inputs.next(), inputs.next()) else {
             return Err("expected a graph with one input".to_owned());
         };
         let kind = input.kind.as_ref().and_then(|kind| kind.tensor.as_ref());
-        let sizes = kind.and_then(|kind| kind.shape.as_ref()).map(|shape| {
-            let number = |size: &Option<Size>| match size {
-                Some(Size::Number(n)) => usize::try_from(*n).ok(),
-                _ => None,
-            };
-            let dimensions = shape.dimensions.iter().skip(1);
-            dimensions.map(|d| number(&d.size)).collect::<Vec<_>>()
-        });
-        let own = match sizes.as_deref() {
-            Some([Some(channels), Some(rows), Some(columns)]) => {
-                Some(Shape::new(*channels, *rows, *columns))
+        let sizes = kind.and_then(|kind| kind.shape.as_ref());
+        let sizes = sizes.map_or(&[][..], |shape| &shape.dimensions[..]);
+        let number = |size: &Option<Size>| match size {
+            Some(Size::Number(n)) => usize::try_from(*n).ok(),
+            _ => None,
+        };
+        let samples = sizes.first().and_then(|d| number(&d.size));
+        let sizes: Vec<_> = sizes.iter().skip(1).map(|d| number(&d.size)).collect();
+        let mut values = sizes.iter().flatten();
+        let values = values.try_fold(1_usize, |all, n| all.checked_mul(*n));
+        if values.is_none_or(|values| !(1..=MOST_VALUES).contains(&values)) {
+            return Err("its input has no values, or more than there can be here".to_owned());
+        }
+        let own = match sizes[..] {
+            [Some(channels), Some(rows), Some(columns)] => {
+                Some(Shape::new(channels, rows, columns))
             }
-            Some([Some(channels), Some(length)]) => Some(Shape::signal(*channels, *length)),
-            Some([Some(length)]) => Some(Shape::signal(1, *length)),
+            [Some(channels), Some(length)] => Some(Shape::signal(channels, length)),
+            [Some(length)] => Some(Shape::signal(1, length)),
             _ => None,
         };
         let input_shape = match (shape, own) {
@@ -97,47 +144,83 @@ impl<'a> Chain<'a> {
                 return Err("its input's sizes are open; say them with --shape CxRxC".to_owned());
             }
         };
+        let dims: Vec<usize> = match sizes.iter().copied().collect::<Option<Vec<_>>>() {
+            Some(sizes) if !sizes.is_empty() => sizes,
+            _ => match sizes.len() {
+                1 => vec![input_shape.len()],
+                2 => vec![input_shape.channels, input_shape.rows * input_shape.columns],
+                _ => vec![input_shape.channels, input_shape.rows, input_shape.columns],
+            },
+        };
         Ok(Chain {
-            constants,
+            tensors,
             last: input.name.clone(),
+            samples: samples.and_then(|n| i64::try_from(n).ok()),
+            seen: HashMap::from([(input.name.as_str(), dims.clone())]),
+            dims,
+            sizes: HashMap::new(),
+            groups: None,
             input: input_shape,
             shape: input_shape,
             words: Vec::new(),
             parameters: Vec::new(),
             scalings: None,
             targets: None,
-            open_biases: None,
+            open: Open::Nothing,
+            softmax: false,
             notes: Vec::new(),
         })
     }
 
     fn node(&mut self, node: &'a Node) -> Result<(), String> {
         let output = node.outputs.first().map_or("", String::as_str);
+        if !matches!(node.domain.as_str(), "" | "ai.onnx") {
+            return Err(format!(
+                "is of {}, not of ONNX's own operators",
+                node.domain
+            ));
+        }
         if node.operator == "Constant" {
             if let Some(tensor) = attribute(node, "value").and_then(|a| a.tensor.as_ref()) {
-                self.constants.insert(output, tensor);
+                self.tensors.insert(output, tensor);
             }
             return Ok(());
         }
+        let first = node.inputs.first().map_or("", String::as_str);
+        if node.operator == "Identity" && self.tensors.rename(first, output) {
+            return Ok(());
+        }
+        if self.computes_sizes(node)? {
+            return Ok(());
+        }
         let place = node.inputs.iter().position(|input| *input == self.last);
-        let place = place.ok_or_else(|| {
+        let place = place.ok_or(
             "takes what another node than the one before it has given; only chains of layers can \
-             be read"
-                .to_owned()
-        });
-        place
-            .and_then(|place| self.operator(node, place))
-            .map_err(|why| format!("node {} ({}): {why}", node.name, node.operator))?;
+             be read",
+        )?;
+        self.operator(node, place)?;
         output.clone_into(&mut self.last);
+        self.seen.insert(output, self.dims.clone());
         Ok(())
     }
 
     fn operator(&mut self, node: &Node, place: usize) -> Result<(), String> {
-        let biases = self.open_biases.take();
-        match node.operator.as_str() {
-            "Mul" | "Add" | "Sub" | "Div" => self.constant_operation(node, place, biases),
+        let before = std::mem::replace(&mut self.open, Open::Nothing);
+        let operator = node.operator.as_str();
+        if self.groups.is_some() && !matches!(operator, "InstanceNormalization" | "Reshape") {
+            return Err(format!(
+                "works on values of {} behind the samples; only a group normalisation can",
+                sizes_of(&self.dims)
+            ));
+        }
+        if self.softmax && !matches!(operator, "Identity" | "Flatten" | "Reshape") {
+            return Err("follows a softmax, which can only stand at the end".to_owned());
+        }
+        match operator {
+            "Mul" | "Add" | "Sub" | "Div" => self.constant_operation(node, place, before),
             "Conv" => self.convolution(node),
             "Gemm" | "MatMul" => self.linear(node, place),
+            "BatchNormalization" => self.batch_norm(node, &before),
             "Relu" => self.layer(relu()),
             "LeakyRelu" => {
                 let slope = attribute(node, "alpha").map_or(0.01, |alpha| alpha.float);
@@ -147,7 +230,12 @@ impl<'a> Chain<'a> {
             "Sigmoid" => self.layer(sigmoid()),
             "MaxPool" => self.pool(node, max_pool2d(1)),
             "AveragePool" => self.pool(node, avg_pool2d(1)),
-            "GlobalAveragePool" => self.layer(global_avg_pool2d()),
+            "GlobalAveragePool" => {
+                self.spatial(node, self.dims.len() - 1)?;
+                self.layer(global_avg_pool2d())
+            }
+            "ReduceMean" => self.averages_channels(node),
+            "InstanceNormalization" => self.instance_norm(node),
             "GroupNormalization" => {
                 let groups = attribute(node, "num_groups").map_or(0, |a| a.int);
                 self.norm(node, group_norm(usize::try_from(groups).unwrap_or(0)))
@@ -155,19 +243,44 @@ impl<'a> Chain<'a> {
             "LayerNormalization" if self.shape.rows * self.shape.columns == 1 => {
                 self.norm(node, layer_norm())
             }
+            "LayerNormalization" => {
+                Err("can only be read behind a Gemm: here a factor is one of a \
+                                         channel, not of a pixel"
+                    .to_owned())
+            }
             "Dropout" => {
                 self.notes.push("Dropout is left out.".to_owned());
                 Ok(())
             }
             "Softmax" | "LogSoftmax" => {
+                self.softmax = true;
                 self.notes
                     .push("The softmax is left out: outputs are logits.".to_owned());
                 Ok(())
             }
-            "Identity" => Ok(()),
-            "Flatten" if attribute(node, "axis").is_none_or(|axis| axis.int == 1) => Ok(()),
-            "Reshape" if self.flattens(node) => Ok(()),
-            _ => Err("no layer here computes this".to_owned()),
+            "Identity" => {
+                self.open = before;
+                Ok(())
+            }
+            "Flatten" if attribute(node, "axis").is_none_or(|axis| axis.int == 1) => {
+                self.dims = vec![self.dims.iter().product()];
+                Ok(())
+            }
+            "Reshape" => {
+                self.open = before;
+                self.reshape(node)
+            }
+            "Unsqueeze" | "Squeeze" => self.squeeze(node),
+            "Clip" => Err(
+                "no layer here limits values (ReLU6, Hardtanh): put ReLU in its place and train \
+                 the network once more"
+                    .to_owned(),
+            ),
+            _ => Err(
+                "no layer here computes this; 'secant train --help' lists the layers that \
+                      there are"
+                    .to_owned(),
+            ),
         }
     }
 
@@ -178,6 +291,12 @@ impl<'a> Chain<'a> {
         }
         let shape = layer.output(self.shape);
         self.shape = shape.map_err(|error| format!("{error}"))?;
+        let [channels, rows, columns] = self.map();
+        self.dims = match (layer, self.dims.len()) {
+            (Layer::Linear(_), _) | (_, 1) => vec![self.shape.len()],
+            (_, 2) => vec![channels, rows * columns],
+            _ => vec![channels, rows, columns],
+        };
         self.words.push(word(&layer));
         Ok(())
     }
@@ -194,6 +313,7 @@ impl<'a> Chain<'a> {
         };
         let kernel = two(kernel)
             .ok_or_else(|| shape_error(node, 1, "outputs x inputs x rows x columns", &sizes))?;
+        self.spatial(node, sizes.len() - 2)?;
         let (strides, paddings) = window(node)?;
         let channels = self.shape.channels;
         let group = attribute(node, "group").map_or(1, |group| group.int);
@@ -216,9 +336,20 @@ impl<'a> Chain<'a> {
             .strides(strides[0], strides[1])
             .paddings(paddings[0], paddings[1]);
         let outputs = *outputs;
-        self.parameters.extend(weights);
-        self.biases(node, outputs)?;
+        self.weights(node, weights, outputs)?;
         self.layer(layer)
+    }
+
+    /// The weights and the biases of a convolution or a linear layer.
+    fn weights(&mut self, node: &Node, weights: Vec<f32>, outputs: usize) -> Result<(), String> {
+        let start = self.parameters.len();
+        self.parameters.extend(weights);
+        self.open = Open::Weights {
+            start,
+            biases: self.parameters.len(),
+            add: node.operator == "MatMul",
+        };
+        self.biases(node, outputs)
     }
 
     /// The biases of a layer, as input 2; 0 where there are none.
@@ -243,6 +374,12 @@ impl<'a> Chain<'a> {
         }
         let (shape, mut weights) = self.constant(node, 1)?;
         let inputs = self.shape.len();
+        if self.dims.last() != Some(&inputs) {
+            return Err(format!(
+                "expected a row for each sample (a Flatten in front), found {} values",
+                sizes_of(&self.dims)
+            ));
+        }
         let transposed = flag("transB") == 0;
         let outputs = match (&shape[..], transposed) {
             ([rows, columns], true) if *rows == inputs => *columns,
@@ -259,15 +396,14 @@ impl<'a> Chain<'a> {
             let turned = (0..outputs * inputs).map(|k| weights[k % inputs * outputs + k / inputs]);
             weights = turned.collect();
         }
-        self.parameters.extend(weights);
-        self.open_biases = (node.operator == "MatMul").then_some(self.parameters.len());
-        self.biases(node, outputs)?;
+        self.weights(node, weights, outputs)?;
         self.layer(linear(outputs))
     }
 
     fn pool(&mut self, node: &Node, pool: Layer) -> Result<(), String> {
-        let size = ints(node, "kernel_shape").and_then(|size| two(&size));
-        let size = size.ok_or("expected windows of rows x columns")?;
+        let sizes = Self::window_sizes(node);
+        let size = two(&sizes).ok_or("expected windows of rows x columns")?;
+        self.spatial(node, sizes.len())?;
         let (strides, paddings) = window(node)?;
         if paddings != [0, 0] || attribute(node, "ceil_mode").is_some_and(|mode| mode.int != 0) {
             return Err("expected windows without padding, rounded down".to_owned());
@@ -276,121 +412,10 @@ impl<'a> Chain<'a> {
         self.layer(pool.strides(strides[0], strides[1]))
     }
 
-    fn norm(&mut self, node: &Node, layer: Layer) -> Result<(), String> {
-        if attribute(node, "epsilon").is_some_and(|epsilon| epsilon.float != 1e-5) {
-            return Err("expected an epsilon of 1e-5".to_owned());
-        }
-        let channels = self.shape.channels;
-        let (shape, factors) = self.constant(node, 1)?;
-        if factors.len() != channels {
-            return Err(shape_error(node, 1, &channels.to_string(), &shape));
-        }
-        self.parameters.extend(factors);
-        self.biases(node, channels)?;
-        self.layer(layer)
-    }
-
-    /// A constant added, subtracted, multiplied or divided by.
-    fn constant_operation(
-        &mut self,
-        node: &Node,
-        place: usize,
-        biases: Option<usize>,
-    ) -> Result<(), String> {
-        let operator = node.operator.as_str();
-        if place > 0 && matches!(operator, "Sub" | "Div") || node.inputs.len() != 2 {
-            return Err("expected a constant behind what it is applied to".to_owned());
-        }
-        let (shape, values) = self.constant(node, 1 - place.min(1))?;
-        if let (Some(start), "Add") = (biases, operator)
-            && values.len() == self.parameters.len() - start
-        {
-            self.parameters[start..].copy_from_slice(&values);
-            return Ok(());
-        }
-        let at_the_front = self.words.is_empty();
-        let (count, maps) = match at_the_front {
-            true => (self.shape.channels, &mut self.scalings),
-            false => (self.shape.len(), &mut self.targets),
-        };
-        // A number for each channel: the sizes behind it are 1, as far as there are any.
-        let behind: usize = match at_the_front && self.shape.len() > self.shape.channels {
-            true => shape.iter().rev().take(2).product(),
-            false => 1,
-        };
-        if values.len() != 1 && (values.len() != count || behind != 1) {
-            let what = match at_the_front {
-                true => "one number, or one for each channel",
-                false => "one number, or one for each output",
-            };
-            return Err(format!("expected {what}, found {}", sizes(&shape)));
-        }
-        let maps = maps.get_or_insert_with(|| vec![[1.0, 0.0]; count]);
-        for (i, [scale, offset]) in maps.iter_mut().enumerate() {
-            let value = f64::from(values[i % values.len()]);
-            match (operator, at_the_front) {
-                ("Add", true) => *offset += value,
-                ("Sub", true) => *offset -= value,
-                ("Mul", true) => (*scale, *offset) = (*scale * value, *offset * value),
-                ("Div", true) => (*scale, *offset) = (*scale / value, *offset / value),
-                ("Add", false) => *offset -= value * *scale,
-                ("Sub", false) => *offset += value * *scale,
-                ("Mul", false) => *scale /= value,
-                _ => *scale *= value,
-            }
-            if !(scale.is_finite() && offset.is_finite() && *scale != 0.0) {
-                return Err(format!("{value} makes a scale that is none"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a reshape makes a row of each sample.
-    fn flattens(&self, node: &Node) -> bool {
-        let shape = node.inputs.get(1);
-        let shape = shape.and_then(|name| self.constants.get(name.as_str()));
-        shape.is_some_and(|tensor| tensor.kind == INT64 && tensor.dimensions == [2])
-    }
-
     /// A constant that a node takes: its sizes and its values.
     fn constant(&self, node: &Node, place: usize) -> Result<(Vec<usize>, Vec<f32>), String> {
         let name = node.inputs.get(place).map_or("", String::as_str);
-        let tensor = self
-            .constants
-            .get(name)
-            .ok_or_else(|| format!("expected a constant as its input {place}, found '{name}'"))?;
-        let sizes = tensor.dimensions.iter();
-        let sizes: Option<Vec<usize>> = sizes.map(|size| usize::try_from(*size).ok()).collect();
-        let width = match tensor.kind {
-            FLOAT16 => Width::F16,
-            BFLOAT16 => Width::Bf16,
-            FLOAT => Width::F32,
-            DOUBLE => Width::F64,
-            _ => return Err(format!("tensor {name}: expected floats")),
-        };
-        if tensor.location == 1 {
-            return Err(format!(
-                "tensor {name} lies in another file; save the network as one file"
-            ));
-        }
-        let values = match (width, &tensor.floats[..], &tensor.doubles[..]) {
-            (Width::F32, floats @ [_, ..], _) => floats.to_vec(),
-            (Width::F64, _, doubles @ [_, ..]) => doubles.iter().map(|x| *x as f32).collect(),
-            _ => decode(width, &tensor.bytes),
-        };
-        let wanted = sizes.as_ref().and_then(|sizes| {
-            let mut sizes = sizes.iter();
-            sizes.try_fold(1_usize, |product, size| product.checked_mul(*size))
-        });
-        match sizes {
-            Some(sizes) if wanted == Some(values.len()) => {
-                finite(name, &values)?;
-                Ok((sizes, values))
-            }
-            _ => Err(format!(
-                "tensor {name}: its sizes are not those of its data"
-            )),
-        }
+        self.tensors.floats(name, place)
     }
 
     fn finish(self, numbers: bool) -> Result<Imported, String> {
@@ -417,21 +442,25 @@ impl<'a> Chain<'a> {
             let maps = if alike { &maps[..1] } else { &maps };
             maps.iter().map(affine).collect()
         });
+        let targets = self.targets.unwrap_or_default();
+        let outputs = match targets.len() {
+            1 => task.outputs,
+            several => several,
+        };
+        let targets = targets.iter().map(affine).cycle().take(outputs);
+        let target_scalings = targets.collect();
         Ok(Imported {
             model,
             task,
             parameters: self.parameters,
             scalings,
-            target_scalings: self.targets.iter().flatten().map(affine).collect(),
+            target_scalings,
             notes: self.notes,
         })
     }
 }
 
-fn attribute<'n>(
-    node: &'n Node,
-    name: &str,
-) -> Option<&'n crate::formats::onnx_messages::Attribute> {
+fn attribute<'n>(node: &'n Node, name: &str) -> Option<&'n Attribute> {
     node.attributes.iter().find(|a| a.name == name)
 }
 
@@ -477,5 +506,8 @@ fn window(node: &Node) -> Result<([usize; 2], [usize; 2]), String> {
 
 fn shape_error(node: &Node, place: usize, expected: &str, found: &[usize]) -> String {
     let name = node.inputs.get(place).map_or("", String::as_str);
-    format!("tensor {name}: expected {expected}, found {}", sizes(found))
+    format!(
+        "tensor {name}: expected {expected}, found {}",
+        sizes_of(found)
+    )
 }

@@ -26,7 +26,7 @@ use crate::score::Score;
 const MAGIC: &[u8; 8] = b"secantcp";
 
 /// Version of the encoding; another one is refused.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Bytes before what the checksum is of.
 const HEAD: usize = MAGIC.len() + 4 + 32;
@@ -54,6 +54,8 @@ pub struct Checkpoint<'c> {
     history: Vec<Row>,
     /// Epoch, value and weights of the best epoch.
     best: Option<(u32, f64, Cow<'c, [f32]>)>,
+    /// Steps and mean of the averaged weights.
+    average: Option<(u64, Cow<'c, [f64]>)>,
     parameters: Cow<'c, [f32]>,
     optimizer: Snapshot<'c>,
 }
@@ -69,6 +71,7 @@ struct Row {
     train_loss: f64,
     validation: Option<Score>,
     test: Option<Score>,
+    average: Option<Score>,
 }
 
 impl Checkpoint<'_> {
@@ -86,7 +89,8 @@ impl Checkpoint<'_> {
     pub fn encode(&self, build: &str) -> Vec<u8> {
         let floats = self.optimizer.floats.iter().map(|part| part.len());
         let best = self.best.as_ref().map_or(0, |(_, _, best)| best.len());
-        let floats = floats.sum::<usize>() + self.parameters.len() + best;
+        let average = self.average.as_ref().map_or(0, |(_, mean)| 2 * mean.len());
+        let floats = floats.sum::<usize>() + self.parameters.len() + best + average;
         let mut bytes = Vec::with_capacity(HEAD + 4 * floats + 256 * self.history.len() + 65_536);
         bytes.extend([0; HEAD]);
         let bytes = postcard::to_extend(&(build, self), bytes);
@@ -194,6 +198,10 @@ impl Trainer<'_> {
                 .best
                 .as_ref()
                 .map(|(best, value)| (best.epoch, *value, Cow::from(&best.parameters))),
+            average: self.average.as_ref().map(|average| {
+                let (steps, mean) = average.state();
+                (steps, Cow::from(mean))
+            }),
             parameters: Cow::from(&self.parameters),
             optimizer: self.stepper.snapshot()?,
         })
@@ -246,6 +254,11 @@ impl Trainer<'_> {
         if !(lengths && counts && judged) {
             return None;
         }
+        match (&mut self.average, &checkpoint.average) {
+            (Some(average), Some((steps, mean))) => average.restore((*steps, mean))?,
+            (None, None) => {}
+            _ => return None,
+        }
         self.stepper.restore(&checkpoint.optimizer).ok()?;
         self.epochs = checkpoint.epochs;
         self.position = position;
@@ -272,7 +285,7 @@ impl Trainer<'_> {
 
     /// The record that a row stands for, if it can be one of this run.
     fn record_of(&self, row: &Row) -> Option<Record> {
-        let scores = [row.validation, row.test];
+        let scores = [row.validation, row.test, row.average];
         let fits = scores.iter().flatten().all(|s| s.measure == self.measure);
         fits.then_some(Record {
             epoch: row.epoch,
@@ -284,6 +297,7 @@ impl Trainer<'_> {
             measure: self.measure,
             validation: row.validation,
             test: row.test,
+            average: row.average,
         })
     }
 }
@@ -298,5 +312,6 @@ fn row(record: &Record) -> Row {
         train_loss: record.train_loss,
         validation: record.validation,
         test: record.test,
+        average: record.average,
     }
 }

@@ -1,5 +1,6 @@
 //! How a run went, and whether it went wrong.
 
+use super::average::Averaged;
 use super::clock::Clock;
 use super::record::{Record, StopReason};
 use crate::score::{self, Guess, Measure, Score};
@@ -46,6 +47,8 @@ pub struct Outcome {
     /// The weights after the epoch that was best on the validation samples (without such, by the
     /// mean loss of its batches), if they are not the last ones.
     pub best: Option<Best>,
+    /// The mean of the weights over the last part of the run, where that was wanted.
+    pub average: Option<Averaged>,
     /// Times that the guard took the run back to an earlier point.
     pub rollbacks: u32,
     /// SHA-256 of the initial weights, as little-endian bytes.

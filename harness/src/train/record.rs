@@ -31,6 +31,8 @@ pub struct Record {
     pub validation: Option<Score>,
     /// On the test samples, where the run watches them.
     pub test: Option<Score>,
+    /// The averaged weights on the validation samples, where there are both.
+    pub average: Option<Score>,
 }
 
 /// As an object; the keys of the scores are `validation_loss` and, for example,
@@ -48,6 +50,10 @@ impl Serialize for Record {
         map.serialize_entry("validation_loss", &self.validation.map(|score| score.loss))?;
         let value = self.validation.map(|score| score.value);
         map.serialize_entry(&format!("validation_{key}"), &value)?;
+        if let Some(score) = self.average {
+            map.serialize_entry("average_validation_loss", &score.loss)?;
+            map.serialize_entry(&format!("average_validation_{key}"), &score.value)?;
+        }
         if let Some(score) = self.test {
             map.serialize_entry(&format!("test_{key}"), &score.value)?;
         }

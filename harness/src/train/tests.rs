@@ -144,6 +144,15 @@ fn a_run_made_anew_goes_on_from_a_checkpoint_to_the_same_bits() {
         all.push(format!("{small} {words}"));
     }
     all.push("--model conv4k5s3,relu,dropout0.3,linear10 --batch 30 --epochs 3".to_owned());
+    // With averaged weights; of the second the guard takes it back, so that they begin anew.
+    for words in [
+        "--batch 30 --epochs 3 --optimizer lbfgs --average 0.2",
+        "--batch 16 --max-iter 20 --optimizer lbfgs --learning-rate 10 --schedule constant \
+         --average 0.1",
+        "--batch full --epochs 12 --optimizer lbfgs --average 1 --validation 0",
+    ] {
+        all.push(format!("{small} {words}"));
+    }
     // A stop by the change of the loss, at the end of an epoch.
     all.push("--model pool4,linear10 --batch 30 --epochs 9 --tolerance 0.2".to_owned());
     for words in all {
@@ -206,6 +215,75 @@ fn a_checkpoint_that_does_not_fit_is_refused() {
         ..own.clone()
     };
     assert_eq!(refusal(&own, &bytes), Ok(()));
+}
+
+/// Sums the weights after each step.
+#[derive(Default)]
+struct Sum {
+    sum: Vec<f64>,
+    steps: u32,
+}
+
+impl Observer for Sum {
+    fn between(&mut self, run: &Trainer<'_>, _: bool) {
+        self.sum.resize(run.parameters().len(), 0.0);
+        for (sum, w) in self.sum.iter_mut().zip(run.parameters()) {
+            *sum += f64::from(*w);
+        }
+        self.steps += 1;
+    }
+}
+
+#[test]
+fn averaged_weights_are_the_mean_and_change_nothing_else() {
+    let dataset = dataset();
+    let words = "--model conv4k5s3,relu,linear10 --batch 30 --epochs 4 --tolerance 0";
+    let plain = train(&config(words), &dataset, &mut ()).unwrap();
+    assert!(plain.average.is_none());
+    let config = config(&format!("{words} --average 1"));
+    let mut sum = Sum::default();
+    let outcome = train(&config, &dataset, &mut sum).unwrap();
+    assert_eq!(outcome.final_sha256, plain.final_sha256);
+    // The observer does not see the last step, since the run has stopped there.
+    let seen = f64::from(sum.steps);
+    assert_eq!(
+        sum.steps + u32::from(sum.steps < outcome.iterations),
+        outcome.iterations
+    );
+    let average = outcome.average.unwrap();
+    for (i, w) in average.parameters.iter().enumerate() {
+        let last = match sum.steps < outcome.iterations {
+            true => f64::from(outcome.parameters[i]),
+            false => 0.0,
+        };
+        let mean = (sum.sum[i] + last) / f64::from(outcome.iterations);
+        assert!((f64::from(*w) - mean).abs() < 1e-6, "{w} {mean} {seen}");
+    }
+    // What is told of it is of these weights, not of the last ones.
+    let score = |parameters: &[f32]| {
+        let mut engine = Engine::new(
+            config.model.network,
+            Arc::clone(&dataset.test),
+            dataset.scalings.clone(),
+            Vec::new(),
+            1,
+        );
+        let all: Vec<u32> = (0..dataset.test.len() as u32).collect();
+        let samples = (&*dataset.test, all.as_slice());
+        score::score(
+            &mut engine,
+            parameters,
+            samples,
+            &dataset,
+            Measure::Accuracy,
+        )
+        .score
+    };
+    assert_eq!(average.test, score(&average.parameters));
+    assert_ne!(average.test.loss, score(&outcome.parameters).loss);
+    let last = outcome.history.last().unwrap();
+    assert_eq!(last.average, average.validation);
+    assert!(average.validation.is_some() && outcome.history.iter().all(|r| r.average.is_some()));
 }
 
 #[test]

@@ -16,8 +16,13 @@ use crate::data::open::SYNTHETIC;
 use crate::data::predict::Predict;
 use crate::engine::LANES;
 use crate::error::Error;
+<<<<<<< HEAD
 use crate::export::{BEST, CHECKPOINT, CONFIG, MODEL};
 use crate::loss::{ClassWeights, NamedLoss};
+=======
+use crate::export::{AVERAGE, BEST, CHECKPOINT, CONFIG, MODEL};
+use crate::loss::NamedLoss;
+>>>>>>> life
 use crate::model::{Description, Model};
 use crate::weights;
 
@@ -29,6 +34,9 @@ pub enum Which {
     Last,
     /// Those after the epoch that was best on the validation samples: best.safetensors
     Best,
+    /// Their mean over the last part of the run, where 'secant train --average' made one:
+    /// average.safetensors
+    Average,
 }
 
 impl Which {
@@ -37,6 +45,7 @@ impl Which {
         match self {
             Which::Last => MODEL,
             Which::Best => BEST,
+            Which::Average => AVERAGE,
         }
     }
 
@@ -54,6 +63,10 @@ impl Which {
                 true => format!(
                     "it has no {missing}: the run has not ended; 'secant train --resume {}' goes on",
                     folder.display()
+                ),
+                false if chosen == Some(Which::Average) => format!(
+                    "it has no {missing}: the run did not average its weights ('secant train \
+                     --average')"
                 ),
                 false => format!("it has no {missing}: the run did not keep such weights (--keep)"),
             }

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secant::network::{Layer, Shape};
 use secant::softmax;
+use serde_json::Value;
 
 use super::Trained;
 use super::classes::ClassReport;
@@ -16,7 +17,7 @@ use crate::data::dataset::{Dataset, Part, dimensions};
 use crate::data::elements::{Elements, Targets};
 use crate::data::sheet;
 use crate::error::Error;
-use crate::export::{CONFIG, METRICS};
+use crate::export::{CONFIG, METRICS, RESULT};
 use crate::plot;
 use crate::score::{Measure, number};
 use crate::train::Record;
@@ -41,6 +42,8 @@ struct Page {
     mistakes: Vec<Picture>,
     filters: Option<String>,
     facts: Vec<(String, String)>,
+    /// The command that made the run; empty where it does not say.
+    command: String,
     settings: String,
     version: &'static str,
 }
@@ -79,6 +82,7 @@ pub fn html(trained: &Trained, dataset: &Dataset) -> Result<String, Error> {
     let path = trained.folder.join(CONFIG);
     let settings = fs::read_to_string(&path)
         .map_err(|error| Error::Usage(format!("cannot read {}: {error}", path.display())))?;
+    let config = serde_json::from_str(&settings).unwrap_or_default();
     let mut page = Page {
         title: format!("{} on {}", trained.model.name, dataset.name),
         lead: String::new(),
@@ -87,7 +91,8 @@ pub fn html(trained: &Trained, dataset: &Dataset) -> Result<String, Error> {
         confusion: Vec::new(),
         mistakes: Vec::new(),
         filters: filters(trained),
-        facts: facts(trained, dataset),
+        facts: [facts(trained, dataset), versions(trained, &config)].concat(),
+        command: text_at(&config, "/command").unwrap_or_default(),
         settings,
         version: env!("CARGO_PKG_VERSION"),
     };
@@ -234,6 +239,34 @@ fn facts(trained: &Trained, dataset: &Dataset) -> Vec<(String, String)> {
     facts.map(|(name, value)| (name.to_owned(), value)).to_vec()
 }
 
+/// A text or number in a JSON object, by its pointer.
+fn text_at(value: &Value, pointer: &str) -> Option<String> {
+    match value.pointer(pointer)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// What made the run, as far as its files say: program, processor, system.
+fn versions(trained: &Trained, config: &Value) -> Vec<(String, String)> {
+    let result = fs::read(trained.folder.join(RESULT)).unwrap_or_default();
+    let result: Value = serde_json::from_slice(&result).unwrap_or_default();
+    let version = text_at(config, "/version").map(|version| format!("secant {version}"));
+    let facts = [
+        ("made by", version),
+        ("sha256 of the program", text_at(&result, "/build")),
+        ("processor", text_at(&result, "/machine/cpu")),
+        ("system", text_at(&result, "/machine/os")),
+        ("instruction set", text_at(&result, "/isa")),
+        ("threads", text_at(&result, "/threads")),
+    ];
+    let known = facts.into_iter();
+    known
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect()
+}
+
 /// The run's curves, from its `metrics.csv`; none where there is no such file, as for an import.
 fn history(trained: &Trained) -> Result<Vec<crate::chart::Chart>, Error> {
     let path = trained.folder.join(METRICS);
@@ -265,6 +298,7 @@ fn history(trained: &Trained) -> Result<Vec<crate::chart::Chart>, Error> {
         };
         let key = format!("validation_{}", measure.key());
         let validation = value("validation_loss").zip(value(&key));
+        let averaged = value("average_validation_loss").zip(value(&format!("average_{key}")));
         history.push(Record {
             epoch: value("epoch").unwrap_or(0.0) as u32,
             iteration: value("iteration").unwrap_or(0.0) as u32,
@@ -275,6 +309,7 @@ fn history(trained: &Trained) -> Result<Vec<crate::chart::Chart>, Error> {
             measure,
             validation: validation.map(|(loss, value)| score(loss, value)),
             test: None,
+            average: averaged.map(|(loss, value)| score(loss, value)),
         });
     }
     Ok(plot::charts(&history))

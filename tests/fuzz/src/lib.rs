@@ -7,6 +7,7 @@
 
 pub mod command;
 pub mod files;
+pub mod import;
 pub mod library;
 pub mod mutate;
 pub mod results;
@@ -27,7 +28,7 @@ impl Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 17] = [
     Target::new("idx", files::idx),
     Target::new("npy", files::npy),
     Target::new("npz", files::npz),
@@ -35,6 +36,8 @@ pub const TARGETS: [Target; 15] = [
     Target::new("ts", files::ts),
     Target::new("png", files::png),
     Target::new("safetensors", files::safetensors),
+    Target::new("onnx", import::onnx),
+    Target::new("tensors", import::tensors),
     Target::new("command_line", command::command_line),
     Target::new("model", command::model),
     Target::new("reference", results::reference),

@@ -22,7 +22,7 @@ static RUN: LazyLock<(RunConfig, Dataset)> = LazyLock::new(|| {
         Vec::new(),
     );
     let words = "secant train --model pool14,linear10 --optimizer lbfgs --history 2 --batch 4 \
-                 --epochs 2 --threads 1";
+                 --epochs 2 --average 0.2 --threads 1";
     let cli = Cli::try_parse_from(words.split_whitespace()).expect("these are options");
     let Command::Train(args) = cli.command else {
         unreachable!("the words begin with train")

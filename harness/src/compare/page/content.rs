@@ -11,6 +11,7 @@ use crate::compare::runs::Run;
 use crate::compare::table::Row;
 use crate::compare::tune::Tuning;
 use crate::data::dataset::Dataset;
+use crate::shell;
 
 /// Everything that the page is made of.
 pub struct Content<'a> {
@@ -67,7 +68,7 @@ pub fn page(content: &Content<'_>) -> Page {
         tables: all,
         figures: content.charts.iter().map(Figure::new).collect(),
         settings: chosen,
-        command: command(content.plan.command.iter().skip(1)),
+        command: shell::line(content.plan.command.iter().skip(1)),
         facts: facts(content),
         version: env!("CARGO_PKG_VERSION"),
     }
@@ -132,51 +133,4 @@ fn facts(content: &Content<'_>) -> Vec<(String, String)> {
     };
     fact("seeds", shown);
     facts
-}
-
-/// The command that the program was started with.
-pub fn this_command() -> String {
-    command(std::env::args().skip(1))
-}
-
-/// A command line that a shell reads as these words.
-fn command(words: impl Iterator<Item = impl AsRef<str>>) -> String {
-    let mut line = String::from("secant");
-    for word in words {
-        let word = word.as_ref();
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
-        line.push(' ');
-        if !word.is_empty() && word.chars().all(plain) {
-            line.push_str(word);
-        } else {
-            line.push_str(&format!("'{}'", word.replace('\'', r"'\''")));
-        }
-    }
-    line
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_survives_a_shell() {
-        let words = [
-            "compare",
-            "--model",
-            "conv4k3 relu",
-            "",
-            "it's",
-            "a\\b",
-            "$HOME",
-        ];
-        let line = command(words.into_iter());
-        let line = line.strip_prefix("secant ").unwrap();
-        let script = format!("for word in {line}; do printf '%s|' \"$word\"; done");
-        let shell = std::process::Command::new("sh")
-            .args(["-c", &script])
-            .output();
-        let read = String::from_utf8(shell.unwrap().stdout).unwrap();
-        assert_eq!(read, words.map(|word| format!("{word}|")).concat());
-    }
 }

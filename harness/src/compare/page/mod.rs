@@ -15,7 +15,7 @@ use askama::Template;
 
 use crate::chart::Chart;
 use crate::error::Error;
-pub use content::{Content, page, this_command};
+pub use content::{Content, page};
 
 /// Its name.
 pub const FILE: &str = "report.html";
