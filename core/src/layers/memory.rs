@@ -100,6 +100,38 @@ pub(crate) struct TangentBackward<'a> {
     pub inputs: Option<TangentInputs<'a>>,
 }
 
+/// The memory of a stage's forward pass over a block of lanes together with its tangent: of an
+/// operation that is linear and has weights. Relu and pool choose as they do for the values.
+pub(crate) struct ForwardWithTangent<'a> {
+    pub values: Forward<'a>,
+    pub tw: &'a [f32],
+    pub tb: &'a [f32],
+    /// The tangent of the input. That of the first stage that is kept has none.
+    pub tx: Option<&'a [f32]>,
+    pub ty: &'a mut [f32],
+}
+
+/// The memory of such a stage's backward pass together with its tangent. Gradients hold the live
+/// pixels alone.
+pub(crate) struct BackwardWithTangent<'a> {
+    pub w: &'a [f32],
+    pub tw: &'a [f32],
+    /// Tangents of the gradients of weights and biases, which grow.
+    pub tdw: &'a mut [f32],
+    pub tdb: &'a mut [f32],
+    pub x: &'a [f32],
+    pub tx: &'a [f32],
+    pub y: &'a [f32],
+    pub codes: &'a [f32],
+    /// Gradient of the output and its tangent; may be overwritten.
+    pub dy: &'a mut [f32],
+    pub tdy: &'a mut [f32],
+    /// Gradient of the input and its tangent, overwritten.
+    pub dx: &'a mut [f32],
+    pub tdx: &'a mut [f32],
+    pub scratch: &'a mut [f32],
+}
+
 /// The gradient of a layer's input and the tangent of that.
 pub(crate) struct TangentInputs<'a> {
     pub dx: &'a mut [f32],

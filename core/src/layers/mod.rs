@@ -29,7 +29,10 @@ use depthwise_conv2d::DepthwiseConv2d;
 use group_norm::GroupNorm;
 use linear::Linear;
 use max_pool2d::MaxPool2d;
-use memory::{Backward, Forward, SingleBackward, TangentBackward, TangentForward};
+use memory::{
+    Backward, BackwardWithTangent, Forward, ForwardWithTangent, SingleBackward, TangentBackward,
+    TangentForward,
+};
 
 /// One layer. Make it with [`conv2d`], [`conv1d`], [`depthwise_conv2d`], [`linear`], [`relu`],
 /// [`leaky_relu`], [`tanh`], [`sigmoid`], [`max_pool2d`], [`max_pool1d`], [`avg_pool2d`],
@@ -548,6 +551,68 @@ impl Layer {
             Layer::GroupNorm(layer) => group_norm::backward_single(layer, simd, frame, memory),
             _ => activation::backward_single(self.activation()?, simd, frame, memory),
         }
+    }
+
+    /// Floats of scratch of a stage over a block of lanes, for both passes with their tangents.
+    pub(crate) const fn tangent_scratch_len(&self, frame: &Frame, lanes: usize) -> usize {
+        match self {
+            Layer::Conv2d(layer) if layer.is_winograd(frame) => {
+                conv2d::winograd::tangent::scratch_len(frame, lanes)
+            }
+            Layer::Conv2d(layer) => conv2d::tangent::tangent_scratch_len(layer, frame, lanes),
+            Layer::Linear(_) => linear::tangent::tangent_scratch_len(frame, lanes),
+            Layer::DepthwiseConv2d(_) => depthwise_conv2d::tangent::scratch_len(frame, lanes),
+            _ => 0,
+        }
+    }
+
+    /// The forward pass of a stage over a block of lanes together with its tangent, where the
+    /// operation is linear and has weights.
+    #[inline(always)]
+    pub(crate) fn forward_with_tangent<S: Simd, const L: usize>(
+        &self,
+        simd: S,
+        frame: &Frame,
+        memory: ForwardWithTangent<'_>,
+    ) -> Option<()> {
+        match self {
+            Layer::Conv2d(layer) if layer.is_winograd(frame) => {
+                conv2d::winograd::tangent::forward::<S, L>(simd, frame, memory);
+            }
+            Layer::Conv2d(layer) => {
+                conv2d::tangent::forward::<S, L>(layer, simd, frame, memory);
+            }
+            Layer::Linear(_) => linear::tangent::forward::<S, L>(simd, frame, memory),
+            Layer::DepthwiseConv2d(layer) => {
+                depthwise_conv2d::tangent::forward::<S, L>(layer, simd, frame, memory)?;
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// The backward pass of such a stage to weights and input, together with its tangent.
+    #[inline(always)]
+    pub(crate) fn backward_with_tangent<S: Simd, const L: usize>(
+        &self,
+        simd: S,
+        frame: &Frame,
+        memory: BackwardWithTangent<'_>,
+    ) -> Option<()> {
+        match self {
+            Layer::Conv2d(layer) if layer.is_winograd(frame) => {
+                conv2d::winograd::tangent::backward::<S, L>(simd, frame, memory);
+            }
+            Layer::Conv2d(layer) => {
+                conv2d::tangent::backward::<S, L>(layer, simd, frame, memory);
+            }
+            Layer::Linear(_) => linear::tangent::backward::<S, L>(simd, frame, memory),
+            Layer::DepthwiseConv2d(layer) => {
+                depthwise_conv2d::tangent::backward::<S, L>(layer, simd, frame, memory)?;
+            }
+            _ => return None,
+        }
+        Some(())
     }
 
     /// Whether each output is a sum of products of inputs, or one of the inputs. Then the passes

@@ -357,7 +357,7 @@ impl<'w, const N: usize> Network<'w, N> {
         if lanes == 1 {
             return self.single_curvature.total;
         }
-        workspace::curvature_layout(&self.plan(), lanes).total
+        workspace::curvature_len(&self.plan(), lanes)
     }
 
     /// Number of frozen layers.

@@ -39,7 +39,8 @@ pub(super) fn fits<T>(done: Option<T>) -> T {
 }
 
 impl<'a, const LANES: usize> Pass<'a, LANES> {
-    /// A pass over stages with those parameters. The lengths have been checked.
+    /// A pass over stages with those parameters. The lengths have been checked; all of the
+    /// workspace that is left is scratch.
     pub fn new(
         plan: Plan<'a>,
         loss: Loss,
@@ -47,7 +48,7 @@ impl<'a, const LANES: usize> Pass<'a, LANES> {
         workspace: &'a mut [f32],
     ) -> Pass<'a, LANES> {
         let layout = workspace::layout(&plan, LANES);
-        let (memory, scratch) = workspace[..layout.total].split_at_mut(layout.scratch);
+        let (memory, scratch) = workspace.split_at_mut(layout.scratch);
         Pass {
             plan,
             loss,
@@ -88,11 +89,16 @@ impl<'a, const LANES: usize> Pass<'a, LANES> {
         self.maps(self.plan.stages.len() - 1).1.y
     }
 
-    /// All stages forward.
-    pub fn forward(&mut self, block: &Batch<'_>) {
+    /// What the first stage reads.
+    pub fn load(&mut self, block: &Batch<'_>) {
         let shape = self.plan.shape;
         let (stage, parts) = self.maps(0);
         load_block::<LANES>(block, shape, stage.frame.input, parts.x);
+    }
+
+    /// All stages forward.
+    pub fn forward(&mut self, block: &Batch<'_>) {
+        self.load(block);
         for s in 0..self.plan.stages.len() {
             self.stage_forward(s, block);
         }

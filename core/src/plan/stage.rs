@@ -43,6 +43,11 @@ impl Stage {
         self.weights.outputs
     }
 
+    /// Whether its outputs are sums of products of weights and inputs.
+    pub const fn has_linear_weights(&self) -> bool {
+        self.op.is_linear() && self.outputs() > 0
+    }
+
     /// Columns of the weight matrix with the bias as its last: inputs of one output, and 1.
     pub const fn row_len(&self) -> usize {
         self.weights.inputs + 1

@@ -163,33 +163,21 @@ impl CurvatureLayout {
     };
 }
 
-/// That of blocks of `lanes` samples: the tangents' maps, two gradients and what is temporary, then
-/// the memory of the passes themselves, then the outputs.
-pub(crate) const fn curvature_layout(plan: &Plan<'_>, lanes: usize) -> CurvatureLayout {
+/// Floats of working memory of products with a curvature matrix for blocks of `lanes` samples: the
+/// tangents' maps, two gradients, and the memory of the passes themselves, in which scratch comes
+/// last.
+pub(crate) const fn curvature_len(plan: &Plan<'_>, lanes: usize) -> usize {
     let passes = layout(plan, lanes);
-    let (mut temporary, mut outputs, mut s) = (0, 0, plan.first_kept);
-    while s < plan.stages.len() {
+    let (mut scratch, mut s) = (0, plan.first_kept);
+    while s < plan.stages.len() && passes.total < usize::MAX {
         let stage = &plan.stages[s];
-        if stage.op.is_linear() && stage.outputs() > 0 {
-            let own = stage.bare(stage.frame.rows).frame.output.len();
-            temporary = max(temporary, own.saturating_mul(lanes));
-            temporary = max(
-                temporary,
-                stage.frame.input.live_len().saturating_mul(lanes),
-            );
-        }
-        outputs = max(outputs, stage.outputs());
+        scratch = max(scratch, stage.op.tangent_scratch_len(&stage.frame, lanes));
         s += 1;
     }
-    let gradients = passes.gradient_len.saturating_mul(2);
-    let own = passes.gradients.saturating_add(gradients);
-    let own = own.saturating_add(temporary).saturating_add(outputs);
-    CurvatureLayout {
-        maps: passes.gradients,
-        temporary,
-        outputs,
-        total: own.saturating_add(passes.total),
-    }
+    let tangents = passes.gradient_len.saturating_mul(2);
+    let tangents = tangents.saturating_add(passes.gradients);
+    let own = max(passes.total, passes.scratch.saturating_add(scratch));
+    tangents.saturating_add(own)
 }
 
 /// That of one sample at a time: the maps, the tangents' maps, what is temporary, the outputs, and

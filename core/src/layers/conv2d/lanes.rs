@@ -20,7 +20,7 @@ use crate::layers::register_block::{add_parts, block};
 use crate::map::Frame;
 
 /// Output channels that are worked on together; a register block of channels divides it.
-const GROUP: usize = 8;
+pub(super) const GROUP: usize = 8;
 
 /// Floats of scratch for the forward pass and for the backward pass.
 pub(crate) const fn scratch_len(layer: &Conv2d, frame: &Frame, lanes: usize) -> (usize, usize) {
@@ -57,34 +57,24 @@ pub(crate) fn forward<S: Simd, const L: usize>(
     while first < outputs {
         let count = GROUP.min(outputs - first);
         pack_forward::<S>(w, inputs * taps, first, count, packed);
-        let task = Rows {
-            kernel: layer.kernel,
-            stride: layer.stride,
-            // The zeros are stored.
-            padding: [0; 2],
-            inputs,
-            input_rows: frame.input.rows,
-            input_columns: frame.input.columns,
-            input_plane: frame.input.plane() * L,
-            input_row: frame.input.columns * L,
-            input_pixel: L,
-            outputs: count,
-            output_plane: pool.size[0] * frame.columns * L,
-            rows: pool.size[0],
-            columns: frame.columns,
-        };
+        let task = Rows::forward(layer, frame, count, L);
         let start = Start::Bias(&bias[first..][..count]);
         for r in 0..frame.output.live_rows {
             let x = &x[r * pool.stride[0] * layer.stride[0] * task.input_row..];
             task.run::<S, L>(simd, x, packed, start, rows);
-            let source = max_pool2d::Rows {
-                data: rows,
-                plane: pool.size[0] * frame.columns,
-                row: frame.columns,
-            };
+            let source = window_rows(frame, rows);
             max_pool2d::forward_row::<S, L>(simd, frame, source, first, count, r, y, codes);
         }
         first += count;
+    }
+}
+
+/// The rows of a pool's windows, as [`Rows::forward`] leaves them.
+pub(super) fn window_rows<'r>(frame: &Frame, data: &'r [f32]) -> max_pool2d::Rows<'r> {
+    max_pool2d::Rows {
+        data,
+        plane: frame.window().size[0] * frame.columns,
+        row: frame.columns,
     }
 }
 
@@ -119,42 +109,13 @@ pub(crate) fn backward<S: Simd, const L: usize>(
         let count = GROUP.min(outputs - first);
         max_pool2d::backward_rows::<S, L>(simd, frame, spread, first, count, y, codes, dy, dz);
         if passes.weight_gradient {
-            let task = WeightGradient {
-                kernel: layer.kernel,
-                stride: layer.stride,
-                inputs,
-                input_plane: frame.input.plane(),
-                input_row: frame.input.columns,
-                outputs: count,
-                gradient_plane: spread.plane(),
-                gradient_row: spread.dilation[0] * spread.columns,
-                gradient_pixel: spread.dilation[1],
-                rows: frame.rows,
-                columns: frame.columns,
-            };
+            let task = WeightGradient::new(layer, frame, spread, count);
             let (dw, db) = (&mut dw[first * inputs * taps..], &mut db[first..]);
             task.run::<S, L>(simd, x, dz, dw, db);
         }
         if passes.input_gradient {
             pack_backward::<S>(w, inputs, taps, first, count, packed);
-            let task = Rows {
-                kernel: layer.kernel,
-                stride: [1; 2],
-                padding: [
-                    layer.kernel[0] - 1 - frame.input.margin[0],
-                    layer.kernel[1] - 1 - frame.input.margin[1],
-                ],
-                inputs: count,
-                input_rows: spread.rows,
-                input_columns: spread.columns,
-                input_plane: spread.plane() * L,
-                input_row: spread.columns * L,
-                input_pixel: L,
-                outputs: inputs,
-                output_plane: frame.input.live_rows * frame.input.live_columns * L,
-                rows: frame.input.live_rows,
-                columns: frame.input.live_columns,
-            };
+            let task = Rows::backward(layer, frame, spread, count, L);
             let start = if first == 0 {
                 Start::Zero
             } else {
@@ -168,7 +129,7 @@ pub(crate) fn backward<S: Simd, const L: usize>(
 
 /// Packs the weights of output channels `first..first + count` for [`Row::run`]: block by block,
 /// and in a block `[input][u][v][channel]`, so that a block's next weights always lie side by side.
-fn pack_forward<S: Simd>(
+pub(super) fn pack_forward<S: Simd>(
     weights: &[f32],
     terms: usize,
     first: usize,
@@ -215,7 +176,7 @@ fn pack_rows<const B: usize>(source: &[f32], length: usize, turned: bool, target
 /// Packs the weights for the input gradient of the group of output channels `first..first + count`:
 /// block by block of input channels, and in a block `[output][u][v][input]`, the kernel turned by
 /// half a turn.
-fn pack_backward<S: Simd>(
+pub(super) fn pack_backward<S: Simd>(
     weights: &[f32],
     inputs: usize,
     taps: usize,
@@ -237,7 +198,7 @@ fn pack_backward<S: Simd>(
 
 /// How the sums of a row begin.
 #[derive(Clone, Copy)]
-enum Start<'a> {
+pub(super) enum Start<'a> {
     /// With these values, one a channel.
     Bias(&'a [f32]),
     /// With zero.
@@ -249,7 +210,7 @@ enum Start<'a> {
 /// Rows of output pixels in some channels: the shape of the work, without the data. Distances are
 /// in floats.
 #[derive(Clone, Copy)]
-struct Rows {
+pub(super) struct Rows {
     /// Rows and columns of the kernel, and its steps.
     kernel: [usize; 2],
     stride: [usize; 2],
@@ -274,10 +235,59 @@ struct Rows {
 }
 
 impl Rows {
+    /// The rows of a pool's window, of `count` output channels.
+    pub const fn forward(layer: &Conv2d, frame: &Frame, count: usize, lanes: usize) -> Rows {
+        let rows = frame.window().size[0];
+        Rows {
+            kernel: layer.kernel,
+            stride: layer.stride,
+            // The zeros are stored.
+            padding: [0; 2],
+            inputs: frame.input.channels,
+            input_rows: frame.input.rows,
+            input_columns: frame.input.columns,
+            input_plane: frame.input.plane() * lanes,
+            input_row: frame.input.columns * lanes,
+            input_pixel: lanes,
+            outputs: count,
+            output_plane: rows * frame.columns * lanes,
+            rows,
+            columns: frame.columns,
+        }
+    }
+
+    /// The input gradient, from `count` output channels.
+    pub const fn backward(
+        layer: &Conv2d,
+        frame: &Frame,
+        spread: Spread,
+        count: usize,
+        lanes: usize,
+    ) -> Rows {
+        Rows {
+            kernel: layer.kernel,
+            stride: [1; 2],
+            padding: [
+                layer.kernel[0] - 1 - frame.input.margin[0],
+                layer.kernel[1] - 1 - frame.input.margin[1],
+            ],
+            inputs: count,
+            input_rows: spread.rows,
+            input_columns: spread.columns,
+            input_plane: spread.plane() * lanes,
+            input_row: spread.columns * lanes,
+            input_pixel: lanes,
+            outputs: frame.input.channels,
+            output_plane: frame.input.live_rows * frame.input.live_columns * lanes,
+            rows: frame.input.live_rows,
+            columns: frame.input.live_columns,
+        }
+    }
+
     /// Reads the input from the beginning of `x` and writes each channel's rows to `y`. `packed`
     /// holds the weights as [`pack_forward`] or [`pack_backward`] left them.
     #[inline(always)]
-    fn run<S: Simd, const L: usize>(
+    pub fn run<S: Simd, const L: usize>(
         &self,
         simd: S,
         x: &[f32],
@@ -514,7 +524,7 @@ impl<const L: usize, const K: usize, const B: usize> Channels<RowsBlock<'_, L, K
 
 /// The shape of a weight gradient. Lengths are in pixels.
 #[derive(Clone, Copy)]
-struct WeightGradient {
+pub(super) struct WeightGradient {
     /// Rows and columns of the kernel, and its steps.
     kernel: [usize; 2],
     stride: [usize; 2],
@@ -534,9 +544,26 @@ struct WeightGradient {
 }
 
 impl WeightGradient {
+    /// Of `count` output channels.
+    pub const fn new(layer: &Conv2d, frame: &Frame, spread: Spread, count: usize) -> Self {
+        WeightGradient {
+            kernel: layer.kernel,
+            stride: layer.stride,
+            inputs: frame.input.channels,
+            input_plane: frame.input.plane(),
+            input_row: frame.input.columns,
+            outputs: count,
+            gradient_plane: spread.plane(),
+            gradient_row: spread.dilation[0] * spread.columns,
+            gradient_pixel: spread.dilation[1],
+            rows: frame.rows,
+            columns: frame.columns,
+        }
+    }
+
     /// Adds to `dw` (outputs x inputs x kernel rows x columns) and `db` (outputs).
     #[inline(always)]
-    fn run<S: Simd, const L: usize>(
+    pub fn run<S: Simd, const L: usize>(
         &self,
         simd: S,
         x: &[f32],

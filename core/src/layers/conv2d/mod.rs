@@ -24,6 +24,7 @@
 pub(crate) mod definition;
 pub(crate) mod lanes;
 pub(crate) mod single;
+pub(crate) mod tangent;
 pub(crate) mod winograd;
 
 use crate::map::Frame;

@@ -14,6 +14,7 @@
 
 pub(crate) mod definition;
 pub(crate) mod single;
+pub(crate) mod tangent;
 
 use super::memory::{Backward, Forward};
 use super::register_block::add_parts;

@@ -10,7 +10,7 @@ use crate::layers::memory::{Backward, Forward};
 use crate::layers::register_block::{add_products, block};
 use crate::layers::relu::{relu_gradient, relu_in_place};
 use crate::layers::turn::turn;
-use crate::map::Frame;
+use crate::map::{Frame, Map};
 
 /// Floats of scratch for the forward pass and for the backward pass.
 pub(crate) const fn scratch_len(frame: &Frame, lanes: usize) -> (usize, usize) {
@@ -28,12 +28,16 @@ pub(crate) fn forward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: F
     let Forward { w, bias, x, y, .. } = memory;
     let map = frame.output;
     let outputs = &mut y[..map.channels * L];
-    outputs_of(simd, L, w, bias, x, outputs);
+    outputs_of(simd, L, w, Some(bias), x, outputs);
     if frame.relu {
         relu_in_place(simd, outputs);
     }
+    make_room::<L>(&map, y);
+}
+
+/// Makes room for the zeros around each value, from the last one on: no value moves down.
+pub(super) fn make_room<const L: usize>(map: &Map, y: &mut [f32]) {
     if map.has_zeros() {
-        // Makes room for the zeros around each value, from the last one on: no value moves down.
         for o in (0..map.channels).rev() {
             let from = o * L..(o + 1) * L;
             y.copy_within(from.clone(), map.at(o, 0, 0) * L);
@@ -62,15 +66,23 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
     let map = frame.output;
     let dy = &mut dy[..map.channels * L];
     if frame.relu {
-        for (o, dy) in dy.chunks_exact_mut(L).enumerate() {
-            relu_gradient(simd, &y[map.at(o, 0, 0) * L..][..L], dy);
-        }
+        where_on::<S, L>(simd, &map, y, dy);
     }
     if passes.weight_gradient {
-        weights_of(simd, L, x, dy, passes.fresh, dw, db, scratch);
+        biases_of(L, dy, passes.fresh, db);
+        let turned = turned(simd, L, x, scratch);
+        weights_of(simd, L, &[(turned, dy)], x.len() / L, passes.fresh, dw);
     }
     if passes.input_gradient {
-        inputs_of(simd, L, w, dy, &mut dx[..x.len()]);
+        inputs_of(simd, L, w, dy, false, &mut dx[..x.len()]);
+    }
+}
+
+/// Makes a gradient or a tangent zero where the relu is off, whose output is `y`.
+#[inline(always)]
+pub(super) fn where_on<S: Simd, const L: usize>(simd: S, map: &Map, y: &[f32], dy: &mut [f32]) {
+    for (o, dy) in dy.chunks_exact_mut(L).enumerate() {
+        relu_gradient(simd, &y[map.at(o, 0, 0) * L..][..L], dy);
     }
 }
 
@@ -123,14 +135,22 @@ macro_rules! with_block {
     };
 }
 
-/// `y` (outputs x lanes) of `x` (inputs x lanes).
+/// `y` (outputs x lanes) of `x` (inputs x lanes). Without a bias it is added to what is there.
 #[inline(always)]
-fn outputs_of<S: Simd>(simd: S, lanes: usize, w: &[f32], bias: &[f32], x: &[f32], y: &mut [f32]) {
-    let inputs = x.len() / lanes;
+pub(super) fn outputs_of<S: Simd>(
+    simd: S,
+    lanes: usize,
+    w: &[f32],
+    bias: Option<&[f32]>,
+    x: &[f32],
+    y: &mut [f32],
+) {
+    let (inputs, outputs) = (x.len() / lanes, y.len() / lanes);
     let mut done = 0;
-    while done < bias.len() {
-        let size = block::<S>(bias.len() - done);
-        let (w, bias, y) = (&w[done * inputs..], &bias[done..], &mut y[done * lanes..]);
+    while done < outputs {
+        let size = block::<S>(outputs - done);
+        let (w, y) = (&w[done * inputs..], &mut y[done * lanes..]);
+        let bias = bias.map(|bias| &bias[done..]);
         with_block!(size, forward_block::<S>(simd, lanes, w, bias, x, y));
         done += size;
     }
@@ -141,7 +161,7 @@ fn forward_block<S: Simd, const B: usize>(
     simd: S,
     lanes: usize,
     w: &[f32],
-    bias: &[f32],
+    bias: Option<&[f32]>,
     x: &[f32],
     y: &mut [f32],
 ) {
@@ -162,15 +182,23 @@ fn forward_tile<S: Simd, const B: usize, const T: usize>(
     lanes: usize,
     at: usize,
     w: &[f32],
-    bias: &[f32],
+    bias: Option<&[f32]>,
     x: &[f32],
     y: &mut [f32],
 ) {
     let inputs = x.len() / lanes;
     let mut sums = [[simd.splat(0.0); T]; B];
+    match bias {
+        Some(bias) => {
+            let bias = &bias[..B];
+            for b in 0..B {
+                sums[b] = [simd.splat(bias[b]); T];
+            }
+        }
+        None => sums = load(simd, lanes, at, y),
+    }
     let mut rows = [w; B];
     for b in 0..B {
-        sums[b] = [simd.splat(bias[b]); T];
         rows[b] = &w[b * inputs..][..inputs];
     }
     for (i, x) in x.chunks_exact(lanes).enumerate().take(inputs) {
@@ -183,9 +211,16 @@ fn forward_tile<S: Simd, const B: usize, const T: usize>(
     store(simd, sums, lanes, at, y);
 }
 
-/// `dx` (inputs x lanes) of `dy` (outputs x lanes); overwrites.
+/// `dx` (inputs x lanes) of `dy` (outputs x lanes): overwrites, or is added.
 #[inline(always)]
-fn inputs_of<S: Simd>(simd: S, lanes: usize, w: &[f32], dy: &[f32], dx: &mut [f32]) {
+pub(super) fn inputs_of<S: Simd>(
+    simd: S,
+    lanes: usize,
+    w: &[f32],
+    dy: &[f32],
+    add: bool,
+    dx: &mut [f32],
+) {
     let inputs = dx.len() / lanes;
     let rows = w.chunks(DEPTH * inputs).zip(dy.chunks(DEPTH * lanes));
     for (part, (w, dy)) in rows.enumerate() {
@@ -193,7 +228,7 @@ fn inputs_of<S: Simd>(simd: S, lanes: usize, w: &[f32], dy: &[f32], dx: &mut [f3
         while done < inputs {
             let size = block::<S>(inputs - done);
             let (w, dx) = (&w[done..], &mut dx[done * lanes..]);
-            let first = part == 0;
+            let first = part == 0 && !add;
             with_block!(
                 size,
                 input_gradient_block::<S>(simd, lanes, inputs, first, w, dy, dx)
@@ -248,24 +283,9 @@ fn input_gradient_tile<S: Simd, const B: usize, const T: usize>(
     store(simd, sums, lanes, at, dx);
 }
 
-/// Adds to `dw` (outputs x inputs) and `db` (outputs), or overwrites them with `fresh` sums: a large
-/// matrix is not read then, which takes as long as writing it. `turned` is scratch of lanes x
-/// [`turned_row`].
+/// Adds to `db` (outputs), or overwrites it with `fresh` sums.
 #[inline(always)]
-fn weights_of<S: Simd>(
-    simd: S,
-    lanes: usize,
-    x: &[f32],
-    dy: &[f32],
-    fresh: bool,
-    dw: &mut [f32],
-    db: &mut [f32],
-    turned: &mut [f32],
-) {
-    let inputs = x.len() / lanes;
-    let row = turned_row(inputs);
-    let turned = &mut turned[..lanes * row];
-    turn(simd, x, lanes, turned, row);
+pub(super) fn biases_of(lanes: usize, dy: &[f32], fresh: bool, db: &mut [f32]) {
     for (db, dy) in db.iter_mut().zip(dy.chunks_exact(lanes)) {
         if fresh {
             *db = 0.0;
@@ -274,14 +294,42 @@ fn weights_of<S: Simd>(
             *db += dy;
         }
     }
-    let outputs = db.len();
+}
+
+/// `x` (inputs x lanes) turned to lanes x [`turned_row`], in scratch of that length.
+#[inline(always)]
+pub(super) fn turned<'t, S: Simd>(
+    simd: S,
+    lanes: usize,
+    x: &[f32],
+    scratch: &'t mut [f32],
+) -> &'t [f32] {
+    let row = turned_row(x.len() / lanes);
+    let turned = &mut scratch[..lanes * row];
+    turn(simd, x, lanes, turned, row);
+    turned
+}
+
+/// Adds to `dw` (outputs x inputs), or overwrites it with `fresh` sums: a large matrix is not read
+/// then, which takes as long as writing it. Each pair of inputs, turned, and gradients brings its
+/// products.
+#[inline(always)]
+pub(super) fn weights_of<S: Simd>(
+    simd: S,
+    lanes: usize,
+    pairs: &[(&[f32], &[f32])],
+    inputs: usize,
+    fresh: bool,
+    dw: &mut [f32],
+) {
+    let outputs = dw.len() / inputs;
     let mut done = 0;
     while done < outputs {
         let size = block::<S>(outputs - done);
-        let (dy, dw) = (&dy[done * lanes..], &mut dw[done * inputs..]);
+        let dw = &mut dw[done * inputs..];
         with_block!(
             size,
-            weight_gradient_block::<S>(simd, lanes, inputs, fresh, turned, dy, dw)
+            weight_gradient_block::<S>(simd, lanes, inputs, done, fresh, pairs, dw)
         );
         done += size;
     }
@@ -292,18 +340,18 @@ fn weight_gradient_block<S: Simd, const B: usize>(
     simd: S,
     lanes: usize,
     inputs: usize,
+    first: usize,
     fresh: bool,
-    turned: &[f32],
-    dy: &[f32],
+    pairs: &[(&[f32], &[f32])],
     dw: &mut [f32],
 ) {
     let mut at = 0;
     while at + 2 * S::WIDTH <= inputs {
-        weight_gradient_tile::<S, B, 2>(simd, lanes, inputs, at, fresh, turned, dy, dw);
+        weight_gradient_tile::<S, B, 2>(simd, lanes, inputs, first, at, fresh, pairs, dw);
         at += 2 * S::WIDTH;
     }
     while at + S::WIDTH <= inputs {
-        weight_gradient_tile::<S, B, 1>(simd, lanes, inputs, at, fresh, turned, dy, dw);
+        weight_gradient_tile::<S, B, 1>(simd, lanes, inputs, first, at, fresh, pairs, dw);
         at += S::WIDTH;
     }
     if at < inputs {
@@ -316,7 +364,9 @@ fn weight_gradient_block<S: Simd, const B: usize>(
             }
         }
         let mut sums = load::<S, B, 1>(simd, S::WIDTH, 0, ends);
-        weight_gradient_sums(simd, lanes, at, turned, dy, &mut sums);
+        for (turned, dy) in pairs {
+            weight_gradient_sums(simd, lanes, at, turned, &dy[first * lanes..], &mut sums);
+        }
         store(simd, sums, S::WIDTH, 0, ends);
         for (end, dw) in ends
             .chunks_exact(S::WIDTH)
@@ -330,16 +380,16 @@ fn weight_gradient_block<S: Simd, const B: usize>(
 /// Floats of the longest vector.
 const WIDEST: usize = 16;
 
-/// `B` outputs x `T` vectors of inputs from input `at` on.
+/// `B` outputs from output `first` on x `T` vectors of inputs from input `at` on.
 #[inline(always)]
 fn weight_gradient_tile<S: Simd, const B: usize, const T: usize>(
     simd: S,
     lanes: usize,
     inputs: usize,
+    first: usize,
     at: usize,
     fresh: bool,
-    turned: &[f32],
-    dy: &[f32],
+    pairs: &[(&[f32], &[f32])],
     dw: &mut [f32],
 ) {
     let mut sums = if fresh {
@@ -347,7 +397,9 @@ fn weight_gradient_tile<S: Simd, const B: usize, const T: usize>(
     } else {
         load::<S, B, T>(simd, inputs, at, dw)
     };
-    weight_gradient_sums(simd, lanes, at, turned, dy, &mut sums);
+    for (turned, dy) in pairs {
+        weight_gradient_sums(simd, lanes, at, turned, &dy[first * lanes..], &mut sums);
+    }
     store(simd, sums, inputs, at, dw);
 }
 

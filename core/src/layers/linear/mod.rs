@@ -13,6 +13,7 @@
 pub(crate) mod definition;
 pub(crate) mod lanes;
 pub(crate) mod single;
+pub(crate) mod tangent;
 
 use crate::shape::{LayerError, Parameters, Shape};
 

@@ -316,97 +316,112 @@ fn backward_sized<S: Simd, const L: usize, const SIZE: usize>(
     }
 }
 
-/// The tangent of pool and relu: the pixels of `source`, laid out as `map` says, that won their
-/// windows, 0 where the relu is off. Overwrites the live pixels of `target`, laid out as the
-/// stage's output, or adds to them.
+/// The tangent `ty` of a pool, a relu or both that stand alone, from that of the input.
 #[inline(always)]
 pub(crate) fn select<S: Simd, const L: usize>(
     simd: S,
     frame: &Frame,
-    (map, source): (&Map, &[f32]),
-    (output, codes): (&[f32], &[f32]),
-    target: &mut [f32],
-    add: bool,
+    tx: &[f32],
+    chosen: (&[f32], &[f32]),
+    ty: &mut [f32],
 ) {
-    match frame.pool {
-        None => select_sized::<S, L, 1>(simd, frame, (map, source), (output, codes), target, add),
-        Some(Window { size: [2, 2], .. }) => {
-            select_sized::<S, L, 2>(simd, frame, (map, source), (output, codes), target, add);
-        }
-        _ => select_sized::<S, L, 0>(simd, frame, (map, source), (output, codes), target, add),
+    let (input, step) = (frame.input, frame.window().stride[0]);
+    for r in 0..frame.output.live_rows {
+        let source = Rows {
+            data: &tx[input.at(0, r * step, 0) * L..],
+            plane: input.plane(),
+            row: input.columns,
+        };
+        select_row::<S, L>(simd, frame, source, 0, frame.output.channels, r, chosen, ty);
     }
 }
 
-/// [`select`] for windows of `SIZE` rows and columns; 0 stands for any.
+/// The tangent of pool and relu, of one output row of `count` channels from channel `first` on: the
+/// pixels that won their windows, 0 where the relu is off. Reads the rows of the windows and the
+/// stage's output with the winners; writes row `r` of `target`.
+#[inline(always)]
+pub(crate) fn select_row<S: Simd, const L: usize>(
+    simd: S,
+    frame: &Frame,
+    rows: Rows<'_>,
+    first: usize,
+    count: usize,
+    r: usize,
+    chosen: (&[f32], &[f32]),
+    target: &mut [f32],
+) {
+    match frame.pool {
+        None => select_sized::<S, L, 1>(simd, frame, rows, first, count, r, chosen, target),
+        Some(Window { size: [2, 2], .. }) => {
+            select_sized::<S, L, 2>(simd, frame, rows, first, count, r, chosen, target);
+        }
+        _ => select_sized::<S, L, 0>(simd, frame, rows, first, count, r, chosen, target),
+    }
+}
+
+/// [`select_row`] for windows of `SIZE` rows and columns; 0 stands for any.
 #[inline(always)]
 fn select_sized<S: Simd, const L: usize, const SIZE: usize>(
     simd: S,
     frame: &Frame,
-    (from, source): (&Map, &[f32]),
+    rows: Rows<'_>,
+    first: usize,
+    count: usize,
+    r: usize,
     (output, codes): (&[f32], &[f32]),
     target: &mut [f32],
-    add: bool,
 ) {
     let map = frame.output;
     let mut pool = frame.window();
     if SIZE > 0 {
         pool.size = [SIZE; 2];
     }
-    let (size, stride) = (pool.size, pool.stride);
-    let reach = (size[0] - 1) * from.columns + size[1];
-    let (planes, code_plane) = (code_bits(pool), code_plane(frame, L));
-    let (source, output) = (source.as_chunks::<L>().0, output.as_chunks::<L>().0);
+    let (size, planes, code_plane) = (pool.size, code_bits(pool), code_plane(frame, L));
+    let (data, output) = (rows.data.as_chunks::<L>().0, output.as_chunks::<L>().0);
     let target = target.as_chunks_mut::<L>().0;
-    for channel in 0..map.channels {
-        for r in 0..map.live_rows {
-            let row = map.at(channel, r, 0)..map.at(channel, r, map.live_columns);
-            let source = &source[from.at(channel, r * stride[0], 0)..];
-            let live = (channel * map.live_rows + r) * map.live_columns;
-            let pixels = target[row.clone()].iter_mut().zip(&output[row]);
-            for (c, (target, output)) in pixels.enumerate() {
-                let mut winners = [0; MOST_PLANES];
-                for p in 0..planes {
-                    winners[p] = read_bits::<L>(&codes[p * code_plane..], live + c);
-                }
-                let window = &source[c * stride[1]..][..reach];
-                for part in 0..L / S::WIDTH {
-                    let lane = part * S::WIDTH;
-                    let load = |k: usize| {
-                        simd.load(&window[k / size[1] * from.columns + k % size[1]], lane)
-                    };
-                    let mut chosen = match SIZE {
-                        1 => load(0),
-                        2 => {
-                            let columns = winners[0] >> lane;
-                            let either = |a, b, bits| {
-                                let (a, b) = (simd.split(bits, a).0, simd.split(bits, b).1);
-                                simd.add(a, b)
-                            };
-                            let above = either(load(0), load(1), columns);
-                            let below = either(load(2), load(3), columns);
-                            either(above, below, winners[1] >> lane)
+    for channel in 0..count {
+        let data = &data[channel * rows.plane..];
+        let row = map.at(first + channel, r, 0)..map.at(first + channel, r, map.live_columns);
+        let code = ((first + channel) * map.live_rows + r) * map.live_columns;
+        let pixels = target[row.clone()].iter_mut().zip(&output[row]);
+        for (c, (target, output)) in pixels.enumerate() {
+            let mut winners = [0; MOST_PLANES];
+            for p in 0..planes {
+                winners[p] = read_bits::<L>(&codes[p * code_plane..], code + c);
+            }
+            let window = &data[c * pool.stride[1]..][..(size[0] - 1) * rows.row + size[1]];
+            for part in 0..L / S::WIDTH {
+                let lane = part * S::WIDTH;
+                let mut chosen = simd.load(&window[0], lane);
+                if SIZE == 2 {
+                    let right = winners[0] >> lane;
+                    let beside = simd.load(&window[1], lane);
+                    let below = simd.load(&window[rows.row], lane);
+                    let across = simd.load(&window[rows.row + 1], lane);
+                    let above = either(simd, right, chosen, beside);
+                    let below = either(simd, right, below, across);
+                    chosen = either(simd, winners[1] >> lane, above, below);
+                } else {
+                    for k in 1..pool.len() {
+                        let mut won = u32::MAX;
+                        for (p, plane) in winners.iter().enumerate().take(planes) {
+                            won &= if k >> p & 1 == 1 { *plane } else { !*plane };
                         }
-                        _ => {
-                            let mut sum = simd.splat(0.0);
-                            for k in 0..pool.len() {
-                                let mut won = u32::MAX;
-                                for (p, plane) in winners.iter().enumerate().take(planes) {
-                                    won &= if k >> p & 1 == 1 { *plane } else { !*plane };
-                                }
-                                sum = simd.add(sum, simd.split(won >> lane, load(k)).1);
-                            }
-                            sum
-                        }
-                    };
-                    if frame.relu {
-                        chosen = simd.where_positive(simd.load(output, lane), chosen);
+                        let pixel = &window[k / size[1] * rows.row + k % size[1]];
+                        chosen = either(simd, won >> lane, chosen, simd.load(pixel, lane));
                     }
-                    if add {
-                        chosen = simd.add(simd.load(target, lane), chosen);
-                    }
-                    simd.store(target, lane, chosen);
                 }
+                if frame.relu {
+                    chosen = simd.where_positive(simd.load(output, lane), chosen);
+                }
+                simd.store(target, lane, chosen);
             }
         }
     }
+}
+
+/// `a` where the bit is 0, `b` where it is 1.
+#[inline(always)]
+pub(crate) fn either<S: Simd>(simd: S, bits: u32, a: S::V, b: S::V) -> S::V {
+    simd.add(simd.split(bits, a).0, simd.split(bits, b).1)
 }

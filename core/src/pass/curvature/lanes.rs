@@ -5,10 +5,11 @@ use crate::arch::{Kernel, Simd, dispatch_lanes};
 use crate::batch::{Batch, Metrics};
 use crate::layers::max_pool2d::lanes::select;
 use crate::layers::memory::{
-    self, Forward, Passes, TangentBackward, TangentForward, TangentInputs,
+    self, BackwardWithTangent, Forward, ForwardWithTangent, Passes, TangentBackward,
+    TangentForward, TangentInputs,
 };
 use crate::loss::Loss;
-use crate::map::{Frame, Map};
+use crate::map::Frame;
 use crate::pass::lanes::{
     At, Pass, StageBackward, StageForward, draw, fits, run_backward, run_forward,
 };
@@ -30,9 +31,6 @@ pub(super) struct CurvaturePass<'a, const LANES: usize> {
     /// The tangents of the gradients of the output of the stage at hand, and of its input.
     tdy: &'a mut [f32],
     tdx: &'a mut [f32],
-    temporary: &'a mut [f32],
-    /// Room for a number for each output of a layer.
-    outputs: &'a mut [f32],
 }
 
 impl<'a, const LANES: usize> CurvaturePass<'a, LANES> {
@@ -44,13 +42,10 @@ impl<'a, const LANES: usize> CurvaturePass<'a, LANES> {
         vector: &'a [f32],
         workspace: &'a mut [f32],
     ) -> CurvaturePass<'a, LANES> {
-        let layout = workspace::curvature_layout(&plan, LANES);
-        let passes = workspace::layout(&plan, LANES);
-        let (maps, rest) = workspace.split_at_mut(layout.maps);
-        let (tdy, rest) = rest.split_at_mut(passes.gradient_len);
-        let (tdx, rest) = rest.split_at_mut(passes.gradient_len);
-        let (temporary, rest) = rest.split_at_mut(layout.temporary);
-        let (own, rest) = rest.split_at_mut(passes.total);
+        let layout = workspace::layout(&plan, LANES);
+        let (maps, rest) = workspace.split_at_mut(layout.gradients);
+        let (tdy, rest) = rest.split_at_mut(layout.gradient_len);
+        let (tdx, own) = rest.split_at_mut(layout.gradient_len);
         CurvaturePass {
             base: Pass::new(plan, loss, parameters, own),
             plan,
@@ -60,8 +55,6 @@ impl<'a, const LANES: usize> CurvaturePass<'a, LANES> {
             maps,
             tdy,
             tdx,
-            temporary,
-            outputs: &mut rest[..layout.outputs],
         }
     }
 
@@ -72,14 +65,18 @@ impl<'a, const LANES: usize> CurvaturePass<'a, LANES> {
         block: &Batch<'_>,
         product: &mut [f32],
     ) -> Metrics {
-        self.base.forward(block);
         let (first, count) = (self.plan.first_kept, self.plan.stages.len());
+        self.base.load(block);
+        for s in 0..count {
+            if s < first {
+                self.base.stage_forward(s, block);
+            } else {
+                self.forward(s, block);
+            }
+        }
         if first == count {
             // Nothing is trained.
             return self.base.finish(block, None);
-        }
-        for s in first..count {
-            self.forward(s, block);
         }
         // The gradient by the outputs, and its tangent in the place of theirs.
         let metrics = self.base.finish(block, Some(block.weight));
@@ -111,36 +108,59 @@ impl<'a, const LANES: usize> CurvaturePass<'a, LANES> {
         metrics
     }
 
-    /// The tangent of what stage `s` writes.
+    /// Stage `s` forward, and the tangent of what it writes.
     fn forward(&mut self, s: usize, block: &Batch<'_>) {
         let first = s == self.plan.first_kept;
+        let joint = self.plan.stages[s].has_linear_weights();
+        if !joint {
+            self.base.stage_forward(s, block);
+        }
         let (stage, own) = self.base.kept(s);
+        let maps = own.maps;
         let tangents = fits(Parts::of(&self.plan, s, LANES, self.maps));
         let (weights, biases) = stage.ranges();
         let w = &self.parameters[weights.clone()];
-        let (tw, tb) = (&self.vector[weights], &self.vector[biases]);
+        let (tw, tb) = (&self.vector[weights], &self.vector[biases.clone()]);
         let (frame, ty) = (&stage.frame, tangents.y);
+        if joint {
+            let memory = ForwardWithTangent {
+                values: Forward {
+                    w,
+                    bias: &self.parameters[biases],
+                    x: maps.x,
+                    y: maps.y,
+                    codes: maps.codes,
+                    keep_codes: true,
+                    scratch: maps.rest,
+                    draw: draw(block, stage),
+                },
+                tw,
+                tb,
+                tx: (!first).then_some(&*tangents.x),
+                ty,
+            };
+            run::<LANES>(TangentOf::ForwardWith(stage, memory));
+            return;
+        }
         if frame.output.has_zeros() {
             ty.fill(0.0);
         }
+        if first {
+            tangents.x.fill(0.0);
+        }
         if !stage.op.is_linear() {
-            if first {
-                tangents.x.fill(0.0);
-            }
             let memory = TangentForward {
                 w,
                 tw,
                 tb,
-                x: own.maps.x,
+                x: maps.x,
                 tx: tangents.x,
                 ty,
             };
             run::<LANES>(TangentOf::Forward(stage, memory));
             return;
         }
-        let draw = draw(block, stage);
-        let chosen = (&*own.maps.y, &*own.maps.codes);
-        if stage.outputs() == 0 && matches!(stage.op.joins(), (false, false)) {
+        if matches!(stage.op.joins(), (false, false)) {
             let memory = Forward {
                 w,
                 bias: &[],
@@ -148,54 +168,19 @@ impl<'a, const LANES: usize> CurvaturePass<'a, LANES> {
                 y: ty,
                 codes: &mut [],
                 keep_codes: true,
-                scratch: own.maps.rest,
-                draw,
+                scratch: maps.rest,
+                draw: draw(block, stage),
             };
             run_forward::<LANES>(StageForward { stage, memory });
             return;
         }
-        if stage.outputs() == 0 {
-            // A relu, a pool or both.
-            run::<LANES>(TangentOf::Select(Select {
-                frame,
-                source: (&frame.input, tangents.x),
-                chosen,
-                target: ty,
-                add: false,
-            }));
-            return;
-        }
-        let bare = stage.bare(frame.rows);
-        let map = bare.frame.output;
-        let length = map.len() * LANES;
-        let scratch = own.maps.rest;
-        let no_bias = &mut self.outputs[..tb.len()];
-        no_bias.fill(0.0);
-        let all = [(tw, tb, &*own.maps.x), (w, no_bias, &*tangents.x)];
-        for (i, (w, bias, x)) in all.into_iter().enumerate().take(if first { 1 } else { 2 }) {
-            let values = &mut self.temporary[..length];
-            let memory = Forward {
-                w,
-                bias,
-                x,
-                y: values,
-                codes: &mut [],
-                keep_codes: true,
-                scratch,
-                draw,
-            };
-            run_forward::<LANES>(StageForward {
-                stage: &bare,
-                memory,
-            });
-            run::<LANES>(TangentOf::Select(Select {
-                frame,
-                source: (&map, values),
-                chosen,
-                target: ty,
-                add: i > 0,
-            }));
-        }
+        // A relu, a pool or both.
+        run::<LANES>(TangentOf::Select(Select {
+            frame,
+            tx: tangents.x,
+            chosen: (maps.y, maps.codes),
+            ty,
+        }));
     }
 
     /// From `dy` and `tdy`: adds to `product`, overwrites `dx` and `tdx`.
@@ -207,6 +192,7 @@ impl<'a, const LANES: usize> CurvaturePass<'a, LANES> {
         let w = &self.parameters[weights.clone()];
         let tw = &self.vector[weights.clone()];
         let (tdw, tdb) = product[weights.start..biases.end].split_at_mut(weights.len());
+        let maps = own.maps;
         if !stage.op.is_linear() {
             let inputs = TangentInputs {
                 dx: own.dx,
@@ -219,7 +205,7 @@ impl<'a, const LANES: usize> CurvaturePass<'a, LANES> {
                 tw,
                 tdw,
                 tdb,
-                x: own.maps.x,
+                x: maps.x,
                 tx: tangents.x,
                 dy: own.dy,
                 tdy: self.tdy,
@@ -228,91 +214,70 @@ impl<'a, const LANES: usize> CurvaturePass<'a, LANES> {
             run::<LANES>(TangentOf::Backward(stage, memory));
             return;
         }
-        let memory = memory::Backward {
-            w,
-            dw: tdw,
-            db: tdb,
-            x: own.maps.x,
-            y: own.maps.y,
-            codes: own.maps.codes,
-            dy: self.tdy,
-            dx: self.tdx,
-            passes: Passes {
-                weight_gradient: true,
-                fresh: false,
-                input_gradient: inputs_wanted,
-            },
-            scratch: own.maps.rest,
-            draw: draw(block, stage),
-        };
-        run_backward::<LANES>(StageBackward { stage, memory });
-        if !inputs_wanted {
+        if inputs_wanted && stage.has_linear_weights() {
+            let memory = BackwardWithTangent {
+                w,
+                tw,
+                tdw,
+                tdb,
+                x: maps.x,
+                tx: tangents.x,
+                y: maps.y,
+                codes: maps.codes,
+                dy: own.dy,
+                tdy: self.tdy,
+                dx: own.dx,
+                tdx: self.tdx,
+                scratch: maps.rest,
+            };
+            run::<LANES>(TangentOf::BackwardWith(stage, memory));
             return;
         }
-        let has_weights = stage.outputs() > 0;
-        // Its bias's gradient is no part of the product.
-        let (tdw, _) = product[weights.start..biases.end].split_at_mut(weights.len());
-        let memory = memory::Backward {
-            w,
-            dw: tdw,
-            db: &mut self.outputs[..biases.len()],
-            x: tangents.x,
-            y: own.maps.y,
-            codes: own.maps.codes,
-            dy: own.dy,
-            dx: own.dx,
-            passes: Passes {
-                weight_gradient: true,
-                fresh: false,
-                input_gradient: true,
-            },
-            scratch: own.maps.rest,
-            draw: draw(block, stage),
-        };
-        run_backward::<LANES>(StageBackward { stage, memory });
-        if !has_weights {
-            return;
-        }
-        let part = &mut self.temporary[..stage.frame.input.live_len() * LANES];
-        let memory = memory::Backward {
-            w: tw,
-            dw: &mut [],
-            db: &mut [],
-            x: own.maps.x,
-            y: own.maps.y,
-            codes: own.maps.codes,
-            dy: own.dy,
-            dx: part,
-            passes: Passes {
-                weight_gradient: false,
-                fresh: false,
-                input_gradient: true,
-            },
-            scratch: own.maps.rest,
-            draw: draw(block, stage),
-        };
-        run_backward::<LANES>(StageBackward { stage, memory });
-        for (tdx, part) in self.tdx.iter_mut().zip(&*part) {
-            *tdx += part;
+        // The first stage's weights have no part in the tangent of its gradient: it is the gradient
+        // for the output's `tdy`. Without weights `dx` and `tdx` come of `dy` and `tdy` alike.
+        let [gradients, tangents] = [(own.dy, own.dx), (&mut *self.tdy, &mut *self.tdx)];
+        for (i, (dy, dx)) in [tangents, gradients].into_iter().enumerate() {
+            if i > 0 && !inputs_wanted {
+                return;
+            }
+            let memory = memory::Backward {
+                w,
+                dw: &mut *tdw,
+                db: &mut *tdb,
+                x: maps.x,
+                y: maps.y,
+                codes: maps.codes,
+                dy,
+                dx,
+                passes: Passes {
+                    weight_gradient: true,
+                    fresh: false,
+                    input_gradient: inputs_wanted,
+                },
+                scratch: &mut *maps.rest,
+                draw: draw(block, stage),
+            };
+            run_backward::<LANES>(StageBackward { stage, memory });
         }
     }
 }
 
-/// What is computed for tangents alone.
+/// What is computed for tangents: alone, or with what they are the tangents of.
 enum TangentOf<'a> {
+    ForwardWith(&'a Stage, ForwardWithTangent<'a>),
+    BackwardWith(&'a Stage, BackwardWithTangent<'a>),
     Forward(&'a Stage, TangentForward<'a>),
     Backward(&'a Stage, TangentBackward<'a>),
     Select(Select<'a>),
 }
 
-/// The tangent of relu and pool; see [`select`].
+/// The tangent of relu and pool that stand alone; see [`select`].
 struct Select<'a> {
     frame: &'a Frame,
-    source: (&'a Map, &'a [f32]),
+    tx: &'a [f32],
     /// The stage's output and the winners of its windows.
     chosen: (&'a [f32], &'a [f32]),
-    target: &'a mut [f32],
-    add: bool,
+    ty: &'a mut [f32],
 }
 
 impl<const L: usize> Kernel for At<L, TangentOf<'_>> {
@@ -321,30 +286,48 @@ impl<const L: usize> Kernel for At<L, TangentOf<'_>> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         match self.0 {
+            TangentOf::ForwardWith(stage, memory) => {
+                memory.values.codes.fill(0.0);
+                if stage.frame.output.has_zeros() {
+                    memory.values.y.fill(0.0);
+                    memory.ty.fill(0.0);
+                }
+                let (op, frame) = (&stage.op, &stage.frame);
+                fits(op.forward_with_tangent::<S, L>(simd, frame, memory));
+            }
+            TangentOf::BackwardWith(stage, memory) => {
+                let (op, frame) = (&stage.op, &stage.frame);
+                fits(op.backward_with_tangent::<S, L>(simd, frame, memory));
+            }
             TangentOf::Forward(stage, memory) => {
                 fits(stage.op.tangent_forward::<S, L>(simd, &stage.frame, memory));
             }
             TangentOf::Backward(stage, memory) => {
-                fits(
-                    stage
-                        .op
-                        .tangent_backward::<S, L>(simd, &stage.frame, memory),
-                );
+                let (op, frame) = (&stage.op, &stage.frame);
+                fits(op.tangent_backward::<S, L>(simd, frame, memory));
             }
             TangentOf::Select(Select {
                 frame,
-                source,
+                tx,
                 chosen,
-                target,
-                add,
-            }) => select::<S, L>(simd, frame, source, chosen, target, add),
+                ty,
+            }) => select::<S, L>(simd, frame, tx, chosen, ty),
         }
     }
 }
 
-/// Computes it on the best instruction set. Single samples never come here.
+/// Computes it on the best instruction set. Single samples never come here. As the passes
+/// themselves, 16 lanes are compiled here.
 fn run<const L: usize>(task: TangentOf<'_>) {
-    if L > 1 {
-        dispatch_lanes::<L, _>(At::<L, _>(task));
+    match L {
+        1 => {}
+        16 => run_16(task),
+        _ => dispatch_lanes::<L, _>(At::<L, _>(task)),
     }
+}
+
+#[cfg_attr(target_os = "none", inline)]
+#[cfg_attr(not(target_os = "none"), inline(never))]
+fn run_16(task: TangentOf<'_>) {
+    dispatch_lanes::<16, _>(At::<16, _>(task));
 }

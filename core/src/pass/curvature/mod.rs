@@ -12,9 +12,11 @@
 //! backward  tdx = W' tdy + tW' dy      tdW = tdy x' + dy tx'      tdb = tdy
 //! ```
 //! All of these are the passes of the layer itself, with another input, other weights or another
-//! gradient, so there is no kernel for them. Relu and max-pool choose as the forward pass has
-//! chosen, dropout as well. What is not linear (activations, normalisation) has tangents of its own
-//! in its file.
+//! gradient. One sample goes through them one after the other. Over lanes a layer's `tangent.rs`
+//! calls its kernels so that a map is packed or transformed once for all of its products, and that
+//! a tangent is added up where the other part of it lies. Relu and max-pool choose as the forward
+//! pass has chosen, dropout as well. What is not linear (activations, normalisation) has tangents of
+//! its own in its file.
 //!
 //! The generalised Gauss-Newton matrix is `G = sum over samples of J' L J`, with the Jacobian `J`
 //! of the outputs by the parameters and the second derivative `L` of the loss by the outputs (N.

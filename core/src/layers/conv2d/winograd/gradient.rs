@@ -68,7 +68,7 @@ impl<'a> Gradient<'a> {
         (self.du, self.rest)
     }
 
-    /// Adds a band's terms, and to `db` those of the biases.
+    /// Adds a band's terms.
     #[inline(always)]
     pub fn add<S: Simd, const L: usize>(
         &mut self,
@@ -76,11 +76,7 @@ impl<'a> Gradient<'a> {
         band: Band,
         (v, v_planes): (&[f32], Planes),
         (dm, m_planes): (&[f32], Planes),
-        db: &mut [f32],
     ) {
-        // This element is the sum of a tile's gradients.
-        let sums = &dm[5 * m_planes.element..];
-        simd.apart(Biases::<L> { sums, band, db });
         let row = row_len(self.inputs);
         for e in 0..ELEMENTS {
             let v = &v[e * v_planes.element..][..self.inputs * v_planes.channel];
@@ -108,6 +104,7 @@ impl<'a> Gradient<'a> {
                 });
                 let product = Product {
                     a: dm,
+                    row: terms,
                     terms,
                     start: Start::Target,
                     x: turned,
@@ -135,10 +132,11 @@ impl<'a> Gradient<'a> {
 }
 
 /// Adds the sum over tiles and lanes of each channel to `db`.
-struct Biases<'a, const L: usize> {
-    sums: &'a [f32],
-    band: Band,
-    db: &'a mut [f32],
+pub(super) struct Biases<'a, const L: usize> {
+    pub planes: Planes,
+    pub dm: &'a [f32],
+    pub band: Band,
+    pub db: &'a mut [f32],
 }
 
 impl<const L: usize> Kernel for Biases<'_, L> {
@@ -146,7 +144,8 @@ impl<const L: usize> Kernel for Biases<'_, L> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let sums = self.sums.as_chunks::<L>().0;
+        // This element is the sum of a tile's gradients.
+        let sums = self.dm[5 * self.planes.element..].as_chunks::<L>().0;
         for (db, tiles) in self.db.iter_mut().zip(sums.chunks_exact(self.band.len())) {
             let mut lanes = [0.0; L];
             for part in (0..L).step_by(S::WIDTH) {

@@ -36,9 +36,11 @@
 //! Sources: S. Winograd, *Arithmetic Complexity of Computations*, SIAM 1980; A. Lavin and S. Gray,
 //! *Fast Algorithms for Convolutional Neural Networks*, CVPR 2016.
 
+mod end;
 mod gradient;
 mod one_input;
 mod product;
+pub(crate) mod tangent;
 mod transform;
 mod weights;
 
@@ -47,7 +49,8 @@ use crate::arch::Simd;
 use crate::layers::memory::{Backward, Forward};
 use crate::map::Frame;
 use crate::shape::Window;
-use gradient::Gradient;
+use end::{End, ROW};
+use gradient::{Biases, Gradient};
 use product::{Product, Start};
 use transform::{InputGradient, InputTransform, OutputGradient, OutputTransform, StageOutput};
 
@@ -83,9 +86,9 @@ struct Tiles {
 }
 
 impl Tiles {
-    const fn new(frame: &Frame, lanes: usize) -> Tiles {
+    /// In bands whose transformed maps have so many channels.
+    const fn new(frame: &Frame, channels: usize, lanes: usize) -> Tiles {
         let (rows, columns) = (frame.rows.div_ceil(2), frame.columns.div_ceil(2));
-        let channels = frame.input.channels + frame.output.channels;
         let most = most(1, BAND / (ELEMENTS * channels * lanes));
         // Bands of nearly the same size.
         let (band_rows, band_columns) = if most < columns {
@@ -163,13 +166,13 @@ impl Planes {
 
 /// Floats of what lies between the two axes of a transform.
 const fn row_len(tiles: &Tiles, lanes: usize) -> usize {
-    transform::ROW * tiles.band_columns * lanes
+    ROW * tiles.band_columns * lanes
 }
 
 /// Floats of scratch for the forward pass and for the backward pass.
 pub(crate) const fn scratch_len(frame: &Frame, lanes: usize) -> (usize, usize) {
     let (inputs, outputs) = (frame.input.channels, frame.output.channels);
-    let tiles = Tiles::new(frame, lanes);
+    let tiles = Tiles::new(frame, inputs + outputs, lanes);
     let band = tiles.band();
     let zeros = frame.input.columns * lanes;
     let row = row_len(&tiles, lanes);
@@ -193,7 +196,7 @@ pub(crate) fn forward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: F
         ..
     } = memory;
     let (inputs, outputs) = (frame.input.channels, frame.output.channels);
-    let tiles = Tiles::new(frame, L);
+    let tiles = Tiles::new(frame, inputs + outputs, L);
     let (zeros, rest) = scratch.split_at_mut(frame.input.columns * L);
     let (row, rest) = rest.split_at_mut(row_len(&tiles, L));
     let (u, rest) = rest.split_at_mut(ELEMENTS * weights::matrix_len(inputs, outputs));
@@ -205,6 +208,7 @@ pub(crate) fn forward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: F
         terms: inputs,
         term: 1,
         u,
+        across: inputs,
     });
     for band in tiles.bands() {
         let v_planes = Planes::new(inputs, band.len(), L);
@@ -224,11 +228,11 @@ pub(crate) fn forward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: F
                 frame,
                 band,
                 u,
+                across: inputs,
                 bias,
                 planes: v_planes,
                 v,
-                y,
-                codes,
+                end: End::Values { y, codes },
                 row,
             });
             continue;
@@ -236,6 +240,7 @@ pub(crate) fn forward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: F
         for e in 0..ELEMENTS {
             let product = Product {
                 a: &u[e * weights::matrix_len(inputs, outputs)..][..inputs * outputs],
+                row: inputs,
                 terms: inputs,
                 // What is added to this element comes out in every pixel of the tile.
                 start: match e {
@@ -253,8 +258,7 @@ pub(crate) fn forward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: F
             band,
             planes: m_planes,
             m,
-            y,
-            codes,
+            end: End::Values { y, codes },
             row,
         });
     }
@@ -277,7 +281,7 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
         ..
     } = memory;
     let (inputs, outputs) = (frame.input.channels, frame.output.channels);
-    let tiles = Tiles::new(frame, L);
+    let tiles = Tiles::new(frame, inputs + outputs, L);
     let (zeros, rest) = scratch.split_at_mut(frame.input.columns * L);
     let (row, rest) = rest.split_at_mut(row_len(&tiles, L));
     let (u, rest) = rest.split_at_mut(ELEMENTS * weights::matrix_len(inputs, outputs));
@@ -292,6 +296,7 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
             terms: outputs,
             term: inputs,
             u,
+            across: outputs,
         });
         dx[..frame.input.live_len() * L].fill(0.0);
     }
@@ -345,7 +350,13 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
                 planes: v_planes,
                 v,
             });
-            gradient.add::<S, L>(simd, band, (v, v_planes), (dm, m_planes), db);
+            simd.apart(Biases::<L> {
+                planes: m_planes,
+                dm,
+                band,
+                db,
+            });
+            gradient.add::<S, L>(simd, band, (v, v_planes), (dm, m_planes));
         }
         if passes.input_gradient {
             // In the place of v, which is not needed any more.
@@ -353,6 +364,7 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
             for e in 0..ELEMENTS {
                 let product = Product {
                     a: &u[e * weights::matrix_len(inputs, outputs)..][..inputs * outputs],
+                    row: outputs,
                     terms: outputs,
                     start: Start::Zero,
                     x: &dm[e * m_planes.element..][..outputs * m_planes.channel],

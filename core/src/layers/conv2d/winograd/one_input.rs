@@ -5,23 +5,25 @@
 //! `y1 = u3 v3 + (p1 - p2)`, where `u v + s` is fused; the bias is added to the first product of the
 //! second column, from where it comes to all four pixels.
 
-use super::transform::{ROW, StageOutput, elements, output_row, row_of, spread};
+use super::end::{End, ROW};
+use super::transform::{StageOutput, elements, row_of, spread};
 use super::{Band, ELEMENTS, Planes, weights};
 use crate::arch::{Kernel, Simd};
 use crate::layers::register_block::add_parts;
 use crate::map::Frame;
 
-/// `y = A' (u o v) A + bias` of all output channels; then pool and relu.
+/// `A' (u o v) A + bias` of all output channels; then pool and relu.
 pub(super) struct Output<'a, const L: usize> {
     pub frame: &'a Frame,
     pub band: Band,
-    /// Transformed kernels, `[element][output]`, elements [`weights::matrix_len`] apart.
+    /// Transformed kernels, `[element][output]`, elements [`weights::matrix_len`] and outputs
+    /// `across` floats apart.
     pub u: &'a [f32],
+    pub across: usize,
     pub bias: &'a [f32],
     pub planes: Planes,
     pub v: &'a [f32],
-    pub y: &'a mut [f32],
-    pub codes: &'a mut [f32],
+    pub end: End<'a>,
     /// Room for [`ROW`] pixels of each tile of a row.
     pub row: &'a mut [f32],
 }
@@ -30,23 +32,24 @@ impl<const L: usize> Kernel for Output<'_, L> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
+    fn run<S: Simd>(mut self, simd: S) {
         let (frame, band, planes) = (self.frame, self.band, self.planes);
         let halves = &mut self.row.as_chunks_mut::<L>().0.as_chunks_mut::<ROW>().0[..band.columns];
-        let outputs = frame.output.channels;
+        let matrix = weights::matrix_len(frame.output.channels, self.across);
         for row in band.row..band.row + band.rows {
             let at = row_of(&band, &planes, 0, row, L);
             let v = elements::<L>(self.v, planes.element, at, band.columns);
             for (channel, bias) in self.bias.iter().enumerate() {
                 let mut u = [0.0; ELEMENTS];
                 for e in 0..ELEMENTS {
-                    u[e] = self.u[e * weights::matrix_len(outputs, 1) + channel];
+                    u[e] = self.u[e * matrix + channel * self.across];
                 }
                 half_output::<S, L, 0>(simd, &u, 0.0, &v, halves);
                 half_output::<S, L, 1>(simd, &u, *bias, &v, halves);
                 half_output::<S, L, 2>(simd, &u, 0.0, &v, halves);
                 half_output::<S, L, 3>(simd, &u, 0.0, &v, halves);
-                output_row::<S, L>(simd, frame, &band, channel, row, halves, self.y, self.codes);
+                self.end
+                    .row::<S, L>(simd, frame, &band, channel, row, halves);
             }
         }
     }

@@ -16,8 +16,9 @@ pub(super) enum Start<'a> {
 
 /// `Y = S + A X`, where `X` has rows of `columns` floats and `S` is `start`.
 pub(super) struct Product<'a> {
-    /// Row by row, each `terms` long.
+    /// Its rows begin `row` floats apart, and are `terms` long.
     pub a: &'a [f32],
+    pub row: usize,
     pub terms: usize,
     pub start: Start<'a>,
     pub x: &'a [f32],
@@ -37,7 +38,7 @@ impl Product<'_> {
         while done < rows {
             let size = block::<S>(rows - done);
             let part = Product {
-                a: &self.a[done * self.terms..][..size * self.terms],
+                a: &self.a[done * self.row..],
                 start: match self.start {
                     Start::Rows(start) => Start::Rows(&start[done..][..size]),
                     other => other,
@@ -75,7 +76,7 @@ impl<const B: usize> Kernel for Rows<'_, B> {
     fn run<S: Simd>(mut self, simd: S) {
         let mut rows = [self.0.a; B];
         for b in 0..B {
-            rows[b] = &self.0.a[b * self.0.terms..][..self.0.terms];
+            rows[b] = &self.0.a[b * self.0.row..][..self.0.terms];
         }
         let mut at = 0;
         while at < self.0.columns {

@@ -13,9 +13,10 @@
 //! a whole, and what comes out, a few pixels a tile, stays in the first-level cache for the second.
 //! The loops run over fixed arrays, so that no bounds are checked in them.
 
+use super::end::{End, ROW};
 use super::{Band, ELEMENTS, Planes};
 use crate::arch::{Kernel, Simd};
-use crate::layers::max_pool2d::lanes::{code_plane, read_bits, write_bits};
+use crate::layers::max_pool2d::lanes::{code_plane, read_bits};
 use crate::map::Frame;
 
 /// Where a row of tiles begins in the plane of a channel, in floats.
@@ -150,27 +151,22 @@ fn combine<S: Simd, const L: usize, const SUM: bool>(
     if SUM { simd.add(a, b) } else { simd.sub(a, b) }
 }
 
-/// `y = A' m A` of all output channels, columns first; then pool and relu.
+/// `A' m A` of all output channels, columns first; then pool and relu.
 pub(super) struct OutputTransform<'a, const L: usize> {
     pub frame: &'a Frame,
     pub band: Band,
     pub planes: Planes,
     pub m: &'a [f32],
-    pub y: &'a mut [f32],
-    pub codes: &'a mut [f32],
+    pub end: End<'a>,
     /// Room for [`ROW`] pixels of each tile of a row.
     pub row: &'a mut [f32],
 }
-
-/// Pixels that are kept of each tile of a row between the transform along one axis and that along
-/// the other.
-pub(super) const ROW: usize = 8;
 
 impl<const L: usize> Kernel for OutputTransform<'_, L> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
+    fn run<S: Simd>(mut self, simd: S) {
         let (frame, band, planes) = (self.frame, self.band, self.planes);
         let halves = &mut self.row.as_chunks_mut::<L>().0.as_chunks_mut::<ROW>().0[..band.columns];
         for channel in 0..frame.output.channels {
@@ -181,7 +177,8 @@ impl<const L: usize> Kernel for OutputTransform<'_, L> {
                 half_output::<S, L, 1>(simd, &m, halves);
                 half_output::<S, L, 2>(simd, &m, halves);
                 half_output::<S, L, 3>(simd, &m, halves);
-                output_row::<S, L>(simd, frame, &band, channel, row, halves, self.y, self.codes);
+                self.end
+                    .row::<S, L>(simd, frame, &band, channel, row, halves);
             }
         }
     }
@@ -200,43 +197,6 @@ pub(super) fn elements<const L: usize>(
         *tiles_of = plane[at..][..tiles * L].as_chunks::<L>().0;
     }
     elements
-}
-
-/// Transforms a row of tiles along the row, from what is left of each after the transform of its
-/// columns; then pool and relu.
-#[inline(always)]
-pub(super) fn output_row<S: Simd, const L: usize>(
-    simd: S,
-    frame: &Frame,
-    band: &Band,
-    channel: usize,
-    row: usize,
-    halves: &[[[f32; L]; ROW]],
-    y: &mut [f32],
-    codes: &mut [f32],
-) {
-    let map = frame.output;
-    let y = y.as_chunks_mut::<L>().0;
-    if frame.pool.is_some() {
-        let plane = code_plane(frame, L);
-        let y = &mut y[map.at(channel, row, band.column)..][..band.columns];
-        let first = map.dense().at(channel, row, band.column);
-        for (tile, (half, y)) in halves.iter().zip(y).enumerate() {
-            let winners = pooled::<S, L>(simd, half, frame.relu, y);
-            for (p, winners) in winners.into_iter().enumerate() {
-                write_bits::<L>(&mut codes[p * plane..], first + tile, winners);
-            }
-        }
-        return;
-    }
-    for (r, half) in [0, 4].into_iter().enumerate() {
-        let (r, column) = (2 * row + r, 2 * band.column);
-        if r < map.live_rows {
-            let count = (2 * band.columns).min(map.live_columns - column);
-            let y = &mut y[map.at(channel, r, column)..][..count];
-            pixels_row::<S, L>(simd, halves, half, frame.relu, y);
-        }
-    }
 }
 
 /// Transforms column `C` of each tile: its upper half goes to pixel `C`, its lower half to pixel
@@ -259,75 +219,6 @@ fn half_output<S: Simd, const L: usize, const C: usize>(
             let lower = simd.add(simd.load(m3, lane), simd.sub(m1, m2));
             simd.store(&mut half[C], lane, upper);
             simd.store(&mut half[4 + C], lane, lower);
-        }
-    }
-}
-
-/// The two pixels of half a tile whose four values begin at pixel `half`.
-#[inline(always)]
-fn two_pixels<S: Simd, const L: usize>(
-    simd: S,
-    values: &[[f32; L]; ROW],
-    half: usize,
-    lane: usize,
-) -> [S::V; 2] {
-    let (m1, m2) = (
-        simd.load(&values[half + 1], lane),
-        simd.load(&values[half + 2], lane),
-    );
-    [
-        simd.add(simd.load(&values[half], lane), simd.add(m1, m2)),
-        simd.add(simd.load(&values[half + 3], lane), simd.sub(m1, m2)),
-    ]
-}
-
-/// The largest of a tile's pixels, activated, and its winners.
-#[inline(always)]
-fn pooled<S: Simd, const L: usize>(
-    simd: S,
-    values: &[[f32; L]; ROW],
-    relu: bool,
-    y: &mut [f32; L],
-) -> [u32; 2] {
-    let mut winners = [0; 2];
-    for part in 0..L / S::WIDTH {
-        let lane = part * S::WIDTH;
-        let [y00, y01] = two_pixels::<S, L>(simd, values, 0, lane);
-        let [y10, y11] = two_pixels::<S, L>(simd, values, 4, lane);
-        let (above, right_above) = simd.first_max(y00, y01);
-        let (below, right_below) = simd.first_max(y10, y11);
-        let (mut best, lower) = simd.first_max(above, below);
-        winners[0] |= (right_above & !lower | right_below & lower) << lane;
-        winners[1] |= lower << lane;
-        if relu {
-            best = simd.relu(best);
-        }
-        simd.store(y, lane, best);
-    }
-    winners
-}
-
-/// A row of pixels, activated, from the halves of tiles whose values begin at pixel `half`.
-#[inline(always)]
-fn pixels_row<S: Simd, const L: usize>(
-    simd: S,
-    halves: &[[[f32; L]; ROW]],
-    half: usize,
-    relu: bool,
-    y: &mut [[f32; L]],
-) {
-    for (values, y) in halves.iter().zip(y.chunks_mut(2)) {
-        for part in 0..L / S::WIDTH {
-            let lane = part * S::WIDTH;
-            for (mut pixel, y) in two_pixels::<S, L>(simd, values, half, lane)
-                .into_iter()
-                .zip(&mut *y)
-            {
-                if relu {
-                    pixel = simd.relu(pixel);
-                }
-                simd.store(y, lane, pixel);
-            }
         }
     }
 }

@@ -29,8 +29,10 @@ pub(super) struct Transform<'a> {
     pub row: usize,
     pub terms: usize,
     pub term: usize,
-    /// `[element][row][term]`, elements [`matrix_len`] apart.
+    /// `[element][row][term]`, elements [`matrix_len`] apart, with [`across`](Transform::across)
+    /// terms in a row, of which these are the first.
     pub u: &'a mut [f32],
+    pub across: usize,
 }
 
 impl Kernel for Transform<'_> {
@@ -41,12 +43,12 @@ impl Kernel for Transform<'_> {
         let Transform {
             rows, terms, term, ..
         } = self;
-        let matrix = matrix_len(rows, terms);
+        let matrix = matrix_len(rows, self.across);
         for r in 0..rows {
             let w = &self.w[9 * r * self.row..];
             let mut k = 0;
             while k < terms {
-                let (w, at) = (&w[9 * k * term..], r * terms + k);
+                let (w, at) = (&w[9 * k * term..], r * self.across + k);
                 if k + SIDE <= terms {
                     let mut g = [[0.0; SIDE]; 9];
                     simd.turn(w, 9 * term, g.as_flattened_mut(), SIDE);
