@@ -16,22 +16,15 @@ use crate::checkpoints::{self, Checkpoints};
 use crate::config::RunConfig;
 use crate::data::dataset::Dataset;
 use crate::error::{EXIT_OK, EXIT_RUN, Error};
-<<<<<<< HEAD
-use crate::export::{self, BEST, CHECKPOINT, MODEL, PREVIOUS, RunFolder};
-use crate::machine;
-=======
 use crate::export::{self, AVERAGE, BEST, CHECKPOINT, MODEL, PREVIOUS, RunFolder};
->>>>>>> life
+use crate::machine;
 use crate::memory;
 use crate::plot;
 use crate::ranks::Ranks;
 use crate::report::{self, ConfigFile, DatasetRecord, Display, RunRecord, note, print_line, say};
-<<<<<<< HEAD
-use crate::train::checkpoint::{self, Checkpoint};
-=======
 use crate::score::{self, Score};
 use crate::shell;
->>>>>>> life
+use crate::train::checkpoint::{self, Checkpoint};
 use crate::train::{Observer, Outcome, Record, RunStatus, StopReason, Trainer};
 
 /// What has become of a run.
@@ -72,41 +65,11 @@ pub fn train(args: &TrainArgs, ranks: &Ranks) -> Result<Done, Error> {
     let trainer = ranks.agree(trainer.map_err(|error| Error::Usage(error.to_string())))?;
     let mut trainer = trainer.since(started).on(ranks);
     // Before there are files: from here on a signal ends the run in order.
-<<<<<<< HEAD
     let signal = ranks.signal(ranks.agree(watch_signals())?);
     let resuming = args.resume.is_some();
     let folder = match first {
         true => open_folder(args, resumed, &mut trainer, (&config, &dataset)).map(Some),
         false => Ok(None),
-=======
-    let signal = watch_signals()?;
-    let resuming = resumed.is_some();
-    let folder = match resumed {
-        Some(folder) => {
-            let passed_over = checkpoints::restore(folder.path(), &mut trainer)?;
-            for line in &passed_over {
-                note(&format!("secant: {line}; the checkpoint before it is used"));
-            }
-            folder
-        }
-        None => {
-            let folder = RunFolder::create(args.out.as_deref(), args.force, &config)?;
-            folder.write_json(
-                export::CONFIG,
-                &ConfigFile {
-                    version: env!("CARGO_PKG_VERSION"),
-                    command: shell::line(shell::words()),
-                    dataset: DatasetRecord::new(&dataset, &split),
-                    predict: args.targets.predict.as_ref().map(ToString::to_string),
-                    limit,
-                    isa: Isa::current().name(),
-                    run: &config,
-                },
-            )?;
-            folder.write_text(export::OPTIONS, &options::text(args, &config, &dataset))?;
-            folder
-        }
->>>>>>> life
     };
     let folder = ranks.agree(folder)?;
     if resuming && ranks.count() > 1 {
@@ -268,6 +231,7 @@ fn open_folder(
         export::CONFIG,
         &ConfigFile {
             version: env!("CARGO_PKG_VERSION"),
+            command: shell::line(shell::words()),
             dataset: DatasetRecord::new(dataset, trainer.split()),
             predict: args.targets.predict.as_ref().map(ToString::to_string),
             limit: args.limit.map(usize::from),
@@ -424,7 +388,6 @@ fn best_epoch(keep: Keep, outcome: &Outcome) -> Option<String> {
     ))
 }
 
-<<<<<<< HEAD
 /// Watches the run on the ranks that show and keep nothing.
 struct Follower(Arc<AtomicUsize>);
 
@@ -437,7 +400,8 @@ impl Observer for Follower {
     }
 
     fn record(&mut self, _: &Record) {}
-=======
+}
+
 /// How good the averaged weights are.
 fn averaged(outcome: &Outcome) -> Option<String> {
     let average = outcome.average.as_ref()?;
@@ -457,7 +421,6 @@ fn averaged(outcome: &Outcome) -> Option<String> {
         validation.unwrap_or_default(),
         show(average.test)
     ))
->>>>>>> life
 }
 
 /// Shows the run, and keeps it.

@@ -16,13 +16,8 @@ use crate::data::open::SYNTHETIC;
 use crate::data::predict::Predict;
 use crate::engine::LANES;
 use crate::error::Error;
-<<<<<<< HEAD
-use crate::export::{BEST, CHECKPOINT, CONFIG, MODEL};
-use crate::loss::{ClassWeights, NamedLoss};
-=======
 use crate::export::{AVERAGE, BEST, CHECKPOINT, CONFIG, MODEL};
-use crate::loss::NamedLoss;
->>>>>>> life
+use crate::loss::{ClassWeights, NamedLoss};
 use crate::model::{Description, Model};
 use crate::weights;
 
