@@ -129,6 +129,7 @@ impl HessianProduct<f32> for Bowl {
 
 /// Conjugate gradients to the end.
 const WHOLE: HessianFreeConfig = HessianFreeConfig {
+    damping: 1.0,
     iterations: 300,
     progress: 0.0,
     ..HessianFreeConfig::DEFAULT
