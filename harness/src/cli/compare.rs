@@ -52,6 +52,8 @@ Examples:
   secant compare --protocol deepobs --optimizers adam-plain,adam,lbfgs --epochs 8 --seeds 3
   secant compare --optimizers adam,lbfgs,lbfgs-seed --limit 10000
   secant compare --suite small --out suite               five problems, a profile and a score
+  mpirun -n 16 secant compare --tune 20 --out cmp        sixteen ranks, a run each at a time; needs
+                                                         a secant built with --features mpi
 
 The folder holds report.html (all on one page), compare.json, compare.md, compare.csv, runs.csv and
 evaluations.csv (a row a run, a row an evaluation), figures as SVG with their points as CSV, and

@@ -59,7 +59,8 @@ Examples:
 
 Exit status: 0 done, 1 the run failed, 2 wrong options or data, 3 a file could not be written,
 130 interrupted (Ctrl-C), 143 asked to end (SIGTERM), 129 terminal closed (SIGHUP). Ended by the
-system: 134 (no memory), 137 (killed).";
+system: 134 (no memory), 137 (killed). Under mpirun the status of the rank that failed; a lost rank
+ends all.";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -154,7 +155,7 @@ pub fn main() -> ExitCode {
         }
     };
     let done = ranks.agree(choose_isa());
-    match done.and_then(|()| cli.command.run(&ranks)) {
+    match ranks.agree(done.and_then(|()| cli.command.run(&ranks))) {
         // Rank 0 answers for all. Another status than 0 of a rank that is home before would end it.
         Ok(status) if ranks.is_first() => ExitCode::from(status),
         Ok(_) => ExitCode::SUCCESS,

@@ -98,6 +98,10 @@ Config files:
   --config FILE reads options from a TOML file: epochs = 20, optimizer = \"adam:beta2=0.99\",
   decoupled = true. What stands on the command line wins. Every run writes such a file.
 
+Several processes:
+  mpirun -n 4 secant train ...     divides each batch among four ranks, to the same bits; needs a
+                                   secant that is built with --features mpi (docs/cluster.md)
+
 Environment:
   SECANT_DATA   folder with the data, or 'synthetic'
   SECANT_ISA    baseline, avx2, avx512 or neon: forces an instruction set (other speed, same bits)

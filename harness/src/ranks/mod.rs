@@ -144,7 +144,10 @@ impl Ranks {
         if self.team.is_none() {
             return own;
         }
-        let failed = own.as_ref().err().map(Error::exit_code);
+        let failed = own.as_ref().err();
+        // Who has failed because of another does not speak.
+        let failed = failed.filter(|error| !matches!(error, Error::Elsewhere { .. }));
+        let failed = failed.map(Error::exit_code);
         let all = self.all(failed);
         match all.iter().position(Option::is_some) {
             Some(rank) if rank != self.rank() => {
