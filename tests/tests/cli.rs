@@ -192,7 +192,7 @@ fn without_data_it_says_so_and_trains_on_the_built_in_set() {
         return;
     }
     let output = succeed(&folder, &QUICK.replace("--data synthetic ", ""));
-    assert!(stderr(&output).contains("Run data/fetch.sh to get the real images"));
+    assert!(stderr(&output).contains("'secant data fetch' gets the real images"));
     assert!(stdout(&output).starts_with(
         "synthetic: 240 training, 60 validation and 10000 test samples from built-in\n"
     ));
@@ -203,7 +203,7 @@ fn wrong_data_is_one_line_and_status_2() {
     let folder = TempDir::new().unwrap();
     assert_eq!(
         fail(&folder, "train --data nowhere", 2),
-        "secant: nowhere: expected a folder or file with data, found neither; data/fetch.sh gets Fashion-MNIST, and \
+        "secant: nowhere: expected a folder or file with data, found neither; 'secant data fetch' gets Fashion-MNIST, and \
          --data synthetic does without\n"
     );
     let data = folder.path().join("data/fashion-mnist");

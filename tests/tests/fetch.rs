@@ -1,4 +1,4 @@
-//! `data/fetch.sh` with stand-ins for the network: where it looks, what it believes, what it leaves
+//! `data/fetch.sh` and `secant data fetch` with stand-ins for the network: where it looks, what it believes, what it leaves
 //! behind.
 #![cfg(unix)]
 
@@ -264,4 +264,116 @@ fn wrong_time_series_are_never_used() {
     assert!(said(&["italy-power-demand"], 1).contains("holds no ItalyPowerDemand_TRAIN.ts"));
     assert!(said(&["gun-point", "a", "b"], 2).starts_with("usage: "));
     assert!(said(&["a", "b"], 2).starts_with("usage: "));
+}
+
+/// `secant data fetch set`, with the fixture's `curl` and with `installed` in place of the package.
+fn by_the_program(fixture: &Fixture, installed: &Path) -> (Option<i32>, String) {
+    let path = format!(
+        "{}:{}",
+        fixture.path("bin").display(),
+        std::env::var("PATH").unwrap()
+    );
+    let output = Command::new(env!("CARGO_BIN_EXE_secant-under-test"))
+        .args(["data", "fetch", "set"])
+        .current_dir(fixture.root.path())
+        .env("PATH", path)
+        .env("SECANT_PACKAGE_DIR", installed)
+        .env("SECANT_DATA_URL", "http://a.invalid/x http://b.invalid/y")
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn the_program_says_what_is_not_to_be_had_and_leaves_nothing() {
+    let fixture = Fixture::new();
+    let nowhere = fixture.path("nowhere");
+    for (curl, why) in [
+        ("echo 'curl: no network' >&2; exit 6", "curl: no network"),
+        ("echo something else", "not the expected content"),
+        ("printf '\\037\\213\\010\\000'", "not the expected content"),
+    ] {
+        fixture.command("curl", curl);
+        let (status, said) = by_the_program(&fixture, &nowhere);
+        assert_eq!(status, Some(1), "{said}");
+        for part in [why, "a.invalid", "b.invalid", "by hand"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert!(!fixture.path("set").exists(), "nothing is left behind");
+    }
+    // Files that are not the real ones are refused, wherever they come from.
+    fixture.fill("installed");
+    let (status, said) = by_the_program(&fixture, &fixture.path("installed"));
+    assert_eq!(status, Some(1), "{said}");
+    assert!(!fixture.path("set").exists());
+}
+
+#[test]
+fn the_program_fetches_the_real_files() {
+    let real = Path::new("/usr/share/datasets/fashion-mnist");
+    if !real.is_dir() {
+        println!("skipped: Fashion-MNIST is not installed");
+        return;
+    }
+    let fixture = Fixture::new();
+    let nowhere = fixture.path("nowhere");
+    let whole = || {
+        let read = |folder: &Path, name| fs::read(folder.join(format!("{name}.gz"))).unwrap();
+        let own = fixture.path("set");
+        assert!(
+            FILES
+                .iter()
+                .all(|name| read(&own, name) == read(real, name))
+        );
+        assert_eq!(fs::read_dir(own).unwrap().count(), 4);
+    };
+    // A server that has them, the second one of two.
+    let serve = format!(
+        "for a; do :; done; echo \"$a\" >> {}; case $a in *a.invalid*) exit 22 ;; esac\n\
+         cat {}/\"${{a##*/}}\"",
+        fixture.path("asked").display(),
+        real.display()
+    );
+    fixture.command("curl", &serve);
+    let (status, said) = by_the_program(&fixture, &nowhere);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(
+        said.contains("Fashion-MNIST is in set (from http://b.invalid/y)"),
+        "{said}"
+    );
+    whole();
+    // Nothing to do; then one file is damaged, and only that one is fetched again.
+    fixture.command("curl", "exit 1");
+    let (status, said) = by_the_program(&fixture, &nowhere);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(said.contains("was there already"), "{said}");
+    let labels = fixture.path("set/t10k-labels-idx1-ubyte.gz");
+    fs::write(&labels, &fs::read(&labels).unwrap()[..100]).unwrap();
+    let (status, said) = by_the_program(&fixture, &nowhere);
+    assert_eq!(status, Some(1), "{said}");
+    fs::remove_file(fixture.path("asked")).unwrap();
+    fixture.command("curl", &serve);
+    assert_eq!(by_the_program(&fixture, &nowhere).0, Some(0));
+    let asked = fs::read_to_string(fixture.path("asked")).unwrap();
+    assert!(
+        asked
+            .lines()
+            .all(|line| line.ends_with("t10k-labels-idx1-ubyte.gz")),
+        "{asked}"
+    );
+    whole();
+    // The package is looked for first.
+    fs::remove_dir_all(fixture.path("set")).unwrap();
+    fixture.command("curl", "exit 1");
+    let (status, said) = by_the_program(&fixture, real);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(said.contains("from the installed package"), "{said}");
+    whole();
+    // Where no folder can be.
+    fs::remove_dir_all(fixture.path("set")).unwrap();
+    fs::write(fixture.path("set"), "a file").unwrap();
+    let (status, said) = by_the_program(&fixture, real);
+    assert_eq!(status, Some(3), "{said}");
+    assert_eq!(fs::read(fixture.path("set")).unwrap(), b"a file");
 }

@@ -289,7 +289,7 @@ fn a_folder_that_lacks_a_file_says_which() {
     )
     .unwrap_err()
     .to_string();
-    assert!(error.ends_with("expected a file like t10k-images-idx3-ubyte or t10k-images-idx3-ubyte.gz, found none; data/fetch.sh gets Fashion-MNIST's"), "{error}");
+    assert!(error.ends_with("expected a file like t10k-images-idx3-ubyte or t10k-images-idx3-ubyte.gz, found none; 'secant data fetch' gets Fashion-MNIST's"), "{error}");
     let error = dataset::load(
         &Location::Path("no/such/folder".into()),
         None,

@@ -6,7 +6,9 @@ use std::process::Output;
 
 use safetensors::tensor::{Dtype, TensorView};
 use secant::network::Shape;
-use secant_harness::data::dataset::{Predicted, Task};
+use secant::{Affine, Batch};
+use secant_harness::data::dataset::{Part, Predicted, Task};
+use secant_harness::data::elements::{Elements, Targets};
 use secant_harness::formats::onnx;
 use secant_harness::import;
 use secant_harness::model::{Description, Model};
@@ -52,6 +54,71 @@ fn onnx_comes_back() {
         assert_eq!(expected(&again, &part), wanted);
     }
 }
+
+/// Networks that PyTorch exports itself, with its logits of the same samples beside them:
+/// `tests/peers/torch_exports.py` has made the files.
+#[test]
+fn torch_exports_are_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/torch");
+    for (name, shape, spec) in [
+        ("view-older-open", Shape::new(1, 12, 12), MAPS),
+        ("view-newer-open", Shape::new(1, 12, 12), MAPS),
+        (
+            "signal-newer",
+            Shape::signal(3, 40),
+            "conv8k1x5s1x1p0x2 relu pool1x2 conv8k1x3 relu globalavgpool linear4",
+        ),
+    ] {
+        let bytes = fs::read(folder.join(format!("{name}.onnx"))).unwrap();
+        let read = import::onnx::read(&bytes, None, Some(&folder));
+        let read = read.unwrap_or_else(|why| panic!("{name}: {why}"));
+        let same = secant_harness::model::same_layers(&read.model.spec, spec);
+        assert!(same, "{name}: {}", read.model.spec);
+        assert_eq!(read.task.input, shape);
+        let (network, outputs) = (read.model.network, read.task.outputs);
+        let count = SAMPLES * shape.len();
+        let values = (0..count).map(|i| ((i * 37 % 128) as f32 - 64.0) / 64.0);
+        let values: Vec<f32> = values.collect();
+        let all: Vec<u32> = (0..SAMPLES as u32).collect();
+        let mut found = vec![0.0; SAMPLES * outputs];
+        let mut workspace = vec![0.0; network.inference_workspace_len(1)];
+        let part = Part {
+            elements: Elements::F32(values),
+            targets: Targets::Classes(vec![0; SAMPLES]),
+        };
+        let samples = part.samples(&[Affine::NONE]);
+        network
+            .predict::<1>(
+                &read.parameters,
+                Batch::new(samples, &all),
+                &mut found,
+                &mut workspace,
+            )
+            .unwrap();
+        let text = fs::read_to_string(folder.join(format!("{name}.txt"))).unwrap();
+        let wanted: Vec<f32> = text.lines().map(|line| line.parse().unwrap()).collect();
+        assert_eq!(found.len(), wanted.len());
+        let largest = wanted.iter().fold(1.0, |most: f32, x| most.max(x.abs()));
+        for (found, wanted) in found.iter().zip(&wanted) {
+            let difference = (found - wanted).abs();
+            assert!(
+                difference <= 1e-5 * largest,
+                "{name}: {found}, PyTorch {wanted}"
+            );
+        }
+        // Without the file that has some of its weights, that is told.
+        let apart = folder.join(format!("{name}.onnx.data")).exists();
+        let alone = import::onnx::read(&bytes, None, None);
+        assert_eq!(alone.is_err(), apart, "{name}");
+        if let Err(why) = alone {
+            assert!(why.contains(&format!("{name}.onnx.data")), "{why}");
+        }
+    }
+}
+
+const SAMPLES: usize = 4;
+const MAPS: &str = "conv4k3p1 groupnorm2 relu depthwise3 leakyrelu0.1 avgpool2 linear6 tanh \
+                    groupnorm1 linear3";
 
 /// What is no chain of layers, or is cut off or changed at any byte, is refused without a panic.
 #[test]

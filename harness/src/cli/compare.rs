@@ -436,7 +436,7 @@ impl CompareArgs {
     fn run_suite(&self, suite: Suite, ranks: &Ranks) -> Result<u8, Error> {
         if self.data.is_none() && standard_data().is_none() {
             return Err(Error::Usage(format!(
-                "--suite {}: Fashion-MNIST was not found; data/fetch.sh gets it, and --data DIR \
+                "--suite {}: Fashion-MNIST was not found; 'secant data fetch' gets it, and --data DIR \
                  takes other data in its place",
                 suite.name()
             )));

@@ -1,4 +1,4 @@
-//! `secant data`: what is in a data set.
+//! `secant data`: what is in a data set, and getting one.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -10,11 +10,13 @@ use serde::Serialize;
 use super::environment::{open_dataset, tell};
 use crate::data::dataset::{Dataset, Part, dimensions};
 use crate::data::elements::Targets;
+use crate::data::fetch::{self, Places};
+use crate::data::open::STANDARD_FOLDERS;
 use crate::data::predict::Predict;
 use crate::data::sheet;
 use crate::error::{EXIT_OK, Error};
 use crate::export::write_whole;
-use crate::report::{print_json, print_line, say};
+use crate::report::{note, print_json, print_line, say};
 use crate::score::number;
 use crate::trained::picture;
 
@@ -32,6 +34,28 @@ enum What {
     Info(InfoArgs),
     /// Draw some samples of each class
     Preview(PreviewArgs),
+    /// Get Fashion-MNIST, by copying or downloading it
+    Fetch(FetchArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  secant data fetch                          into data/fashion-mnist, where 'secant train' looks
+  secant data fetch ~/sets/fashion-mnist     then: secant train --data ~/sets/fashion-mnist
+
+The four files (30 MB, MIT licence) come from Debian's package dataset-fashion-mnist where that is
+installed, else from their public home by the program 'curl'. Each is checked against its SHA-256
+before it gets its name; files that are there and right are left alone.
+
+Exit status: 0 all files are there and right, 1 they are not to be had, 3 they cannot be written.
+
+Environment:
+  SECANT_DATA_URL   addresses of other folders with the files, separated by spaces")]
+struct FetchArgs {
+    /// Folder for the files
+    #[arg(value_name = "DIR", default_value = STANDARD_FOLDERS[0])]
+    folder: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -77,7 +101,21 @@ impl DataArgs {
         match &self.what {
             What::Info(args) => args.run(),
             What::Preview(args) => args.run(),
+            What::Fetch(args) => args.run(),
         }
+    }
+}
+
+impl FetchArgs {
+    fn run(&self) -> Result<u8, Error> {
+        let places = Places {
+            installed: std::env::var_os("SECANT_PACKAGE_DIR"),
+            homes: std::env::var("SECANT_DATA_URL").ok(),
+        };
+        let from = fetch::fashion_mnist(&self.folder, &places, &mut |line| note(line))?;
+        let folder = self.folder.display();
+        say(false, &format!("Fashion-MNIST is in {folder} ({from})."));
+        Ok(EXIT_OK)
     }
 }
 

@@ -86,7 +86,7 @@ pub fn open_dataset(
     if location == (Location::Synthetic { fallback: true }) {
         note(&format!(
             "Fashion-MNIST was not found in {}: training on the built-in synthetic set.\n\
-             Run data/fetch.sh to get the real images, or say --data DIR where they are.",
+             'secant data fetch' gets the real images, or say --data DIR where they are.",
             STANDARD_FOLDERS.join(" or ")
         ));
     }

@@ -63,6 +63,8 @@ Examples:
   secant train --data readings.csv --predict temperature   numbers, from the columns of a table
   secant train --data DIR --predict input --model 'linear16 linear600'    an autoencoder
   secant train --json | jq .test_accuracy                  for scripts
+  secant train --schedule constant --average 0.1           keep the mean of the last weights, too
+  secant train --schedule constant --average 0.1           keep the mean of the last weights, too
   secant train --resume runs/first                         go on where a run was stopped
   secant train --config runs/first/config.toml --seed 1    the same options, another seed
 
@@ -72,8 +74,8 @@ Optimisers:
 
 Data:
   Looked for in --data, then in $SECANT_DATA, then in data/fashion-mnist, then in
-  /usr/share/datasets/fashion-mnist. data/fetch.sh gets it. Without it, a built-in set of drawn
-  garments stands in.
+  /usr/share/datasets/fashion-mnist. 'secant data fetch' gets it. Without it, a built-in set of
+  drawn garments stands in.
 
 Files of a run:
   config.json         every choice, defaults too
@@ -335,7 +337,7 @@ pub struct TrainArgs {
     pub checkpoint_every: Option<Every>,
 
     /// Average the weights over about the last share F of the run, and keep the mean too, as in
-    /// --average 0.2
+    /// --average 0.1
     #[arg(
         long,
         value_name = "F",

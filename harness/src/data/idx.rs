@@ -172,7 +172,7 @@ fn lacks(beside: &Path, name: &str) -> DataError {
     DataError::new(
         beside.parent().unwrap_or(beside),
         format!(
-            "expected a file like {name} or {name}.gz, found none; data/fetch.sh gets Fashion-MNIST's"
+            "expected a file like {name} or {name}.gz, found none; 'secant data fetch' gets Fashion-MNIST's"
         ),
     )
 }

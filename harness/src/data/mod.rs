@@ -12,6 +12,7 @@
 //! | [`synthetic`] | the built-in set |
 //! | [`array`](mod@array), [`labels`], [`predict`], [`pieces`] | what the readers share: arrays of numbers, labels as they lie in files and as they are wanted, checks |
 //! | [`files`] | looking into folders |
+//! | [`fetch`] | getting Fashion-MNIST |
 //! | [`error`] | the one error: a file, what was expected, what was found |
 //!
 //! Readers trust nothing that a file says: memory grows with the bytes that were really there,
@@ -23,6 +24,7 @@ pub mod csv;
 pub mod dataset;
 pub mod elements;
 pub mod error;
+pub mod fetch;
 pub mod files;
 pub mod idx;
 pub mod labels;

@@ -84,7 +84,7 @@ fn read(path: &Path, predict: &Predict) -> Result<Pieces, DataError> {
         return Err(DataError::new(
             path,
             format!(
-                "expected a folder or file with data, found neither; data/fetch.sh gets Fashion-MNIST, and --data \
+                "expected a folder or file with data, found neither; 'secant data fetch' gets Fashion-MNIST, and --data \
                  {SYNTHETIC} does without"
             ),
         ));
