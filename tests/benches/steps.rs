@@ -60,13 +60,12 @@ fn main() -> ExitCode {
         "\n{:<17}{:>10}{:>10}{:>8}{:>14}{:>8}",
         "network", "gradient", "Hessian", "over", "Gauss-Newton", "over"
     );
+    let winograd = Convolution::Winograd;
     products("micro", &MICRO);
+    products("micro winograd", &MICRO.with_convolution(winograd));
     products("lenet", &LENET);
     products("seed", &SEED);
-    products(
-        "seed winograd",
-        &SEED.with_convolution(Convolution::Winograd),
-    );
+    products("seed winograd", &SEED.with_convolution(winograd));
     ExitCode::SUCCESS
 }
 

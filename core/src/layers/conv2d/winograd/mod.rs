@@ -86,9 +86,9 @@ struct Tiles {
 }
 
 impl Tiles {
-    /// In bands whose transformed maps have so many channels.
-    const fn new(frame: &Frame, channels: usize, lanes: usize) -> Tiles {
+    const fn new(frame: &Frame, lanes: usize) -> Tiles {
         let (rows, columns) = (frame.rows.div_ceil(2), frame.columns.div_ceil(2));
+        let channels = frame.input.channels + frame.output.channels;
         let most = most(1, BAND / (ELEMENTS * channels * lanes));
         // Bands of nearly the same size.
         let (band_rows, band_columns) = if most < columns {
@@ -172,7 +172,7 @@ const fn row_len(tiles: &Tiles, lanes: usize) -> usize {
 /// Floats of scratch for the forward pass and for the backward pass.
 pub(crate) const fn scratch_len(frame: &Frame, lanes: usize) -> (usize, usize) {
     let (inputs, outputs) = (frame.input.channels, frame.output.channels);
-    let tiles = Tiles::new(frame, inputs + outputs, lanes);
+    let tiles = Tiles::new(frame, lanes);
     let band = tiles.band();
     let zeros = frame.input.columns * lanes;
     let row = row_len(&tiles, lanes);
@@ -196,7 +196,7 @@ pub(crate) fn forward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: F
         ..
     } = memory;
     let (inputs, outputs) = (frame.input.channels, frame.output.channels);
-    let tiles = Tiles::new(frame, inputs + outputs, L);
+    let tiles = Tiles::new(frame, L);
     let (zeros, rest) = scratch.split_at_mut(frame.input.columns * L);
     let (row, rest) = rest.split_at_mut(row_len(&tiles, L));
     let (u, rest) = rest.split_at_mut(ELEMENTS * weights::matrix_len(inputs, outputs));
@@ -281,7 +281,7 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
         ..
     } = memory;
     let (inputs, outputs) = (frame.input.channels, frame.output.channels);
-    let tiles = Tiles::new(frame, inputs + outputs, L);
+    let tiles = Tiles::new(frame, L);
     let (zeros, rest) = scratch.split_at_mut(frame.input.columns * L);
     let (row, rest) = rest.split_at_mut(row_len(&tiles, L));
     let (u, rest) = rest.split_at_mut(ELEMENTS * weights::matrix_len(inputs, outputs));

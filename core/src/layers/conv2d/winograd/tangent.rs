@@ -7,7 +7,8 @@
 //! tdu = sum over tiles of tdm o v + dm o tv
 //! ```
 //! Each map is transformed once for all of its products. `tm` and `tdv` are products like any other,
-//! of twice as many terms: transformed kernels and maps lie side by side.
+//! of twice as many terms: transformed kernels and maps lie side by side. The bands are those of the
+//! passes alone; with half as many tiles in each, transformed kernels would be fetched twice as often.
 
 use super::end::End;
 use super::gradient::{self, Biases, Gradient};
@@ -20,15 +21,10 @@ use crate::arch::Simd;
 use crate::layers::memory::{BackwardWithTangent, Forward, ForwardWithTangent};
 use crate::map::Frame;
 
-/// Channels of a band's transformed maps: inputs and outputs, each with its tangent.
-const fn channels(frame: &Frame) -> usize {
-    2 * (frame.input.channels + frame.output.channels)
-}
-
 /// Floats of scratch: the larger of what the two passes need.
 pub(crate) const fn scratch_len(frame: &Frame, lanes: usize) -> usize {
     let (inputs, outputs) = (frame.input.channels, frame.output.channels);
-    let tiles = Tiles::new(frame, channels(frame), lanes);
+    let tiles = Tiles::new(frame, lanes);
     let band = tiles.band();
     let u = most(
         weights::matrix_len(outputs, 2 * inputs),
@@ -66,7 +62,7 @@ pub(crate) fn forward<S: Simd, const L: usize>(
         ..
     } = values;
     let (inputs, outputs) = (frame.input.channels, frame.output.channels);
-    let tiles = Tiles::new(frame, channels(frame), L);
+    let tiles = Tiles::new(frame, L);
     // A row of kernels: the tangents, to be multiplied with the inputs, then the kernels, with the
     // inputs' tangents.
     let across = 2 * inputs;
@@ -177,7 +173,7 @@ pub(crate) fn backward<S: Simd, const L: usize>(
         scratch,
     } = memory;
     let (inputs, outputs) = (frame.input.channels, frame.output.channels);
-    let tiles = Tiles::new(frame, channels(frame), L);
+    let tiles = Tiles::new(frame, L);
     // A row of kernels: these, to be multiplied with the gradients' tangents, then their tangents,
     // with the gradients.
     let across = 2 * outputs;
