@@ -116,7 +116,7 @@ fn torch_exports_are_read() {
     }
 }
 
-const SAMPLES: usize = 4;
+const SAMPLES: usize = 10;
 const MAPS: &str = "conv4k3p1 groupnorm2 relu depthwise3 leakyrelu0.1 avgpool2 linear6 tanh \
                     groupnorm1 linear3";
 

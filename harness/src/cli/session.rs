@@ -417,7 +417,7 @@ fn averaged(outcome: &Outcome) -> Option<String> {
         .validation
         .map(|score| format!("validation {}; ", show(score)));
     Some(format!(
-        "Averaged weights: {}test {}: {AVERAGE} has them.",
+        "Averaged weights, in {AVERAGE}:\n  {}test {}",
         validation.unwrap_or_default(),
         show(average.test)
     ))

@@ -57,6 +57,7 @@ impl Average {
     /// Begins anew: the weights so far were taken back.
     pub fn forget(&mut self) {
         self.steps = 0;
+        self.mean.fill(0.0);
     }
 
     /// The mean; `None` before the first step.

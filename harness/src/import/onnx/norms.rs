@@ -92,7 +92,11 @@ impl Chain<'_> {
         if place > 0 && matches!(operator, "Sub" | "Div") || node.inputs.len() != 2 {
             return Err("expected a constant behind what it is applied to".to_owned());
         }
-        let (shape, values) = self.constant(node, 1 - place.min(1))?;
+        let other = 1 - place.min(1);
+        if !self.tensors.contains(&node.inputs[other]) {
+            return Err("joins two branches; only chains of layers can be read".to_owned());
+        }
+        let (shape, values) = self.constant(node, other)?;
         if self.belongs_to(&before, operator, (&shape, &values)) {
             return Ok(());
         }
