@@ -399,6 +399,17 @@ pub fn cases() -> Vec<(Shape, Vec<Layer>)> {
                 linear(2),
             ],
         ),
+        // One channel between two of Winograd's: its input has a tangent and a gradient.
+        (
+            shape(2, 9, 7),
+            vec![
+                conv2d(1, 3).padding(1),
+                relu(),
+                conv2d(5, 3),
+                max_pool2d(2),
+                linear(3),
+            ],
+        ),
     ]
 }
 

@@ -22,33 +22,39 @@ pub(crate) fn forward<S: Simd, const L: usize>(
     frame: &Frame,
     memory: ForwardWithTangent<'_>,
 ) -> Option<()> {
-    let values = memory.values;
-    let (zeros, rest) = values.scratch.split_at_mut_checked(frame.output.channels)?;
-    zeros.fill(0.0);
-    let part = rest.get_mut(..memory.ty.len())?;
-    part.fill(0.0);
-    let of = |w, bias, x, y| Forward {
+    let Forward {
         w,
         bias,
         x,
         y,
-        codes: &mut [],
-        keep_codes: true,
-        scratch: &mut [],
-        draw: values.draw,
-    };
-    let own = of(values.w, values.bias, values.x, values.y);
-    pass::<S, L>(layer, simd, frame, own)?;
-    pass::<S, L>(
-        layer,
-        simd,
-        frame,
-        of(memory.tw, memory.tb, values.x, &mut *memory.ty),
-    )?;
-    if let Some(tx) = memory.tx {
-        pass::<S, L>(layer, simd, frame, of(values.w, zeros, tx, &mut *part))?;
-        add(simd, part, memory.ty);
+        scratch,
+        draw,
+        ..
+    } = memory.values;
+    let (zeros, rest) = scratch.split_at_mut_checked(frame.output.channels)?;
+    zeros.fill(0.0);
+    let part = rest.get_mut(..memory.ty.len())?;
+    part.fill(0.0);
+    let passes = [
+        (w, bias, Some(x), y),
+        (memory.tw, memory.tb, Some(x), &mut *memory.ty),
+        (w, zeros, memory.tx, &mut *part),
+    ];
+    for (w, bias, x, y) in passes {
+        let Some(x) = x else { return Some(()) };
+        let memory = Forward {
+            w,
+            bias,
+            x,
+            y,
+            codes: &mut [],
+            keep_codes: true,
+            scratch: &mut [],
+            draw,
+        };
+        pass::<S, L>(layer, simd, frame, memory)?;
     }
+    add(simd, part, memory.ty);
     Some(())
 }
 
