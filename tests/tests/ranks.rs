@@ -291,7 +291,7 @@ mod with {
         let set = |name: &str| format!("-x SECANT_DATA={name} {PROGRAM}");
         let said = refused(&two(&set("set"), &set("other")), 2);
         assert!(
-            said.contains("rank 1: this rank has another data (SHA-256)"),
+            said.contains("rank 1: this rank and rank 0 have different data"),
             "{said}"
         );
         let said = refused(&two(&set("set"), &set("nowhere")), 2);
@@ -306,7 +306,7 @@ mod with {
         fs::write(&copy, program).unwrap();
         let copy = format!("-x SECANT_DATA=set {}", copy.display());
         let said = refused(&two(&set("set"), &copy), 2);
-        assert!(said.contains("another build of secant"), "{said}");
+        assert!(said.contains("different builds of secant"), "{said}");
         // Wrong options, commands of one process, a folder without room.
         for words in [
             "train --optimizer magic",

@@ -371,9 +371,10 @@ impl CompareArgs {
                         .to_owned(),
                 ));
             }
-            _ => return Ok((one, self.threads.unwrap_or(one))),
+            _ => {}
         }
-        match (self.timing, self.jobs, self.threads) {
+        let jobs = self.jobs.or((ranks.count() > 1).then_some(one));
+        match (self.timing, jobs, self.threads) {
             (Timing::Cpu, _, Some(threads)) if threads > one => Err(Error::Usage(format!(
                 "--threads {threads}: runs side by side have one thread each; --jobs says how many \
                  there are, and --timing exclusive makes one at a time, on several threads"

@@ -24,7 +24,7 @@ use crate::ranks::Ranks;
 use crate::report::{self, ConfigFile, DatasetRecord, Display, RunRecord, note, print_line, say};
 use crate::score::{self, Score};
 use crate::shell;
-use crate::train::checkpoint::{self, Checkpoint};
+use crate::train::checkpoint::Checkpoint;
 use crate::train::{Observer, Outcome, Record, RunStatus, StopReason, Trainer};
 
 /// What has become of a run.
@@ -55,10 +55,11 @@ pub fn train(args: &TrainArgs, ranks: &Ranks) -> Result<Done, Error> {
         return Ok(Done::nothing(EXIT_OK));
     }
     let (config, dataset) = ranks.agree(prepare(args))?;
+    let start = config.start.as_ref().map_or("", |start| &start.sha256);
     ranks.same(&[
-        ("build of secant", machine::build().unwrap_or_default()),
+        ("builds of secant", machine::build().unwrap_or_default()),
         ("data (SHA-256)", &dataset.digest),
-        ("setting", &checkpoint::settings(&config)),
+        ("weights to start from", start),
     ])?;
     let mut memory = Trainer::memory(&config);
     let trainer = Trainer::new(&config, &dataset, &mut memory);

@@ -75,7 +75,7 @@ pub fn compare(
 ) -> Result<Compared, Error> {
     let arms = ranks.agree(arms(plan, dataset))?;
     ranks.same(&[
-        ("build of secant", machine::build().unwrap_or_default()),
+        ("builds of secant", machine::build().unwrap_or_default()),
         ("data (SHA-256)", &dataset.digest),
     ])?;
     let mut machines = ranks.all(Machine::this().cpu);

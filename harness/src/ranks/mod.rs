@@ -48,7 +48,7 @@ struct Team {
 const SIZES: [&str; 2] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
 
 /// The same for its number.
-const NUMBERS: [&str; 2] = ["OMPI_COMM_WORLD_RANK", "PMI_RANK"];
+const NUMBERS: [&str; 3] = ["OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"];
 
 fn number(names: &[&str]) -> Option<usize> {
     let mut values = names.iter().filter_map(|name| std::env::var(name).ok());
@@ -57,7 +57,9 @@ fn number(names: &[&str]) -> Option<usize> {
 
 /// How many processes the launcher has started, by the environment; 1 without one.
 pub fn launched() -> usize {
-    number(&SIZES).unwrap_or(1).max(1)
+    // Slurm's own launcher says it so when it speaks PMIx; its jobs without MPI have the number, too.
+    let pmix = std::env::var_os("PMIX_RANK").and_then(|_| number(&["SLURM_STEP_NUM_TASKS"]));
+    number(&SIZES).or(pmix).unwrap_or(1).max(1)
 }
 
 /// Whether this is the one of the launcher's processes that speaks for all, by the environment.
@@ -170,8 +172,8 @@ impl Ranks {
         self.agree(match differs {
             None => Ok(()),
             Some(((name, own), first)) => Err(Error::Usage(format!(
-                "this rank has another {name} than rank 0: {own} here, {first} there; give all ranks \
-                 the same"
+                "this rank and rank 0 have different {name}: {own} here, {first} there; give all \
+                 ranks the same"
             ))),
         })
     }
