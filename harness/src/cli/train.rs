@@ -64,7 +64,6 @@ Examples:
   secant train --data DIR --predict input --model 'linear16 linear600'    an autoencoder
   secant train --json | jq .test_accuracy                  for scripts
   secant train --schedule constant --average 0.1           keep the mean of the last weights, too
-  secant train --schedule constant --average 0.1           keep the mean of the last weights, too
   secant train --resume runs/first                         go on where a run was stopped
   secant train --config runs/first/config.toml --seed 1    the same options, another seed
 

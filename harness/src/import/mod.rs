@@ -32,6 +32,15 @@ pub(crate) fn sizes(shape: &[usize]) -> String {
     words.join(" x ")
 }
 
+/// A message as one line of a length that can be read: names in a file may hold anything.
+fn one_line(message: String) -> String {
+    let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    message.chars().map(shown).take(LONGEST_MESSAGE).collect()
+}
+
+/// Characters of a message, at most.
+const LONGEST_MESSAGE: usize = 600;
+
 /// The first weight that is not finite, as a phrase.
 fn finite(name: &str, values: &[f32]) -> Result<(), String> {
     match values.iter().position(|value| !value.is_finite()) {

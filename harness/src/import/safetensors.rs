@@ -12,7 +12,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
 use super::floats::{Width, decode};
-use super::{Imported, finite, sizes};
+use super::{Imported, finite, one_line, sizes};
 use crate::data::dataset::Task;
 use crate::model::{Model, same_layers};
 use crate::weights::{About, names};
@@ -32,6 +32,14 @@ struct Wanted {
 /// # Errors
 /// A phrase to go after the file's name: which tensor, what was expected, what was found.
 pub fn read(
+    bytes: &[u8],
+    (model, task): (Model, Task),
+    map: &[(usize, String)],
+) -> Result<Imported, String> {
+    named(bytes, (model, task), map).map_err(one_line)
+}
+
+fn named(
     bytes: &[u8],
     (model, task): (Model, Task),
     map: &[(usize, String)],
