@@ -5,9 +5,9 @@
 //! the files where numbers are predicted, has a row for each sample.
 //!
 //! A group normalisation is written as PyTorch writes it, as `InstanceNormalization` of groups that
-//! are made channels by a `Reshape`: every runtime has that, and it subtracts the mean before it squares.
-//! What onnxruntime has for the operator `GroupNormalization` takes the variance as the difference of
-//! two means instead, and loses four digits where it is small beside them.
+//! are made channels by a `Reshape`: every runtime has that. For the operator `GroupNormalization`
+//! onnxruntime errs as if it took the variance as the difference of two means, which loses four
+//! digits where the variance is small beside them.
 
 use prost::Message;
 use secant::network::{Layer, Shape};
