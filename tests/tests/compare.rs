@@ -157,7 +157,7 @@ fn tuning_gives_each_the_same_budget() {
 fn products_are_counted_in_gradient_epochs() {
     let folder = TempDir::new().unwrap();
     // 270 samples to train on, 10 steps of 27: 27 + 27 + 2 * 27 a step; 10 steps and a product of 54.
-    let free = "hessian-free:batch=27:iterations=1:keep=0:product-samples=27";
+    let free = "hessian-free:batch=27:iterations=1:warm-start=0:product-samples=27";
     let flat = "lbfgs-flat:batch=27:pairs=products:pair-every=5:product-samples=54";
     let words = format!("{QUICK} --optimizers adam:batch=27,{free},{flat} --seeds 1 --json");
     let output = compare(&folder, &words);

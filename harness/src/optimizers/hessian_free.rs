@@ -31,7 +31,8 @@ pub struct HessianFreeSettings {
     pub damping: f32,
     pub iterations: u32,
     pub progress: f32,
-    pub keep: f32,
+    /// [`HessianFreeConfig::keep`]; `--keep` is another option of `train`.
+    pub warm_start: f32,
     /// Samples of a product: the batch's first, and those that come next where it has fewer; 128.
     pub product_samples: u32,
 }
@@ -45,7 +46,7 @@ impl Default for HessianFreeSettings {
             damping: config.damping,
             iterations: config.iterations,
             progress: config.progress,
-            keep: config.keep,
+            warm_start: config.keep,
             product_samples: 128,
         }
     }
@@ -74,7 +75,9 @@ const KEYS: Keys<HessianFreeSettings> = &[
     ("progress", |s, text| {
         super::values::share(text).map(|x| s.progress = x)
     }),
-    ("keep", |s, text| up_to_one(text, false).map(|x| s.keep = x)),
+    ("warm-start", |s, text| {
+        up_to_one(text, false).map(|x| s.warm_start = x)
+    }),
     ("product-samples", |s, text| {
         count(text).map(|k| s.product_samples = k)
     }),
@@ -108,7 +111,7 @@ impl Settings for HessianFreeSettings {
             damping: self.damping,
             iterations: self.iterations,
             progress: self.progress,
-            keep: self.keep,
+            keep: self.warm_start,
         };
         Ok(Box::new(Running {
             method: HessianFree::new(config, network.parameter_count(), memory)?,
