@@ -1,6 +1,6 @@
 //! Both passes of a depthwise convolution over blocks of lanes together with their tangents (see
-//! [`curvature`](crate::Curvature)): the passes themselves, with the tangents' part of a sum computed
-//! apart and then added.
+//! [`curvature`](crate::Curvature)): the passes themselves, with the tangents' part of a sum
+//! computed apart and then added.
 
 use super::{DepthwiseConv2d, forward as pass, input_gradient, weight_gradient};
 use crate::arch::Simd;

@@ -6,9 +6,10 @@
 //! dv = sum over outputs of u o dm                   tdv = sum over outputs of u o tdm + tu o dm
 //! tdu = sum over tiles of tdm o v + dm o tv
 //! ```
-//! Each map is transformed once for all of its products. `tm` and `tdv` are products like any other,
-//! of twice as many terms: transformed kernels and maps lie side by side. The bands are those of the
-//! passes alone; with half as many tiles in each, transformed kernels would be fetched twice as often.
+//! Each map is transformed once for all of its products. `tm` and `tdv` are products like any
+//! other, of twice as many terms: transformed kernels and maps lie side by side. The bands are those
+//! of the passes alone; with half as many tiles in each, transformed kernels would be fetched twice
+//! as often.
 
 use super::end::End;
 use super::gradient::{self, Biases, Gradient};
