@@ -444,7 +444,7 @@ fn averages_of_iterates_go_on_the_same() {
             }
             if averages.add(w).unwrap() {
                 // What comes next hangs on the step.
-                w.copy_from_slice(&averages.step().to_vec());
+                w.copy_from_slice(averages.step());
             }
         },
     );
