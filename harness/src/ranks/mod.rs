@@ -5,7 +5,7 @@
 //! (`crate::engine`); their sums come together in the order of the chunks, so that the number of
 //! ranks changes no bit. Rank 0 alone reads what belongs to the run, writes files, and prints.
 //!
-//! The message library stands behind the feature `mpi`, in one file. Without it [`Link`] has no
+//! The message library stands behind the feature `mpi`, in one file. Without it `Link` has no
 //! value, so that nothing here is ever exchanged.
 
 mod chain;
