@@ -22,7 +22,7 @@ use crate::chart::{Axis, Chart, Joined, Point, Scale, Series, Style};
 const LONG: &[usize] = &[1 << 12, 1 << 13, 1 << 14, 1 << 15, 1 << 16];
 
 /// Sizes for methods that keep a matrix.
-const SHORT: &[usize] = &[96, 128, 192, 256, 384, 512];
+const SHORT: &[usize] = &[128, 192, 256, 384, 512, 768, 1024];
 
 /// Steps before the timing, in which histories fill.
 const WARM: usize = 12;
