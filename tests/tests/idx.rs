@@ -185,12 +185,14 @@ fn a_gzip_bomb_stops_at_the_promised_length() {
         encoder.write_all(&zeros).unwrap();
     }
     let bomb = encoder.finish().unwrap();
-    let started = std::time::Instant::now();
-    assert!(refusal(&bomb).contains("found more"));
-    assert!(
-        started.elapsed().as_millis() < 100,
-        "reads on past the promised end"
-    );
+    // Other work may have had the processor: the best of some tries counts.
+    let fastest = (0..10).map(|_| {
+        let started = std::time::Instant::now();
+        assert!(refusal(&bomb).contains("found more"));
+        started.elapsed()
+    });
+    let fastest = fastest.min().unwrap().as_millis();
+    assert!(fastest < 100, "reads on past the promised end");
 }
 
 #[test]
