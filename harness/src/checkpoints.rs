@@ -89,7 +89,7 @@ impl<'f> Checkpoints<'f> {
         Ok(Checkpoints {
             folder,
             every,
-            build: build()?,
+            build: machine::known_build()?,
             written: Instant::now(),
             epochs: 0,
         })
@@ -122,10 +122,6 @@ impl<'f> Checkpoints<'f> {
     }
 }
 
-fn build() -> Result<&'static str, Error> {
-    machine::build().map_err(|error| Error::Run(format!("cannot read the program's file: {error}")))
-}
-
 /// Whether a folder holds a checkpoint.
 pub fn any(folder: &Path) -> bool {
     [CHECKPOINT, PREVIOUS]
@@ -139,7 +135,7 @@ pub fn any(folder: &Path) -> bool {
 /// [`Error::Usage`] when none is good, or it belongs to another run or another build. The files
 /// stay as they are.
 pub fn restore(folder: &Path, run: &mut Trainer<'_>) -> Result<Vec<String>, Error> {
-    let build = build()?;
+    let build = machine::known_build()?;
     let mut passed_over = Vec::new();
     for name in [CHECKPOINT, PREVIOUS] {
         let path = folder.join(name);

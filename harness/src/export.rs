@@ -108,7 +108,7 @@ impl RunFolder {
             )));
         }
         let lock = FolderLock::take_named("--resume", folder)?;
-        sweep(folder);
+        sweep(folder, |name| FILES.contains(&name));
         Ok(Self {
             path: folder.to_owned(),
             _lock: lock,
@@ -142,7 +142,7 @@ impl RunFolder {
         for file in old {
             fs::remove_file(&file).map_err(|source| output(&file, source))?;
         }
-        sweep(folder);
+        sweep(folder, |name| FILES.contains(&name));
         Ok(Self {
             path: folder.to_owned(),
             _lock: lock,
@@ -263,17 +263,18 @@ fn replace(path: &Path, content: &[u8], previous: Option<&Path>) -> Result<(), E
     })
 }
 
-/// Deletes what a run that was killed had begun to write; nobody else works in the folder.
-fn sweep(folder: &Path) {
+/// Deletes what a program that was killed had begun to write by [`write_whole`] to files with `ours`
+/// among their names; nobody else works in the folder.
+pub fn sweep(folder: &Path, ours: impl Fn(&str) -> bool) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let begun = FILES.iter().any(|file| {
-            let rest = name.strip_prefix(file).and_then(|r| r.strip_prefix('.'));
-            rest.and_then(|rest| rest.strip_suffix(".tmp"))
-                .is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || c == '-'))
+        let begun = name.strip_suffix(".tmp").and_then(|name| {
+            let (file, numbers) = name.rsplit_once('.')?;
+            let numbered = numbers.chars().all(|c| c.is_ascii_digit() || c == '-');
+            Some(numbered && ours(file))
         });
-        if begun {
+        if begun == Some(true) {
             // Only untidy if it stays.
             let _ = fs::remove_file(entry.path());
         }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::data::dataset::hex;
+use crate::error::Error;
 
 /// The machine that a run was made on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -69,6 +70,14 @@ pub fn build() -> io::Result<&'static str> {
         }
     }
     Ok(BUILD.get_or_init(|| hex(&hash.finalize())))
+}
+
+/// [`build`], for those that cannot do without it.
+///
+/// # Errors
+/// [`Error::Run`] when the program's file cannot be read.
+pub fn known_build() -> Result<&'static str, Error> {
+    build().map_err(|error| Error::Run(format!("cannot read the program's own file: {error}")))
 }
 
 #[cfg(test)]

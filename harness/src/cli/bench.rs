@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use clap::Args;
 
-use super::environment::{choose_isa, open_dataset, tell};
+use super::environment::{open_dataset, tell};
 use super::values::{ConvolutionName, processors};
 use crate::bench::{self, Report};
 use crate::data::predict::Predict;
@@ -56,7 +56,6 @@ pub struct BenchArgs {
 impl BenchArgs {
     /// Measures, and prints the tables or the JSON object.
     pub(super) fn run(&self) -> Result<u8, Error> {
-        choose_isa()?;
         if self.scaling {
             return self.run_scaling();
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use secant::Loss;
 
-use super::environment::{choose_isa, open_dataset, standard_data, tell, watch_signals};
+use super::environment::{open_dataset, standard_data, tell, watch_signals};
 use super::targets::TargetArgs;
 use super::values::{ConvolutionName, InitName, above_zero, fraction, passes, processors, threads};
 use crate::batch::Batch;
@@ -389,7 +389,6 @@ impl CompareArgs {
 
     /// Compares, and writes down what came out.
     pub(super) fn run(&self, ranks: &Ranks) -> Result<u8, Error> {
-        choose_isa()?;
         if let Some(suite) = self.suite {
             return self.run_suite(suite, ranks);
         }
@@ -399,7 +398,6 @@ impl CompareArgs {
 
     /// The result of a comparison whose runs have all been made, in shards.
     pub(super) fn merge(&self, shards: Shards) -> Result<u8, Error> {
-        choose_isa()?;
         let ranks = Ranks::alone();
         let (mut plan, dataset) = self.open(&ranks)?;
         plan.command = whole(shards.command);

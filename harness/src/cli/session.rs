@@ -9,7 +9,7 @@ use std::time::Instant;
 use secant::Affine;
 use secant::arch::Isa;
 
-use super::environment::{choose_isa, open_dataset, tell, watch_signals};
+use super::environment::{open_dataset, tell, watch_signals};
 use super::options;
 use super::train::{Keep, TrainArgs};
 use crate::checkpoints::{self, Checkpoints};
@@ -42,7 +42,6 @@ pub struct Done {
 /// # Errors
 /// [`Error`] when options, data or files are wrong.
 pub fn train(args: &TrainArgs, ranks: &Ranks) -> Result<Done, Error> {
-    choose_isa()?;
     args.memory.into_iter().for_each(memory::set_limit);
     let started = Instant::now();
     let first = ranks.is_first();

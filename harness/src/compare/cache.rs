@@ -20,7 +20,7 @@ use super::plan::Plan;
 use crate::config::RunConfig;
 use crate::data::dataset::{Dataset, hex};
 use crate::error::Error;
-use crate::export::write_whole;
+use crate::export::{sweep, write_whole};
 use crate::machine::{self, Machine};
 use crate::report::note;
 
@@ -81,13 +81,8 @@ impl Cache {
             path: folder.clone(),
             source,
         })?;
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            if entry.file_name().to_string_lossy().ends_with(".tmp") {
-                let _ = fs::remove_file(entry.path());
-            }
-        }
-        let build = machine::build()
-            .map_err(|error| Error::Run(format!("cannot read the program's own file: {error}")))?;
+        sweep(&folder, |_| true);
+        let build = machine::known_build()?;
         Ok(Cache {
             folder,
             others: BTreeMap::new(),

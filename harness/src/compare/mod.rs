@@ -288,7 +288,11 @@ fn make(
         display: &display,
         constant: Runner::constant(plan, dataset),
     };
-    let made = pool::make(&runner, cache, (arms.to_vec(), seeds), (plan.jobs, ranks));
+    let made = pool::make(&runner, cache, (arms.to_vec(), seeds), plan.jobs, |pool| {
+        if ranks.count() > 1 {
+            others::lead(pool, ranks);
+        }
+    });
     display.finish();
     made
 }

@@ -126,11 +126,7 @@ pub fn follow(
         constant: 0.0,
     };
     let make = |arm: usize, setting: Option<usize>, seed: u64| {
-        let own = candidates.iter().find(|own| own.arm == arm);
-        let arm = match (own, setting) {
-            (Some(own), Some(setting)) => &own.settings[setting],
-            _ => &arms[arm],
-        };
+        let arm = tune::with_setting(&candidates, arms, arm, setting);
         let config = runner.config(arm, seed, Runner::iterations(samples, arm));
         let made = runner.train(arm, &config);
         made.map_err(|error| error.to_string())

@@ -7,14 +7,12 @@ use std::thread;
 
 use super::arm::Arm;
 use super::cache::{Cache, Place};
-use super::others;
 use super::runs::{Run, Runner};
 use super::schedule::{Schedule, Task};
 use super::share::Count;
 use super::tune::{self, Candidates, Tuning};
 use crate::config::RunConfig;
 use crate::error::Error;
-use crate::ranks::Ranks;
 
 /// What came of all runs.
 pub struct Made {
@@ -33,7 +31,8 @@ pub struct Made {
     pub missing: Vec<String>,
 }
 
-/// Makes all runs, those that are kept excepted, on `jobs` threads and the other ranks.
+/// Makes all runs, those that are kept excepted, on `jobs` threads. Meanwhile `beside` may hand out
+/// some of them to somebody else.
 ///
 /// # Errors
 /// The first one of a run.
@@ -41,7 +40,8 @@ pub fn make(
     runner: &Runner<'_>,
     cache: &Cache,
     (arms, seeds): (Vec<Arm>, &[u64]),
-    (jobs, ranks): (NonZeroUsize, &Ranks),
+    jobs: NonZeroUsize,
+    beside: impl FnOnce(&Pool<'_>),
 ) -> Result<Made, Error> {
     let samples = Runner::samples(runner.plan, runner.dataset);
     let candidates = tune::candidates(runner.plan, &arms)?;
@@ -74,9 +74,7 @@ pub fn make(
         for _ in 0..jobs.get() {
             scope.spawn(|| pool.work());
         }
-        if ranks.count() > 1 {
-            others::lead(&pool, ranks);
-        }
+        beside(&pool);
     });
     pool.finish()
 }
@@ -224,11 +222,7 @@ impl Pool<'_> {
 
     /// The arm with the settings of a task.
     fn arm(&self, state: &State, task: Task) -> Arm {
-        let own = self.candidates.iter().find(|own| own.arm == task.arm);
-        match (task.trial, own) {
-            (Some(trial), Some(own)) => own.settings[trial].clone(),
-            _ => state.arms[task.arm].clone(),
-        }
+        tune::with_setting(&self.candidates, &state.arms, task.arm, task.trial).clone()
     }
 
     /// The configuration of a task's run, and where it is kept.

@@ -72,6 +72,21 @@ pub struct Candidates {
     pub settings: Vec<Arm>,
 }
 
+/// Arm `arm` with this of the settings that it tries; as it is among `arms` where it tries none, or
+/// none is asked for.
+pub fn with_setting<'a>(
+    candidates: &'a [Candidates],
+    arms: &'a [Arm],
+    arm: usize,
+    setting: Option<usize>,
+) -> &'a Arm {
+    let own = candidates.iter().find(|own| own.arm == arm);
+    match (own, setting) {
+        (Some(own), Some(setting)) => &own.settings[setting],
+        _ => &arms[arm],
+    }
+}
+
 /// The settings of every arm that wants to be tuned.
 pub fn candidates(plan: &Plan, arms: &[Arm]) -> Result<Vec<Candidates>, Error> {
     let tuned = arms.iter().enumerate().filter(|(_, arm)| arm.tuned);

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::{Place, Point, Settings, Subject, Times, point};
 use crate::digest::sha256;
 use crate::error::Error;
-use crate::export::write_whole;
+use crate::export::{sweep, write_whole};
 use crate::machine;
 use crate::optimizers::step::Stepper;
 
@@ -58,13 +58,10 @@ impl Looks {
             path: folder.clone(),
             source,
         })?;
-        sweep(
-            out,
-            &["hessian.json.", "spectrum-", "metrics-", "sharpness."],
-        );
-        sweep(&folder, &[""]);
-        let build = machine::build()
-            .map_err(|error| Error::Run(format!("cannot read the program's own file: {error}")))?;
+        let beginnings = ["hessian.json", "spectrum-", "metrics-", "sharpness."];
+        sweep(out, |name| beginnings.iter().any(|b| name.starts_with(b)));
+        sweep(&folder, |_| true);
+        let build = machine::known_build()?;
         let text = serde_json::to_string(&settings).map_err(|e| Error::Run(e.to_string()))?;
         Ok(Looks {
             settings,
@@ -126,17 +123,6 @@ impl Looks {
             hash.update(index.to_le_bytes());
         }
         hash.finalize().into()
-    }
-}
-
-/// Deletes what a program that was killed had begun to write: files with one of these beginnings.
-fn sweep(folder: &Path, beginnings: &[&str]) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".tmp") && beginnings.iter().any(|begin| name.starts_with(begin)) {
-            // Only untidy if it stays.
-            let _ = fs::remove_file(entry.path());
-        }
     }
 }
 

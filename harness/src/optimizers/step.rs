@@ -28,8 +28,8 @@ pub trait Stepper {
     ) -> Result<Stepped, ConfigError>;
 
     /// Checks where the run stands, `loss` being the mean loss of training samples at `parameters`,
-    /// or a NaN where they are of no use; takes them back to a good point, if the optimiser has kept
-    /// one that is better, and returns whether it did.
+    /// or a NaN where they are of no use; takes them back to a good point, if the optimiser has
+    /// kept one that is better, and returns whether it did.
     ///
     /// # Errors
     /// [`ConfigError`] when lengths do not fit.
@@ -76,8 +76,8 @@ pub trait Stepper {
     }
 }
 
-/// The largest eigenvalue L at which a step of rate `r` along a momentum still contracts a quadratic
-/// function (largest `r L`, the rate left out).
+/// The largest eigenvalue L at which a step of rate `r` along a momentum still contracts a
+/// quadratic function (largest `r L`, the rate left out).
 ///
 /// ```text
 /// m <- b m + a g;   x <- x - r m               stable while  r a L < 2 (1 + b)
@@ -347,8 +347,8 @@ impl<'e> BatchLoss<'e> {
     }
 
     /// **Overwrites** `product` with a curvature matrix at `parameters` times `vector`: that of the
-    /// mean loss, without dropout, of the batch's first samples and of those that come next, `count`
-    /// in all; near the end of the order, of its last ones.
+    /// mean loss, without dropout, of the batch's first samples and of those that come next,
+    /// `count` in all; near the end of the order, of its last ones.
     pub fn curvature_product(
         &mut self,
         curvature: Curvature,
@@ -421,8 +421,8 @@ impl<'e> BatchLoss<'e> {
         self.first_loss
     }
 
-    /// Gradients of the batch that were computed so far, beside values and products, and whether the
-    /// inputs of the layers were shown.
+    /// Gradients of the batch that were computed so far, beside values and products, and whether
+    /// the inputs of the layers were shown.
     pub fn evaluations(&self) -> (u64, bool) {
         (self.evaluations, self.observed)
     }
@@ -432,16 +432,16 @@ impl<'e> BatchLoss<'e> {
         self.gradient_time
     }
 
-    /// Gradients of single samples that were computed so far. A value alone counts as one, a product
-    /// with the Gauss-Newton matrix as two, one with the Hessian as three: their multiply-adds,
-    /// rounded up.
+    /// Gradients of single samples that were computed so far. A value alone counts as one, a
+    /// product with the Gauss-Newton matrix as two, one with the Hessian as three: their
+    /// multiply-adds, rounded up.
     pub fn sample_gradients(&self) -> u64 {
         self.evaluations * self.indices.len() as u64 + self.others
     }
 }
 
-/// Gradients that a product is worth: of the products of matrices that a gradient has 3 of, a product
-/// with the Gauss-Newton matrix has 5, one with the Hessian 8.
+/// Gradients that a product is worth: of the products of matrices that a gradient has 3 of, a
+/// product with the Gauss-Newton matrix has 5, one with the Hessian 8.
 fn product_cost(curvature: Curvature) -> u64 {
     match curvature {
         Curvature::GaussNewton => 2,

@@ -7,9 +7,10 @@
 //! ```
 //!
 //! This is the polynomial-decay average: weights of step `s` count as `s^(1/share - 1)`, so that
-//! their mean age is `t share / (1 + share)`, as in a plain mean over the last `2 share / (1 + share)`
-//! of the run. It needs no end that is known beforehand, forgets the beginning by itself, and is there
-//! wherever the run stops. With `share` 1 it is the plain mean of all steps.
+//! their mean age is `t share / (1 + share)`, as in a plain mean over the last
+//! `2 share / (1 + share)` of the run. It needs no end that is known beforehand, forgets the
+//! beginning by itself, and is there wherever the run stops. With `share` 1 it is the plain mean of
+//! all steps.
 //!
 //! Source: O. Shamir and T. Zhang, "Stochastic Gradient Descent for Non-smooth Optimization:
 //! Convergence Results and Optimal Averaging Schemes", ICML 2013, section 4.
@@ -41,8 +42,8 @@ impl Average {
         }
     }
 
-    /// Takes the weights after a step. Those that are not finite are left out: there is no mean with
-    /// them.
+    /// Takes the weights after a step. Those that are not finite are left out: there is no mean
+    /// with them.
     pub fn add(&mut self, weights: &[f32]) {
         if !weights.iter().all(|w| w.is_finite()) {
             return;
@@ -71,7 +72,8 @@ impl Average {
         (self.steps, &self.mean)
     }
 
-    /// Goes on from what [`Average::state`] gave; `None` if that was of other weights, or cannot be.
+    /// Goes on from what [`Average::state`] gave; `None` if that was of other weights, or cannot
+    /// be.
     pub fn restore(&mut self, (steps, mean): (u64, &[f64])) -> Option<()> {
         let fits = mean.len() == self.mean.len() && mean.iter().all(|mean| mean.is_finite());
         self.steps = fits.then_some(steps)?;
@@ -130,8 +132,8 @@ mod tests {
             .collect()
     }
 
-    /// Against the sum that the weights of the steps say: `s^(1/share - 1)` in its discrete form, the
-    /// product of `1 - c` over the later steps.
+    /// Against the sum that the weights of the steps say: `s^(1/share - 1)` in its discrete form,
+    /// the product of `1 - c` over the later steps.
     #[test]
     fn it_is_the_weighted_mean_that_it_says() {
         for (share, count) in [(1.0, 1), (1.0, 17), (0.1, 5), (0.1, 400), (0.25, 33)] {

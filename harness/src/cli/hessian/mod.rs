@@ -14,7 +14,7 @@ use secant::network::Convolution;
 
 use self::outcome::Found;
 use self::progress::Progress;
-use super::environment::{choose_isa, data_for, open_dataset, tell};
+use super::environment::{data_for, open_dataset, tell};
 use super::train::TrainArgs;
 use super::values::processors;
 use crate::data::dataset::Dataset;
@@ -129,7 +129,6 @@ impl HessianArgs {
 
     /// Looks, and prints the tables or the JSON object.
     pub(super) fn run(&self) -> Result<u8, Error> {
-        choose_isa()?;
         match &self.run {
             Some(folder) => self.look_at_run(folder),
             None => self.look_along(),
