@@ -209,8 +209,11 @@ mod with {
         }
     }
 
-    const LONG: &str = "train --data set --tolerance 0 --model pool2,linear3 --batch 64 --epochs 120 \
-                        --threads 1 --checkpoint-every 1epoch";
+    /// Some seconds, so that a signal comes before its end: mpirun, asked to end, waits one before it
+    /// asks its ranks. And some milliseconds an epoch: then mpirun reads no more, and a rank whose
+    /// lines do not fit into the pipe any longer waits until it is killed.
+    const LONG: &str = "train --data set --tolerance 0 --model conv32k5,relu,pool2,linear3 --batch 64 \
+                        --epochs 240 --threads 1 --checkpoint-every 1epoch";
 
     /// A run that has come some epochs far.
     fn begun(at: &TempDir, ranks: usize, words: &str, out: &str) -> Child {
