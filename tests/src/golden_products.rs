@@ -11,7 +11,7 @@ use secant::{Batch, Curvature, DropoutKey, Random};
 pub const HEADER: &str = "\
 # Golden products with curvature matrices, to the bit. They stand in tests/src/golden_products.rs.
 # A sum is the SHA-256 of little-endian f32 (-0 counted as 0), a loss the bits of an f64.
-# To write anew: SECANT_GOLDEN=write cargo test --release -p secant-tests --test curvature
+# To write anew: SECANT_GOLDEN=write cargo test --release -p secant-tests --test layers curvature
 ";
 
 /// Floats that the products of a network take: parameters, vector, product and workspace.

@@ -104,8 +104,3 @@ pub const DENSITY_MOMENTS: f64 = 0.01;
 /// Reason: a product errs by some roundings of the largest eigenvalue, and an eigenvalue by less
 /// than its product.
 pub const GOLDEN_EIGENVALUES: f64 = 1e-5;
-
-/// Numbers that a test has read from a program's JSON, relative to them, against others so read.
-///
-/// Reason: the reader is fast instead of exact, and may miss a number by one unit in the last place.
-pub const READ: f64 = 2.0 * f64::EPSILON;

@@ -9,7 +9,6 @@ use std::time::Instant;
 use secant_harness::lock::FolderLock;
 use secant_tests::draw::Draw;
 use secant_tests::program::{command, ends};
-use secant_tests::tolerance;
 use serde_json::{Value, json};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_secant-under-test");
@@ -366,12 +365,7 @@ fn classes_count_as_they_did_in_the_run() {
         "/gauss_newton/largest",
     ] {
         let value = |record: &Value| number(record["points"][1].pointer(key).unwrap());
-        let (double, twice) = (value(&double), 2.0 * value(&single));
-        let error = (double - twice).abs();
-        assert!(
-            error <= tolerance::READ * twice.abs(),
-            "{key}: {double} {twice}"
-        );
+        assert_eq!(value(&double), 2.0 * value(&single), "{key}");
     }
     with(json!("balanced"));
     let balanced = read(&format!("hessian run {look}"));

@@ -236,9 +236,9 @@ fn agrees(input: Shape, layers: &[Layer]) -> Result<(), TestCaseError> {
 
 /// A pass, if its memory is not too much for a test; in a workspace of exactly its length.
 fn runs(network: &Net, outputs: u128) {
-    let (p, lanes) = (network.parameter_count(), network.workspace_len(4));
+    let (p, lanes) = (network.parameter_count(), network.workspace_len(16));
     let sample = network.input().len();
-    if p.max(lanes).max(network.workspace_len(1)).max(sample) > 1 << 16
+    if p.max(lanes).max(network.workspace_len(1)).max(sample) > 1 << 18
         || outputs > u128::from(u16::MAX)
     {
         return;
@@ -252,7 +252,7 @@ fn runs(network: &Net, outputs: u128) {
     let mut workspace = vec![0.0; lanes];
     let batch = Batch::new(samples, &[0, 1]);
     network
-        .accumulate_gradient::<4>(&parameters, batch, &mut gradient, &mut workspace)
+        .accumulate_gradient::<16>(&parameters, batch, &mut gradient, &mut workspace)
         .unwrap();
     let mut workspace = vec![0.0; network.workspace_len(1)];
     network

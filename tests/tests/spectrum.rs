@@ -367,11 +367,11 @@ fn the_extremes_of_a_network_are_those_that_pytorch_finds() {
     let indices: Vec<u32> = (0..20).collect();
     let samples = Samples::bytes(&pixels, &labels, Normalisation::UNIT);
     let batch = Batch::new(samples, &indices).weight(1.0 / 20.0);
-    let mut workspace = vec![0.0; NET.curvature_workspace_len(4)];
+    let mut workspace = vec![0.0; NET.curvature_workspace_len(16)];
     let mut product = |curvature: Curvature, x: &[f64], y: &mut [f64]| {
         let x: Vec<f32> = x.iter().map(|x| *x as f32).collect();
         let mut out = vec![0.0; N];
-        NET.curvature_product::<4>(curvature, &weights, &x, batch, &mut out, &mut workspace)
+        NET.curvature_product::<16>(curvature, &weights, &x, batch, &mut out, &mut workspace)
             .unwrap();
         for (y, x) in y.iter_mut().zip(&out) {
             *y = f64::from(*x);

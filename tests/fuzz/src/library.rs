@@ -64,10 +64,10 @@ pub fn shapes(bytes: &[u8]) -> bool {
     };
     let (n, lens) = (
         network.parameter_count(),
-        [1, 4].map(|lanes| network.workspace_len(lanes)),
+        [1, 16].map(|lanes| network.workspace_len(lanes)),
     );
     // A sample may be far larger than what strides leave of it.
-    let small = n.max(lens[0]).max(lens[1]).max(input.len()) < 1 << 14;
+    let small = n.max(lens[0]).max(lens[1]).max(input.len()) < 1 << 16;
     if !small || network.multiply_accumulates() > 1 << 15 {
         return true;
     }
@@ -80,7 +80,7 @@ pub fn shapes(bytes: &[u8]) -> bool {
     let done = network.accumulate_gradient::<1>(&parameters, batch, &mut gradient, &mut workspace);
     done.expect("lengths that the network has told");
     let mut workspace = vec![0.0; lens[1]];
-    let done = network.accumulate_gradient::<4>(&parameters, batch, &mut gradient, &mut workspace);
+    let done = network.accumulate_gradient::<16>(&parameters, batch, &mut gradient, &mut workspace);
     done.expect("lengths that the network has told");
     true
 }

@@ -1,5 +1,4 @@
 //! A network with parameters and data, for the library and for the oracle.
-#![allow(dead_code)] // Each of the tests that share this file uses a part of it.
 
 use secant::network::{Layer, Network, Shape};
 use secant::random::philox4x32;

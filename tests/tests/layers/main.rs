@@ -3,6 +3,7 @@
 
 #[macro_use]
 mod fixture;
+mod curvature;
 mod inference;
 mod networks;
 

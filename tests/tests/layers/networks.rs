@@ -1,5 +1,4 @@
 //! The networks that the passes are tested on.
-#![allow(dead_code)] // Each of the tests that share this file uses a part of it.
 
 use crate::fixture::Fixture;
 use secant::network::{

@@ -329,7 +329,7 @@ impl Rows {
                 y,
             };
             match size {
-                8 => simd.apart(Channels::<_, 8>(task)),
+                8 if const { S::BLOCK >= 8 } => simd.apart(Channels::<_, 8>(task)),
                 4 => simd.apart(Channels::<_, 4>(task)),
                 2 => simd.apart(Channels::<_, 2>(task)),
                 _ => simd.apart(Channels::<_, 1>(task)),
@@ -601,7 +601,7 @@ impl WeightGradient {
                 db: &mut db[done..][..size],
             };
             match size {
-                8 => simd.apart(Channels::<_, 8>(task)),
+                8 if const { S::BLOCK >= 8 } => simd.apart(Channels::<_, 8>(task)),
                 4 => simd.apart(Channels::<_, 4>(task)),
                 2 => simd.apart(Channels::<_, 2>(task)),
                 _ => simd.apart(Channels::<_, 1>(task)),

@@ -127,7 +127,7 @@ fn load<S: Simd, const B: usize, const T: usize>(
 macro_rules! with_block {
     ($size:expr, $tile:ident :: <$S:ident> $arguments:tt) => {
         match $size {
-            8 => $tile::<$S, 8> $arguments,
+            8 if const { <$S>::BLOCK >= 8 } => $tile::<$S, 8> $arguments,
             4 => $tile::<$S, 4> $arguments,
             2 => $tile::<$S, 2> $arguments,
             _ => $tile::<$S, 1> $arguments,

@@ -43,7 +43,7 @@ fn without_pairs_the_element_form_is_adam_bit_for_bit() {
         let mut start = [0.0; N];
         SMALL.initialise(Init::He, &mut Random::new(2, 0), &mut start);
         let (mut w, mut g) = (start, [0.0; N]);
-        let mut workspace = [0.0; SMALL.workspace_len(4)];
+        let mut workspace = [0.0; SMALL.workspace_len(16)];
         let config = LayerLbfgsConfig {
             weight_decay,
             decay,
@@ -62,13 +62,13 @@ fn without_pairs_the_element_form_is_adam_bit_for_bit() {
             let factor = 1.0 - step as f32 / 1000.0;
             g.fill(0.0);
             SMALL
-                .accumulate_gradient::<4>(&w, batch, &mut g, &mut workspace)
+                .accumulate_gradient::<16>(&w, batch, &mut g, &mut workspace)
                 .unwrap();
             adam.step(factor, &mut w, &g).unwrap();
             g.fill(0.0);
             assert!(!lbfgs.wants_inputs());
             SMALL
-                .accumulate_gradient::<4>(&v, batch, &mut g, &mut workspace)
+                .accumulate_gradient::<16>(&v, batch, &mut g, &mut workspace)
                 .unwrap();
             let freshness = lbfgs.step(factor, &mut v, &mut g);
             assert_eq!(freshness, Ok(Freshness::Current));
@@ -155,7 +155,7 @@ fn every_second_moment_and_number_of_pairs_learns() {
         let batch = batch(&pixels, &labels, &indices);
         let (mut w, mut g) = ([0.0; N], [0.0; N]);
         SMALL.initialise(Init::He, &mut Random::new(2, 0), &mut w);
-        let mut workspace = [0.0; LayerLbfgs::<16>::workspace_len(&SMALL, 8)];
+        let mut workspace = [0.0; LayerLbfgs::<16>::workspace_len(&SMALL, 16)];
         let mut memory = [0.0; 3 * N + 2000];
         let config = LayerLbfgsConfig {
             second_moment,
@@ -163,17 +163,17 @@ fn every_second_moment_and_number_of_pairs_learns() {
         };
         let mut lbfgs = LayerLbfgs::<M>::new(config, &SMALL, &mut memory).unwrap();
         let before = SMALL
-            .evaluate::<8>(&w, batch, &mut workspace)
+            .evaluate::<16>(&w, batch, &mut workspace)
             .unwrap()
             .mean_loss();
         for step in 0..150 {
             let metrics = lbfgs
-                .train_step::<8, _>(&SMALL, 1.0, &mut w, batch, &mut g, &mut workspace)
+                .train_step::<16, _>(&SMALL, 1.0, &mut w, batch, &mut g, &mut workspace)
                 .unwrap();
             assert!(step > 0 || metrics.mean_loss() == before);
         }
         let after = SMALL
-            .evaluate::<8>(&w, batch, &mut workspace)
+            .evaluate::<16>(&w, batch, &mut workspace)
             .unwrap()
             .mean_loss();
         assert!(
@@ -210,7 +210,7 @@ fn a_training_step_is_gradient_observation_and_step() {
         };
         let mut whole = LayerLbfgs::<4>::new(config, &SMALL, a).unwrap();
         let mut parts = LayerLbfgs::<4>::new(config, &SMALL, b).unwrap();
-        let mut workspace = [0.0; 2 * SMALL.workspace_len(4)];
+        let mut workspace = [0.0; 2 * SMALL.workspace_len(16)];
         let exact = if LANES == 1 {
             SMALL.workspace_len(1)
         } else {
@@ -247,7 +247,7 @@ fn a_training_step_is_gradient_observation_and_step() {
         assert_eq!(whole.refreshes(), (8, 0));
     }
     compare::<1>();
-    compare::<4>();
+    compare::<16>();
 }
 
 /// Steps and refreshes have the same bits on every instruction set.
@@ -261,7 +261,7 @@ fn no_instruction_set_changes_a_bit() {
             Isa::force(isa).unwrap();
             let (mut w, mut g) = ([0.0; N], [0.0; N]);
             SMALL.initialise(Init::He, &mut Random::new(2, 0), &mut w);
-            let mut workspace = [0.0; LayerLbfgs::<5>::workspace_len(&SMALL, 8)];
+            let mut workspace = [0.0; LayerLbfgs::<5>::workspace_len(&SMALL, 16)];
             let mut memory = [0.0; 3 * N + 2000];
             let config = LayerLbfgsConfig {
                 second_moment,
@@ -277,7 +277,7 @@ fn no_instruction_set_changes_a_bit() {
                 indices.fill_with(|| random.below(32));
                 let batch = batch(&pixels, &labels, &indices);
                 lbfgs
-                    .train_step::<8, _>(&SMALL, 1.0, &mut w, batch, &mut g, &mut workspace)
+                    .train_step::<16, _>(&SMALL, 1.0, &mut w, batch, &mut g, &mut workspace)
                     .unwrap();
             }
             let found = (w.map(f32::to_bits), memory.map(f32::to_bits));
@@ -292,7 +292,7 @@ fn no_instruction_set_changes_a_bit() {
 /// The rows of several samples are those of one after the other.
 #[test]
 fn rows_of_several_samples_are_those_of_each() {
-    const LANES: usize = 4;
+    const LANES: usize = 16;
     let layers = [
         conv2d(3, 3),
         depthwise_conv2d(2),
@@ -303,8 +303,9 @@ fn rows_of_several_samples_are_those_of_each() {
     let network = Network::new(Shape::new(1, 8, 8), layers);
     let (mut pixels, mut labels) = ([0; 32 * 64], [0; 32]);
     images(&mut pixels, &mut labels);
-    let batch = batch(&pixels, &labels, &[3, 1, 2, 7]);
-    let (mut w, mut g, mut workspace) = ([0.0; 2000], [0.0; 2000], [0.0; 20_000]);
+    let indices: [u32; LANES] = core::array::from_fn(|i| 7 * i as u32 % 32);
+    let batch = batch(&pixels, &labels, &indices);
+    let (mut w, mut g, mut workspace) = ([0.0; 2000], [0.0; 2000], [0.0; 60_000]);
     let count = network.parameter_count();
     network.initialise(Init::He, &mut Random::new(2, 0), &mut w[..count]);
     let mut seen = 0;
@@ -477,10 +478,10 @@ fn what_is_wrong_is_told() {
     let (mut pixels, mut labels) = ([0; 32 * 64], [0; 32]);
     images(&mut pixels, &mut labels);
     let batch = batch(&pixels, &labels, &[1, 2]);
-    let mut workspace = [0.0; SMALL.workspace_len(4)];
+    let mut workspace = [0.0; SMALL.workspace_len(16)];
     let step = |lbfgs: &mut LayerLbfgs<'_, 2>, w: &mut [f32], g: &mut [f32], length| {
-        let mut workspace = [0.0; SMALL.workspace_len(4)];
-        lbfgs.train_step::<4, _>(&SMALL, 1.0, w, batch, g, &mut workspace[..length])
+        let mut workspace = [0.0; SMALL.workspace_len(16)];
+        lbfgs.train_step::<16, _>(&SMALL, 1.0, w, batch, g, &mut workspace[..length])
     };
     assert_eq!(
         step(&mut lbfgs, &mut w, &mut g[1..], workspace.len()),
@@ -490,7 +491,7 @@ fn what_is_wrong_is_told() {
         step(&mut lbfgs, &mut w, &mut g, 7),
         Err(TrainError::Config(ConfigError::TooShort {
             slice: "workspace",
-            needed: LayerLbfgs::<2>::workspace_len(&SMALL, 4),
+            needed: LayerLbfgs::<2>::workspace_len(&SMALL, 16),
             found: 7
         }))
     );
@@ -535,7 +536,7 @@ fn rare_inputs_take_no_long_steps_after_a_refresh() {
     }
     let (mut w, mut g) = ([0.0; P], [0.0; P]);
     WIDE.initialise(Init::PyTorch, &mut Random::new(2, 0), &mut w);
-    let mut workspace = [0.0; LayerLbfgs::<4>::workspace_len(&WIDE, 4)];
+    let mut workspace = [0.0; LayerLbfgs::<4>::workspace_len(&WIDE, 16)];
     let mut memory = [0.0; 3 * P + 1000];
     let mut lbfgs = LayerLbfgs::<4>::new(LayerLbfgsConfig::DEFAULT, &WIDE, &mut memory).unwrap();
     let mut longest = 0.0f32;
@@ -543,7 +544,7 @@ fn rare_inputs_take_no_long_steps_after_a_refresh() {
         let indices: [u32; 4] = core::array::from_fn(|i| (4 * step + i) as u32 % 512);
         let batch = batch(&pixels, &labels, &indices);
         lbfgs
-            .train_step::<4, _>(&WIDE, 1.0, &mut w, batch, &mut g, &mut workspace)
+            .train_step::<16, _>(&WIDE, 1.0, &mut w, batch, &mut g, &mut workspace)
             .unwrap();
         // The gradient is now the direction that was taken.
         for u in g {

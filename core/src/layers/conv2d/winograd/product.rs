@@ -48,7 +48,7 @@ impl Product<'_> {
                 ..self
             };
             match size {
-                8 => simd.apart(Rows::<8>(part)),
+                8 if const { S::BLOCK >= 8 } => simd.apart(Rows::<8>(part)),
                 4 => simd.apart(Rows::<4>(part)),
                 2 => simd.apart(Rows::<2>(part)),
                 _ => simd.apart(Rows::<1>(part)),

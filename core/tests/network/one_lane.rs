@@ -7,8 +7,7 @@ use secant::{
     Batch, DropoutKey, Loss, Metrics, Normalisation, PassError, Samples, SteppedGradient,
 };
 
-mod common;
-use common::{bits, case, networks};
+use crate::common::{bits, case, networks};
 
 #[test]
 fn singles_have_the_bits_of_lane_blocks() {

@@ -7,8 +7,7 @@ use secant::network::{Convolution, FreezeError, Network, Shape, conv2d, linear, 
 use secant::optim::{LayerLbfgs, SecondMoment};
 use secant::{Batch, DropoutKey, Metrics, Normalisation, PassError, Samples, SteppedGradient};
 
-mod common;
-use common::{CAPACITY, Case, bits, case, networks};
+use crate::common::{CAPACITY, Case, bits, case, networks};
 
 const ORDER: [u32; 5] = [2, 0, 4, 1, 3];
 

@@ -5,14 +5,9 @@
 //! inputs do not meet one but by chance, and a relu or a pool that decided otherwise than the
 //! oracle would show as an error of the size of a term.
 
-#[macro_use]
-#[path = "layers/fixture.rs"]
-mod fixture;
-#[path = "layers/networks.rs"]
-mod networks;
-
-use fixture::{Fixture, LANES};
-use networks::fixtures;
+use crate::FORCED;
+use crate::fixture::{CAPACITY, Fixture, LANES};
+use crate::networks::fixtures;
 use secant::arch::Isa;
 use secant::network::{
     Layer, Network, Shape, conv2d, dropout, group_norm, linear, max_pool2d, relu, sigmoid, tanh,
@@ -24,9 +19,6 @@ use secant_tests::golden_products::{self, FLOATS};
 use secant_tests::tolerance;
 use std::path::Path;
 use std::sync::Mutex;
-
-/// The instruction set is one for the whole process: tests that force it take turns.
-static FORCED: Mutex<()> = Mutex::new(());
 
 const BOTH: [Curvature; 2] = [Curvature::Hessian, Curvature::GaussNewton];
 
@@ -306,7 +298,7 @@ fn what_does_not_fit_is_an_error_and_nothing_is_written() {
     let network = &fixture.network;
     let expected = fixture.parameters.len();
     fn call<const LANES: usize>(
-        network: &Network<'_, { fixture::CAPACITY }>,
+        network: &Network<'_, CAPACITY>,
         batch: Batch<'_>,
         lengths: [usize; 4],
     ) -> Result<Metrics, PassError> {
