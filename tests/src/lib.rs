@@ -1,6 +1,7 @@
 //! What the tests share: the oracle, the tolerances, the golden runs, and test problems. Nothing
 //! here makes the compiler build kernels, since every test waits for this crate.
 
+pub mod dense;
 pub mod draw;
 pub mod golden;
 pub mod golden_products;

@@ -123,6 +123,17 @@ fn adam_agrees_with_its_definition() {
             }
         }
         assert_eq!(adam.steps(), STEPS);
+        // The diagonal that a step has been multiplied by.
+        let mut diagonal: Vec<f32> = vec![3.0; WEIGHTS];
+        adam.precondition(&mut diagonal)
+            .expect("the length is right");
+        let correction = 1.0 - f64::from(config.beta2).powi(STEPS as i32);
+        for (found, oracle) in diagonal.iter().zip(&oracles) {
+            let expected = 3.0 / ((oracle.v / correction).sqrt() + f64::from(config.epsilon));
+            let error = (f64::from(*found) - expected).abs();
+            let bound = tolerance::ROUNDING * f64::from(STEPS) * expected;
+            assert!(error <= bound, "{config:?}: {found}, expected {expected}");
+        }
     }
     println!("largest error: {worst:.2} of what is allowed");
 }

@@ -12,6 +12,7 @@ use secant::least_squares::{
     self, Differences, FitReport, FitStatus, LevenbergMarquardt, LevenbergMarquardtConfig, Matrix,
     Residuals, Robust,
 };
+use secant_tests::dense;
 use secant_tests::draw::Draw;
 use secant_tests::problems::nist::certified;
 use secant_tests::problems::squares::all;
@@ -557,31 +558,17 @@ fn every_face(
             .collect();
         let free: Vec<usize> = (0..n).filter(|&j| state[j] == 0).collect();
         let dot = |j: usize, k: usize| (0..m).map(|i| a[j * m + i] * a[k * m + i]).sum::<f64>();
-        let mut rows: Vec<Vec<f64>> = Vec::new();
+        let (mut matrix, mut right) = (Vec::new(), Vec::new());
         for &j in &free {
-            let mut row: Vec<f64> = free.iter().map(|&k| dot(j, k)).collect();
-            let right = (0..m).map(|i| {
+            matrix.extend(free.iter().map(|&k| dot(j, k)));
+            let terms = (0..m).map(|i| {
                 let known = (0..n).map(|k| a[k * m + i] * x[k]).sum::<f64>();
                 a[j * m + i] * (b[i] - known)
             });
-            row.push(right.sum());
-            rows.push(row);
+            right.push(terms.sum::<f64>());
         }
-        let f = free.len();
-        for k in 0..f {
-            let pivot = (k..f).max_by(|&p, &q| rows[p][k].abs().total_cmp(&rows[q][k].abs()));
-            rows.swap(k, pivot.expect("rows are left"));
-            for i in 0..f {
-                if i != k {
-                    let factor = rows[i][k] / rows[k][k];
-                    for c in k..=f {
-                        rows[i][c] -= factor * rows[k][c];
-                    }
-                }
-            }
-        }
-        for (k, &j) in free.iter().enumerate() {
-            x[j] = rows[k][f] / rows[k][k];
+        for (&j, found) in free.iter().zip(dense::solve(matrix, right)) {
+            x[j] = found;
         }
         if (0..n).all(|j| lower[j] <= x[j] && x[j] <= upper[j]) {
             best = best.min(value(&x));

@@ -5,7 +5,7 @@ use secant::ConfigError;
 use secant::line_search::{Backtracking, HagerZhang, LineSearch, MoreThuente, Slope};
 use secant::objective::{self, HessianProduct, Objective};
 use secant::optim::{
-    Bfgs, BfgsConfig, Curvature, GradientDescent, GradientDescentConfig, Lbfgs, LbfgsB,
+    Bfgs, BfgsConfig, Curvature, FirstStep, GradientDescent, GradientDescentConfig, Lbfgs, LbfgsB,
     LbfgsConfig, NewtonCg, NewtonCgConfig, OwlQn, Report, Scaling, Skip, StepRule, Stopping,
     Termination, Verdict,
 };
@@ -483,6 +483,64 @@ fn overflow_at_the_first_trial_is_survived() {
         assert!(
             (x[0] - 20.0f32.ln() / 50.0).abs() < 1e-3,
             "{report} at {x:?}"
+        );
+    }
+}
+
+/// Logarithms are numbers on one side alone: the first steps end on the other.
+#[test]
+fn a_search_comes_back_from_where_there_are_no_numbers() {
+    let mut barrier = objective::from_fn(2, |x: &[f64], g: &mut [f64]| {
+        (g[0], g[1]) = (2.0 - 1.0 / x[0], 5.0 - 1.0 / x[1]);
+        2.0 * x[0] - x[0].ln() + 5.0 * x[1] - x[1].ln()
+    });
+    for line_search in [
+        LineSearch::Backtracking(Backtracking::default()),
+        LineSearch::MoreThuente(MoreThuente::default()),
+        LineSearch::HagerZhang(HagerZhang::default()),
+    ] {
+        let config = LbfgsConfig {
+            line_search,
+            first_step: FirstStep::Length(100.0),
+            ..LbfgsConfig::default()
+        };
+        let mut x = [10.0, 7.0];
+        let report = lbfgs(config, &mut barrier, &mut x);
+        assert!(
+            report.termination.is_converged(),
+            "{line_search:?}: {report}"
+        );
+        let off = (x[0] - 0.5).abs() + (x[1] - 0.2).abs();
+        assert!(off < 1e-5, "{line_search:?}: {x:?}");
+    }
+}
+
+/// The first step ends beyond a hill, where the value is too high and falls again: the search
+/// bisects back into the valley that it came from.
+#[test]
+fn a_search_comes_back_from_beyond_a_hill() {
+    let mut hills = objective::from_fn(1, |x: &[f64], g: &mut [f64]| {
+        g[0] = 50.0 * (0.3 + x[0].sin());
+        50.0 * (0.3 * x[0] - x[0].cos())
+    });
+    for line_search in [
+        LineSearch::MoreThuente(MoreThuente::default()),
+        LineSearch::HagerZhang(HagerZhang::default()),
+    ] {
+        let config = LbfgsConfig {
+            line_search,
+            first_step: FirstStep::Length(5.0),
+            ..LbfgsConfig::default()
+        };
+        let mut x = [-0.5];
+        let report = lbfgs(config, &mut hills, &mut x);
+        assert!(
+            report.termination.is_converged(),
+            "{line_search:?}: {report}"
+        );
+        assert!(
+            (x[0] + 0.3f64.asin()).abs() < 1e-5,
+            "{line_search:?}: {x:?}"
         );
     }
 }

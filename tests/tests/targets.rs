@@ -7,6 +7,7 @@ use std::process::Output;
 
 use safetensors::SafeTensors;
 use secant::Random;
+use secant_tests::dense;
 use secant_tests::program::command;
 use secant_tests::small_set::npy;
 use serde_json::Value;
@@ -136,31 +137,18 @@ fn set() -> (TempDir, [Table; 2]) {
 /// equations in double precision, by elimination.
 fn least_squares(table: &Table, output: usize) -> [f64; FEATURES + 1] {
     const N: usize = FEATURES + 1;
-    let mut system = [[0.0; N + 1]; N];
+    let (mut matrix, mut right) = (vec![0.0; N * N], vec![0.0; N]);
     for (x, y) in table.inputs.iter().zip(&table.targets) {
         let row = features(x);
         for i in 0..N {
             for j in 0..N {
-                system[i][j] += row[i] * row[j];
+                matrix[i * N + j] += row[i] * row[j];
             }
-            system[i][N] += row[i] * f64::from(y[output]);
+            right[i] += row[i] * f64::from(y[output]);
         }
     }
-    for i in 0..N {
-        let pivot = (i..N)
-            .max_by(|a, b| system[*a][i].abs().total_cmp(&system[*b][i].abs()))
-            .unwrap();
-        system.swap(i, pivot);
-        for k in 0..N {
-            if k != i {
-                let factor = system[k][i] / system[i][i];
-                for j in i..=N {
-                    system[k][j] -= factor * system[i][j];
-                }
-            }
-        }
-    }
-    std::array::from_fn(|i| system[i][N] / system[i][i])
+    let found = dense::solve(matrix, right);
+    std::array::from_fn(|i| found[i])
 }
 
 /// The features, moved near zero so that the equations are well posed, and a one.

@@ -602,6 +602,49 @@ mod tests {
         }
     }
 
+    /// A pair along which the function curves down is moved towards the diagonal D until `s . y` is
+    /// the share of `s . D^-1 s` that the settings name; the matrix then takes y to s.
+    #[test]
+    fn a_damped_pair_has_the_curvature_that_is_asked_for() {
+        let config = FlatLbfgsConfig::default();
+        let rate = f64::from(config.adam.learning_rate);
+        let mut memory = [0.0; FlatLbfgs::<4>::memory_len(N)];
+        let mut flat = FlatLbfgs::<4>::new(config, N, &mut memory).unwrap();
+        let (mut w, g) = (
+            [0.5; N],
+            core::array::from_fn::<f32, N, _>(|i| 0.1 + i as f32),
+        );
+        let _ = flat.step(1.0, &mut w, &g).unwrap();
+        let mut d = [1.0; N];
+        flat.precondition(&mut d).unwrap();
+        let s: [f32; N] = core::array::from_fn(|i| 0.01 * (1 + i % 3) as f32);
+        let y = s.map(|s| -2.0 * s);
+        let Verdict::Damped { theta } = flat.observe_product(&s, &y).unwrap() else {
+            panic!("it curves down");
+        };
+        let (mut sbs, mut damped, mut curvature) = (0.0, [0.0; N], 0.0);
+        for i in 0..N {
+            let (theta, s) = (f64::from(theta), f64::from(s[i]));
+            let bs = s / (rate * f64::from(d[i]));
+            let y = theta * f64::from(y[i]) + (1.0 - theta) * bs;
+            (sbs, curvature) = (sbs + s * bs, curvature + s * y);
+            damped[i] = y as f32;
+        }
+        let asked = f64::from(config.share) * sbs;
+        assert!(
+            (curvature - asked).abs() < 1e-4 * asked,
+            "{curvature} {asked}"
+        );
+        flat.precondition(&mut damped).unwrap();
+        for (found, s) in damped.iter().zip(&s) {
+            let found = rate * f64::from(*found);
+            assert!(
+                (found - f64::from(*s)).abs() < 1e-4 * f64::from(*s),
+                "{found} {s}"
+            );
+        }
+    }
+
     #[test]
     fn pairs_are_made_counted_and_lead_to_the_minimum() {
         let mut config = FlatLbfgsConfig::default();

@@ -16,8 +16,8 @@ use secant::{Batch, Curvature, Loss, Metrics, PassError};
 use secant_tests::contract_bits;
 use secant_tests::draw::Draw;
 use secant_tests::golden_products::{self, FLOATS};
+use secant_tests::snapshot;
 use secant_tests::tolerance;
-use std::path::Path;
 use std::sync::Mutex;
 
 const BOTH: [Curvature; 2] = [Curvature::Hessian, Curvature::GaussNewton];
@@ -382,7 +382,7 @@ fn the_golden_table_is_what_every_instruction_set_computes() {
         golden_products::all(&mut *memory, &mut text).expect("a String takes all");
         text
     };
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/products.txt");
+    let path = snapshot::folder("golden").join("products.txt");
     if std::env::var_os("SECANT_GOLDEN").is_some_and(|value| value == "write") {
         std::fs::write(&path, table()).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     }

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::arch::Isa;
+use crate::network::presets::{MICRO, SEED};
 use crate::network::{Init, Layer, Shape, conv2d, depthwise_conv2d, linear, max_pool2d, relu};
 use crate::optim::adam::{Adam, Decay};
 use crate::samples::{Normalisation, Samples};
@@ -144,6 +145,68 @@ fn pairs_are_the_eigenvectors_of_the_second_moment() {
             );
         }
     }
+}
+
+/// The trace is the mean of the rows' squared lengths, with a longer memory from refresh to refresh.
+#[test]
+fn the_trace_is_a_running_mean_of_squared_lengths() {
+    const WIDE: Network<1> = Network::new(Shape::vector(20), [linear(3)]);
+    const ROW: usize = 21;
+    let (mut pixels, labels) = ([0u8; 64 * 20], [1u8; 64]);
+    let mut random = Random::new(9, 0);
+    for (i, p) in pixels.iter_mut().enumerate() {
+        // Each sixteen samples are brighter than those before.
+        *p = random.below(1 + 60 * (1 + i as u32 / 320)) as u8;
+    }
+    let mut memory = [0.0; LayerLbfgs::<2>::memory_len(&WIDE, SecondMoment::Row)];
+    let mut workspace = [0.0; LayerLbfgs::<2>::workspace_len(&WIDE, 16)];
+    let (mut w, mut g) = ([0.1; WIDE.parameter_count()], [0.0; WIDE.parameter_count()]);
+    let config = LayerLbfgsConfig {
+        second_moment: SecondMoment::Row,
+        keep: 0.6,
+        ..LayerLbfgsConfig::DEFAULT
+    };
+    let mut lbfgs = LayerLbfgs::<2>::new(config, &WIDE, &mut memory).unwrap();
+    let mut expected = 0.0;
+    for (round, keep) in [0.0, 0.5, 0.6, 0.6].into_iter().enumerate() {
+        let indices: [u32; 16] = core::array::from_fn(|i| (16 * round + i) as u32);
+        WIDE.accumulate_gradient_observed::<16>(
+            &w,
+            batch(&pixels, &labels, &indices),
+            &mut g,
+            &mut workspace,
+            &mut |inputs, scratch| assert_eq!(lbfgs.observe(&inputs, scratch), Refresh::Updated),
+        )
+        .unwrap();
+        let squares = indices.iter().map(|sample| {
+            let row = &pixels[*sample as usize * 20..][..20];
+            let squares = row
+                .iter()
+                .map(|p| (f64::from(*p) / 255.0) * (f64::from(*p) / 255.0));
+            1.0 + squares.sum::<f64>()
+        });
+        expected = keep * expected + (1.0 - keep) * squares.sum::<f64>() / 16.0;
+        let trace = f64::from(lbfgs.memory()[2 * ROW + 2]);
+        assert!(
+            (trace - expected).abs() < 1e-5 * expected,
+            "{round}: {trace} {expected}"
+        );
+        let _ = lbfgs.step(1.0, &mut w, &mut g).unwrap();
+    }
+}
+
+/// A row that is short keeps all its directions, a longer one as many as it may.
+#[test]
+fn pairs_and_rates_are_those_of_the_documentation() {
+    for n in 1..40 {
+        assert_eq!(LayerLbfgs::<0>::pairs(n), 0);
+        assert_eq!(LayerLbfgs::<4>::pairs(n), if n <= 16 { n } else { 4 });
+        assert_eq!(LayerLbfgs::<16>::pairs(n), if n <= 16 { n } else { 16 });
+    }
+    let near = |found: f32, expected: f32| assert!((found - expected).abs() < 0.02 * expected);
+    near(LayerLbfgs::<8>::learning_rate(&MICRO, 32), 0.010);
+    near(LayerLbfgs::<8>::learning_rate(&SEED, 32), 0.0034);
+    near(LayerLbfgs::<8>::learning_rate(&SEED, 128), 0.0068);
 }
 
 #[test]
