@@ -199,16 +199,6 @@ impl<R: Real> Region<R> for Bounds<'_, R> {
         }
     }
 
-    fn trim(&self, x: &[R], direction: &mut [R]) {
-        for j in 0..x.len() {
-            let outwards = x[j] <= self.lower[j] && direction[j] < R::ZERO
-                || x[j] >= self.upper[j] && direction[j] > R::ZERO;
-            if outwards {
-                direction[j] = R::ZERO;
-            }
-        }
-    }
-
     fn trial(&self, step: R, origin: &[R], direction: &[R], x: &mut [R]) {
         vector::add_scaled(step, origin, direction, x);
         self.enter(x);

@@ -197,15 +197,6 @@ impl<R: Real> Region<R> for Orthants<'_, R> {
         }
     }
 
-    fn trim(&self, x: &[R], direction: &mut [R]) {
-        for (j, direction) in direction.iter_mut().enumerate() {
-            let (lower, upper) = self.ends(j, x[j]);
-            if x[j] <= lower && *direction < R::ZERO || x[j] >= upper && *direction > R::ZERO {
-                *direction = R::ZERO;
-            }
-        }
-    }
-
     fn trial(&self, step: R, origin: &[R], direction: &[R], x: &mut [R]) {
         vector::add_scaled(step, origin, direction, x);
         for j in self.penalised.clone() {

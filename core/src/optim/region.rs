@@ -34,8 +34,16 @@ pub(crate) trait Region<R: Real> {
     fn reach(&self, _j: usize, x: R) -> R {
         R::ONE.larger(x.abs())
     }
-    /// Sets those elements of the direction to zero that the variable must not follow.
-    fn trim(&self, x: &[R], direction: &mut [R]);
+    /// Sets those elements of the direction to zero that the variable must not follow: it stands at
+    /// the end that they lead to.
+    fn trim(&self, x: &[R], direction: &mut [R]) {
+        for (j, (x, direction)) in x.iter().zip(direction).enumerate() {
+            let (lower, upper) = self.ends(j, *x);
+            if *x <= lower && *direction < R::ZERO || *x >= upper && *direction > R::ZERO {
+                *direction = R::ZERO;
+            }
+        }
+    }
     /// The point of the bent path at `step`: **overwrites** `x`.
     fn trial(&self, step: R, origin: &[R], direction: &[R], x: &mut [R]);
     /// The slope of the path at `x`, and the square of the norm that [`reduce`](Self::reduce) would
