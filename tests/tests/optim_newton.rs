@@ -2,8 +2,11 @@
 //! go wrong where it is not.
 
 use secant::objective::{self, HessianProduct, Objective};
-use secant::optim::{Inertia, Newton, NewtonConfig, Report, Termination, ldl, ldl_solve};
+use secant::optim::{
+    Inertia, Newton, NewtonCg, NewtonCgConfig, NewtonConfig, Report, Termination, ldl, ldl_solve,
+};
 use secant_tests::draw::Draw;
+use secant_tests::{problems, snapshot};
 
 /// `f = x' A x / 2 - b' x` of a dense symmetric A, row-major.
 fn quadratic(a: Vec<f64>, b: Vec<f64>) -> impl HessianProduct<f64> {
@@ -212,4 +215,47 @@ fn what_is_not_finite_ends_it() {
         run(NewtonConfig::pure(), &mut broken(), &mut x).termination,
         Termination::NotFinite
     );
+}
+
+/// How Newton's methods fare on the small test problems. A change of any decision that they take
+/// shows here first.
+#[test]
+fn iterations_and_evaluations_are_those_of_the_snapshot() {
+    let mut table = format!(
+        "{:<30} {:>3}  {:<13} {:>10} {:>11}  {:>11}  status\n",
+        "problem", "n", "method", "iterations", "evaluations", "f"
+    );
+    for which in 0..problems::table::<f64>().len() {
+        for method in ["trust region", "damped", "dense"] {
+            let mut problem = problems::table::<f64>().swap_remove(which);
+            let (n, mut x) = (problem.dimension(), problem.start.clone());
+            if n > 20 {
+                continue;
+            }
+            let newton_cg = |config, problem: &mut _, x: &mut [f64]| {
+                let mut memory = vec![f64::NAN; NewtonCg::<f64>::memory_len(n)];
+                let mut method = NewtonCg::new(config, n, &mut memory).unwrap();
+                method.minimize(problem, x).unwrap()
+            };
+            let report = match method {
+                "trust region" => newton_cg(NewtonCgConfig::default(), &mut problem, &mut x),
+                "damped" => newton_cg(NewtonCgConfig::damped(), &mut problem, &mut x),
+                _ => run(NewtonConfig::default(), &mut problem, &mut x),
+            };
+            let Report {
+                iterations,
+                evaluations,
+                value,
+                termination,
+                ..
+            } = report;
+            let line = format!(
+                "{:<30} {n:>3}  {method:<13} {iterations:>10} {evaluations:>11}  {value:>11.5e}  {termination}",
+                problem.name
+            );
+            table += line.trim_end();
+            table += "\n";
+        }
+    }
+    snapshot::check("newton.txt", &table);
 }

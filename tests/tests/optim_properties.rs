@@ -7,8 +7,8 @@ use secant::line_search::conditions::{ApproximateWolfe, Armijo, StrongWolfe, Wea
 use secant::line_search::{LineSearch, MoreThuente, Probe, Slope};
 use secant::objective::{self, Objective};
 use secant::optim::{
-    Bfgs, BfgsConfig, Curvature, Lbfgs, LbfgsB, LbfgsConfig, OwlQn, Scaling, SecantCondition,
-    Stopping, Verdict,
+    Bfgs, BfgsConfig, Curvature, GradientDescent, GradientDescentConfig, Lbfgs, LbfgsB,
+    LbfgsConfig, OwlQn, Scaling, SecantCondition, StepRule, Stopping, Verdict,
 };
 use secant::optim::{Initial, Pair, two_loop};
 use secant::vector::dot;
@@ -347,4 +347,46 @@ fn conditions_accept_and_reject() {
         ];
         assert_eq!(found, expected, "{trial:?}");
     }
+}
+
+/// Fixed steps are the heavy ball's recursion; Armijo's grow until they suit the function.
+#[test]
+fn gradient_descent_remembers_its_last_step() {
+    let descend = |config, curvatures: [f64; 2], x: &mut [f64]| {
+        let mut bowl = objective::from_fn(2, move |x: &[f64], g: &mut [f64]| {
+            (g[0], g[1]) = (curvatures[0] * x[0], curvatures[1] * x[1]);
+            0.5 * (g[0] * x[0] + g[1] * x[1])
+        });
+        let mut memory = vec![f64::NAN; GradientDescent::<f64>::memory_len(2)];
+        let mut descent = GradientDescent::new(config, 2, &mut memory).unwrap();
+        descent.minimize(&mut bowl, x).unwrap()
+    };
+    let (rate, momentum) = (0.1, 0.5);
+    for count in 1..=3 {
+        let config = GradientDescentConfig {
+            step: StepRule::Fixed { rate, momentum },
+            stopping: Stopping {
+                max_iterations: count,
+                ..Stopping::never()
+            },
+        };
+        let mut x = [1.0, -2.0];
+        assert_eq!(descend(config, [1.0, 4.0], &mut x).iterations, count);
+        for (x, (start, curvature)) in x.into_iter().zip([(1.0, 1.0), (-2.0, 4.0)]) {
+            let (mut last, mut now) = (start, start);
+            for _ in 0..count {
+                (last, now) = (now, now - rate * curvature * now + momentum * (now - last));
+            }
+            assert!(
+                (x - now).abs() < 1e-14,
+                "{count} steps: {x}, expected {now}"
+            );
+        }
+    }
+    let mut x = [1.0, 1.0];
+    let report = descend(GradientDescentConfig::default(), [1e-4, 1e-4], &mut x);
+    assert!(
+        report.iterations < 40 && x[0].abs() < 1e-2,
+        "{report}: {x:?}"
+    );
 }

@@ -37,11 +37,11 @@ pub(super) struct State<'a> {
 }
 
 impl Block {
-    /// Pairs of a layer of row length n under a limit of `m`.
+    /// Pairs of a layer of row length n under a limit of `m`, at most [`SMALL`].
     pub const fn pairs(n: usize, m: usize) -> usize {
         if m == 0 {
             0
-        } else if n <= SMALL || n < m {
+        } else if n <= SMALL {
             n
         } else {
             m
