@@ -16,3 +16,8 @@ pub mod softmax_regression;
 pub mod tolerance;
 
 pub use golden::contract_bits;
+
+/// The examples of README.md, compiled and run as they stand there.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
