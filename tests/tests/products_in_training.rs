@@ -1,4 +1,5 @@
-//! Steps with curvature products in the program: on networks, against dense solves, on one thread and on several.
+//! Steps with curvature products in the program: on networks, against dense solves, on one thread
+//! and on several.
 
 use std::sync::Arc;
 

@@ -4,6 +4,9 @@ use crate::arch::Simd;
 
 /// Output channels in the next register block, of `left`: the largest of 8, 4, 2, 1 that fits and
 /// that the registers hold.
+///
+/// Whoever matches on it takes 8 `if const { S::BLOCK >= 8 }`: else the compiler would make blocks of
+/// eight, the largest of all, for instruction sets that never use them.
 pub(crate) fn block<S: Simd>(left: usize) -> usize {
     let mut size = S::BLOCK;
     while size > left {

@@ -1,6 +1,7 @@
 //! Networks that between them have every kind of stage.
 
 use secant::Random;
+use secant::network::presets::MICRO;
 use secant::network::{
     Init, Layer, Network, Shape, avg_pool2d, conv2d, depthwise_conv2d, dropout, global_avg_pool2d,
     leaky_relu, linear, max_pool2d, relu, tanh,
@@ -12,19 +13,7 @@ pub const CAPACITY: usize = 12;
 /// Shapes and layers that between them have every kind of stage, and every size of code.
 pub fn networks() -> Vec<(&'static str, Shape, Vec<Layer>)> {
     vec![
-        (
-            "micro",
-            Shape::new(1, 28, 28),
-            vec![
-                conv2d(8, 3),
-                relu(),
-                max_pool2d(2),
-                conv2d(16, 3),
-                relu(),
-                max_pool2d(2),
-                linear(10),
-            ],
-        ),
+        ("micro", MICRO.input(), MICRO.layers().to_vec()),
         (
             "padding, odd channels, linear with relu",
             Shape::new(3, 13, 11),

@@ -5,9 +5,9 @@
 //! inputs do not meet one but by chance, and a relu or a pool that decided otherwise than the
 //! oracle would show as an error of the size of a term.
 
-use crate::FORCED;
 use crate::fixture::{CAPACITY, Fixture, LANES};
 use crate::networks::fixtures;
+use crate::{FORCED, describe};
 use secant::arch::Isa;
 use secant::network::{
     Layer, Network, Shape, conv2d, dropout, group_norm, linear, max_pool2d, relu, sigmoid, tanh,
@@ -39,13 +39,6 @@ fn length(a: &[f32]) -> f64 {
 
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|x| contract_bits(*x)).collect()
-}
-
-/// A network in one line, for messages.
-fn describe(fixture: &Fixture) -> String {
-    let (network, dropout) = (&fixture.network, fixture.dropout);
-    let (input, layers, loss) = (network.input(), network.layers(), network.loss());
-    format!("{input:?} {layers:?} {loss:?} dropout {dropout:?}")
 }
 
 #[test]
