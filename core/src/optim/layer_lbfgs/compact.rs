@@ -73,12 +73,13 @@ impl<'a> Basis<'a> {
         piece(self.rows, j, self.n).unwrap_or_default()
     }
 
-    /// `v_j . rows[r]` for all j; `rows` have length n.
+    /// `v_j . rows[r]` for all j; `rows` have length n. `tails` are theirs.
     #[inline(always)]
     pub fn products<S: Simd, const R: usize>(
         &self,
         simd: S,
         rows: [&[f32]; R],
+        tails: &[[f32; LANES]; R],
     ) -> [[f32; MOST]; R] {
         let mut products = [[0.0; MOST]; R];
         if S::WIDTH == 1 {
@@ -90,25 +91,22 @@ impl<'a> Basis<'a> {
             }
             return products;
         }
-        let mut tails = [[0.0; LANES]; R];
-        for r in 0..R {
-            tails[r] = tail(rows[r]);
-        }
         let mut j = 0;
         while j < self.m {
             let left = self.m - j;
             j += if left >= TILE {
-                products_tile::<S, R, TILE>(simd, self, j, &rows, &tails, &mut products)
+                products_tile::<S, R, TILE>(simd, self, j, &rows, tails, &mut products)
             } else if left >= 2 {
-                products_tile::<S, R, 2>(simd, self, j, &rows, &tails, &mut products)
+                products_tile::<S, R, 2>(simd, self, j, &rows, tails, &mut products)
             } else {
-                products_tile::<S, R, 1>(simd, self, j, &rows, &tails, &mut products)
+                products_tile::<S, R, 1>(simd, self, j, &rows, tails, &mut products)
             };
         }
         products
     }
 
-    /// `rows[r] = rest rows[r] + sum over j of factors[r][j] v_j`; `rows` have length n.
+    /// `rows[r] = rest rows[r] + sum over j of factors[r][j] v_j`; `rows` have length n. `tails` are
+    /// theirs, and are spoilt.
     #[inline(always)]
     pub fn combine<S: Simd, const R: usize>(
         &self,
@@ -116,6 +114,7 @@ impl<'a> Basis<'a> {
         rest: f32,
         factors: &[[f32; MOST]; R],
         rows: &mut [&mut [f32]; R],
+        tails: &mut [[f32; LANES]; R],
     ) {
         if S::WIDTH == 1 {
             for (factors, row) in factors.iter().zip(rows.iter_mut()) {
@@ -141,10 +140,6 @@ impl<'a> Basis<'a> {
             at += S::WIDTH;
         }
         if whole < n {
-            let mut tails = [[0.0; LANES]; R];
-            for r in 0..R {
-                tails[r] = tail(rows[r]);
-            }
             let v = self.tails.as_flattened();
             let mut ends = tails.each_mut().map(|tail| tail.as_mut_slice());
             let mut at = 0;
@@ -153,7 +148,7 @@ impl<'a> Basis<'a> {
                 combine_tile::<S, R, 1>(simd, rest, factors, v, LANES, m, at, &mut ends);
                 at += S::WIDTH;
             }
-            for (row, tail) in rows.iter_mut().zip(&tails) {
+            for (row, tail) in rows.iter_mut().zip(tails) {
                 for (x, new) in row[whole..].iter_mut().zip(tail) {
                     *x = *new;
                 }
@@ -176,13 +171,13 @@ impl Basis<'_> {
             while rows.len() > 1
                 && let (Some((i, a)), Some((k, b))) = (rows.next(), rows.next())
             {
-                let [a, b] = self.products(simd, [a, b]);
+                let [a, b] = self.products(simd, [a, b], &tails(simd, [a, b]));
                 take(i, &a);
                 take(k, &b);
             }
         }
         for (i, row) in rows {
-            let [products] = self.products(simd, [row]);
+            let [products] = self.products(simd, [row], &tails(simd, [row]));
             take(i, &products);
         }
     }
@@ -208,13 +203,33 @@ impl Basis<'_> {
             while rows.len() > 1
                 && let (Some((i, a)), Some((k, b))) = (rows.next(), rows.next())
             {
-                self.combine(simd, rest, &[factors(i), factors(k)], &mut [a, b]);
+                let mut tails = tails(simd, [a, b]);
+                self.combine(
+                    simd,
+                    rest,
+                    &[factors(i), factors(k)],
+                    &mut [a, b],
+                    &mut tails,
+                );
             }
         }
         for (i, row) in rows {
-            self.combine(simd, rest, &[factors(i)], &mut [row]);
+            let mut tails = tails(simd, [row]);
+            self.combine(simd, rest, &[factors(i)], &mut [row], &mut tails);
         }
     }
+}
+
+/// The tails of rows, for both products; without vectors none needs them.
+#[inline(always)]
+pub(super) fn tails<S: Simd, const R: usize>(_simd: S, rows: [&[f32]; R]) -> [[f32; LANES]; R] {
+    let mut tails = [[0.0; LANES]; R];
+    if S::WIDTH > 1 {
+        for r in 0..R {
+            tails[r] = tail(rows[r]);
+        }
+    }
+    tails
 }
 
 /// The columns behind the last whole block of [`LANES`], and zeros.

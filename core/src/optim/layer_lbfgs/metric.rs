@@ -2,7 +2,7 @@
 
 use heapless::Vec;
 
-use super::compact::{Basis, MOST, TAILS};
+use super::compact::{Basis, MOST, TAILS, tails};
 use crate::arch::{Kernel, Simd, dispatch};
 use crate::math;
 
@@ -72,13 +72,14 @@ impl Metric {
         for (shared, row) in shared.iter_mut().zip(&*rows) {
             *shared = &**row;
         }
-        let mut factors = v.products(simd, shared);
+        let mut tails = tails(simd, shared);
+        let mut factors = v.products(simd, shared, &tails);
         for factors in &mut factors {
             for (factor, value) in factors.iter_mut().zip(&self.values) {
                 *factor *= value - self.rest;
             }
         }
-        v.combine(simd, self.rest, &factors, rows);
+        v.combine(simd, self.rest, &factors, rows, &mut tails);
     }
 
     /// Multiplies every row of `matrix` (rows of length n) by the matrix; `v` as in

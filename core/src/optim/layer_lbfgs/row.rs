@@ -52,6 +52,35 @@ impl Rows {
         Some(())
     }
 
+    /// `w = w - r s d w - r s u` for the parameters of row `i`, its bias among them: weight decay apart
+    /// from the gradient, and the step along `u`, of length n.
+    #[inline(always)]
+    pub fn advance<S: Simd>(
+        &self,
+        simd: S,
+        step: &AdamStep,
+        i: usize,
+        u: &[f32],
+        parameters: &mut [f32],
+    ) -> Option<()> {
+        let moved = |w: f32, u: f32| {
+            let decayed = simd.fma_f32(-step.decoupled, w, w);
+            simd.fma_f32(-step.rate, u, decayed)
+        };
+        let (last, u) = u.split_last()?;
+        let from = self.begin + i * (self.n - 1);
+        for (w, u) in parameters
+            .get_mut(from..from + self.n - 1)?
+            .iter_mut()
+            .zip(u)
+        {
+            *w = moved(*w, *u);
+        }
+        let bias = parameters.get_mut(self.biases + i)?;
+        *bias = moved(*bias, *last);
+        Some(())
+    }
+
     #[inline(always)]
     fn exchange(&self, gradient: &mut [f32], i: usize) -> Option<()> {
         let (bias, behind) = (self.biases + i, self.begin + (i + 1) * (self.n - 1));
@@ -257,33 +286,6 @@ impl Kernel for Divide<'_> {
                     *g = ahead(*g, m) / (simd.sqrt_f32(factor * *column) + step.epsilon);
                 }
             }
-        }
-    }
-}
-
-/// `w = w - r s d w - r s u`: weight decay apart from the gradient, and the step along `u`.
-pub(super) fn advance(step: &AdamStep, parameters: &mut [f32], direction: &[f32]) {
-    dispatch(Advance {
-        step,
-        parameters,
-        direction,
-    });
-}
-
-struct Advance<'a> {
-    step: &'a AdamStep,
-    parameters: &'a mut [f32],
-    direction: &'a [f32],
-}
-
-impl Kernel for Advance<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        for (w, u) in self.parameters.iter_mut().zip(self.direction) {
-            let decayed = simd.fma_f32(-self.step.decoupled, *w, *w);
-            *w = simd.fma_f32(-self.step.rate, *u, decayed);
         }
     }
 }

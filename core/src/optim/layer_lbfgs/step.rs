@@ -3,7 +3,7 @@
 use super::compact::{Basis, TAILS};
 use super::layout::{Block, State};
 use super::metric::Metric;
-use super::row::{self, Divisor, Rows};
+use super::row::{Divisor, Rows};
 use super::settings::{LayerLbfgsConfig, SecondMoment};
 use crate::arch::single::piece_mut;
 use crate::arch::{Kernel, Simd, dispatch};
@@ -46,28 +46,20 @@ fn step_layer(
     };
     let range = begin..begin + outputs * n;
     if step.coupled != 0.0 {
-        vector::axpy(
-            step.coupled,
-            parameters.get(range.clone())?,
-            gradient.get_mut(range.clone())?,
-        );
+        let decayed = parameters.get(range.clone())?;
+        vector::axpy(step.coupled, decayed, gradient.get_mut(range)?);
     }
     let metric = Metric::root(n, state.l, *state.trace, config.damping);
-    dispatch(Direction {
+    dispatch(Step {
         kind: config.second_moment,
         step,
         outputs,
         rows,
         metric: metric.as_ref(),
         state,
+        parameters,
         gradient,
-    })?;
-    row::advance(
-        step,
-        parameters.get_mut(range.clone())?,
-        gradient.get(range)?,
-    );
-    Some(())
+    })
 }
 
 /// Multiplies `vector`, which lies as the parameters do, by the layers' matrices, as
@@ -142,8 +134,8 @@ impl Kernel for Precondition<'_> {
     }
 }
 
-/// Overwrites a layer's gradient with the direction of its step.
-struct Direction<'a> {
+/// A layer's step: its gradient becomes the direction, along which its parameters move.
+struct Step<'a> {
     kind: SecondMoment,
     step: &'a AdamStep,
     outputs: usize,
@@ -151,21 +143,23 @@ struct Direction<'a> {
     /// `None` stands for the identity.
     metric: Option<&'a Metric>,
     state: State<'a>,
+    parameters: &'a mut [f32],
     gradient: &'a mut [f32],
 }
 
-impl Kernel for Direction<'_> {
+impl Kernel for Step<'_> {
     type Output = Option<()>;
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Option<()> {
-        let Direction {
+        let Step {
             kind,
             step,
             outputs,
             rows,
             metric,
             state,
+            parameters,
             gradient,
         } = self;
         let State {
@@ -182,6 +176,7 @@ impl Kernel for Direction<'_> {
             v: Basis::new(simd, rows.n, v, &mut tails),
             divisor: Divisor::new(kind, outputs, second),
             momentum,
+            parameters,
         };
         layer.divisor.begin(step);
         // Moments of columns are complete only after the last row.
@@ -230,6 +225,7 @@ struct Layer<'a> {
     v: Basis<'a>,
     divisor: Divisor<'a>,
     momentum: &'a mut [f32],
+    parameters: &'a mut [f32],
 }
 
 impl Layer<'_> {
@@ -255,6 +251,10 @@ impl Layer<'_> {
                 self.divisor.divide(simd, step, i, row, momentum);
             }
             self.precondition(simd, &mut rows);
+            for (i, row) in places.into_iter().zip(&rows) {
+                // While the row is in the first cache.
+                self.rows.advance(simd, step, i, row, self.parameters)?;
+            }
         }
         self.rows.close(gradient, places)
     }
