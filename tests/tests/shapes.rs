@@ -375,6 +375,23 @@ fn limits_are_exact() {
         made(Shape::new(1, 1 << 10, 1 << 10), &padded),
         too_large(0, "conv2d")
     );
+    // A window of 256 points in any shape.
+    for (size, fits) in [
+        ([1, 256], true),
+        ([256, 1], true),
+        ([16, 16], true),
+        ([1, 257], false),
+        ([257, 1], false),
+        ([15, 18], false),
+    ] {
+        let pool = max_pool2d(1).kernel(size[0], size[1]);
+        let expected = if fits {
+            Ok(())
+        } else {
+            layer(0, "max_pool2d", LayerError::PoolTooLarge(size))
+        };
+        assert_eq!(made(Shape::new(1, 300, 300), &[pool]), expected, "{size:?}");
+    }
     // Strides that reach past everything.
     let far = [
         conv2d(2, 3).stride(usize::MAX),

@@ -152,6 +152,29 @@ impl Table {
     }
 }
 
+impl Table {
+    /// The same of an optimiser, and that it goes the same way once it has forgotten the first.
+    fn add_twice<O, const N: usize>(
+        &mut self,
+        name: &str,
+        network: &Network<'_, N>,
+        optimizer: &mut O,
+        forget: impl FnOnce(&mut O),
+        mut step: impl FnMut(&mut O, usize, &mut Training<'_, N>, &mut [f32], &mut [f32], &mut Trace),
+    ) {
+        let mut go = |table: &mut Table, optimizer: &mut O| {
+            table.add(name, network, |i, training, w, g, trace| {
+                step(optimizer, i, training, w, g, trace);
+            });
+        };
+        let mut again = Table::default();
+        go(self, optimizer);
+        forget(optimizer);
+        go(&mut again, optimizer);
+        assert!(self.0.ends_with(&again.0), "{} after {}", again.0, self.0);
+    }
+}
+
 /// What the schedule says.
 fn factor(step: usize) -> f32 {
     1.0 - step as f32 / STEPS as f32
@@ -178,10 +201,17 @@ fn first_order() {
                     let mut memory = vec![f32::NAN; Sgd::memory_len(SMALL.parameter_count())];
                     let mut sgd = Sgd::new(config, SMALL.parameter_count(), &mut memory).unwrap();
                     let name = format!("SGD {momentum} {nesterov} {decay:?} {weight_decay}");
-                    table.add(&name, &SMALL, |i, training, w, g, _| {
-                        training.value_and_gradient(w, g);
-                        sgd.step(factor(i), w, g).unwrap();
-                    });
+                    table.add_twice(
+                        &name,
+                        &SMALL,
+                        &mut sgd,
+                        Sgd::reset,
+                        |sgd, i, training, w, g, _| {
+                            assert_eq!((sgd.steps() as usize, sgd.config()), (i, &config));
+                            training.value_and_gradient(w, g);
+                            sgd.step(factor(i), w, g).unwrap();
+                        },
+                    );
                 }
             }
         }
@@ -201,12 +231,19 @@ fn first_order() {
                 let mut memory = vec![f32::NAN; Adam::memory_len(SMALL.parameter_count())];
                 let mut adam = Adam::new(config, SMALL.parameter_count(), &mut memory).unwrap();
                 let name = format!("Adam {nesterov} {decay:?} {weight_decay}");
-                table.add(&name, &SMALL, |i, training, w, g, trace| {
-                    training.value_and_gradient(w, g);
-                    adam.step(factor(i), w, g).unwrap();
-                    adam.precondition(g).unwrap();
-                    trace.add(g);
-                });
+                table.add_twice(
+                    &name,
+                    &SMALL,
+                    &mut adam,
+                    Adam::reset,
+                    |adam, i, training, w, g, trace| {
+                        assert_eq!((adam.steps() as usize, adam.config()), (i, &config));
+                        training.value_and_gradient(w, g);
+                        adam.step(factor(i), w, g).unwrap();
+                        adam.precondition(g).unwrap();
+                        trace.add(g);
+                    },
+                );
             }
         }
         table.0
@@ -346,10 +383,13 @@ fn layer_lbfgs<const M: usize, const N: usize>(
     for lanes in [1, 16] {
         let mut memory = vec![f32::NAN; LayerLbfgs::<M>::memory_len(network, moment)];
         let mut lbfgs = LayerLbfgs::<M>::new(config, network, &mut memory).unwrap();
-        table.add(
+        table.add_twice(
             &format!("{name}, {lanes}"),
             network,
-            |i, training, w, g, trace| {
+            &mut lbfgs,
+            LayerLbfgs::reset,
+            |lbfgs, i, training, w, g, trace| {
+                assert_eq!((lbfgs.steps() as usize, lbfgs.config()), (i, &config));
                 let batch =
                     Batch::new(training.samples, &training.indices).weight(1.0 / BATCH as f32);
                 let workspace = &mut training.workspace;
@@ -424,10 +464,13 @@ fn hessian_free() {
         ] {
             let mut memory = vec![f32::NAN; HessianFree::memory_len(n)];
             let mut method = HessianFree::new(config, n, &mut memory).unwrap();
-            table.add(
+            table.add_twice(
                 &format!("Hessian-free, {name}"),
                 &SMALL,
-                |i, training, w, _, trace| {
+                &mut method,
+                HessianFree::reset,
+                |method, i, training, w, _, trace| {
+                    assert_eq!((method.steps() as usize, method.config()), (i, &config));
                     let step = method.step(factor(i), training, w).unwrap();
                     trace.add(&[step.loss, step.ratio, step.damping, step.products as f32]);
                 },
