@@ -7,8 +7,9 @@ use secant::ConfigError;
 use secant::line_search::{HagerZhang, LineSearch, MoreThuente};
 use secant::objective::{self, HessianProduct, Objective};
 use secant::optim::{
-    Bfgs, BfgsConfig, GradientDescent, GradientDescentConfig, Lbfgs, LbfgsB, LbfgsConfig, NewtonCg,
-    NewtonCgConfig, OwlQn, Report, Stopping, Termination,
+    Bfgs, BfgsConfig, FirstStep, GradientDescent, GradientDescentConfig, Lbfgs, LbfgsB,
+    LbfgsConfig, NewtonCg, NewtonCgConfig, OwlQn, Report, SecantCondition, Skip, Stopping,
+    Termination, Verdict,
 };
 use secant::{Real, derivatives};
 
@@ -713,4 +714,33 @@ fn the_checker_names_the_wrong_component() {
     assert_eq!(valley.dimension(), 2);
     let mut short = [0.0; 5];
     assert!(derivatives::check_gradient(&mut valley, &[0.3, 0.1], &mut short).is_err());
+}
+
+/// A gradient that changes so much that only the square of the change overflows, and pairs that are
+/// forgotten.
+#[test]
+fn a_change_whose_square_overflows_is_no_pair() {
+    let config = LbfgsConfig {
+        line_search: LineSearch::Fixed,
+        secant: SecantCondition::Gradients,
+        first_step: FirstStep::Length(1.0),
+        ..LbfgsConfig::default()
+    };
+    for (slope, expected) in [
+        (1e25, Verdict::Skipped(Skip::NotFinite)),
+        (1e15, Verdict::Accepted),
+    ] {
+        let mut wall = objective::from_fn(1, |x: &[f32], g: &mut [f32]| {
+            g[0] = if x[0] == 0.0 { -1.0 } else { slope };
+            -x[0]
+        });
+        let mut memory = vec![f32::NAN; Lbfgs::<2>::memory_len(1)];
+        let mut lbfgs = Lbfgs::<2>::new(config, 1, &mut memory).unwrap();
+        let step = lbfgs.step(&mut wall, &mut [0.0]).unwrap();
+        assert_eq!(step.verdict, Some(expected));
+        let stored = usize::from(expected == Verdict::Accepted);
+        assert_eq!(lbfgs.pairs().len(), stored);
+        lbfgs.forget_pairs();
+        assert!(lbfgs.pairs().is_empty());
+    }
 }

@@ -330,6 +330,7 @@ fn flat_lbfgs() {
                     &format!("flat L-BFGS, {of} {pair_every} {share}"),
                     &SMALL,
                     |i, training, w, g, trace| {
+                        assert_eq!((flat.steps() as usize, flat.config()), (i, &config));
                         training.value_and_gradient(w, g);
                         if products {
                             if averages.add(w).unwrap() {

@@ -63,21 +63,14 @@ impl Rows {
         u: &[f32],
         parameters: &mut [f32],
     ) -> Option<()> {
-        let moved = |w: f32, u: f32| {
-            let decayed = simd.fma_f32(-step.decoupled, w, w);
-            simd.fma_f32(-step.rate, u, decayed)
-        };
         let (last, u) = u.split_last()?;
         let from = self.begin + i * (self.n - 1);
-        for (w, u) in parameters
-            .get_mut(from..from + self.n - 1)?
-            .iter_mut()
-            .zip(u)
-        {
-            *w = moved(*w, *u);
+        let weights = parameters.get_mut(from..from + self.n - 1)?;
+        for (w, u) in weights.iter_mut().zip(u) {
+            *w = moved(simd, step, *w, *u);
         }
         let bias = parameters.get_mut(self.biases + i)?;
-        *bias = moved(*bias, *last);
+        *bias = moved(simd, step, *bias, *last);
         Some(())
     }
 
@@ -89,6 +82,12 @@ impl Rows {
         *gradient.get_mut(behind)? = x;
         Some(())
     }
+}
+
+#[inline(always)]
+fn moved<S: Simd>(simd: S, step: &AdamStep, w: f32, u: f32) -> f32 {
+    let decayed = simd.fma_f32(-step.decoupled, w, w);
+    simd.fma_f32(-step.rate, u, decayed)
 }
 
 /// The second moments of a layer's preconditioned gradient.
