@@ -327,22 +327,28 @@ impl<'a> Chain<'a> {
         if model.parameter_count() != self.parameters.len() {
             return Err("its weights are not as many as its layers have".to_owned());
         }
-        let affine = |[scale, offset]: &[f64; 2]| Affine {
-            scale: *scale as f32,
-            offset: *offset as f32,
+        // Several scalings in a row may be too large together.
+        let affine = |[scale, offset]: &[f64; 2]| {
+            let (scale, offset) = (*scale as f32, *offset as f32);
+            if scale.is_finite() && offset.is_finite() {
+                Ok(Affine { scale, offset })
+            } else {
+                Err("its scalings together have numbers that are not finite".to_owned())
+            }
         };
         let scalings = self.scalings.map(|maps| {
             let alike = maps.iter().all(|map| map == &maps[0]);
             let maps = if alike { &maps[..1] } else { &maps };
             maps.iter().map(affine).collect()
         });
+        let scalings = scalings.transpose()?;
         let targets = self.targets.unwrap_or_default();
         let outputs = match targets.len() {
             1 => task.outputs,
             several => several,
         };
         let targets = targets.iter().map(affine).cycle().take(outputs);
-        let target_scalings = targets.collect();
+        let target_scalings = targets.collect::<Result<_, _>>()?;
         Ok(Imported {
             model,
             task,

@@ -37,7 +37,10 @@ fn imported(read: Result<Imported, String>) -> bool {
             assert!(network.parameters.iter().all(|w| w.is_finite()));
             let maps = network.scalings.iter().flatten();
             let maps = maps.chain(&network.target_scalings);
-            assert!(maps.clone().all(|map| map.scale.is_finite()));
+            assert!(
+                maps.clone()
+                    .all(|map| map.scale.is_finite() && map.offset.is_finite())
+            );
             assert_eq!(network.model.network.input(), network.task.input);
             true
         }
