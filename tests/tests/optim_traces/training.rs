@@ -150,9 +150,7 @@ impl Table {
         )
         .expect("writing to a string");
     }
-}
 
-impl Table {
     /// The same of an optimiser, and that it goes the same way once it has forgotten the first.
     fn add_twice<O, const N: usize>(
         &mut self,
@@ -180,17 +178,20 @@ fn factor(step: usize) -> f32 {
     1.0 - step as f32 / STEPS as f32
 }
 
+/// None, and both kinds.
+const DECAYS: [(Decay, f32); 3] = [
+    (Decay::Coupled, 0.0),
+    (Decay::Coupled, 0.01),
+    (Decay::Decoupled, 0.01),
+];
+
 #[test]
 fn first_order() {
     check("traces_first_order.txt", || {
         let mut table = Table::default();
         for momentum in [0.0, 0.9] {
             for nesterov in [false, true] {
-                for (decay, weight_decay) in [
-                    (Decay::Coupled, 0.0),
-                    (Decay::Coupled, 0.01),
-                    (Decay::Decoupled, 0.01),
-                ] {
+                for (decay, weight_decay) in DECAYS {
                     let config = SgdConfig {
                         learning_rate: 0.03,
                         momentum,
@@ -216,11 +217,7 @@ fn first_order() {
             }
         }
         for nesterov in [false, true] {
-            for (decay, weight_decay) in [
-                (Decay::Coupled, 0.0),
-                (Decay::Coupled, 0.01),
-                (Decay::Decoupled, 0.01),
-            ] {
+            for (decay, weight_decay) in DECAYS {
                 let config = AdamConfig {
                     learning_rate: 0.01,
                     nesterov,
@@ -304,8 +301,7 @@ fn flat_lbfgs() {
     check("traces_flat_lbfgs.txt", || {
         let mut table = Table::default();
         let n = SMALL.parameter_count();
-        let products = [false, true];
-        for products in products {
+        for products in [false, true] {
             for (pair_every, share) in [(1, 0.2), (5, 0.2), (5, 0.9)] {
                 let adam = AdamConfig {
                     learning_rate: 0.01,
