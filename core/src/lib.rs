@@ -128,7 +128,7 @@ pub use {
     layers::draw::DropoutKey,
     loss::Loss,
     outputs::{argmax, softmax},
-    pass::{Curvature, LayerInputs, SteppedGradient},
+    pass::{Curvature, LayerInputs, MapParts, Share, SharedMap, SteppedGradient},
     samples::{Affine, Normalisation, Samples, Targets, Values},
     train_error::TrainError,
 };

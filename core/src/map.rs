@@ -94,6 +94,8 @@ pub(crate) struct Frame {
     pub pool: Option<Window>,
     /// What the stage writes.
     pub output: Map,
+    /// Channels of the whole stage's input and output, where this one has some of them.
+    pub whole: [usize; 2],
 }
 
 impl Frame {
@@ -104,6 +106,7 @@ impl Frame {
         relu: false,
         pool: None,
         output: Map::EMPTY,
+        whole: [0; 2],
     };
 
     /// The same work on one row, where it goes pixel by pixel from one dense map to another.

@@ -3,10 +3,13 @@
 //!
 //! A batch is cut into at most [`CHUNKS`] chunks of whole lane blocks; how depends on its length
 //! alone. Each chunk's gradient is summed on its own, and the chunks are added in order. Threads and
-//! ranks only decide who works on which chunk.
+//! ranks only decide who works on which chunk. Where there are twice as many threads as chunks, or
+//! more, a [team](team) of them computes each chunk's gradient together, with the same bits.
 //!
 //! The workers stay for the engine's life. Between steps they spin for a short while, since the
 //! next step is usually microseconds away, and then sleep.
+
+mod team;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -15,7 +18,8 @@ use std::thread::{self, JoinHandle};
 
 use secant::network::Network;
 use secant::{
-    Affine, Batch, Curvature, DropoutKey, LayerInputs, Metrics, PassError, Targets, argmax,
+    Affine, Batch, Curvature, DropoutKey, LayerInputs, Metrics, PassError, Share, SharedMap,
+    Targets, argmax,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,15 +27,13 @@ use crate::data::dataset::Part;
 use crate::model::{MAX_LAYERS, Net};
 use crate::ranks::{COUNTS, Ranks};
 use crate::workspace::Workspace;
+use team::{MOST, SPINS, Team, wait};
 
 /// Samples that go through a kernel side by side: part of what the bits depend on.
 pub const LANES: usize = 16;
 
 /// Most chunks of a batch: part of what the bits depend on.
 pub const CHUNKS: usize = 8;
-
-/// Times that an idle worker looks for work before it sleeps: some hundred microseconds.
-const SPINS: u32 = 20_000;
 
 /// Is shown the inputs of layers; see [`Network::accumulate_gradient_observed`].
 pub type Observe<'o> = &'o mut dyn FnMut(LayerInputs<'_>, &mut [f32]);
@@ -45,6 +47,8 @@ pub struct Engine {
     workspace: Workspace,
     workers: Vec<JoinHandle<()>>,
     ranks: Ranks,
+    /// Which elements of the gradient each member computes, for teams of one, two and so on.
+    shares: Vec<Vec<(usize, Range<usize>)>>,
 }
 
 /// What the threads share.
@@ -56,12 +60,14 @@ struct Shared {
     job: RwLock<Job>,
     /// What a curvature matrix is multiplied with.
     vector: RwLock<Vec<f32>>,
+    /// Of each chunk what each member of its team has.
     chunks: Vec<Mutex<Chunk>>,
+    teams: [Team; CHUNKS],
     /// Number of the job; changes when there is a new one.
     generation: AtomicU64,
     /// The next chunk that nobody has taken. Set back only while the job is locked for writing.
     next: AtomicUsize,
-    /// Chunks that are done.
+    /// Chunks, or members' shares of chunks, that are done.
     done: AtomicUsize,
     /// A worker has panicked: its chunk will never be done.
     failed: AtomicBool,
@@ -73,8 +79,10 @@ struct Job {
     kind: Kind,
     parameters: Vec<f32>,
     indices: Vec<u32>,
-    /// The first chunk that somebody else works on.
-    end: usize,
+    number: u64,
+    chunks: Range<usize>,
+    /// Threads that work on a chunk. Teams of more than one have a chunk each.
+    team: usize,
 }
 
 /// What the chunks add up to, a number for each parameter.
@@ -134,18 +142,34 @@ fn chunk_count(count: usize) -> usize {
     count.div_ceil(LANES).min(CHUNKS)
 }
 
-/// Floats that an engine holds, at most: a workspace for each thread, the chunks' gradients, and the
-/// parameters.
+/// Threads that work on each of so many chunks.
+fn team_size(threads: usize, chunks: usize) -> usize {
+    (threads / chunks.max(1)).clamp(1, MOST)
+}
+
+/// Threads of use.
+fn useful(threads: usize) -> usize {
+    threads.clamp(1, CHUNKS * MOST)
+}
+
+/// Floats of a thread's workspace: a team of two needs most.
+fn workspace_len(network: &Net, threads: usize) -> usize {
+    network.shared_workspace_len(LANES, threads.min(2))
+}
+
+/// Floats that an engine holds, at most: a workspace for each thread, the chunks' gradients, what
+/// members exchange, at most two maps each, and the parameters.
 pub fn floats(network: &Net, threads: usize) -> u64 {
-    let workspace = network.workspace_len(LANES) as u64;
-    let workspaces = workspace.saturating_mul(threads.clamp(1, CHUNKS) as u64);
-    workspaces.saturating_add((CHUNKS as u64 + 1) * network.parameter_count() as u64)
+    let threads = useful(threads);
+    let workspaces = (workspace_len(network, threads) as u64).saturating_mul(threads as u64);
+    let gradients = CHUNKS.max(threads) as u64 + 1;
+    workspaces.saturating_add(gradients * network.parameter_count() as u64)
 }
 
 /// The same for an engine that computes products with curvature matrices.
 pub fn product_floats(network: &Net, threads: usize) -> u64 {
     let workspace = network.curvature_workspace_len(LANES) as u64;
-    let workspaces = workspace.saturating_mul(threads.clamp(1, CHUNKS) as u64);
+    let workspaces = workspace.saturating_mul(useful(threads) as u64);
     let own = workspaces.saturating_add(network.parameter_count() as u64);
     own.saturating_add(floats(network, threads))
 }
@@ -174,7 +198,8 @@ impl Engine {
             class_weights,
             job: RwLock::default(),
             vector: RwLock::default(),
-            chunks: (0..CHUNKS).map(|_| Mutex::default()).collect(),
+            chunks: (0..CHUNKS * MOST).map(|_| Mutex::default()).collect(),
+            teams: Default::default(),
             generation: AtomicU64::new(0),
             next: AtomicUsize::new(CHUNKS),
             done: AtomicUsize::new(0),
@@ -182,22 +207,29 @@ impl Engine {
         });
         // A thread that starts late on a busy machine would allocate its workspace in the midst of
         // training.
-        let others = threads.clamp(1, CHUNKS) - 1;
+        let threads = useful(threads);
+        let room = workspace_len(&network, threads);
         let (ready, started) = mpsc::channel();
-        let spawn = |_| {
+        let spawn = |index| {
             let (shared, ready) = (Arc::clone(&shared), ready.clone());
             // The system may allow fewer threads: those that there are do all the work.
-            let thread = thread::Builder::new().spawn(move || shared.serve(&ready));
-            thread.ok()
+            let work = move || shared.serve(index, room, &ready);
+            thread::Builder::new().spawn(work).ok()
         };
-        let workers: Vec<_> = (0..others).map_while(spawn).collect();
+        let workers: Vec<_> = (1..threads).map_while(spawn).collect();
         drop(ready);
         started.iter().take(workers.len()).for_each(drop);
+        let shares = |count| {
+            let mut shares = Vec::new();
+            network.gradient_shares::<LANES>(count, |member, range| shares.push((member, range)));
+            shares
+        };
         Engine {
             shared,
-            workspace: Workspace::new(network.workspace_len(LANES)),
+            workspace: Workspace::new(room),
             workers,
             ranks: Ranks::alone(),
+            shares: (1..=threads.min(MOST)).map(shares).collect(),
         }
     }
 
@@ -256,14 +288,14 @@ impl Engine {
     ) -> Metrics {
         if self.ranks.count() > 1 {
             let own = self.ranks.own(chunk_count(indices.len()));
-            self.run(Kind::Sum(sum), parameters, indices, own.clone(), observe);
-            return self.join(own, target);
+            let team = self.run(Kind::Sum(sum), parameters, indices, own.clone(), observe);
+            return self.join(own, team, target);
         }
         if !self.workers.is_empty() {
             let all = 0..chunk_count(indices.len());
-            self.run(Kind::Sum(sum), parameters, indices, all.clone(), observe);
-            self.collect(all.clone(), 0, target);
-            return self.tally(all, Metrics::NONE);
+            let team = self.run(Kind::Sum(sum), parameters, indices, all.clone(), observe);
+            self.collect(all.clone(), team, 0, target);
+            return self.tally(all, team, Metrics::NONE);
         }
         // One thread adds each chunk's part while it lies in the cache, and needs memory for one
         // alone.
@@ -314,16 +346,20 @@ impl Engine {
         self.add_up(sum, parameters, indices, product, None)
     }
 
-    /// Adds the parts of the chunks `own`, from element `start` on, to what `target` has of those
-    /// before; the first chunk of all overwrites it.
-    fn collect(&self, own: Range<usize>, start: usize, target: &mut [f32]) {
-        // A piece that stays in the cache at a time: each chunk is read once, `target` written
-        // once.
-        for (p, sums) in target.chunks_mut(PIECE).enumerate() {
-            let first = start + p * PIECE;
+    /// Adds the parts of the chunks `own`, which teams of `team` have computed, from element
+    /// `start` on, to what `target` has of those before; the first chunk of all overwrites it.
+    fn collect(&self, own: Range<usize>, team: usize, start: usize, target: &mut [f32]) {
+        let shares = &self.shares[team - 1];
+        let mut share = shares.partition_point(|(_, range)| range.end <= start);
+        let (mut rest, mut from) = (target, start);
+        while let (false, Some((member, range))) = (rest.is_empty(), shares.get(share)) {
+            // A piece that stays in the cache at a time: each chunk is read once, `target` written
+            // once.
+            let len = PIECE.min(range.end - from).min(rest.len());
+            let (sums, behind) = rest.split_at_mut(len);
             for c in own.clone() {
-                let chunk = self.shared.chunk(c);
-                let part = &chunk.sum[first..first + sums.len()];
+                let chunk = self.shared.chunk(c * team + member);
+                let part = &chunk.sum[from..from + len];
                 if c == 0 {
                     sums.copy_from_slice(part);
                 } else {
@@ -332,19 +368,23 @@ impl Engine {
                     }
                 }
             }
+            (rest, from) = (behind, from + len);
+            if from == range.end {
+                share += 1;
+            }
         }
     }
 
     /// Adds the tallies of the chunks `own` to those before.
-    fn tally(&self, own: Range<usize>, mut total: Metrics) -> Metrics {
+    fn tally(&self, own: Range<usize>, team: usize, mut total: Metrics) -> Metrics {
         for c in own {
-            total += self.shared.chunk(c).tally;
+            total += self.shared.chunk(c * team).tally;
         }
         total
     }
 
     /// Overwrites `target` with the sum of all ranks' chunks; this one has the chunks `own`.
-    fn join(&self, own: Range<usize>, target: &mut [f32]) -> Metrics {
+    fn join(&self, own: Range<usize>, team: usize, target: &mut [f32]) -> Metrics {
         let pack =
             |m: Metrics| -> [u64; COUNTS] { [m.loss.to_bits(), m.correct.into(), m.count.into()] };
         let unpack = |[loss, correct, count]: [u64; COUNTS]| Metrics {
@@ -353,10 +393,10 @@ impl Engine {
             count: count as u32,
         };
         let mut count = |counts: &mut [u64; COUNTS]| {
-            *counts = pack(self.tally(own.clone(), unpack(*counts)));
+            *counts = pack(self.tally(own.clone(), team, unpack(*counts)));
         };
         let mut add = |piece: Range<usize>, sums: &mut [f32]| {
-            self.collect(own.clone(), piece.start, sums);
+            self.collect(own.clone(), team, piece.start, sums);
         };
         unpack(self.ranks.fold(target, &mut count, &mut add))
     }
@@ -396,60 +436,64 @@ impl Engine {
         (total, errors)
     }
 
-    /// Computes the chunks `own`. What is observed, of the first chunk of all, falls to the caller's
-    /// thread; a rank that has not this chunk computes the part that is seen beside its own.
+    /// Computes the chunks `own`; returns how many threads have worked on each. What is observed, of
+    /// the first chunk of all, falls to the caller's thread; a rank that has not this chunk computes
+    /// the part that is seen beside its own.
     fn run(
         &mut self,
         kind: Kind,
         parameters: &[f32],
         indices: &[u32],
         own: Range<usize>,
-        observe: Option<Observe<'_>>,
-    ) {
+        mut observe: Option<Observe<'_>>,
+    ) -> usize {
         let shared = &self.shared;
-        let first = own.start + usize::from(observe.is_some() && own.start == 0);
-        if !self.workers.is_empty() {
-            shared.post(kind, parameters, indices, first..own.end);
-            for worker in &self.workers {
-                worker.thread().unpark();
-            }
-        }
-        let workspace = self.workspace.floats();
-        match observe {
-            Some(observe) if own.start == 0 => {
-                shared.work(0, kind, parameters, indices, workspace, Some(observe));
-            }
-            Some(observe) => shared.look(kind, parameters, indices, workspace, observe),
-            None => {}
+        let team = match kind {
+            Kind::Sum(Sum::Gradient(_)) => team_size(self.workers.len() + 1, own.len()),
+            _ => 1,
+        };
+        if own.start > 0
+            && let Some(observe) = observe.take()
+        {
+            let workspace = self.workspace.floats();
+            shared.look(kind, parameters, indices, workspace, observe);
         }
         if self.workers.is_empty() {
-            for c in first..own.end {
-                shared.work(c, kind, parameters, indices, workspace, None);
+            let workspace = self.workspace.floats();
+            for c in own {
+                let observe = observe.take();
+                shared.work(c, kind, parameters, indices, workspace, observe);
             }
-            return;
+            return team;
         }
-        self.shared.take_chunks(&mut self.workspace);
-        let mut spins = 0;
-        while self.shared.done.load(Ordering::Acquire) < own.end {
-            assert!(
-                !self.shared.failed.load(Ordering::Acquire),
-                "a worker thread has panicked"
-            );
-            if spins < SPINS {
-                spins += 1;
-                std::hint::spin_loop();
-            } else {
-                // On a busy machine the missing chunk may belong to a thread that waits for this
-                // processor.
-                thread::yield_now();
-            }
+        // Alone with a chunk, the caller's thread shows it before it takes others.
+        let shown = usize::from(observe.is_some() && team == 1);
+        let first = own.start + shown;
+        shared.post(kind, parameters, indices, first..own.end, team);
+        let helpers = (own.len() * team).saturating_sub(1);
+        for worker in self.workers.iter().take(helpers) {
+            worker.thread().unpark();
         }
+        if shown > 0 {
+            let (workspace, observe) = (self.workspace.floats(), observe.take());
+            shared.work(0, kind, parameters, indices, workspace, observe);
+        }
+        shared.take_chunks(0, &mut self.workspace, observe);
+        let all = (own.end - first) * team;
+        wait(&shared.failed, || {
+            shared.done.load(Ordering::Acquire) >= all
+        });
+        team
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.shared.post(Kind::Stop, &[], &[], 0..0);
+        if thread::panicking() {
+            // Others of its team would wait for this thread.
+            self.shared.failed.store(true, Ordering::Release);
+        }
+        self.shared.post(Kind::Stop, &[], &[], 0..0, 1);
         for worker in self.workers.drain(..) {
             worker.thread().unpark();
             // A worker that has panicked has told so already.
@@ -466,17 +510,27 @@ impl Shared {
     }
 
     /// Puts up a new job, of these chunks.
-    fn post(&self, kind: Kind, parameters: &[f32], indices: &[u32], chunks: Range<usize>) {
+    fn post(
+        &self,
+        kind: Kind,
+        parameters: &[f32],
+        indices: &[u32],
+        chunks: Range<usize>,
+        team: usize,
+    ) {
         let mut job = self.job.write().unwrap_or_else(PoisonError::into_inner);
         job.kind = kind;
         job.parameters.clear();
         job.parameters.extend_from_slice(parameters);
         job.indices.clear();
         job.indices.extend_from_slice(indices);
-        job.end = chunks.end;
-        self.done.store(chunks.start, Ordering::Release);
         self.next.store(chunks.start, Ordering::Release);
-        self.generation.fetch_add(1, Ordering::Release);
+        self.done.store(0, Ordering::Release);
+        self.teams.iter().for_each(Team::begin);
+        job.chunks = chunks;
+        job.team = team;
+        job.number += 1;
+        self.generation.store(job.number, Ordering::Release);
     }
 
     /// Makes a workspace as long as such a sum needs.
@@ -489,37 +543,80 @@ impl Shared {
         }
     }
 
-    /// Works on chunks of the job until all are taken; tells whether there will be another job.
-    fn take_chunks(&self, workspace: &mut Workspace) -> bool {
+    /// Works on chunks of the job until all are taken, or on the share that thread `thread` has of
+    /// its team's chunk; returns the job's number, or `None` if there will be no other job.
+    fn take_chunks(
+        &self,
+        thread: usize,
+        workspace: &mut Workspace,
+        observe: Option<Observe<'_>>,
+    ) -> Option<u64> {
         let job = self.job.read().unwrap_or_else(PoisonError::into_inner);
         if job.kind == Kind::Stop {
-            return false;
+            return None;
         }
         if let Kind::Sum(sum) = job.kind {
             self.make_room(sum, workspace);
         }
         let workspace = workspace.floats();
+        if job.team > 1 {
+            let observe = observe.filter(|_| thread == 0);
+            self.work_together(&job, thread, workspace, observe);
+            return Some(job.number);
+        }
         loop {
             let c = self.next.fetch_add(1, Ordering::AcqRel);
-            if c >= job.end {
-                return true;
+            if c >= job.chunks.end {
+                return Some(job.number);
             }
             self.work(c, job.kind, &job.parameters, &job.indices, workspace, None);
             self.done.fetch_add(1, Ordering::AcqRel);
         }
     }
 
-    /// A worker's life.
-    fn serve(&self, ready: &mpsc::Sender<()>) {
+    /// Computes a thread's share of a chunk's gradient; nothing where there are more threads than
+    /// teams need.
+    fn work_together(
+        &self,
+        job: &Job,
+        thread: usize,
+        workspace: &mut [f32],
+        observe: Option<Observe<'_>>,
+    ) {
+        let (team, member) = (thread / job.team, thread % job.team);
+        let c = job.chunks.start + team;
+        let Kind::Sum(Sum::Gradient(dropout)) = job.kind else {
+            return;
+        };
+        if c >= job.chunks.end {
+            return;
+        }
+        let mut chunk = self.chunk(c * job.team + member);
+        let batch = self.batch(&job.indices, c).dropout(dropout);
+        let parameters = &job.parameters;
+        chunk.sum.resize(parameters.len(), 0.0);
+        let mut meeting = self.teams[team].member(&self.failed, member, job.team);
+        let mut exchange = |maps: &mut [SharedMap<'_>]| meeting.exchange(maps);
+        let share = Share::new(member, job.team, &mut exchange);
+        let network = &self.network;
+        let sum = &mut chunk.sum;
+        let tally =
+            network.shared_gradient::<LANES>(parameters, batch, sum, workspace, share, observe);
+        chunk.tally = belongs(tally);
+        self.done.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The life of worker `thread`.
+    fn serve(&self, thread: usize, room: usize, ready: &mpsc::Sender<()>) {
         /// Tells the engine when the worker ends by a panic.
         struct Alarm<'a>(&'a AtomicBool);
         impl Drop for Alarm<'_> {
             fn drop(&mut self) {
-                self.0.store(thread::panicking(), Ordering::Release);
+                self.0.fetch_or(thread::panicking(), Ordering::AcqRel);
             }
         }
         let _alarm = Alarm(&self.failed);
-        let mut workspace = Workspace::new(self.network.workspace_len(LANES));
+        let mut workspace = Workspace::new(room);
         // The engine waits for this one.
         let _ = ready.send(());
         let mut seen = 0;
@@ -533,9 +630,10 @@ impl Shared {
                     thread::park();
                 }
             }
-            seen = self.generation.load(Ordering::Acquire);
-            if !self.take_chunks(&mut workspace) {
-                return;
+            // It may be a later job by now.
+            match self.take_chunks(thread, &mut workspace, None) {
+                Some(number) => seen = number,
+                None => return,
             }
         }
     }

@@ -53,6 +53,11 @@ fn neither_threads_nor_instruction_sets_change_a_bit() {
         ),
         ("micro", 150),
         ("seed", 70),
+        // Two chunks, so that 16 threads are teams of 8, with more members than parts.
+        (
+            "conv5k1 conv24k3p1 relu pool2 dropout0.3 linear300 relu linear10",
+            20,
+        ),
         // As `2c2d`, with fewer channels.
         (
             "conv6k5p2 relu pool2 conv9k5p2 relu pool2 linear50 relu linear10",

@@ -1,6 +1,7 @@
 //! Forward and backward passes over blocks of `LANES` samples.
 
 use super::load::load_block;
+use super::share::{self, Share};
 use super::target::sample_loss;
 use crate::arch::{Kernel, Simd, dispatch_lanes};
 use crate::batch::{Batch, Metrics};
@@ -97,11 +98,42 @@ impl<'a, const LANES: usize> Pass<'a, LANES> {
     }
 
     /// All stages forward.
-    pub fn forward(&mut self, block: &Batch<'_>) {
+    pub fn forward(&mut self, block: &Batch<'_>, mut share: Option<&mut Share<'_>>) {
         self.load(block);
         for s in 0..self.plan.stages.len() {
-            self.stage_forward(s, block);
+            match &mut share {
+                Some(share) if share::is_shared(&self.plan, s) => {
+                    self.share_forward(s, block, share);
+                }
+                _ => self.stage_forward(s, block),
+            }
         }
+    }
+
+    /// The caller's output channels of stage `s`; then those of the others come in.
+    fn share_forward(&mut self, s: usize, block: &Batch<'_>, share: &mut Share<'_>) {
+        let (plan, parameters) = (self.plan, self.parameters);
+        let (stage, parts) = self.maps(s);
+        let (own, channels) = share.own(stage.frame.output.channels, LANES);
+        if !own.is_empty() {
+            let (weights, biases) = stage.ranges();
+            let parameters = plan.parameters(s, parameters);
+            let row = stage.weights.inputs;
+            let plane = stage.frame.output.plane() * LANES;
+            let memory = Forward {
+                w: &parameters[weights][own.start * row..own.end * row],
+                bias: &parameters[biases][own.clone()],
+                x: parts.x,
+                y: &mut parts.y[own.start * plane..own.end * plane],
+                codes: share::codes_from(&stage.frame, LANES, own.start, parts.codes),
+                keep_codes: true,
+                scratch: parts.rest,
+                draw: draw(block, stage),
+            };
+            let stage = &stage.of_outputs(&own);
+            run_forward::<LANES>(StageForward { stage, memory });
+        }
+        share.output(&stage.frame, LANES, channels, parts.codes, parts.y);
     }
 
     /// Stage `s` forward.
@@ -143,18 +175,117 @@ impl<'a, const LANES: usize> Pass<'a, LANES> {
         self.swapped = !self.swapped;
     }
 
-    /// The kept stages backward: adds to `gradient`, or overwrites it if it is to be `fresh`.
-    pub fn backward(&mut self, block: &Batch<'_>, gradient: &mut [f32], fresh: bool) {
+    /// The kept stages backward: adds to `gradient`, or overwrites it if it is to be `fresh`. Of
+    /// several callers each does so in its share of it.
+    pub fn backward(
+        &mut self,
+        block: &Batch<'_>,
+        gradient: &mut [f32],
+        fresh: bool,
+        mut share: Option<&mut Share<'_>>,
+    ) {
         let first = self.plan.first_kept;
         for s in (first..self.plan.stages.len()).rev() {
-            let passes = Passes {
+            let mut passes = Passes {
                 weight_gradient: true,
                 fresh,
                 input_gradient: s > first,
             };
-            self.stage_backward(s, block, gradient, passes);
+            match &mut share {
+                Some(share) if share::is_shared(&self.plan, s) => {
+                    self.share_weight_gradient(s, block, gradient, fresh, share);
+                    if passes.input_gradient {
+                        self.share_input_gradient(s, block, share);
+                    }
+                }
+                other => {
+                    passes.weight_gradient = other.as_ref().is_none_or(|share| share.is_first());
+                    self.stage_backward(s, block, gradient, passes);
+                }
+            }
             self.swap();
         }
+    }
+
+    /// The gradient of the weights of the caller's output channels of stage `s`.
+    fn share_weight_gradient(
+        &mut self,
+        s: usize,
+        block: &Batch<'_>,
+        gradient: &mut [f32],
+        fresh: bool,
+        share: &Share<'_>,
+    ) {
+        let parameters = self.parameters;
+        let (stage, KeptParts { maps, dy, dx }) = self.kept(s);
+        let (own, _) = share.own(stage.frame.output.channels, LANES);
+        if own.is_empty() {
+            return;
+        }
+        let (weights, biases) = stage.ranges();
+        let row = stage.weights.inputs;
+        let (dw, db) = gradient[weights.start..biases.end].split_at_mut(weights.len());
+        let dw = &mut dw[own.start * row..own.end * row];
+        let db = &mut db[own.clone()];
+        if fresh && !stage.op.writes_fresh_gradients() {
+            dw.fill(0.0);
+            db.fill(0.0);
+        }
+        let output = &stage.frame.output;
+        let (plane, dense) = (output.plane() * LANES, output.dense().plane() * LANES);
+        let memory = memory::Backward {
+            w: &parameters[weights][own.start * row..own.end * row],
+            dw,
+            db,
+            x: maps.x,
+            y: &maps.y[own.start * plane..own.end * plane],
+            codes: share::codes_from(&stage.frame, LANES, own.start, maps.codes),
+            dy: &mut dy[own.start * dense..own.end * dense],
+            dx,
+            passes: Passes {
+                weight_gradient: true,
+                fresh,
+                input_gradient: false,
+            },
+            scratch: maps.rest,
+            draw: draw(block, stage),
+        };
+        let stage = &stage.of_outputs(&own);
+        run_backward::<LANES>(StageBackward { stage, memory });
+    }
+
+    /// The gradient of the caller's input channels of stage `s`; then those of the others come in.
+    fn share_input_gradient(&mut self, s: usize, block: &Batch<'_>, share: &mut Share<'_>) {
+        let (plan, parameters) = (self.plan, self.parameters);
+        let (stage, KeptParts { maps, dy, dx }) = self.kept(s);
+        let input = &stage.frame.input;
+        let (own, channels) = share.own(input.channels, LANES);
+        if !own.is_empty() {
+            let gathered = share::gathered_len(&plan, LANES, share.count());
+            let (scratch, w) = maps.rest.split_at_mut(maps.rest.len() - gathered);
+            let w = share::gather(stage, &parameters[stage.ranges().0], &own, w);
+            let (plane, dense) = (input.plane() * LANES, input.dense().plane() * LANES);
+            let memory = memory::Backward {
+                w,
+                dw: &mut [],
+                db: &mut [],
+                x: &maps.x[own.start * plane..own.end * plane],
+                y: maps.y,
+                codes: maps.codes,
+                dy,
+                dx: &mut dx[own.start * dense..own.end * dense],
+                passes: Passes {
+                    weight_gradient: false,
+                    fresh: false,
+                    input_gradient: true,
+                },
+                scratch,
+                draw: draw(block, stage),
+            };
+            let stage = &stage.of_inputs(&own);
+            run_backward::<LANES>(StageBackward { stage, memory });
+        }
+        share.input(&stage.frame, LANES, channels, dx);
     }
 
     /// From `dy` and what the forward pass has left: the gradient of the weights, of the input, or

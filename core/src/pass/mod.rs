@@ -7,6 +7,7 @@ mod lanes;
 mod load;
 mod network;
 mod sample;
+mod share;
 mod single;
 mod stages;
 mod stream;
@@ -14,6 +15,7 @@ mod target;
 
 pub use curvature::Curvature;
 pub use inputs::LayerInputs;
+pub use share::{MapParts, Share, SharedMap};
 pub use single::SteppedGradient;
 #[doc(hidden)]
 pub use stages::{StageInfo, StagePass};

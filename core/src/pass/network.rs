@@ -2,10 +2,14 @@
 
 use super::inputs::{self, LayerInputs};
 use super::lanes::Pass;
+use super::share::{self, Share};
 use super::target::sample_loss;
 use crate::batch::{Batch, Metrics, PassError};
 use crate::network::Network;
 use crate::plan::workspace;
+
+/// Is shown the inputs of the layers, with memory to work in.
+type Observe<'o> = &'o mut dyn FnMut(LayerInputs<'_>, &mut [f32]);
 
 impl<const N: usize> Network<'_, N> {
     /// Forward and backward pass: **adds** the gradient of `weight` times the sum of the samples'
@@ -23,7 +27,7 @@ impl<const N: usize> Network<'_, N> {
         gradient: &mut [f32],
         workspace: &mut [f32],
     ) -> Result<Metrics, PassError> {
-        self.gradient_of::<LANES>(parameters, batch, gradient, workspace, false)
+        self.gradient_of::<LANES>(parameters, batch, gradient, workspace, false, None, None)
     }
 
     /// [`accumulate_gradient`](Network::accumulate_gradient) that **overwrites** `gradient`, as if
@@ -38,7 +42,7 @@ impl<const N: usize> Network<'_, N> {
         gradient: &mut [f32],
         workspace: &mut [f32],
     ) -> Result<Metrics, PassError> {
-        self.gradient_of::<LANES>(parameters, batch, gradient, workspace, true)
+        self.gradient_of::<LANES>(parameters, batch, gradient, workspace, true, None, None)
     }
 
     /// The gradient of the samples, added or, if it is to be `fresh`, written.
@@ -49,8 +53,11 @@ impl<const N: usize> Network<'_, N> {
         gradient: &mut [f32],
         workspace: &mut [f32],
         fresh: bool,
+        mut share: Option<Share<'_>>,
+        mut observe: Option<Observe<'_>>,
     ) -> Result<Metrics, PassError> {
-        let needed = (self.workspace_len(LANES), workspace.len());
+        let count = share.as_ref().map_or(1, Share::count);
+        let needed = (self.shared_workspace_len(LANES, count), workspace.len());
         self.check::<LANES>(parameters, &batch, needed)?;
         self.check_gradient(gradient)?;
         if fresh && (LANES == 1 || batch.indices.is_empty()) {
@@ -61,15 +68,60 @@ impl<const N: usize> Network<'_, N> {
                 .gradient_of_singles(parameters, &batch, gradient, workspace)
                 .ok_or(too_short(needed));
         }
-        let mut pass = Pass::<LANES>::new(self.plan(), self.loss(), parameters, workspace);
+        let (plan, loss) = (self.plan(), self.loss());
         let mut metrics = Metrics::NONE;
         for (b, indices) in batch.indices.chunks(LANES).enumerate() {
             let block = Batch { indices, ..batch };
-            pass.forward(&block);
+            let mut pass = Pass::<LANES>::new(plan, loss, parameters, workspace);
+            pass.forward(&block, share.as_mut());
+            if let Some(observe) = observe.take() {
+                let layout = workspace::layout(&plan, LANES);
+                let (maps, idle) = workspace.split_at_mut(layout.gradients);
+                inputs::visit(&plan, maps, LANES, indices.len(), idle, observe);
+                pass = Pass::<LANES>::new(plan, loss, parameters, workspace);
+            }
             metrics += pass.finish(&block, Some(batch.weight));
-            pass.backward(&block, gradient, fresh && b == 0);
+            pass.backward(&block, gradient, fresh && b == 0, share.as_mut());
         }
         Ok(metrics)
+    }
+
+    /// The gradient, with the same bits as [`gradient`](Network::gradient), that several callers
+    /// compute together, each with a workspace of its own: all of them call this with the same
+    /// arguments but their [`Share`]. **Overwrites** those elements of `gradient` that are the
+    /// caller's by [`gradient_shares`](Network::gradient_shares). Every caller gets the metrics of
+    /// the whole batch. With `observe` it also shows the layers' inputs, as
+    /// [`accumulate_gradient_observed`](Network::accumulate_gradient_observed) does.
+    ///
+    /// Each layer is shared that has weights and enough work. What remains whole is the transforms
+    /// of what a caller reads, and all else. `LANES` is 2, 4, 8 or 16.
+    ///
+    /// # Errors
+    /// [`PassError`] when lengths, an index or a target do not fit; then nothing has been written
+    /// or exchanged. The workspace has [`shared_workspace_len`](Network::shared_workspace_len)
+    /// floats.
+    pub fn shared_gradient<const LANES: usize>(
+        &self,
+        parameters: &[f32],
+        batch: Batch<'_>,
+        gradient: &mut [f32],
+        workspace: &mut [f32],
+        share: Share<'_>,
+        observe: Option<Observe<'_>>,
+    ) -> Result<Metrics, PassError> {
+        const { assert!(LANES > 1, "single samples are not shared") };
+        let share = Some(share).filter(|share| share.count() > 1);
+        self.gradient_of::<LANES>(parameters, batch, gradient, workspace, true, share, observe)
+    }
+
+    /// Floats of working memory of each of `count` callers of
+    /// [`shared_gradient`](Network::shared_gradient).
+    pub const fn shared_workspace_len(&self, lanes: usize, count: usize) -> usize {
+        let whole = self.workspace_len(lanes);
+        if count < 2 || lanes < 2 {
+            return whole;
+        }
+        whole.saturating_add(share::gathered_len(&self.plan(), lanes, count))
     }
 
     /// [`accumulate_gradient`](Network::accumulate_gradient), with the same bits, that also shows
@@ -88,12 +140,12 @@ impl<const N: usize> Network<'_, N> {
         batch: Batch<'_>,
         gradient: &mut [f32],
         workspace: &mut [f32],
-        observe: &mut dyn FnMut(LayerInputs<'_>, &mut [f32]),
+        observe: Observe<'_>,
     ) -> Result<Metrics, PassError> {
-        let needed = (self.workspace_len(LANES), workspace.len());
-        self.check::<LANES>(parameters, &batch, needed)?;
-        self.check_gradient(gradient)?;
         if LANES == 1 {
+            let needed = (self.workspace_len(LANES), workspace.len());
+            self.check::<LANES>(parameters, &batch, needed)?;
+            self.check_gradient(gradient)?;
             let length = self.workspace_len(1).min(workspace.len());
             let (workspace, idle) = workspace.split_at_mut(length);
             if !batch.indices.is_empty() {
@@ -101,25 +153,8 @@ impl<const N: usize> Network<'_, N> {
             }
             return self.accumulate_gradient::<1>(parameters, batch, gradient, workspace);
         }
-        let (first, rest) = batch.indices.split_at(batch.indices.len().min(LANES));
-        let block = Batch {
-            indices: first,
-            ..batch
-        };
-        let (plan, loss) = (self.plan(), self.loss());
-        Pass::<LANES>::new(plan, loss, parameters, workspace).forward(&block);
-        let layout = workspace::layout(&plan, LANES);
-        let (maps, idle) = workspace.split_at_mut(layout.gradients);
-        inputs::visit(&plan, maps, LANES, first.len(), idle, observe);
-        let mut pass = Pass::<LANES>::new(plan, loss, parameters, workspace);
-        let mut metrics = pass.finish(&block, Some(batch.weight));
-        pass.backward(&block, gradient, false);
-        let others = Batch {
-            indices: rest,
-            ..batch
-        };
-        metrics += self.accumulate_gradient::<LANES>(parameters, others, gradient, workspace)?;
-        Ok(metrics)
+        let observe = Some(observe);
+        self.gradient_of::<LANES>(parameters, batch, gradient, workspace, false, None, observe)
     }
 
     /// Floats of a workspace of [`workspace_len(lanes)`](Network::workspace_len) that lie idle
@@ -156,7 +191,7 @@ impl<const N: usize> Network<'_, N> {
         let mut metrics = Metrics::NONE;
         for indices in batch.indices.chunks(LANES) {
             let block = Batch { indices, ..batch };
-            pass.forward(&block);
+            pass.forward(&block, None);
             metrics += pass.finish(&block, None);
         }
         Ok(metrics)
@@ -223,7 +258,7 @@ impl<const N: usize> Network<'_, N> {
         let mut pass = Pass::<LANES>::new(plan, self.loss(), parameters, workspace);
         let blocks = outputs.chunks_mut(LANES * width);
         for (indices, rows) in indices.chunks(LANES).zip(blocks) {
-            pass.forward(&Batch { indices, ..batch });
+            pass.forward(&Batch { indices, ..batch }, None);
             let output = pass.output();
             for (lane, row) in rows.chunks_exact_mut(width).enumerate() {
                 for (c, z) in row.iter_mut().enumerate() {

@@ -129,6 +129,7 @@ pub(crate) const fn plan<const N: usize>(
         stage.frame.rows = rows;
         stage.frame.columns = columns;
         stage.frame.output = map;
+        stage.frame.whole = [reaching.channels, map.channels];
         let (stored, margin) = stage.op.reads([rows, columns], reaching);
         map = Map {
             channels: reaching.channels,

@@ -9,9 +9,18 @@ use crate::layers::memory::{Backward, Forward};
 use crate::map::{Frame, Map};
 use crate::shape::Window;
 
-/// Words of 32 bits in one bit plane of the pool's winners.
+/// Words of 32 bits in one bit plane of the pool's winners, those of the whole stage.
 pub(crate) const fn code_plane(frame: &Frame, lanes: usize) -> usize {
-    (frame.output.live_len() * lanes).div_ceil(32)
+    let map = &frame.output;
+    (frame.whole[1] * map.live_rows * map.live_columns * lanes).div_ceil(32)
+}
+
+/// Bit planes of the pool's winners.
+pub(crate) const fn planes(frame: &Frame) -> usize {
+    match frame.pool {
+        Some(pool) => code_bits(pool),
+        None => 0,
+    }
 }
 
 /// Words of 32 bits for the pool's winners: as many bit planes as a winner has bits, rounded up to

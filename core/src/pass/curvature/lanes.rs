@@ -102,7 +102,7 @@ impl<'a, const LANES: usize> CurvaturePass<'a, LANES> {
             }
             Curvature::GaussNewton => {
                 own.dy[..tangents.len()].copy_from_slice(tangents);
-                self.base.backward(block, product, false);
+                self.base.backward(block, product, false, None);
             }
         }
         metrics

@@ -88,7 +88,8 @@ struct Tiles {
 impl Tiles {
     const fn new(frame: &Frame, lanes: usize) -> Tiles {
         let (rows, columns) = (frame.rows.div_ceil(2), frame.columns.div_ceil(2));
-        let channels = frame.input.channels + frame.output.channels;
+        // Of the whole stage: sums depend on the bands.
+        let channels = frame.whole[0] + frame.whole[1];
         let most = most(1, BAND / (ELEMENTS * channels * lanes));
         // Bands of nearly the same size.
         let (band_rows, band_columns) = if most < columns {
