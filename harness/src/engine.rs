@@ -38,6 +38,10 @@ pub const CHUNKS: usize = 8;
 /// Is shown the inputs of layers; see [`Network::accumulate_gradient_observed`].
 pub type Observe<'o> = &'o mut dyn FnMut(LayerInputs<'_>, &mut [f32]);
 
+/// Floats from which on all threads add up the gradient: fewer are added in less time than threads
+/// take to meet.
+const LARGE: usize = 16 * 1024;
+
 /// Floats of the gradient that are added up at a time: 8 KiB.
 const PIECE: usize = 2048;
 
@@ -47,8 +51,6 @@ pub struct Engine {
     workspace: Workspace,
     workers: Vec<JoinHandle<()>>,
     ranks: Ranks,
-    /// Which elements of the gradient each member computes, for teams of one, two and so on.
-    shares: Vec<Vec<(usize, Range<usize>)>>,
 }
 
 /// What the threads share.
@@ -63,6 +65,12 @@ struct Shared {
     /// Of each chunk what each member of its team has.
     chunks: Vec<Mutex<Chunk>>,
     teams: [Team; CHUNKS],
+    /// Which elements of the gradient each member computes, for teams of one, two and so on.
+    shares: Vec<Vec<(usize, Range<usize>)>>,
+    /// Pieces of the sum of all chunks that workers have added up, and which nobody has begun.
+    pieces: Vec<Mutex<Vec<f32>>>,
+    next_piece: AtomicUsize,
+    added: AtomicUsize,
     /// Number of the job; changes when there is a new one.
     generation: AtomicU64,
     /// The next chunk that nobody has taken. Set back only while the job is locked for writing.
@@ -80,9 +88,28 @@ struct Job {
     parameters: Vec<f32>,
     indices: Vec<u32>,
     number: u64,
+    plan: JobPlan,
+}
+
+/// Who does what of a job.
+#[derive(Clone, Default)]
+struct JobPlan {
+    /// The chunks that are nobody's yet.
     chunks: Range<usize>,
     /// Threads that work on a chunk. Teams of more than one have a chunk each.
     team: usize,
+    /// Members' parts of all chunks.
+    parts: usize,
+    /// Pieces in which all threads add up the chunks; 0 where the caller's does it alone.
+    pieces: usize,
+}
+
+impl JobPlan {
+    /// The elements of a piece, of `count` in all: whole lines of the cache.
+    fn piece(&self, piece: usize, count: usize) -> Range<usize> {
+        let bound = |piece: usize| (piece * count.div_ceil(16) / self.pieces * 16).min(count);
+        bound(piece)..bound(piece + 1)
+    }
 }
 
 /// What the chunks add up to, a number for each parameter.
@@ -142,6 +169,11 @@ fn chunk_count(count: usize) -> usize {
     count.div_ceil(LANES).min(CHUNKS)
 }
 
+/// Pieces of a sum of `count` elements that `threads` add up.
+fn piece_count(count: usize, threads: usize) -> usize {
+    if count < LARGE { 0 } else { threads }
+}
+
 /// Threads that work on each of so many chunks.
 fn team_size(threads: usize, chunks: usize) -> usize {
     (threads / chunks.max(1)).clamp(1, MOST)
@@ -191,6 +223,13 @@ impl Engine {
         class_weights: Vec<f32>,
         threads: usize,
     ) -> Engine {
+        let threads = useful(threads);
+        let room = workspace_len(&network, threads);
+        let shares = |count| {
+            let mut shares = Vec::new();
+            network.gradient_shares::<LANES>(count, |member, range| shares.push((member, range)));
+            shares
+        };
         let shared = Arc::new(Shared {
             network,
             samples,
@@ -200,6 +239,10 @@ impl Engine {
             vector: RwLock::default(),
             chunks: (0..CHUNKS * MOST).map(|_| Mutex::default()).collect(),
             teams: Default::default(),
+            shares: (1..=threads.min(MOST)).map(shares).collect(),
+            pieces: (0..threads).map(|_| Mutex::default()).collect(),
+            next_piece: AtomicUsize::new(0),
+            added: AtomicUsize::new(0),
             generation: AtomicU64::new(0),
             next: AtomicUsize::new(CHUNKS),
             done: AtomicUsize::new(0),
@@ -207,8 +250,6 @@ impl Engine {
         });
         // A thread that starts late on a busy machine would allocate its workspace in the midst of
         // training.
-        let threads = useful(threads);
-        let room = workspace_len(&network, threads);
         let (ready, started) = mpsc::channel();
         let spawn = |index| {
             let (shared, ready) = (Arc::clone(&shared), ready.clone());
@@ -219,17 +260,11 @@ impl Engine {
         let workers: Vec<_> = (1..threads).map_while(spawn).collect();
         drop(ready);
         started.iter().take(workers.len()).for_each(drop);
-        let shares = |count| {
-            let mut shares = Vec::new();
-            network.gradient_shares::<LANES>(count, |member, range| shares.push((member, range)));
-            shares
-        };
         Engine {
             shared,
             workspace: Workspace::new(room),
             workers,
             ranks: Ranks::alone(),
-            shares: (1..=threads.min(MOST)).map(shares).collect(),
         }
     }
 
@@ -288,13 +323,15 @@ impl Engine {
     ) -> Metrics {
         if self.ranks.count() > 1 {
             let own = self.ranks.own(chunk_count(indices.len()));
-            let team = self.run(Kind::Sum(sum), parameters, indices, own.clone(), observe);
+            let kind = Kind::Sum(sum);
+            let team = self.run(kind, parameters, indices, own.clone(), None, observe);
             return self.join(own, team, target);
         }
         if !self.workers.is_empty() {
             let all = 0..chunk_count(indices.len());
-            let team = self.run(Kind::Sum(sum), parameters, indices, all.clone(), observe);
-            self.collect(all.clone(), team, 0, target);
+            let kind = Kind::Sum(sum);
+            let target = Some(target);
+            let team = self.run(kind, parameters, indices, all.clone(), target, observe);
             return self.tally(all, team, Metrics::NONE);
         }
         // One thread adds each chunk's part while it lies in the cache, and needs memory for one
@@ -346,35 +383,6 @@ impl Engine {
         self.add_up(sum, parameters, indices, product, None)
     }
 
-    /// Adds the parts of the chunks `own`, which teams of `team` have computed, from element
-    /// `start` on, to what `target` has of those before; the first chunk of all overwrites it.
-    fn collect(&self, own: Range<usize>, team: usize, start: usize, target: &mut [f32]) {
-        let shares = &self.shares[team - 1];
-        let mut share = shares.partition_point(|(_, range)| range.end <= start);
-        let (mut rest, mut from) = (target, start);
-        while let (false, Some((member, range))) = (rest.is_empty(), shares.get(share)) {
-            // A piece that stays in the cache at a time: each chunk is read once, `target` written
-            // once.
-            let len = PIECE.min(range.end - from).min(rest.len());
-            let (sums, behind) = rest.split_at_mut(len);
-            for c in own.clone() {
-                let chunk = self.shared.chunk(c * team + member);
-                let part = &chunk.sum[from..from + len];
-                if c == 0 {
-                    sums.copy_from_slice(part);
-                } else {
-                    for (sum, g) in sums.iter_mut().zip(part) {
-                        *sum += g;
-                    }
-                }
-            }
-            (rest, from) = (behind, from + len);
-            if from == range.end {
-                share += 1;
-            }
-        }
-    }
-
     /// Adds the tallies of the chunks `own` to those before.
     fn tally(&self, own: Range<usize>, team: usize, mut total: Metrics) -> Metrics {
         for c in own {
@@ -396,7 +404,7 @@ impl Engine {
             *counts = pack(self.tally(own.clone(), team, unpack(*counts)));
         };
         let mut add = |piece: Range<usize>, sums: &mut [f32]| {
-            self.collect(own.clone(), team, piece.start, sums);
+            self.shared.collect(own.clone(), team, piece.start, sums);
         };
         unpack(self.ranks.fold(target, &mut count, &mut add))
     }
@@ -409,7 +417,8 @@ impl Engine {
     /// parameter count.
     pub fn evaluate(&mut self, parameters: &[f32], indices: &[u32]) -> (Metrics, Errors) {
         let own = self.ranks.own(chunk_count(indices.len()));
-        self.run(Kind::Evaluation, parameters, indices, own.clone(), None);
+        let kind = Kind::Evaluation;
+        self.run(kind, parameters, indices, own.clone(), None, None);
         let take = |c| {
             let mut chunk = self.shared.chunk(c);
             let Metrics {
@@ -436,15 +445,17 @@ impl Engine {
         (total, errors)
     }
 
-    /// Computes the chunks `own`; returns how many threads have worked on each. What is observed, of
-    /// the first chunk of all, falls to the caller's thread; a rank that has not this chunk computes
-    /// the part that is seen beside its own.
+    /// Computes the chunks `own`; returns how many threads have worked on each. With a `target`,
+    /// which takes all chunks and other threads than this, it is overwritten with their sum. What is
+    /// observed, of the first chunk of all, falls to the caller's thread; a rank that has not this
+    /// chunk computes the part that is seen beside its own.
     fn run(
         &mut self,
         kind: Kind,
         parameters: &[f32],
         indices: &[u32],
         own: Range<usize>,
+        target: Option<&mut [f32]>,
         mut observe: Option<Observe<'_>>,
     ) -> usize {
         let shared = &self.shared;
@@ -468,21 +479,29 @@ impl Engine {
         }
         // Alone with a chunk, the caller's thread shows it before it takes others.
         let shown = usize::from(observe.is_some() && team == 1);
-        let first = own.start + shown;
-        shared.post(kind, parameters, indices, first..own.end, team);
-        let helpers = (own.len() * team).saturating_sub(1);
+        let parts = own.len() * team;
+        let helpers = parts.saturating_sub(1).min(self.workers.len());
+        let count = target.as_ref().map_or(0, |target| target.len());
+        let plan = JobPlan {
+            chunks: own.start + shown..own.end,
+            team,
+            parts,
+            pieces: piece_count(count, helpers + 1),
+        };
+        shared.post(kind, parameters, indices, plan.clone());
         for worker in self.workers.iter().take(helpers) {
             worker.thread().unpark();
         }
         if shown > 0 {
             let (workspace, observe) = (self.workspace.floats(), observe.take());
             shared.work(0, kind, parameters, indices, workspace, observe);
+            shared.done.fetch_add(1, Ordering::AcqRel);
         }
         shared.take_chunks(0, &mut self.workspace, observe);
-        let all = (own.end - first) * team;
-        wait(&shared.failed, || {
-            shared.done.load(Ordering::Acquire) >= all
-        });
+        shared.wait_for_chunks(&plan);
+        if let Some(target) = target {
+            shared.sum_up(&plan, target);
+        }
         team
     }
 }
@@ -493,7 +512,7 @@ impl Drop for Engine {
             // Others of its team would wait for this thread.
             self.shared.failed.store(true, Ordering::Release);
         }
-        self.shared.post(Kind::Stop, &[], &[], 0..0, 1);
+        self.shared.post(Kind::Stop, &[], &[], JobPlan::default());
         for worker in self.workers.drain(..) {
             worker.thread().unpark();
             // A worker that has panicked has told so already.
@@ -509,26 +528,54 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts up a new job, of these chunks.
-    fn post(
-        &self,
-        kind: Kind,
-        parameters: &[f32],
-        indices: &[u32],
-        chunks: Range<usize>,
-        team: usize,
-    ) {
+    /// Adds the parts of the chunks `own`, which teams of `team` have computed, from element
+    /// `start` on, to what `target` has of those before; the first chunk of all overwrites it.
+    fn collect(&self, own: Range<usize>, team: usize, start: usize, target: &mut [f32]) {
+        let shares = &self.shares[team - 1];
+        let mut share = shares.partition_point(|(_, range)| range.end <= start);
+        let (mut rest, mut from) = (target, start);
+        while let (false, Some((member, range))) = (rest.is_empty(), shares.get(share)) {
+            // A piece that stays in the cache at a time: each chunk is read once, `target` written
+            // once.
+            let len = PIECE.min(range.end - from).min(rest.len());
+            let (sums, behind) = rest.split_at_mut(len);
+            for c in own.clone() {
+                let chunk = self.chunk(c * team + member);
+                let part = &chunk.sum[from..from + len];
+                if c == 0 {
+                    sums.copy_from_slice(part);
+                } else {
+                    for (sum, g) in sums.iter_mut().zip(part) {
+                        *sum += g;
+                    }
+                }
+            }
+            (rest, from) = (behind, from + len);
+            if from == range.end {
+                share += 1;
+            }
+        }
+    }
+
+    fn piece(&self, p: usize) -> MutexGuard<'_, Vec<f32>> {
+        let piece = self.pieces[p].lock();
+        piece.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts up a new job.
+    fn post(&self, kind: Kind, parameters: &[f32], indices: &[u32], plan: JobPlan) {
         let mut job = self.job.write().unwrap_or_else(PoisonError::into_inner);
         job.kind = kind;
         job.parameters.clear();
         job.parameters.extend_from_slice(parameters);
         job.indices.clear();
         job.indices.extend_from_slice(indices);
-        self.next.store(chunks.start, Ordering::Release);
-        self.done.store(0, Ordering::Release);
+        self.next.store(plan.chunks.start, Ordering::Release);
+        for count in [&self.done, &self.next_piece, &self.added] {
+            count.store(0, Ordering::Release);
+        }
         self.teams.iter().for_each(Team::begin);
-        job.chunks = chunks;
-        job.team = team;
+        job.plan = plan;
         job.number += 1;
         self.generation.store(job.number, Ordering::Release);
     }
@@ -559,18 +606,69 @@ impl Shared {
             self.make_room(sum, workspace);
         }
         let workspace = workspace.floats();
-        if job.team > 1 {
-            let observe = observe.filter(|_| thread == 0);
+        let plan = &job.plan;
+        if plan.team > 1 {
             self.work_together(&job, thread, workspace, observe);
-            return Some(job.number);
-        }
-        loop {
-            let c = self.next.fetch_add(1, Ordering::AcqRel);
-            if c >= job.chunks.end {
-                return Some(job.number);
+        } else {
+            loop {
+                let c = self.next.fetch_add(1, Ordering::AcqRel);
+                if c >= plan.chunks.end {
+                    break;
+                }
+                self.work(c, job.kind, &job.parameters, &job.indices, workspace, None);
+                self.done.fetch_add(1, Ordering::AcqRel);
             }
-            self.work(c, job.kind, &job.parameters, &job.indices, workspace, None);
-            self.done.fetch_add(1, Ordering::AcqRel);
+        }
+        if plan.pieces > 0 && thread > 0 {
+            self.wait_for_chunks(plan);
+            self.add_pieces(plan, job.parameters.len());
+        }
+        Some(job.number)
+    }
+
+    fn wait_for_chunks(&self, plan: &JobPlan) {
+        wait(&self.failed, || {
+            self.done.load(Ordering::Acquire) >= plan.parts
+        });
+    }
+
+    /// Adds up pieces of the chunks' sum that nobody has begun.
+    fn add_pieces(&self, plan: &JobPlan, count: usize) {
+        while let Some((p, range)) = self.take_piece(plan, count) {
+            let mut piece = self.piece(p);
+            piece.resize(range.len(), 0.0);
+            self.collect(0..plan.chunks.end, plan.team, range.start, &mut piece);
+            self.added.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// A piece of `count` elements that nobody has begun: its number, and its elements.
+    fn take_piece(&self, plan: &JobPlan, count: usize) -> Option<(usize, Range<usize>)> {
+        let p = self.next_piece.fetch_add(1, Ordering::AcqRel);
+        (p < plan.pieces).then(|| (p, plan.piece(p, count)))
+    }
+
+    /// Overwrites `target` with the sum of all chunks, of which other threads add up pieces, too.
+    fn sum_up(&self, plan: &JobPlan, target: &mut [f32]) {
+        let all = 0..plan.chunks.end;
+        if plan.pieces == 0 {
+            self.collect(all, plan.team, 0, target);
+            return;
+        }
+        while let Some((p, range)) = self.take_piece(plan, target.len()) {
+            let piece = &mut target[range.clone()];
+            self.collect(all.clone(), plan.team, range.start, piece);
+            // Nothing to fetch.
+            self.piece(p).clear();
+            self.added.fetch_add(1, Ordering::AcqRel);
+        }
+        wait(&self.failed, || {
+            self.added.load(Ordering::Acquire) >= plan.pieces
+        });
+        let count = target.len();
+        for p in 0..plan.pieces {
+            let piece = self.piece(p);
+            target[plan.piece(p, count).start..][..piece.len()].copy_from_slice(&piece);
         }
     }
 
@@ -583,21 +681,22 @@ impl Shared {
         workspace: &mut [f32],
         observe: Option<Observe<'_>>,
     ) {
-        let (team, member) = (thread / job.team, thread % job.team);
-        let c = job.chunks.start + team;
+        let plan = &job.plan;
+        let (team, member) = (thread / plan.team, thread % plan.team);
+        let c = plan.chunks.start + team;
         let Kind::Sum(Sum::Gradient(dropout)) = job.kind else {
             return;
         };
-        if c >= job.chunks.end {
+        if c >= plan.chunks.end {
             return;
         }
-        let mut chunk = self.chunk(c * job.team + member);
+        let mut chunk = self.chunk(c * plan.team + member);
         let batch = self.batch(&job.indices, c).dropout(dropout);
         let parameters = &job.parameters;
         chunk.sum.resize(parameters.len(), 0.0);
-        let mut meeting = self.teams[team].member(&self.failed, member, job.team);
+        let mut meeting = self.teams[team].member(&self.failed, member, plan.team);
         let mut exchange = |maps: &mut [SharedMap<'_>]| meeting.exchange(maps);
-        let share = Share::new(member, job.team, &mut exchange);
+        let share = Share::new(member, plan.team, &mut exchange);
         let network = &self.network;
         let sum = &mut chunk.sum;
         let tally =
