@@ -27,7 +27,7 @@ use crate::data::dataset::Part;
 use crate::model::{MAX_LAYERS, Net};
 use crate::ranks::{COUNTS, Ranks};
 use crate::workspace::Workspace;
-use team::{MOST, SPINS, Team, wait};
+use team::{MOST, Patience, Team, wait};
 
 /// Samples that go through a kernel side by side: part of what the bits depend on.
 pub const LANES: usize = 16;
@@ -720,12 +720,9 @@ impl Shared {
         let _ = ready.send(());
         let mut seen = 0;
         loop {
-            let mut spins = 0;
+            let mut patience = Patience::default();
             while self.generation.load(Ordering::Acquire) == seen {
-                if spins < SPINS {
-                    spins += 1;
-                    std::hint::spin_loop();
-                } else {
+                if !patience.pass() {
                     thread::park();
                 }
             }

@@ -7,9 +7,9 @@ use secant::ConfigError;
 use secant::line_search::{HagerZhang, LineSearch, MoreThuente};
 use secant::objective::{self, HessianProduct, Objective};
 use secant::optim::{
-    Bfgs, BfgsConfig, FirstStep, GradientDescent, GradientDescentConfig, Lbfgs, LbfgsB,
-    LbfgsConfig, NewtonCg, NewtonCgConfig, OwlQn, Report, SecantCondition, Skip, Stopping,
-    Termination, Verdict,
+    Bfgs, BfgsConfig, Curvature, FirstStep, GradientDescent, GradientDescentConfig, Lbfgs, LbfgsB,
+    LbfgsConfig, NewtonCg, NewtonCgConfig, OwlQn, Report, Safeguard, SecantCondition, Skip,
+    Stopping, Termination, Verdict,
 };
 use secant::{Real, derivatives};
 
@@ -743,4 +743,177 @@ fn a_change_whose_square_overflows_is_no_pair() {
         lbfgs.forget_pairs();
         assert!(lbfgs.pairs().is_empty());
     }
+}
+
+/// The values and the points that a run goes through.
+fn way(config: LbfgsConfig<f64>) -> (Report<f64>, Vec<(f64, [f64; 2])>) {
+    let mut memory = vec![0.0; Lbfgs::<M, f64>::memory_len(2)];
+    let mut lbfgs = Lbfgs::<M, f64>::new(config, 2, &mut memory).expect("valid settings");
+    let mut x = [-1.2, 1.0];
+    let mut way = vec![(rosenbrock(&x, &mut [0.0; 2]), x)];
+    let mut valley = objective::from_fn(2, rosenbrock);
+    let report = lbfgs.minimize_with(&mut valley, &mut x, |step, x| {
+        way.push((step.value, [x[0], x[1]]));
+        ControlFlow::Continue(())
+    });
+    (report.expect("valid lengths"), way)
+}
+
+/// A run ends with the first step that changes no more than it may, by value and by length.
+#[test]
+fn the_first_small_change_ends_a_run() {
+    let with = |stopping| LbfgsConfig {
+        stopping,
+        ..LbfgsConfig::default()
+    };
+    let (_, points) = way(with(Stopping {
+        gradient_tolerance: 1e-9,
+        ..Stopping::never()
+    }));
+    assert!(points.len() > 20);
+    let changes: Vec<[f64; 2]> = points
+        .windows(2)
+        .map(|pair| {
+            let [(before, from), (value, to)] = [pair[0], pair[1]];
+            let lengths = (0..2).map(|j| (to[j] - from[j]).abs() / to[j].abs().max(1.0));
+            [
+                (value - before).abs() / value.abs().max(1.0),
+                lengths.fold(0.0, f64::max),
+            ]
+        })
+        .collect();
+    let rules: [(fn(f64) -> Stopping<f64>, _); 2] = [
+        (
+            |value_tolerance| Stopping {
+                value_tolerance,
+                ..Stopping::never()
+            },
+            Termination::ValueConverged,
+        ),
+        (
+            |step_tolerance| Stopping {
+                step_tolerance,
+                ..Stopping::never()
+            },
+            Termination::StepConverged,
+        ),
+    ];
+    for (rule, (stopping, expected)) in rules.into_iter().enumerate() {
+        for change in changes.iter().take(changes.len() - 1) {
+            let tolerance = change[rule] * (1.0 + 1e-9);
+            let first = changes.iter().position(|change| change[rule] <= tolerance);
+            let (report, _) = way(with(stopping(tolerance)));
+            let ended = (report.termination, report.iterations as usize);
+            assert_eq!(ended, (expected, first.unwrap() + 1), "{report}");
+        }
+    }
+    // Newton's methods have the same rule.
+    let mut memory = [0.0; NewtonCg::<f64>::memory_len(2)];
+    let config = NewtonCgConfig {
+        stopping: Stopping {
+            value_tolerance: 1e-3,
+            ..Stopping::never()
+        },
+        ..NewtonCgConfig::default()
+    };
+    let mut newton = NewtonCg::new(config, 2, &mut memory).expect("valid");
+    let mut difference = [0.0; 4];
+    let valley = objective::from_fn(2, rosenbrock);
+    let mut valley = derivatives::with_products(valley, &mut difference).expect("enough");
+    let report = newton
+        .minimize(&mut valley, &mut [-1.2, 1.0])
+        .expect("valid");
+    assert_eq!(report.termination, Termination::ValueConverged, "{report}");
+}
+
+/// What the settings of mini-batches need is as long as it is documented to be, and enough.
+#[test]
+fn mini_batches_take_less_memory() {
+    type Small<'m> = Lbfgs<'m, 3, f64>;
+    let n = 7;
+    assert_eq!(Small::memory_len(n), (2 * 3 + 6) * n);
+    assert_eq!(Small::mini_batch_memory_len(n), (2 * 3 + 4) * n);
+    let mut memory = vec![0.0; Small::mini_batch_memory_len(n)];
+    assert!(Small::new(LbfgsConfig::mini_batch(), n, &mut memory).is_ok());
+    assert!(Small::new(LbfgsConfig::mini_batch(), n, &mut memory[1..]).is_err());
+    assert!(Small::new(LbfgsConfig::classic(), n, &mut memory).is_err());
+}
+
+/// Why a pair is left out: its curvature is weak, or negative.
+#[test]
+fn a_pair_that_is_left_out_says_why() {
+    let config = LbfgsConfig {
+        line_search: LineSearch::Fixed,
+        secant: SecantCondition::Gradients,
+        first_step: FirstStep::Length(1.0),
+        curvature: Curvature::Skip { epsilon: 0.1 },
+        ..LbfgsConfig::default()
+    };
+    for (along, expected) in [
+        (0.2, Verdict::Accepted),
+        (0.01, Verdict::Skipped(Skip::WeakCurvature)),
+        (-0.01, Verdict::Skipped(Skip::NegativeCurvature)),
+    ] {
+        // One step of length 1, across which the gradient changes by (along, 1).
+        let mut bend = objective::from_fn(2, |x: &[f64], g: &mut [f64]| {
+            g.copy_from_slice(&[-1.0 + along * x[0], x[0]]);
+            -x[0]
+        });
+        let mut memory = vec![0.0; Lbfgs::<2, f64>::memory_len(2)];
+        let mut lbfgs = Lbfgs::<2, f64>::new(config, 2, &mut memory).unwrap();
+        let step = lbfgs.step(&mut bend, &mut [0.0, 0.0]).unwrap();
+        assert_eq!(step.verdict, Some(expected));
+    }
+}
+
+/// No step of Newton's method leaves its region, however far off the model's minimum lies.
+#[test]
+fn newtons_first_step_ends_at_the_edge() {
+    for curvature in [0.05, 0.0, -2.0] {
+        let mut bowl = objective::from_fn(2, |x: &[f64], g: &mut [f64]| {
+            g.copy_from_slice(&[curvature * x[0] - 3.0, curvature * x[1] + 4.0]);
+            0.5 * curvature * (x[0] * x[0] + x[1] * x[1]) - 3.0 * x[0] + 4.0 * x[1]
+        })
+        .with_hessian_product(|_: &[f64], v: &[f64], product: &mut [f64]| {
+            product.copy_from_slice(&[curvature * v[0], curvature * v[1]]);
+        });
+        let config = NewtonCgConfig {
+            safeguard: Safeguard::TrustRegion { radius: 0.5 },
+            stopping: Stopping {
+                max_iterations: 1,
+                ..Stopping::never()
+            },
+            ..NewtonCgConfig::default()
+        };
+        let mut memory = [0.0; NewtonCg::<f64>::memory_len(2)];
+        let mut newton = NewtonCg::new(config, 2, &mut memory).expect("valid");
+        let mut x = [0.0; 2];
+        let report = newton.minimize(&mut bowl, &mut x).expect("valid");
+        // Downhill along (3, -4) / 5.
+        near(x[0], 0.3, 1e-12, &report);
+        near(x[1], -0.4, 1e-12, &report);
+    }
+}
+
+/// A valley whose floor is flat is a minimum: rounding errors are not negative curvature.
+#[test]
+fn a_flat_floor_is_no_saddle() {
+    let normal = [1.0, 1.0, -1.5];
+    let along = |x: &[f64]| -> f64 { normal.iter().zip(x).map(|(a, x)| a * x).sum() };
+    let mut floor = objective::from_fn(3, |x: &[f64], g: &mut [f64]| {
+        for (g, a) in g.iter_mut().zip(normal) {
+            *g = a * along(x);
+        }
+        0.5 * along(x) * along(x)
+    })
+    .with_hessian_product(|_: &[f64], v: &[f64], product: &mut [f64]| {
+        for (product, a) in product.iter_mut().zip(normal) {
+            *product = a * along(v);
+        }
+    });
+    let mut memory = [0.0; NewtonCg::<f64>::memory_len(3)];
+    let mut newton = NewtonCg::new(NewtonCgConfig::default(), 3, &mut memory).expect("valid");
+    // The method probes along (1, -1/2, 1/3), which is along the floor but for rounding.
+    let report = newton.minimize(&mut floor, &mut [0.0; 3]).expect("valid");
+    assert_eq!(report.termination, Termination::GradientConverged);
 }
