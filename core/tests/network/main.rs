@@ -5,3 +5,4 @@ mod common;
 mod edges;
 mod freeze;
 mod one_lane;
+mod shares;
