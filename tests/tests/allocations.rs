@@ -94,6 +94,8 @@ fn warm_training_loops_and_products_allocate_nothing() {
             ("micro", "2"),
             ("micro", "3"),
             ("seed", "2"),
+            // Teams of two for each of three chunks.
+            ("seed", "6"),
         ] {
             let words = [
                 "secant",

@@ -8,7 +8,9 @@ use secant::Loss;
 
 use super::environment::{open_dataset, standard_data, tell, watch_signals};
 use super::targets::TargetArgs;
-use super::values::{ConvolutionName, InitName, above_zero, fraction, passes, processors, threads};
+use super::values::{
+    ConvolutionName, InitName, above_zero, cores, fraction, passes, processors, threads,
+};
 use crate::batch::Batch;
 use crate::compare::folder::SuiteFolder;
 use crate::compare::plan::{Plan, Timing};
@@ -214,7 +216,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     pub timing: Timing,
 
-    /// Threads of a run, with --timing exclusive [default: as many as there are processors]
+    /// Threads of a run, with --timing exclusive [default: as many as there are cores]
     #[arg(long, value_name = "T", value_parser = threads)]
     pub threads: Option<NonZeroUsize>,
 
@@ -383,7 +385,7 @@ impl CompareArgs {
             (Timing::Exclusive, Some(jobs), _) if jobs > one => Err(Error::Usage(format!(
                 "--jobs {jobs}: --timing exclusive makes one run at a time"
             ))),
-            (Timing::Exclusive, _, threads) => Ok((one, threads.unwrap_or(processors()))),
+            (Timing::Exclusive, _, threads) => Ok((one, threads.unwrap_or(cores()))),
         }
     }
 

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::targets::TargetArgs;
 use super::values::{
-    ConvolutionName, InitName, OptimizerParser, above_zero_to_one, names, not_negative, processors,
+    ConvolutionName, InitName, OptimizerParser, above_zero_to_one, cores, names, not_negative,
     share, threads,
 };
 use crate::batch::Batch;
@@ -353,7 +353,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "FILE", help_heading = LIFE)]
     pub config: Option<PathBuf>,
 
-    /// Threads; the result is the same for any number [default: as many as there are processors]
+    /// Threads; the result is the same for any number [default: as many as there are cores]
     #[arg(long, value_name = "T", value_parser = threads, help_heading = OUTPUT)]
     pub threads: Option<NonZeroUsize>,
 
@@ -441,7 +441,7 @@ impl TrainArgs {
             validation: self.validation,
             watch_test: false,
             seed: self.seed,
-            threads: self.threads.unwrap_or(processors()),
+            threads: self.threads.unwrap_or(cores()),
         })
     }
 

@@ -165,6 +165,13 @@ pub fn processors() -> NonZeroUsize {
     processors.unwrap_or(NonZeroUsize::MIN).min(LARGEST_THREADS)
 }
 
+/// As many threads as there are cores that may be used: a second thread of a core finds its units for
+/// multiply-adds busy already, and threads that share a layer wait for the slowest.
+pub fn cores() -> NonZeroUsize {
+    let cores = NonZeroUsize::new(num_cpus::get_physical());
+    cores.unwrap_or(NonZeroUsize::MIN).min(processors())
+}
+
 /// A shape such as `3x1x64`.
 ///
 /// # Errors

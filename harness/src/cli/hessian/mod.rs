@@ -16,7 +16,7 @@ use self::outcome::Found;
 use self::progress::Progress;
 use super::environment::{data_for, open_dataset, tell};
 use super::train::TrainArgs;
-use super::values::processors;
+use super::values::cores;
 use crate::data::dataset::Dataset;
 use crate::digest::sha256;
 use crate::engine::Engine;
@@ -136,7 +136,7 @@ impl HessianArgs {
     }
 
     fn threads(&self) -> usize {
-        self.train.threads.unwrap_or(processors()).get()
+        self.train.threads.unwrap_or(cores()).get()
     }
 
     /// The samples that the loss is over: drawn from `pool`, from each class in proportion.
