@@ -213,11 +213,8 @@ pub(super) fn codes_from<'c>(
 /// Whether the work of stage `s` is shared.
 pub(super) const fn is_shared(plan: &Plan<'_>, s: usize) -> bool {
     let stage = &plan.stages[s];
-    // The weight gradient of a single input channel has sums of its own where no input gradient is
-    // computed with it.
-    let alone = stage.frame.input.channels == 1 && s > plan.first_kept;
     let has_parts = matches!(stage.op, Layer::Conv2d(_) | Layer::Linear(_));
-    has_parts && !alone && stage.multiply_accumulates() >= WORTH
+    has_parts && stage.multiply_accumulates() >= WORTH
 }
 
 impl Stage {

@@ -5,7 +5,7 @@ use std::sync::{Barrier, Mutex};
 use std::thread;
 
 use secant::arch::Isa;
-use secant::network::{Convolution, Network, conv2d, linear, relu};
+use secant::network::{Convolution, Network, Shape, conv2d, linear, max_pool2d, relu};
 use secant::{Batch, DropoutKey, Normalisation, Samples, Share, SharedMap};
 
 use crate::common::{CAPACITY, Case, bits, case, networks};
@@ -153,7 +153,16 @@ fn several_callers_have_the_bits_of_one() {
         relu(),
         linear(3),
     ];
-    cases.push(("narrow", secant::network::Shape::new(2, 9, 8), narrow));
+    cases.push(("narrow", Shape::new(2, 9, 8), narrow));
+    // The same with a pool behind, in several bands of tiles.
+    let pooled = vec![
+        conv2d(1, 3),
+        conv2d(48, 3),
+        relu(),
+        max_pool2d(2),
+        linear(3),
+    ];
+    cases.push(("narrow, with a pool", Shape::new(1, 44, 40), pooled));
     let mut exchanges = 0;
     for (name, input, layers) in cases {
         let case = case(input, &layers);
