@@ -4,7 +4,7 @@
 //! A batch is cut into at most [`CHUNKS`] chunks of whole lane blocks; how depends on its length
 //! alone. Each chunk's gradient is summed on its own, and the chunks are added in order. Threads and
 //! ranks only decide who works on which chunk. Where there are twice as many threads as chunks, or
-//! more, a [team](team) of them computes each chunk's gradient together, with the same bits.
+//! more, a team of them computes each chunk's gradient together, with the same bits.
 //!
 //! The workers stay for the engine's life. Between steps they spin for a short while, since the
 //! next step is usually microseconds away, and then sleep.
