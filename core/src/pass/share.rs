@@ -45,8 +45,9 @@ pub struct SharedMap<'a> {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct MapParts {
     channels: Channels,
-    /// Bits of a channel in each plane.
+    /// What a channel has in each plane, and how much of that a float holds: bits, or floats.
     channel: usize,
+    held: usize,
     /// Floats from one plane to the next, and how many there are.
     plane: usize,
     planes: usize,
@@ -91,7 +92,8 @@ impl Channels {
     fn of_floats(self, channel: usize, values: &mut [f32]) -> SharedMap<'_> {
         let parts = MapParts {
             channels: self,
-            channel: 32 * channel,
+            channel,
+            held: 1,
             plane: 0,
             planes: 1,
         };
@@ -116,11 +118,13 @@ impl MapParts {
         let MapParts {
             channels,
             channel,
+            held,
             plane,
             planes,
         } = *self;
         let own = channels.of(index);
-        let (from, to) = (own.start * channel / 32, (own.end * channel).div_ceil(32));
+        let from = own.start * channel / held;
+        let to = (own.end * channel).div_ceil(held);
         (0..planes).map(move |p| p * plane + from..p * plane + to)
     }
 }
@@ -171,6 +175,7 @@ impl<'a> Share<'a> {
             parts: MapParts {
                 channels,
                 channel: code_bits(frame, lanes),
+                held: 32,
                 plane: max_pool2d::code_plane(frame, lanes),
                 planes: max_pool2d::planes(frame),
             },
