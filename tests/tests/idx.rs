@@ -134,6 +134,11 @@ fn each_wrong_file_says_what_was_expected_and_what_was_found() {
             "expected at most 1073741824 elements, found a header that promises 4294967295 x 4294967295 x 4294967295",
         ),
         (
+            "promises nothing, of samples that are too large",
+            idx_bytes(14, &[0, 0x4b00_0001, u32::MAX, 4], &[]),
+            "expected at most 1073741824 elements, found a header that promises 0 x 1258291201 x 4294967295 x 4",
+        ),
+        (
             "promises the most allowed",
             idx_bytes(8, &[1 << 10, 1 << 10, 1 << 10], &elements),
             "expected 1073741824 bytes of elements (1024 x 1024 x 1024), found only 24: the file is truncated",

@@ -63,15 +63,15 @@ impl Cells {
     }
 }
 
-/// Number of elements of an array with these dimensions, unless it is more than [`MAX_ELEMENTS`].
+/// Number of elements of an array with these dimensions, unless it is more than [`MAX_ELEMENTS`], or
+/// would be if it had any: so that no product of some of the dimensions is larger.
 pub fn count(dimensions: &[u64]) -> Option<u64> {
-    if dimensions.contains(&0) {
-        return Some(0);
-    }
-    let product = dimensions
-        .iter()
-        .try_fold(1u64, |product, &size| product.checked_mul(size));
-    product.filter(|&product| product <= MAX_ELEMENTS)
+    let sizes = dimensions.iter().filter(|&&size| size > 0);
+    let product = sizes
+        .copied()
+        .try_fold(1u64, |product, size| product.checked_mul(size))
+        .filter(|&product| product <= MAX_ELEMENTS)?;
+    Some(if dimensions.contains(&0) { 0 } else { product })
 }
 
 /// Dimensions as people write them: `60000 x 28 x 28`.
