@@ -6,17 +6,14 @@
 //! ranks only decide who works on which chunk. Where there are twice as many threads as chunks, or
 //! more, a team of them computes each chunk's gradient together, with the same bits.
 //!
-//! The workers stay for the engine's life. Between steps they spin for a short while, since the
-//! next step is usually microseconds away, and then sleep.
+//! The same threads serve what an optimiser does between gradients: [`Engine::share`].
 
-mod job;
-mod shared;
+mod chunks;
+mod pool;
 mod team;
 
 use std::ops::Range;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError, mpsc};
-use std::thread::{self, JoinHandle};
+use std::sync::Arc;
 
 use secant::network::Network;
 use secant::{Affine, Curvature, DropoutKey, LayerInputs, Metrics};
@@ -26,8 +23,8 @@ use crate::data::dataset::Part;
 use crate::model::{MAX_LAYERS, Net};
 use crate::ranks::{COUNTS, Ranks};
 use crate::workspace::Workspace;
-use job::{JobPlan, Kind, Sum};
-use shared::Shared;
+use chunks::{Chunks, Job, Kind, Plan, Sum};
+use pool::{Pool, wait};
 use team::MOST;
 
 /// Samples that go through a kernel side by side: part of what the bits depend on.
@@ -39,15 +36,14 @@ pub const CHUNKS: usize = 8;
 /// Is shown the inputs of layers; see [`Network::accumulate_gradient_observed`].
 pub type Observe<'o> = &'o mut dyn FnMut(LayerInputs<'_>, &mut [f32]);
 
-/// Floats from which on all threads add up the gradient: fewer are added in less time than threads
-/// take to meet.
+/// Floats from which on all threads add up the gradient: fewer are added in less time than it takes
+/// them to meet.
 const LARGE: usize = 16 * 1024;
 
 /// Computes on one network and one set of samples.
 pub struct Engine {
-    shared: Arc<Shared>,
-    workspace: Workspace,
-    workers: Vec<JoinHandle<()>>,
+    chunks: Chunks,
+    pool: Pool,
     ranks: Ranks,
 }
 
@@ -77,11 +73,6 @@ impl Errors {
 /// The chunks of a batch of `count` samples: whole lane blocks, as equal as they can be.
 fn chunk_count(count: usize) -> usize {
     count.div_ceil(LANES).min(CHUNKS)
-}
-
-/// Pieces of a sum of `count` elements that `threads` add up.
-fn piece_count(count: usize, threads: usize) -> usize {
-    if count < LARGE { 0 } else { threads }
 }
 
 /// Threads that work on each of so many chunks.
@@ -131,26 +122,29 @@ impl Engine {
     ) -> Engine {
         let threads = useful(threads);
         let room = workspace_len(&network, threads);
-        let shared = Shared::new(network, samples, scalings, class_weights, threads);
-        let shared = Arc::new(shared);
-        // A thread that starts late on a busy machine would allocate its workspace in the midst of
-        // training.
-        let (ready, started) = mpsc::channel();
-        let spawn = |index| {
-            let (shared, ready) = (Arc::clone(&shared), ready.clone());
-            // The system may allow fewer threads: those that there are do all the work.
-            let work = move || shared.serve(index, room, &ready);
-            thread::Builder::new().spawn(work).ok()
-        };
-        let workers: Vec<_> = (1..threads).map_while(spawn).collect();
-        drop(ready);
-        started.iter().take(workers.len()).for_each(drop);
         Engine {
-            shared,
-            workspace: Workspace::new(room),
-            workers,
+            chunks: Chunks::new(network, samples, scalings, class_weights, threads),
+            pool: Pool::new(threads, room),
             ranks: Ranks::alone(),
         }
+    }
+
+    /// Threads that there are, the caller's among them.
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    /// Does `work` for all `tasks`, each on some thread, in no certain order. Takes some microseconds
+    /// beside what the tasks do.
+    ///
+    /// # Panics
+    /// When `work` does.
+    pub fn share<T: Send>(
+        &mut self,
+        tasks: impl Iterator<Item = T> + Send,
+        work: impl Fn(T) + Sync,
+    ) {
+        self.pool.share(tasks, work);
     }
 
     /// The same, with each batch divided among `ranks`. All of them then make the same calls with
@@ -190,8 +184,9 @@ impl Engine {
         workspace_len: usize,
         observe: Observe<'_>,
     ) -> Metrics {
-        if self.workspace.len() < workspace_len {
-            self.workspace = Workspace::new(workspace_len);
+        let workspace = self.pool.workspace();
+        if workspace.len() < workspace_len {
+            *workspace = Workspace::new(workspace_len);
         }
         let sum = Sum::Gradient(dropout);
         self.add_up(sum, parameters, indices, gradient, Some(observe))
@@ -200,40 +195,43 @@ impl Engine {
     /// Overwrites `target` with what the chunks add up to.
     fn add_up(
         &mut self,
-        sum: Sum,
+        sum: Sum<'_>,
         parameters: &[f32],
         indices: &[u32],
         target: &mut [f32],
         mut observe: Option<Observe<'_>>,
     ) -> Metrics {
+        let job = Job {
+            kind: Kind::Sum(sum),
+            parameters,
+            indices,
+        };
+        let all = 0..chunk_count(indices.len());
         if self.ranks.count() > 1 {
-            let own = self.ranks.own(chunk_count(indices.len()));
-            let kind = Kind::Sum(sum);
-            let team = self.run(kind, parameters, indices, own.clone(), None, observe);
+            let own = self.ranks.own(all.end);
+            let team = self.run(job, own.clone(), observe);
             return self.join(own, team, target);
         }
-        if !self.workers.is_empty() {
-            let all = 0..chunk_count(indices.len());
-            let kind = Kind::Sum(sum);
-            let target = Some(target);
-            let team = self.run(kind, parameters, indices, all.clone(), target, observe);
+        if self.threads() > 1 {
+            let team = self.run(job, all.clone(), observe);
+            self.collect(all.clone(), team, target);
             return self.tally(all, team, Metrics::NONE);
         }
         // One thread adds each chunk's part while it lies in the cache, and needs memory for one
         // alone.
-        let shared = &self.shared;
-        let mut chunk = shared.chunk(0);
+        let chunks = &self.chunks;
+        let mut chunk = chunks.chunk(0);
         chunk.sum.resize(target.len(), 0.0);
         let mut total = Metrics::default();
-        for c in 0..chunk_count(indices.len()) {
+        for c in all {
             let part = if c == 0 {
                 &mut *target
             } else {
                 &mut chunk.sum[..]
             };
-            let batch = shared.batch(indices, c);
-            let workspace = self.workspace.floats();
-            total += shared.overwrite(sum, parameters, batch, part, workspace, observe.take());
+            let batch = chunks.batch(indices, c);
+            let workspace = self.pool.workspace().floats();
+            total += chunks.overwrite(sum, parameters, batch, part, workspace, observe.take());
             if c > 0 {
                 for (sum, part) in target.iter_mut().zip(&chunk.sum) {
                     *sum += part;
@@ -241,6 +239,22 @@ impl Engine {
             }
         }
         total
+    }
+
+    /// Overwrites `target` with the sum of the chunks, of which all threads add up pieces where it is
+    /// long.
+    fn collect(&mut self, all: Range<usize>, team: usize, target: &mut [f32]) {
+        let chunks = &self.chunks;
+        if target.len() < LARGE {
+            chunks.collect(all, team, 0, target);
+            return;
+        }
+        // Whole lines of the cache.
+        let len = target.len().div_ceil(16 * self.pool.threads()) * 16;
+        let pieces = target.chunks_mut(len).enumerate();
+        self.pool.share(pieces, |(piece, target)| {
+            chunks.collect(all.clone(), team, piece * len, target);
+        });
     }
 
     /// Overwrites `product` with the curvature matrix of the mean loss of the samples `indices`,
@@ -257,21 +271,15 @@ impl Engine {
         vector: &[f32],
         product: &mut [f32],
     ) -> Metrics {
-        {
-            let own = self.shared.vector.write();
-            let mut own = own.unwrap_or_else(PoisonError::into_inner);
-            own.clear();
-            own.extend_from_slice(vector);
-        }
-        let sum = Sum::Product(curvature);
-        self.shared.make_room(sum, &mut self.workspace);
+        let sum = Sum::Product(curvature, vector);
+        self.chunks.make_room(sum, self.pool.workspace());
         self.add_up(sum, parameters, indices, product, None)
     }
 
     /// Adds the tallies of the chunks `own` to those before.
     fn tally(&self, own: Range<usize>, team: usize, mut total: Metrics) -> Metrics {
         for c in own {
-            total += self.shared.chunk(c * team).tally;
+            total += self.chunks.chunk(c * team).tally;
         }
         total
     }
@@ -289,7 +297,7 @@ impl Engine {
             *counts = pack(self.tally(own.clone(), team, unpack(*counts)));
         };
         let mut add = |piece: Range<usize>, sums: &mut [f32]| {
-            self.shared.collect(own.clone(), team, piece.start, sums);
+            self.chunks.collect(own.clone(), team, piece.start, sums);
         };
         unpack(self.ranks.fold(target, &mut count, &mut add))
     }
@@ -302,10 +310,14 @@ impl Engine {
     /// parameter count.
     pub fn evaluate(&mut self, parameters: &[f32], indices: &[u32]) -> (Metrics, Errors) {
         let own = self.ranks.own(chunk_count(indices.len()));
-        let kind = Kind::Evaluation;
-        self.run(kind, parameters, indices, own.clone(), None, None);
+        let job = Job {
+            kind: Kind::Evaluation,
+            parameters,
+            indices,
+        };
+        self.run(job, own.clone(), None);
         let take = |c| {
-            let mut chunk = self.shared.chunk(c);
+            let mut chunk = self.chunks.chunk(c);
             let Metrics {
                 loss,
                 correct,
@@ -314,7 +326,7 @@ impl Engine {
             ((loss, correct, count), std::mem::take(&mut chunk.errors))
         };
         let own: Vec<_> = own.map(take).collect();
-        let (mut total, mut errors) = (Metrics::NONE, self.shared.no_errors());
+        let (mut total, mut errors) = (Metrics::NONE, self.chunks.no_errors());
         for ((loss, correct, count), mut own) in self.ranks.all(own).into_iter().flatten() {
             total += Metrics {
                 loss,
@@ -330,78 +342,38 @@ impl Engine {
         (total, errors)
     }
 
-    /// Computes the chunks `own`; returns how many threads have worked on each. With a `target`,
-    /// which takes all chunks and other threads than this, it is overwritten with their sum. What is
-    /// observed, of the first chunk of all, falls to the caller's thread; a rank that has not this
-    /// chunk computes the part that is seen beside its own.
-    fn run(
-        &mut self,
-        kind: Kind,
-        parameters: &[f32],
-        indices: &[u32],
-        own: Range<usize>,
-        target: Option<&mut [f32]>,
-        mut observe: Option<Observe<'_>>,
-    ) -> usize {
-        let shared = &self.shared;
-        let team = match kind {
-            Kind::Sum(Sum::Gradient(_)) => team_size(self.workers.len() + 1, own.len()),
+    /// Computes the chunks `own`; returns how many threads have worked on each. What is observed, of
+    /// the first chunk of all, falls to the caller's thread; a rank that has not this chunk computes
+    /// the part that is seen beside its own.
+    fn run(&mut self, job: Job<'_>, own: Range<usize>, mut observe: Option<Observe<'_>>) -> usize {
+        let chunks = &self.chunks;
+        let team = match job.kind {
+            Kind::Sum(Sum::Gradient(_)) => team_size(self.pool.threads(), own.len()),
             _ => 1,
         };
         if own.start > 0
             && let Some(observe) = observe.take()
         {
-            let workspace = self.workspace.floats();
-            shared.look(kind, parameters, indices, workspace, observe);
-        }
-        if self.workers.is_empty() {
-            let workspace = self.workspace.floats();
-            for c in own {
-                let observe = observe.take();
-                shared.work(c, kind, parameters, indices, workspace, observe);
-            }
-            return team;
+            let workspace = self.pool.workspace().floats();
+            chunks.look(job, workspace, observe);
         }
         // Alone with a chunk, the caller's thread shows it before it takes others.
         let shown = usize::from(observe.is_some() && team == 1);
-        let parts = own.len() * team;
-        let helpers = parts.saturating_sub(1).min(self.workers.len());
-        let count = target.as_ref().map_or(0, |target| target.len());
-        let plan = JobPlan {
-            chunks: own.start + shown..own.end,
-            team,
-            parts,
-            pieces: piece_count(count, helpers + 1),
+        let helpers = (own.len() * team).saturating_sub(1);
+        let plan = Plan::new(own.start + shown..own.end, team);
+        let failed = Arc::clone(self.pool.failed());
+        chunks.begin();
+        let work = |thread: usize, workspace: &mut Workspace| {
+            chunks.work(job, &plan, thread, workspace, None, &failed);
         };
-        shared.post(kind, parameters, indices, plan.clone());
-        for worker in self.workers.iter().take(helpers) {
-            worker.thread().unpark();
-        }
-        if shown > 0 {
-            let (workspace, observe) = (self.workspace.floats(), observe.take());
-            shared.work(0, kind, parameters, indices, workspace, observe);
-            shared.done.fetch_add(1, Ordering::AcqRel);
-        }
-        shared.take_chunks(0, &mut self.workspace, observe);
-        shared.wait_for_chunks(&plan);
-        if let Some(target) = target {
-            shared.sum_up(&plan, target);
-        }
+        self.pool.run(helpers, &work, |workspace| {
+            if shown > 0 {
+                chunks.compute(0, job, workspace.floats(), observe.take());
+            }
+            chunks.work(job, &plan, 0, workspace, observe, &failed);
+            // A team needs all of its members.
+            wait(&failed, || chunks.all_have_come(&plan));
+        });
         team
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            // Others of its team would wait for this thread.
-            self.shared.failed.store(true, Ordering::Release);
-        }
-        self.shared.post(Kind::Stop, &[], &[], JobPlan::default());
-        for worker in self.workers.drain(..) {
-            worker.thread().unpark();
-            // A worker that has panicked has told so already.
-            let _ = worker.join();
-        }
     }
 }

@@ -3,54 +3,14 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
-use std::thread;
 
 use secant::SharedMap;
+
+use super::pool::wait;
 
 /// Most threads of a team: with more, each has few channels, and what all of them compute is most of
 /// their work.
 pub const MOST: usize = 8;
-
-/// Times that a thread looks for what others are about to finish before it lets them run: some ten
-/// microseconds. There may be fewer processors than threads.
-const SPINS: u32 = 500;
-
-/// Times that it lets them run before a thread that has nothing to do should sleep: some hundred
-/// microseconds where nobody else wants to.
-const YIELDS: u32 = 500;
-
-/// Looks again and again for what others are about to do.
-#[derive(Default)]
-pub struct Patience(u32);
-
-impl Patience {
-    /// Lets a moment pass; false once it would be better to sleep.
-    pub fn pass(&mut self) -> bool {
-        self.0 = self.0.saturating_add(1);
-        if self.0 < SPINS {
-            std::hint::spin_loop();
-        } else {
-            // On a busy machine what is missing may be up to a thread that waits for this processor.
-            thread::yield_now();
-        }
-        self.0 < SPINS + YIELDS
-    }
-}
-
-/// Waits until `is_done`.
-///
-/// # Panics
-/// When a thread has `failed`: what it should do will never be done.
-pub fn wait(failed: &AtomicBool, is_done: impl Fn() -> bool) {
-    let mut patience = Patience::default();
-    while !is_done() {
-        assert!(
-            !failed.load(Ordering::Acquire),
-            "a worker thread has panicked"
-        );
-        patience.pass();
-    }
-}
 
 /// A team's place of exchange.
 #[derive(Default)]

@@ -1,15 +1,15 @@
-//! What the threads of an engine have in common, and what each of them does with it.
+//! The chunks of a batch: what is computed of each, and by whom.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
-use std::thread;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use secant::network::Network;
-use secant::{Affine, Batch, Metrics, PassError, Share, SharedMap, Targets, argmax};
+use secant::{
+    Affine, Batch, Curvature, DropoutKey, Metrics, PassError, Share, SharedMap, Targets, argmax,
+};
 
-use super::job::{Chunk, Job, JobPlan, Kind, Sum};
-use super::team::{MOST, Patience, Team, wait};
+use super::team::{MOST, Team};
 use super::{CHUNKS, Errors, LANES, Observe, chunk_count};
 use crate::data::dataset::Part;
 use crate::model::MAX_LAYERS;
@@ -18,32 +18,71 @@ use crate::workspace::Workspace;
 /// Floats of the gradient that are added up at a time: 8 KiB.
 const PIECE: usize = 2048;
 
-/// What the threads share.
-pub(super) struct Shared {
+/// What the chunks add up to, a number for each parameter.
+#[derive(Clone, Copy)]
+pub(super) enum Sum<'v> {
+    Gradient(Option<DropoutKey>),
+    /// With a vector.
+    Product(Curvature, &'v [f32]),
+}
+
+/// What is to be computed of each chunk.
+#[derive(Clone, Copy)]
+pub(super) enum Kind<'v> {
+    Sum(Sum<'v>),
+    Evaluation,
+}
+
+/// A pass over a batch.
+#[derive(Clone, Copy)]
+pub(super) struct Job<'j> {
+    pub kind: Kind<'j>,
+    pub parameters: &'j [f32],
+    pub indices: &'j [u32],
+}
+
+/// Who does what of a job.
+pub(super) struct Plan {
+    /// The first chunk that nobody has taken, and where this rank's chunks end.
+    next: AtomicUsize,
+    end: usize,
+    /// Threads that work on a chunk. Teams of more than one have a chunk each.
+    pub team: usize,
+    /// Members' shares of chunks that are done.
+    done: AtomicUsize,
+}
+
+impl Plan {
+    pub fn new(chunks: Range<usize>, team: usize) -> Plan {
+        Plan {
+            next: AtomicUsize::new(chunks.start),
+            end: chunks.end,
+            team,
+            done: AtomicUsize::new(0),
+        }
+    }
+}
+
+/// One chunk's result.
+#[derive(Default)]
+pub(super) struct Chunk {
+    /// Or its product with a curvature matrix.
+    pub sum: Vec<f32>,
+    pub tally: Metrics,
+    pub errors: Errors,
+}
+
+/// A network, samples, and what has been computed of a batch of them.
+pub(super) struct Chunks {
     network: Network<'static, MAX_LAYERS>,
     samples: Arc<Part>,
     scalings: Vec<Affine>,
     class_weights: Vec<f32>,
-    job: RwLock<Job>,
-    /// What a curvature matrix is multiplied with.
-    pub vector: RwLock<Vec<f32>>,
     /// Of each chunk what each member of its team has.
     chunks: Vec<Mutex<Chunk>>,
     teams: [Team; CHUNKS],
     /// Which elements of the gradient each member computes, for teams of one, two and so on.
     shares: Vec<Vec<(usize, Range<usize>)>>,
-    /// Pieces of the sum of all chunks that workers have added up, and which nobody has begun.
-    pieces: Vec<Mutex<Vec<f32>>>,
-    next_piece: AtomicUsize,
-    added: AtomicUsize,
-    /// Number of the job; changes when there is a new one.
-    generation: AtomicU64,
-    /// The next chunk that nobody has taken. Set back only while the job is locked for writing.
-    next: AtomicUsize,
-    /// Chunks, or members' shares of chunks, that are done.
-    pub done: AtomicUsize,
-    /// A worker has panicked: its chunk will never be done.
-    pub failed: AtomicBool,
 }
 
 /// The sums of a pass whose arguments belong to the engine's network.
@@ -58,36 +97,27 @@ fn chunk_range(count: usize, chunk: usize) -> Range<usize> {
     bound(chunk)..bound(chunk + 1)
 }
 
-impl Shared {
+impl Chunks {
     pub fn new(
         network: Network<'static, MAX_LAYERS>,
         samples: Arc<Part>,
         scalings: Vec<Affine>,
         class_weights: Vec<f32>,
         threads: usize,
-    ) -> Shared {
+    ) -> Chunks {
         let shares = |count| {
             let mut shares = Vec::new();
             network.gradient_shares::<LANES>(count, |member, range| shares.push((member, range)));
             shares
         };
-        Shared {
+        Chunks {
             network,
             samples,
             scalings,
             class_weights,
-            job: RwLock::default(),
-            vector: RwLock::default(),
             chunks: (0..CHUNKS * MOST).map(|_| Mutex::default()).collect(),
             teams: Default::default(),
             shares: (1..=threads.min(MOST)).map(shares).collect(),
-            pieces: (0..threads).map(|_| Mutex::default()).collect(),
-            next_piece: AtomicUsize::new(0),
-            added: AtomicUsize::new(0),
-            generation: AtomicU64::new(0),
-            next: AtomicUsize::new(CHUNKS),
-            done: AtomicUsize::new(0),
-            failed: AtomicBool::new(false),
         }
     }
 
@@ -126,32 +156,9 @@ impl Shared {
         }
     }
 
-    fn piece(&self, p: usize) -> MutexGuard<'_, Vec<f32>> {
-        let piece = self.pieces[p].lock();
-        piece.unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Puts up a new job.
-    pub fn post(&self, kind: Kind, parameters: &[f32], indices: &[u32], plan: JobPlan) {
-        let mut job = self.job.write().unwrap_or_else(PoisonError::into_inner);
-        job.kind = kind;
-        job.parameters.clear();
-        job.parameters.extend_from_slice(parameters);
-        job.indices.clear();
-        job.indices.extend_from_slice(indices);
-        self.next.store(plan.chunks.start, Ordering::Release);
-        for count in [&self.done, &self.next_piece, &self.added] {
-            count.store(0, Ordering::Release);
-        }
-        self.teams.iter().for_each(Team::begin);
-        job.plan = plan;
-        job.number += 1;
-        self.generation.store(job.number, Ordering::Release);
-    }
-
     /// Makes a workspace as long as such a sum needs.
-    pub fn make_room(&self, sum: Sum, workspace: &mut Workspace) {
-        if let Sum::Product(_) = sum {
+    pub fn make_room(&self, sum: Sum<'_>, workspace: &mut Workspace) {
+        if let Sum::Product(..) = sum {
             let needed = self.network.curvature_workspace_len(LANES);
             if workspace.len() < needed {
                 *workspace = Workspace::new(needed);
@@ -159,85 +166,39 @@ impl Shared {
         }
     }
 
-    /// Works on chunks of the job until all are taken, or on the share that thread `thread` has of
-    /// its team's chunk; returns the job's number, or `None` if there will be no other job.
-    pub fn take_chunks(
+    /// Before all threads [`work`](Chunks::work).
+    pub fn begin(&self) {
+        self.teams.iter().for_each(Team::begin);
+    }
+
+    /// Works on chunks until all are taken, or on the share that thread `thread` has of its team's
+    /// chunk, which alone is observed.
+    ///
+    /// # Panics
+    /// When a thread of its team has `failed`.
+    pub fn work(
         &self,
+        job: Job<'_>,
+        plan: &Plan,
         thread: usize,
         workspace: &mut Workspace,
         observe: Option<Observe<'_>>,
-    ) -> Option<u64> {
-        let job = self.job.read().unwrap_or_else(PoisonError::into_inner);
-        if job.kind == Kind::Stop {
-            return None;
-        }
+        failed: &AtomicBool,
+    ) {
         if let Kind::Sum(sum) = job.kind {
             self.make_room(sum, workspace);
         }
         let workspace = workspace.floats();
-        let plan = &job.plan;
         if plan.team > 1 {
-            self.work_together(&job, thread, workspace, observe);
-        } else {
-            loop {
-                let c = self.next.fetch_add(1, Ordering::AcqRel);
-                if c >= plan.chunks.end {
-                    break;
-                }
-                self.work(c, job.kind, &job.parameters, &job.indices, workspace, None);
-                self.done.fetch_add(1, Ordering::AcqRel);
-            }
-        }
-        if plan.pieces > 0 && thread > 0 {
-            self.wait_for_chunks(plan);
-            self.add_pieces(plan, job.parameters.len());
-        }
-        Some(job.number)
-    }
-
-    pub fn wait_for_chunks(&self, plan: &JobPlan) {
-        wait(&self.failed, || {
-            self.done.load(Ordering::Acquire) >= plan.parts
-        });
-    }
-
-    /// Adds up pieces of the chunks' sum that nobody has begun.
-    fn add_pieces(&self, plan: &JobPlan, count: usize) {
-        while let Some((p, range)) = self.take_piece(plan, count) {
-            let mut piece = self.piece(p);
-            piece.resize(range.len(), 0.0);
-            self.collect(0..plan.chunks.end, plan.team, range.start, &mut piece);
-            self.added.fetch_add(1, Ordering::AcqRel);
-        }
-    }
-
-    /// A piece of `count` elements that nobody has begun: its number, and its elements.
-    fn take_piece(&self, plan: &JobPlan, count: usize) -> Option<(usize, Range<usize>)> {
-        let p = self.next_piece.fetch_add(1, Ordering::AcqRel);
-        (p < plan.pieces).then(|| (p, plan.piece(p, count)))
-    }
-
-    /// Overwrites `target` with the sum of all chunks, of which other threads add up pieces, too.
-    pub fn sum_up(&self, plan: &JobPlan, target: &mut [f32]) {
-        let all = 0..plan.chunks.end;
-        if plan.pieces == 0 {
-            self.collect(all, plan.team, 0, target);
+            self.work_together(job, plan, thread, workspace, observe, failed);
             return;
         }
-        while let Some((p, range)) = self.take_piece(plan, target.len()) {
-            let piece = &mut target[range.clone()];
-            self.collect(all.clone(), plan.team, range.start, piece);
-            // Nothing to fetch.
-            self.piece(p).clear();
-            self.added.fetch_add(1, Ordering::AcqRel);
-        }
-        wait(&self.failed, || {
-            self.added.load(Ordering::Acquire) >= plan.pieces
-        });
-        let count = target.len();
-        for p in 0..plan.pieces {
-            let piece = self.piece(p);
-            target[plan.piece(p, count).start..][..piece.len()].copy_from_slice(&piece);
+        loop {
+            let c = plan.next.fetch_add(1, Ordering::AcqRel);
+            if c >= plan.end {
+                break;
+            }
+            self.compute(c, job, workspace, None);
         }
     }
 
@@ -245,25 +206,26 @@ impl Shared {
     /// teams need.
     fn work_together(
         &self,
-        job: &Job,
+        job: Job<'_>,
+        plan: &Plan,
         thread: usize,
         workspace: &mut [f32],
         observe: Option<Observe<'_>>,
+        failed: &AtomicBool,
     ) {
-        let plan = &job.plan;
         let (team, member) = (thread / plan.team, thread % plan.team);
-        let c = plan.chunks.start + team;
+        let c = plan.next.load(Ordering::Acquire) + team;
         let Kind::Sum(Sum::Gradient(dropout)) = job.kind else {
             return;
         };
-        if c >= plan.chunks.end {
+        if c >= plan.end {
             return;
         }
         let mut chunk = self.chunk(c * plan.team + member);
-        let batch = self.batch(&job.indices, c).dropout(dropout);
-        let parameters = &job.parameters;
+        let batch = self.batch(job.indices, c).dropout(dropout);
+        let parameters = job.parameters;
         chunk.sum.resize(parameters.len(), 0.0);
-        let mut meeting = self.teams[team].member(&self.failed, member, plan.team);
+        let mut meeting = self.teams[team].member(failed, member, plan.team);
         let mut exchange = |maps: &mut [SharedMap<'_>]| meeting.exchange(maps);
         let share = Share::new(member, plan.team, &mut exchange);
         let network = &self.network;
@@ -271,51 +233,27 @@ impl Shared {
         let tally =
             network.shared_gradient::<LANES>(parameters, batch, sum, workspace, share, observe);
         chunk.tally = belongs(tally);
-        self.done.fetch_add(1, Ordering::AcqRel);
+        plan.done.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// The life of worker `thread`.
-    pub fn serve(&self, thread: usize, room: usize, ready: &mpsc::Sender<()>) {
-        /// Tells the engine when the worker ends by a panic.
-        struct Alarm<'a>(&'a AtomicBool);
-        impl Drop for Alarm<'_> {
-            fn drop(&mut self) {
-                self.0.fetch_or(thread::panicking(), Ordering::AcqRel);
-            }
-        }
-        let _alarm = Alarm(&self.failed);
-        let mut workspace = Workspace::new(room);
-        // The engine waits for this one.
-        let _ = ready.send(());
-        let mut seen = 0;
-        loop {
-            let mut patience = Patience::default();
-            while self.generation.load(Ordering::Acquire) == seen {
-                if !patience.pass() {
-                    thread::park();
-                }
-            }
-            // It may be a later job by now.
-            match self.take_chunks(thread, &mut workspace, None) {
-                Some(number) => seen = number,
-                None => return,
-            }
-        }
+    /// Whether all members of all teams have done their share; true where each chunk has one thread.
+    pub fn all_have_come(&self, plan: &Plan) -> bool {
+        let teams = plan.end - plan.next.load(Ordering::Acquire).min(plan.end);
+        plan.team == 1 || plan.done.load(Ordering::Acquire) >= teams * plan.team
     }
 
     /// Computes chunk `c`.
-    pub fn work(
+    pub fn compute(
         &self,
         c: usize,
-        kind: Kind,
-        parameters: &[f32],
-        indices: &[u32],
+        job: Job<'_>,
         workspace: &mut [f32],
         observe: Option<Observe<'_>>,
     ) {
         let mut chunk = self.chunk(c);
-        let batch = self.batch(indices, c);
-        chunk.tally = match kind {
+        let batch = self.batch(job.indices, c);
+        let parameters = job.parameters;
+        chunk.tally = match job.kind {
             Kind::Sum(sum) => {
                 chunk.sum.resize(parameters.len(), 0.0);
                 let target = &mut chunk.sum;
@@ -326,27 +264,20 @@ impl Shared {
                 let errors = &mut chunk.errors;
                 belongs(self.evaluate_chunk(parameters, batch, errors, workspace))
             }
-            Kind::Stop => Metrics::default(),
         };
     }
 
     /// Shows what is observed of the batch. The sum goes where that of the first chunk would, which
     /// is of another rank.
-    pub fn look(
-        &self,
-        kind: Kind,
-        parameters: &[f32],
-        indices: &[u32],
-        workspace: &mut [f32],
-        observe: Observe<'_>,
-    ) {
-        let Kind::Sum(sum) = kind else { return };
-        let mut batch = self.batch(indices, 0);
+    pub fn look(&self, job: Job<'_>, workspace: &mut [f32], observe: Observe<'_>) {
+        let Kind::Sum(sum) = job.kind else { return };
+        let mut batch = self.batch(job.indices, 0);
         batch.indices = &batch.indices[..batch.indices.len().min(LANES)];
         let mut chunk = self.chunk(0);
-        chunk.sum.resize(parameters.len(), 0.0);
+        chunk.sum.resize(job.parameters.len(), 0.0);
         let target = &mut chunk.sum;
-        self.overwrite(sum, parameters, batch, target, workspace, Some(observe));
+        let observe = Some(observe);
+        self.overwrite(sum, job.parameters, batch, target, workspace, observe);
     }
 
     /// Chunk `c` of a batch.
@@ -360,7 +291,7 @@ impl Shared {
     /// Overwrites `target` with a chunk's part of a sum.
     pub fn overwrite(
         &self,
-        sum: Sum,
+        sum: Sum<'_>,
         parameters: &[f32],
         batch: Batch<'_>,
         target: &mut [f32],
@@ -380,11 +311,10 @@ impl Shared {
                     parameters, batch, target, workspace, observe,
                 )
             }
-            (Sum::Product(curvature), _) => {
+            (Sum::Product(curvature, vector), _) => {
                 target.fill(0.0);
-                let vector = self.vector.read().unwrap_or_else(PoisonError::into_inner);
                 network.curvature_product::<LANES>(
-                    curvature, parameters, &vector, batch, target, workspace,
+                    curvature, parameters, vector, batch, target, workspace,
                 )
             }
         })

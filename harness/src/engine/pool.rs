@@ -1,0 +1,274 @@
+//! Threads that stay, and that the caller lends work to.
+//!
+//! Between two pieces of work they spin for a short while, since the next is usually microseconds
+//! away, and then sleep.
+
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, TryLockError, mpsc};
+use std::thread::{self, JoinHandle};
+
+use crate::workspace::Workspace;
+
+/// Times that a thread looks for what others are about to finish before it lets them run: some ten
+/// microseconds. There may be fewer processors than threads.
+const SPINS: u32 = 500;
+
+/// Times that it lets them run before a thread that has nothing to do should sleep: some hundred
+/// microseconds where nobody else wants to.
+const YIELDS: u32 = 500;
+
+/// Looks again and again for what others are about to do.
+#[derive(Default)]
+struct Patience(u32);
+
+impl Patience {
+    /// Lets a moment pass; false once it would be better to sleep.
+    fn pass(&mut self) -> bool {
+        self.0 = self.0.saturating_add(1);
+        if self.0 < SPINS {
+            std::hint::spin_loop();
+        } else {
+            // On a busy machine what is missing may be up to a thread that waits for this processor.
+            thread::yield_now();
+        }
+        self.0 < SPINS + YIELDS
+    }
+}
+
+/// Waits until `is_done`.
+///
+/// # Panics
+/// When a thread has `failed`: what it should do will never be done.
+pub fn wait(failed: &AtomicBool, is_done: impl Fn() -> bool) {
+    let mut patience = Patience::default();
+    while !is_done() {
+        assert!(
+            !failed.load(Ordering::Acquire),
+            "a worker thread has panicked"
+        );
+        patience.pass();
+    }
+}
+
+/// What each thread does, given its number and its own memory.
+pub type Work<'w> = &'w (dyn Fn(usize, &mut Workspace) + Sync);
+
+/// The threads, the caller's among them, which is number 0.
+pub struct Pool {
+    post: Arc<Post>,
+    workers: Vec<JoinHandle<()>>,
+    own: Workspace,
+}
+
+/// Where the workers find what to do.
+#[derive(Default)]
+struct Post {
+    posted: RwLock<Posted>,
+    /// The number of what was posted last: to be looked at without the lock.
+    number: AtomicU64,
+    /// There will be nothing else to do.
+    ended: AtomicBool,
+    /// A thread has panicked: what it should do will never be done.
+    failed: Arc<AtomicBool>,
+}
+
+#[derive(Default)]
+struct Posted {
+    number: u64,
+    /// Workers that it is meant for, from number 1 on.
+    helpers: usize,
+    /// Nothing once the caller has stopped waiting.
+    work: Option<Work<'static>>,
+}
+
+impl Pool {
+    /// `threads` threads, or fewer if the system allows no more, each with `room` floats.
+    pub fn new(threads: usize, room: usize) -> Pool {
+        let post = Arc::new(Post::default());
+        // A thread that starts late on a busy machine would allocate its workspace in the midst of
+        // training.
+        let (ready, started) = mpsc::channel();
+        let spawn = |index| {
+            let (post, ready) = (Arc::clone(&post), ready.clone());
+            let work = move || {
+                // Its own, so that it lies near its processor.
+                let workspace = Workspace::new(room);
+                // The pool waits for this one.
+                let _ = ready.send(());
+                post.serve(index, workspace);
+            };
+            thread::Builder::new().spawn(work).ok()
+        };
+        let workers: Vec<_> = (1..threads).map_while(spawn).collect();
+        drop(ready);
+        started.iter().take(workers.len()).for_each(drop);
+        Pool {
+            post,
+            workers,
+            own: Workspace::new(room),
+        }
+    }
+
+    /// Threads that there are.
+    pub fn threads(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    /// The caller's memory.
+    pub fn workspace(&mut self) -> &mut Workspace {
+        &mut self.own
+    }
+
+    /// A thread has panicked.
+    pub fn failed(&self) -> &Arc<AtomicBool> {
+        &self.post.failed
+    }
+
+    /// Runs `own` on this thread and, meanwhile, `work` once on each of the first `helpers` workers
+    /// that comes before `own` has ended; returns once all have ended.
+    ///
+    /// # Panics
+    /// When `own` does, or a worker has.
+    pub fn run(&mut self, helpers: usize, work: Work<'_>, own: impl FnOnce(&mut Workspace)) {
+        let helpers = helpers.min(self.workers.len());
+        if helpers == 0 {
+            return own(&mut self.own);
+        }
+        let lent = self.post.lend(helpers, work);
+        for worker in &self.workers[..helpers] {
+            worker.thread().unpark();
+        }
+        own(&mut self.own);
+        drop(lent);
+        assert!(
+            !self.post.failed.load(Ordering::Acquire),
+            "a worker thread has panicked"
+        );
+    }
+
+    /// Does `work` for all `tasks`, each on some thread.
+    ///
+    /// # Panics
+    /// When `work` does.
+    pub fn share<T: Send>(
+        &mut self,
+        tasks: impl Iterator<Item = T> + Send,
+        work: impl Fn(T) + Sync,
+    ) {
+        let queue = Mutex::new(tasks);
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let work = || {
+            while let Some(task) = next() {
+                work(task);
+            }
+        };
+        self.run(self.workers.len(), &|_, _| work(), |_| work());
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.post.ended.store(true, Ordering::Release);
+        self.post.number.fetch_add(1, Ordering::AcqRel);
+        for worker in self.workers.drain(..) {
+            worker.thread().unpark();
+            // A worker that has panicked has told so already.
+            let _ = worker.join();
+        }
+    }
+}
+
+/// Work that others may do as long as this lives.
+struct Lent<'p, 'w> {
+    post: &'p Post,
+    _work: Work<'w>,
+}
+
+impl Post {
+    fn read(&self) -> RwLockReadGuard<'_, Posted> {
+        self.posted.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what is posted once nobody works on it.
+    fn replace(&self, change: impl FnOnce(&mut Posted)) {
+        let mut patience = Patience::default();
+        loop {
+            match self.posted.try_write() {
+                Ok(mut posted) => return change(&mut posted),
+                Err(TryLockError::Poisoned(posted)) => return change(&mut posted.into_inner()),
+                // To sleep would cost more than most work takes.
+                Err(TryLockError::WouldBlock) => patience.pass(),
+            };
+        }
+    }
+
+    /// Posts `work` until what it returns is dropped.
+    fn lend<'w>(&self, helpers: usize, work: Work<'w>) -> Lent<'_, 'w> {
+        // SAFETY: this only makes the lifetime longer. The reference stays in `posted`, where workers
+        // use it while they hold the lock for reading, and no longer. `Lent` takes the lock for
+        // writing and removes it before 'w ends, whether `run`, which alone calls this and keeps what
+        // it returns in a local variable, returns or unwinds.
+        #[allow(unsafe_code, reason = "threads that stay cannot borrow otherwise")]
+        let work = unsafe { mem::transmute::<Work<'w>, Work<'static>>(work) };
+        let mut number = 0;
+        self.replace(|posted| {
+            number = posted.number + 1;
+            *posted = Posted {
+                number,
+                helpers,
+                work: Some(work),
+            };
+        });
+        self.number.store(number, Ordering::Release);
+        Lent {
+            post: self,
+            _work: work,
+        }
+    }
+
+    /// The life of worker `index`.
+    fn serve(&self, index: usize, mut workspace: Workspace) {
+        /// Tells the others when the worker ends by a panic.
+        struct Alarm<'a>(&'a AtomicBool);
+        impl Drop for Alarm<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_or(thread::panicking(), Ordering::AcqRel);
+            }
+        }
+        let mut seen = 0;
+        loop {
+            let mut patience = Patience::default();
+            while self.number.load(Ordering::Acquire) == seen {
+                if !patience.pass() {
+                    thread::park();
+                }
+            }
+            if self.ended.load(Ordering::Acquire) {
+                return;
+            }
+            let posted = self.read();
+            // It may be later work by now, whose number others cannot see yet.
+            let new = posted.number != seen;
+            seen = posted.number;
+            if let Some(work) = &posted.work
+                && new
+                && index <= posted.helpers
+            {
+                // Goes before the lock does, so that the caller sees it.
+                let _alarm = Alarm(&self.failed);
+                work(index, &mut workspace);
+            }
+        }
+    }
+}
+
+impl Drop for Lent<'_, '_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // Others may wait for this thread.
+            self.post.failed.store(true, Ordering::Release);
+        }
+        self.post.replace(|posted| posted.work = None);
+    }
+}
