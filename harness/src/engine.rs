@@ -134,8 +134,19 @@ impl Engine {
         self.pool.threads()
     }
 
-    /// Does `work` for all `tasks`, each on some thread, in no certain order. Takes some microseconds
-    /// beside what the tasks do.
+    /// The length of parts into which `count` elements are to be cut for [`share`](Engine::share),
+    /// `least` being what takes as long as it takes threads to meet.
+    pub fn part_len(&self, count: usize, least: usize) -> usize {
+        let threads = self.threads();
+        if threads == 1 || count < 2 * least {
+            return count;
+        }
+        // Two for each thread, since some come late.
+        count.div_ceil(2 * threads).max(least)
+    }
+
+    /// Does `work` for all `tasks`, each on some thread, in no certain order. Takes a few microseconds
+    /// beside what the tasks do, where there is more than one.
     ///
     /// # Panics
     /// When `work` does.

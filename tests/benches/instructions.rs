@@ -141,7 +141,7 @@ fn train<const N: usize>(network: &Network<N>, case: &Case, steps: usize) -> Res
     let mut workspace = vec![0.0; LayerLbfgs::<PAIRS>::workspace_len(network, LANES)];
     for step in 0..steps {
         let batch = Batch::new(
-            Samples::bytes(&pixels, &labels, Normalisation::standard(0.5, 0.3)),
+            Samples::bytes(&pixels, &labels, Normalisation::standard(127.5, 76.5)),
             &indices,
         )
         .weight(1.0 / LANES as f32)

@@ -48,7 +48,7 @@ fn passes<const N: usize>(name: &str, network: &Network<N>, criterion: &mut Crit
     let labels: Vec<u8> = (0..LANES).map(|i| (i % 10) as u8).collect();
     let indices: Vec<u32> = (0..LANES as u32).collect();
     let batch = Batch::new(
-        Samples::bytes(&pixels, &labels, Normalisation::standard(0.5, 0.3)),
+        Samples::bytes(&pixels, &labels, Normalisation::standard(127.5, 76.5)),
         &indices,
     )
     .weight(1.0 / LANES as f32)

@@ -158,13 +158,42 @@ impl<'m> Adam<'m> {
         parameters: &mut [f32],
         gradient: &[f32],
     ) -> Result<(), ConfigError> {
+        for part in self.parts(factor, parameters, gradient, usize::MAX)? {
+            part.apply();
+        }
+        Ok(())
+    }
+
+    /// One [`step`](Self::step) as parts of `len` parameters each, the last one shorter, that may be
+    /// applied in any order and by several threads. The step is done once all of them were applied,
+    /// with the same bits.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when a length is wrong; nothing has changed then.
+    pub fn parts<'a>(
+        &'a mut self,
+        factor: f32,
+        parameters: &'a mut [f32],
+        gradient: &'a [f32],
+        len: usize,
+    ) -> Result<impl Iterator<Item = AdamPart<'a>>, ConfigError> {
         let n = self.memory.len() / 2;
         check_length("parameters", n, parameters.len())?;
         check_length("gradient", n, gradient.len())?;
         let (m, v) = split(self.memory, n);
         let step = self.clock.begin_step(factor);
-        step.apply(parameters, gradient, m, v);
-        Ok(())
+        let len = len.max(1);
+        let moments = m.chunks_mut(len).zip(v.chunks_mut(len));
+        let weights = parameters.chunks_mut(len).zip(gradient.chunks(len));
+        Ok(weights
+            .zip(moments)
+            .map(move |((parameters, gradient), (m, v))| AdamPart {
+                step,
+                parameters,
+                gradient,
+                m,
+                v,
+            }))
     }
 
     /// Multiplies `vector` by the diagonal matrix that stands before the momentum in a step, the
@@ -374,17 +403,22 @@ impl AdamStep {
 
     /// Updates the parameters and their moments: four slices of one length.
     pub fn apply(&self, parameters: &mut [f32], gradient: &[f32], m: &mut [f32], v: &mut [f32]) {
-        dispatch(Apply {
-            step: *self,
+        let step = *self;
+        let part = AdamPart {
+            step,
             parameters,
             gradient,
             m,
             v,
-        });
+        };
+        part.apply();
     }
 }
 
-struct Apply<'a> {
+/// A part of a step of [`Adam`]: see [`Adam::parts`].
+#[derive(Debug)]
+#[must_use = "without it the step is not done"]
+pub struct AdamPart<'a> {
     step: AdamStep,
     parameters: &'a mut [f32],
     gradient: &'a [f32],
@@ -392,7 +426,14 @@ struct Apply<'a> {
     v: &'a mut [f32],
 }
 
-impl Kernel for Apply<'_> {
+impl AdamPart<'_> {
+    /// Moves its parameters.
+    pub fn apply(self) {
+        dispatch(self);
+    }
+}
+
+impl Kernel for AdamPart<'_> {
     type Output = ();
 
     #[inline(always)]

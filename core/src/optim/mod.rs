@@ -59,7 +59,7 @@ mod two_loop;
 
 #[doc(inline)]
 pub use {
-    adam::{Adam, AdamConfig, Decay},
+    adam::{Adam, AdamConfig, AdamPart, Decay},
     averages::IterateAverages,
     bfgs::{Bfgs, BfgsConfig},
     descent::{FirstStep, Step},
@@ -77,7 +77,7 @@ pub use {
     owl_qn::OwlQn,
     pair::{Curvature, SecantCondition, Skip, Verdict},
     schedule::{Annealing, Schedule},
-    sgd::{Sgd, SgdConfig},
+    sgd::{Sgd, SgdConfig, SgdPart},
     termination::{Report, Stopping, Termination},
     two_loop::{Initial, Pair, two_loop},
 };
@@ -88,4 +88,4 @@ pub use minimize::minimize;
 
 #[cfg(feature = "network")]
 #[doc(inline)]
-pub use layer_lbfgs::{LayerLbfgs, LayerLbfgsConfig, Refresh, SecondMoment};
+pub use layer_lbfgs::{LayerLbfgs, LayerLbfgsConfig, LayerPart, LayerParts, Refresh, SecondMoment};

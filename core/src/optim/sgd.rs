@@ -133,6 +133,25 @@ impl<'m> Sgd<'m> {
         parameters: &mut [f32],
         gradient: &[f32],
     ) -> Result<(), ConfigError> {
+        for part in self.parts(factor, parameters, gradient, usize::MAX)? {
+            part.apply();
+        }
+        Ok(())
+    }
+
+    /// One [`step`](Self::step) as parts of `len` parameters each, the last one shorter, that may be
+    /// applied in any order and by several threads. The step is done once all of them were applied,
+    /// with the same bits.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when a length is wrong; nothing has changed then.
+    pub fn parts<'a>(
+        &'a mut self,
+        factor: f32,
+        parameters: &'a mut [f32],
+        gradient: &'a [f32],
+        len: usize,
+    ) -> Result<impl Iterator<Item = SgdPart<'a>>, ConfigError> {
         check_length("parameters", self.velocity.len(), parameters.len())?;
         check_length("gradient", self.velocity.len(), gradient.len())?;
         self.steps = self.steps.saturating_add(1);
@@ -141,17 +160,23 @@ impl<'m> Sgd<'m> {
             Decay::Decoupled => (0.0, rate * self.config.weight_decay),
             _ => (self.config.weight_decay, 0.0),
         };
-        dispatch(Apply {
-            rate,
-            momentum: self.config.momentum,
-            nesterov: self.config.nesterov,
-            coupled,
-            decoupled,
-            parameters,
-            gradient,
-            velocity: self.velocity,
-        });
-        Ok(())
+        let SgdConfig {
+            momentum, nesterov, ..
+        } = self.config;
+        let len = len.max(1);
+        let weights = parameters.chunks_mut(len).zip(gradient.chunks(len));
+        Ok(weights.zip(self.velocity.chunks_mut(len)).map(
+            move |((parameters, gradient), velocity)| SgdPart {
+                rate,
+                momentum,
+                nesterov,
+                coupled,
+                decoupled,
+                parameters,
+                gradient,
+                velocity,
+            },
+        ))
     }
 
     /// Forgets everything but the settings.
@@ -199,7 +224,10 @@ impl State for Sgd<'_> {
     }
 }
 
-struct Apply<'a> {
+/// A part of a step of [`Sgd`]: see [`Sgd::parts`].
+#[derive(Debug)]
+#[must_use = "without it the step is not done"]
+pub struct SgdPart<'a> {
     rate: f32,
     momentum: f32,
     nesterov: bool,
@@ -210,7 +238,14 @@ struct Apply<'a> {
     velocity: &'a mut [f32],
 }
 
-impl Kernel for Apply<'_> {
+impl SgdPart<'_> {
+    /// Moves its parameters.
+    pub fn apply(self) {
+        dispatch(self);
+    }
+}
+
+impl Kernel for SgdPart<'_> {
     type Output = ();
 
     #[inline(always)]

@@ -15,7 +15,7 @@ fn batch<'a>(case: &'a Case, dropout: Option<DropoutKey>) -> Batch<'a> {
     let samples = Samples::bytes(
         &case.pixels,
         &case.labels,
-        Normalisation::standard(0.3, 0.2),
+        Normalisation::standard(76.5, 51.0),
     );
     Batch::new(samples, &ORDER).weight(0.2).dropout(dropout)
 }

@@ -5,4 +5,5 @@ mod common;
 mod edges;
 mod freeze;
 mod one_lane;
+mod parts;
 mod shares;

@@ -21,7 +21,7 @@ fn singles_have_the_bits_of_lane_blocks() {
         let samples = Samples::bytes(
             &case.pixels,
             &case.labels,
-            Normalisation::standard(0.3, 0.2),
+            Normalisation::standard(76.5, 51.0),
         );
         let key = Some(DropoutKey { seed: 7, step: 3 });
         let order = [2u32, 0, 4, 1, 3];

@@ -70,7 +70,7 @@ fn compare<const LANES: usize>(
     case: &Case,
     count: usize,
 ) -> usize {
-    let normalisation = Normalisation::standard(0.3, 0.2);
+    let normalisation = Normalisation::standard(76.5, 51.0);
     let samples = Samples::bytes(&case.pixels, &case.labels, normalisation);
     let key = DropoutKey { seed: 4, step: 7 };
     let batch = Batch::new(samples, &[2, 0, 4, 1, 3])

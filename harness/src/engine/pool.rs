@@ -153,9 +153,16 @@ impl Pool {
     /// When `work` does.
     pub fn share<T: Send>(
         &mut self,
-        tasks: impl Iterator<Item = T> + Send,
+        mut tasks: impl Iterator<Item = T> + Send,
         work: impl Fn(T) + Sync,
     ) {
+        let (Some(first), second) = (tasks.next(), tasks.next()) else {
+            return;
+        };
+        let Some(second) = second else {
+            return work(first);
+        };
+        let tasks = [first, second].into_iter().chain(tasks);
         let queue = Mutex::new(tasks);
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
         let work = || {
@@ -270,5 +277,98 @@ impl Drop for Lent<'_, '_> {
             self.post.failed.store(true, Ordering::Release);
         }
         self.post.replace(|posted| posted.work = None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    /// Rounds: fewer where each operation is checked.
+    const ROUNDS: usize = if cfg!(miri) { 20 } else { 2000 };
+
+    #[test]
+    fn every_task_is_done_once_on_what_the_caller_owns() {
+        for threads in [1, 2, 3, 5] {
+            let mut pool = Pool::new(threads, 3);
+            assert_eq!(pool.threads(), threads);
+            for round in 0..ROUNDS {
+                // None, one, and more tasks than threads; another memory in each round.
+                let mut numbers = vec![1; [0, 1, 2, 3, 40][round % 5]];
+                pool.share(numbers.iter_mut(), |x| *x += round);
+                assert!(numbers.iter().all(|x| *x == round + 1));
+            }
+        }
+    }
+
+    #[test]
+    fn each_worker_comes_once_at_most_with_its_own_memory() {
+        let mut pool = Pool::new(4, 7);
+        for _ in 0..ROUNDS {
+            let comings: [AtomicUsize; 5] = Default::default();
+            let work = |thread: usize, workspace: &mut Workspace| {
+                assert_eq!(workspace.len(), 7);
+                comings[thread].fetch_add(1, Ordering::Relaxed);
+            };
+            pool.run(2, &work, |workspace| work(0, workspace));
+            let comings = comings.map(AtomicUsize::into_inner);
+            assert!(comings.iter().all(|count| *count <= 1), "{comings:?}");
+            assert_eq!((comings[0], comings[3], comings[4]), (1, 0, 0));
+        }
+    }
+
+    #[test]
+    fn a_worker_that_panics_stops_the_caller() {
+        let mut pool = Pool::new(3, 0);
+        let arrived = AtomicUsize::new(0);
+        let run = AssertUnwindSafe(|| {
+            pool.run(
+                2,
+                &|thread, _| {
+                    arrived.fetch_add(1, Ordering::Release);
+                    assert!(thread != 1, "the first worker fails on purpose");
+                },
+                |_| {
+                    while arrived.load(Ordering::Acquire) < 2 {
+                        thread::yield_now();
+                    }
+                },
+            );
+        });
+        assert!(catch_unwind(run).is_err());
+        let again = AssertUnwindSafe(|| pool.share([1, 2].into_iter(), |_| ()));
+        assert!(catch_unwind(again).is_err(), "what it should do is missing");
+    }
+
+    #[test]
+    fn a_caller_that_panics_waits_for_those_who_use_what_it_lent() {
+        let mut pool = Pool::new(3, 0);
+        let counts: [AtomicUsize; 2] = Default::default();
+        let failed = Arc::clone(pool.failed());
+        let run = AssertUnwindSafe(|| {
+            let lent = vec![1, 2, 3];
+            pool.run(
+                2,
+                &|_, _| {
+                    counts[0].fetch_add(1, Ordering::AcqRel);
+                    // Others see that they need not wait for the caller.
+                    while !failed.load(Ordering::Acquire) {
+                        thread::yield_now();
+                    }
+                    counts[1].fetch_add(lent.iter().sum(), Ordering::AcqRel);
+                },
+                |_| {
+                    while counts[0].load(Ordering::Acquire) < 2 {
+                        thread::yield_now();
+                    }
+                    panic!("the caller fails on purpose");
+                },
+            );
+        });
+        assert!(catch_unwind(run).is_err());
+        assert_eq!(counts.map(AtomicUsize::into_inner), [2, 12]);
     }
 }

@@ -2,7 +2,7 @@
 //! runs, the usual settings for long ones, and those of the original experiment.
 
 use secant::ConfigError;
-use secant::optim::{Adam, AdamConfig, Decay};
+use secant::optim::{Adam, AdamConfig, AdamPart, Decay};
 use serde::Serialize;
 
 use super::layer_lbfgs::default_rate;
@@ -11,7 +11,11 @@ use super::settings::{Context, DeviceMemory, Entry, Keys, Serves, Settings, name
 use super::step::{Scheduled, Snapshot, Stepper, Update, momentum_limit};
 use super::tuning::{BETA2, DECAY, RATE, WARM_UP};
 use super::values::{name, not_negative, positive, share, yes};
+use crate::engine::Engine;
 use crate::model::Net;
+
+/// Parameters that are moved in about the time that it takes threads to meet.
+const LEAST: usize = 8 * 1024;
 
 /// Adam as a strong baseline of short runs.
 pub const ADAM: Entry = Entry {
@@ -199,11 +203,15 @@ impl Settings for AdamSettings {
 impl Update for Adam<'_> {
     fn update(
         &mut self,
+        engine: &mut Engine,
         factor: f32,
         parameters: &mut [f32],
         gradient: &[f32],
     ) -> Result<(), ConfigError> {
-        self.step(factor, parameters, gradient)
+        let len = engine.part_len(gradient.len(), LEAST);
+        let parts = self.parts(factor, parameters, gradient, len)?;
+        engine.share(parts, AdamPart::apply);
+        Ok(())
     }
 
     fn snapshot(&self) -> Option<Snapshot<'_>> {

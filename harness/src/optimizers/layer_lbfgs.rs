@@ -2,7 +2,8 @@
 
 use secant::ConfigError;
 use secant::optim::{
-    Decay, Guard, GuardAction, GuardConfig, LayerLbfgs, LayerLbfgsConfig, Schedule, SecondMoment,
+    Decay, Guard, GuardAction, GuardConfig, LayerLbfgs, LayerLbfgsConfig, LayerPart, Schedule,
+    SecondMoment,
 };
 use serde::{Serialize, Serializer};
 
@@ -14,6 +15,9 @@ use super::values::{count, name, not_negative, pairs, positive, share, yes};
 use crate::batch::Batch;
 use crate::engine::LANES;
 use crate::model::Net;
+
+/// Parameters that are moved in about the time that it takes threads to meet.
+const LEAST: usize = 1024;
 
 /// A second moment for each element.
 pub const LBFGS: Entry = Entry {
@@ -276,7 +280,10 @@ impl<const M: usize> Stepper for Running<'_, M> {
             factor *= guard.factor();
         }
         // The inputs were shown if they were wanted.
-        let _ = self.lbfgs.step(factor, parameters, self.gradient)?;
+        let engine = loss.engine();
+        let len = engine.part_len(parameters.len(), LEAST);
+        let (_, parts) = self.lbfgs.parts(factor, parameters, self.gradient, len)?;
+        engine.share(parts, LayerPart::apply);
         Ok(stepped)
     }
 

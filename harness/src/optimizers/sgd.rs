@@ -1,7 +1,7 @@
 //! Stochastic gradient descent with Nesterov's momentum, and a learning-rate schedule.
 
 use secant::ConfigError;
-use secant::optim::{Decay, Sgd, SgdConfig};
+use secant::optim::{Decay, Sgd, SgdConfig, SgdPart};
 use serde::Serialize;
 
 use super::layer_lbfgs::default_rate;
@@ -10,7 +10,11 @@ use super::settings::{Context, DeviceMemory, Entry, Keys, Serves, Settings, name
 use super::step::{Scheduled, Snapshot, Stepper, Update, momentum_limit};
 use super::tuning::{MOMENTUM, RATE, WARM_UP};
 use super::values::{name, not_negative, positive, share, yes};
+use crate::engine::Engine;
 use crate::model::Net;
+
+/// Parameters that are moved in about the time that it takes threads to meet.
+const LEAST: usize = 16 * 1024;
 
 /// Gradient descent with momentum.
 pub const SGD: Entry = Entry {
@@ -130,11 +134,15 @@ impl Settings for SgdSettings {
 impl Update for Sgd<'_> {
     fn update(
         &mut self,
+        engine: &mut Engine,
         factor: f32,
         parameters: &mut [f32],
         gradient: &[f32],
     ) -> Result<(), ConfigError> {
-        self.step(factor, parameters, gradient)
+        let len = engine.part_len(gradient.len(), LEAST);
+        let parts = self.parts(factor, parameters, gradient, len)?;
+        engine.share(parts, SgdPart::apply);
+        Ok(())
     }
 
     fn snapshot(&self) -> Option<Snapshot<'_>> {

@@ -190,12 +190,14 @@ impl<'r> Reader<'r> {
 
 /// An optimiser that takes one gradient a step.
 pub trait Update {
-    /// Moves the parameters, `factor` being that of the learning rate.
+    /// Moves the parameters, `factor` being that of the learning rate. The threads of `engine` have
+    /// nothing to do meanwhile.
     ///
     /// # Errors
     /// [`ConfigError`] when lengths do not fit.
     fn update(
         &mut self,
+        engine: &mut Engine,
         factor: f32,
         parameters: &mut [f32],
         gradient: &[f32],
@@ -236,6 +238,7 @@ where
 {
     fn update(
         &mut self,
+        _engine: &mut Engine,
         factor: f32,
         parameters: &mut [f32],
         gradient: &[f32],
@@ -263,7 +266,8 @@ impl<U: Update> Stepper for Scheduled<'_, U> {
     ) -> Result<Stepped, ConfigError> {
         let tally = loss.gradient(parameters, self.gradient);
         let factor = self.schedule.factor(step, steps);
-        self.update.update(factor, parameters, self.gradient)?;
+        let update = &mut self.update;
+        update.update(loss.engine, factor, parameters, self.gradient)?;
         Ok(Stepped {
             loss: tally.mean_loss(),
             ended: None,
@@ -414,6 +418,11 @@ impl<'e> BatchLoss<'e> {
         self.gradient_time += start.elapsed();
         self.first_loss.get_or_insert(tally.mean_loss());
         tally
+    }
+
+    /// The threads, which have nothing to do between gradients.
+    pub fn engine(&mut self) -> &mut Engine {
+        self.engine
     }
 
     /// The mean loss of the first evaluation.

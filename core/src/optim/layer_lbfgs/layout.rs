@@ -48,7 +48,8 @@ impl Block {
         }
     }
 
-    const fn of(stage: &Stage, m: usize, memory: usize) -> Block {
+    /// That of `stage`, whose state begins at `memory`.
+    pub const fn of(stage: &Stage, m: usize, memory: usize) -> Block {
         let n = stage.row_len();
         Block {
             outputs: stage.outputs(),

@@ -10,6 +10,7 @@ mod sketch;
 mod step;
 
 pub use settings::{LayerLbfgsConfig, Refresh, SecondMoment};
+pub use step::{LayerPart, LayerParts};
 
 use super::adam::Clock;
 use super::freshness::Freshness;
@@ -333,6 +334,25 @@ impl<'m, const M: usize> LayerLbfgs<'m, M> {
         parameters: &mut [f32],
         gradient: &mut [f32],
     ) -> Result<Freshness, ConfigError> {
+        let (freshness, parts) = self.parts(factor, parameters, gradient, usize::MAX)?;
+        parts.for_each(LayerPart::apply);
+        Ok(freshness)
+    }
+
+    /// One [`step`](Self::step) as parts of about `len` parameters each, that may be applied in any
+    /// order and by several threads: some rows of a layer each, or a whole layer where second
+    /// moments are [factored](SecondMoment::Factored). The step is done once all of them were
+    /// applied, with the same bits.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when a length is wrong; nothing has changed then.
+    pub fn parts<'a>(
+        &'a mut self,
+        factor: f32,
+        parameters: &'a mut [f32],
+        gradient: &'a mut [f32],
+        len: usize,
+    ) -> Result<(Freshness, LayerParts<'a>), ConfigError> {
         check_length("parameters", self.parameters, parameters.len())?;
         check_length("gradient", self.parameters, gradient.len())?;
         let due = self.wants_inputs();
@@ -347,13 +367,23 @@ impl<'m, const M: usize> LayerLbfgs<'m, M> {
             Freshness::Current
         };
         let step = progress.clock.begin_step(factor);
-        let (config, stages) = (&progress.config, self.stages);
-        step::step_layers(M, config, &step, stages, parameters, gradient, self.state);
         if progress.refreshing {
             progress.refreshing = false;
             progress.refreshes = progress.refreshes.saturating_add(1);
         }
-        Ok(freshness)
+        let parts = LayerParts {
+            m: M,
+            config: progress.config,
+            step,
+            len,
+            stages: self.stages.iter(),
+            parameters,
+            gradient,
+            memory: self.state,
+            begin: 0,
+            layer: None,
+        };
+        Ok((freshness, parts))
     }
 
     /// Multiplies `vector`, which lies as the parameters do, by the symmetric positive definite matrix

@@ -1,5 +1,7 @@
 //! What a step does to one row of a layer's gradient.
 
+use core::mem;
+
 use super::settings::SecondMoment;
 use crate::arch::single::piece_mut;
 use crate::arch::{Kernel, Simd, dispatch};
@@ -7,81 +9,123 @@ use crate::math;
 use crate::optim::adam::{AdamStep, LEAST, flush};
 use crate::vector::{self, Dot};
 
-/// Where the rows of a layer's gradient lie: one after the other without their biases, which follow
-/// the last row.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Rows {
-    /// Where the first begins.
-    pub begin: usize,
-    /// Where the biases begin.
-    pub biases: usize,
+/// Rows of a layer in a vector that lies as the parameters do: one after the other without their
+/// biases, which lie apart.
+#[derive(Debug)]
+pub(super) struct Rows<'a> {
+    /// With the bias where it is the layer's only row, which then has none apart.
+    weights: &'a mut [f32],
+    biases: &'a mut [f32],
     /// Length of a row with its bias.
-    pub n: usize,
+    n: usize,
 }
 
-impl Rows {
+impl<'a> Rows<'a> {
+    /// The `outputs` rows of a layer's part of a vector. `None` if it is shorter.
+    pub fn new(outputs: usize, n: usize, layer: &'a mut [f32]) -> Option<Rows<'a>> {
+        let weights = if outputs == 1 { n } else { outputs * (n - 1) };
+        let (weights, biases) = layer.split_at_mut_checked(weights)?;
+        Some(Rows { weights, biases, n })
+    }
+
+    /// Takes the first `count` rows, at least 2, and leaves at least 2: a row alone has no place for
+    /// its bias.
+    pub fn cut(&mut self, count: usize) -> Option<Rows<'a>> {
+        Some(Rows {
+            weights: cut(&mut self.weights, 0, count * (self.n - 1))?,
+            biases: cut(&mut self.biases, 0, count)?,
+            n: self.n,
+        })
+    }
+
     /// Some rows with their biases, each as one slice of length n, until
     /// [`close`](Rows::close). `None` if there is no such row, or two are the same or next to each
     /// other.
-    ///
-    /// A bias changes places with the element behind its row.
     #[inline(always)]
-    pub fn open<'g, const R: usize>(
-        &self,
-        gradient: &'g mut [f32],
-        rows: [usize; R],
-    ) -> Option<[&'g mut [f32]; R]> {
-        for i in rows {
-            self.exchange(gradient, i)?;
-        }
+    pub fn open<const R: usize>(&mut self, rows: [usize; R]) -> Option<[&mut [f32]; R]> {
         let mut ranges = [const { 0..0 }; R];
         for (range, i) in ranges.iter_mut().zip(rows) {
-            let from = self.begin + i * (self.n - 1);
+            let from = self.exchange(i, true)?;
             *range = from..from + self.n;
         }
-        gradient.get_disjoint_mut(ranges).ok()
+        self.weights.get_disjoint_mut(ranges).ok()
     }
 
     /// Takes the biases of the rows that were opened last back to their places.
     #[inline(always)]
-    pub fn close<const R: usize>(&self, gradient: &mut [f32], rows: [usize; R]) -> Option<()> {
-        // In the opposite order: the element behind the last row is the first row's bias.
-        for i in rows.into_iter().rev() {
-            self.exchange(gradient, i)?;
+    pub fn close<const R: usize>(&mut self, rows: [usize; R]) -> Option<()> {
+        for i in rows {
+            self.exchange(i, false)?;
         }
         Some(())
     }
 
-    /// `w = w - r s d w - r s u` for the parameters of row `i`, its bias among them: weight decay apart
-    /// from the gradient, and the step along `u`, of length n.
+    /// Brings the bias of row `i` behind it, or back; returns where the row begins.
+    #[inline(always)]
+    fn exchange(&mut self, i: usize, open: bool) -> Option<usize> {
+        let from = i * (self.n - 1);
+        let behind = from + self.n - 1;
+        let Some(bias) = self.biases.get_mut(i) else {
+            return Some(from); // The layer's only row.
+        };
+        if let Some(other) = self.weights.get_mut(behind) {
+            mem::swap(bias, other);
+            return Some(from);
+        }
+        // Nothing is behind the last row: it moves forward by a place, and what was there takes the
+        // place of the bias.
+        let from = from.checked_sub(1)?;
+        let row = self.weights.get_mut(from..)?.iter_mut();
+        if open {
+            row.rev().for_each(|x| mem::swap(x, bias));
+        } else {
+            row.for_each(|x| mem::swap(x, bias));
+        }
+        Some(from)
+    }
+
+    /// `w = w - r s d w - r s u` for row `i` of the parameters: weight decay apart from the
+    /// gradient, and the step along `u`, of length n.
     #[inline(always)]
     pub fn advance<S: Simd>(
-        &self,
+        &mut self,
         simd: S,
         step: &AdamStep,
         i: usize,
         u: &[f32],
-        parameters: &mut [f32],
     ) -> Option<()> {
         let (last, u) = u.split_last()?;
-        let from = self.begin + i * (self.n - 1);
-        let weights = parameters.get_mut(from..from + self.n - 1)?;
+        let weights = self.weights.get_mut(i * (self.n - 1)..)?;
+        let (weights, behind) = weights.split_at_mut_checked(self.n - 1)?;
         for (w, u) in weights.iter_mut().zip(u) {
             *w = moved(simd, step, *w, *u);
         }
-        let bias = parameters.get_mut(self.biases + i)?;
+        let bias = match self.biases.get_mut(i) {
+            Some(bias) => bias,
+            None => behind.first_mut()?,
+        };
         *bias = moved(simd, step, *bias, *last);
         Some(())
     }
 
-    #[inline(always)]
-    fn exchange(&self, gradient: &mut [f32], i: usize) -> Option<()> {
-        let (bias, behind) = (self.biases + i, self.begin + (i + 1) * (self.n - 1));
-        let (x, y) = (*gradient.get(bias)?, *gradient.get(behind)?);
-        *gradient.get_mut(bias)? = y;
-        *gradient.get_mut(behind)? = x;
-        Some(())
+    /// Adds `a` times other rows of the same shape.
+    pub fn add(&mut self, a: f32, others: &Rows<'_>) {
+        vector::axpy(a, others.weights, self.weights);
+        vector::axpy(a, others.biases, self.biases);
     }
+}
+
+/// Takes `len` elements, and `before` that are in front of them.
+pub(super) fn cut<'a>(
+    slice: &mut &'a mut [f32],
+    before: usize,
+    len: usize,
+) -> Option<&'a mut [f32]> {
+    let (own, rest) = mem::take(slice)
+        .get_mut(before..)?
+        .split_at_mut_checked(len)?;
+    *slice = rest;
+    Some(own)
 }
 
 #[inline(always)]

@@ -1,69 +1,146 @@
 //! The step of the layers, once their pairs are known.
 
+use core::slice;
+
 use super::compact::{Basis, TAILS};
 use super::layout::{Block, State};
 use super::metric::Metric;
-use super::row::{Divisor, Rows};
+use super::row::{Divisor, Rows, cut};
 use super::settings::{LayerLbfgsConfig, SecondMoment};
 use crate::arch::single::piece_mut;
 use crate::arch::{Kernel, Simd, dispatch};
 use crate::math;
 use crate::optim::adam::AdamStep;
 use crate::plan::stage::Stage;
-use crate::vector;
 
-/// The step of all layers, compiled once for all `m`.
-pub(super) fn step_layers(
-    m: usize,
-    config: &LayerLbfgsConfig,
-    step: &AdamStep,
-    stages: &[Stage],
-    parameters: &mut [f32],
-    gradient: &mut [f32],
-    memory: &mut [f32],
-) {
-    for block in Block::all(stages, config.second_moment, m) {
-        // Lengths were checked, so there is a state, and a row for each output.
-        let _ = block
-            .state(config.second_moment, memory)
-            .and_then(|state| step_layer(config, step, &block, state, parameters, gradient));
+/// A step of [`LayerLbfgs`](super::LayerLbfgs) as parts that may be applied in any order, and by
+/// several threads: see [`LayerLbfgs::parts`](super::LayerLbfgs::parts). Compiled once for all `m`.
+#[derive(Debug)]
+#[must_use = "without its parts the step is not done"]
+pub struct LayerParts<'a> {
+    pub(super) m: usize,
+    pub(super) config: LayerLbfgsConfig,
+    pub(super) step: AdamStep,
+    /// Parameters that a part should have.
+    pub(super) len: usize,
+    /// The stages whose rows nobody has, and what belongs to them.
+    pub(super) stages: slice::Iter<'a, Stage>,
+    pub(super) parameters: &'a mut [f32],
+    pub(super) gradient: &'a mut [f32],
+    pub(super) memory: &'a mut [f32],
+    /// Where these parameters and their gradient begin.
+    pub(super) begin: usize,
+    /// What is left of a layer.
+    pub(super) layer: Option<LayerPart<'a>>,
+}
+
+impl<'a> LayerParts<'a> {
+    /// All rows of the next layer with parameters.
+    fn next_layer(&mut self) -> Option<LayerPart<'a>> {
+        let (m, kind) = (self.m, self.config.second_moment);
+        let stage = self.stages.find(|stage| stage.outputs() > 0)?;
+        let block = Block::of(stage, m, 0);
+        let before = block.parameters.checked_sub(self.begin)?;
+        let len = block.outputs * block.n;
+        let state = cut(&mut self.memory, 0, block.memory_len(kind))?;
+        let parameters = cut(&mut self.parameters, before, len)?;
+        let gradient = cut(&mut self.gradient, before, len)?;
+        self.begin = block.parameters + len;
+        let State {
+            v,
+            l,
+            trace,
+            momentum,
+            second,
+        } = block.state(kind, state)?;
+        Some(LayerPart {
+            kind,
+            damping: self.config.damping,
+            step: self.step,
+            rows: block.outputs,
+            n: block.n,
+            v,
+            l,
+            trace: *trace,
+            momentum,
+            second,
+            parameters: Rows::new(block.outputs, block.n, parameters)?,
+            gradient: Rows::new(block.outputs, block.n, gradient)?,
+        })
     }
 }
 
-fn step_layer(
-    config: &LayerLbfgsConfig,
-    step: &AdamStep,
-    block: &Block,
-    state: State<'_>,
-    parameters: &mut [f32],
-    gradient: &mut [f32],
-) -> Option<()> {
-    let (n, outputs, begin) = (block.n, block.outputs, block.parameters);
-    let rows = Rows {
-        begin,
-        biases: begin + outputs * (n - 1),
-        n,
-    };
-    let range = begin..begin + outputs * n;
-    if step.coupled != 0.0 {
-        let decayed = parameters.get(range.clone())?;
-        vector::axpy(step.coupled, decayed, gradient.get_mut(range)?);
+impl<'a> Iterator for LayerParts<'a> {
+    type Item = LayerPart<'a>;
+
+    fn next(&mut self) -> Option<LayerPart<'a>> {
+        if self.layer.is_none() {
+            self.layer = Some(self.next_layer()?);
+        }
+        let layer = self.layer.as_mut()?;
+        // A row alone has no place for its bias; moments of columns are sums over all rows.
+        let count = (self.len / layer.n).max(2);
+        if layer.rows < count.saturating_add(2) || layer.kind == SecondMoment::Factored {
+            return self.layer.take();
+        }
+        layer.cut(count)
     }
-    let metric = Metric::root(n, state.l, *state.trace, config.damping);
-    dispatch(Step {
-        kind: config.second_moment,
-        step,
-        outputs,
-        rows,
-        metric: metric.as_ref(),
-        state,
-        parameters,
-        gradient,
-    })
 }
 
-/// Multiplies `vector`, which lies as the parameters do, by the layers' matrices, as
-/// [`step_layers`] would without momentum and with second moments as they are.
+/// A part of a step: some rows of a layer.
+#[derive(Debug)]
+#[must_use = "without it the step is not done"]
+pub struct LayerPart<'a> {
+    kind: SecondMoment,
+    damping: f32,
+    step: AdamStep,
+    rows: usize,
+    /// Their length.
+    n: usize,
+    /// What all rows of the layer share: see [`State`].
+    v: &'a [f32],
+    l: &'a [f32],
+    trace: f32,
+    momentum: &'a mut [f32],
+    second: &'a mut [f32],
+    parameters: Rows<'a>,
+    gradient: Rows<'a>,
+}
+
+impl<'a> LayerPart<'a> {
+    /// Takes the first `count` rows.
+    fn cut(&mut self, count: usize) -> Option<LayerPart<'a>> {
+        let moments = match self.kind {
+            SecondMoment::Element => count * self.n,
+            _ => count,
+        };
+        self.rows = self.rows.checked_sub(count)?;
+        Some(LayerPart {
+            rows: count,
+            momentum: cut(&mut self.momentum, 0, count * self.n)?,
+            second: cut(&mut self.second, 0, moments)?,
+            parameters: self.parameters.cut(count)?,
+            gradient: self.gradient.cut(count)?,
+            ..*self
+        })
+    }
+
+    /// Overwrites the gradient of its rows with the direction, along which the parameters move.
+    pub fn apply(mut self) {
+        if self.step.coupled != 0.0 {
+            self.gradient.add(self.step.coupled, &self.parameters);
+        }
+        let metric = Metric::root(self.n, self.l, self.trace, self.damping);
+        // It has the rows that it says.
+        let _ = dispatch(Step {
+            metric: metric.as_ref(),
+            part: self,
+        });
+    }
+}
+
+/// Multiplies `vector`, which lies as the parameters do, by the layers' matrices, as a step would
+/// without momentum and with second moments as they are.
 pub(super) fn precondition_layers(
     m: usize,
     config: &LayerLbfgsConfig,
@@ -105,19 +182,15 @@ impl Kernel for Precondition<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Option<()> {
         let Block { outputs, n, .. } = *self.block;
-        let begin = self.block.parameters;
-        let rows = Rows {
-            begin,
-            biases: begin + outputs * (n - 1),
-            n,
-        };
+        let vector = self.vector.get_mut(self.block.parameters..)?;
+        let mut rows = Rows::new(outputs, n, vector.get_mut(..outputs * n)?)?;
         let mut tails = TAILS;
         let v = Basis::new(simd, n, self.state.v, &mut tails);
         let kind = self.config.second_moment;
         let mut divisor = Divisor::new(kind, outputs, self.state.second);
         divisor.finish();
         for i in 0..outputs {
-            let mut row = rows.open(self.vector, [i])?;
+            let mut row = rows.open([i])?;
             if let Some(metric) = self.metric {
                 metric.apply(simd, &v, &mut row);
             }
@@ -128,23 +201,17 @@ impl Kernel for Precondition<'_> {
             if let Some(metric) = self.metric {
                 metric.apply(simd, &v, &mut row);
             }
-            rows.close(self.vector, [i])?;
+            rows.close([i])?;
         }
         Some(())
     }
 }
 
-/// A layer's step: its gradient becomes the direction, along which its parameters move.
+/// [`LayerPart::apply`], once the metric is known.
 struct Step<'a> {
-    kind: SecondMoment,
-    step: &'a AdamStep,
-    outputs: usize,
-    rows: Rows,
     /// `None` stands for the identity.
     metric: Option<&'a Metric>,
-    state: State<'a>,
-    parameters: &'a mut [f32],
-    gradient: &'a mut [f32],
+    part: LayerPart<'a>,
 }
 
 impl Kernel for Step<'_> {
@@ -152,32 +219,25 @@ impl Kernel for Step<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Option<()> {
-        let Step {
+        let Step { metric, part } = self;
+        let LayerPart {
             kind,
-            step,
-            outputs,
-            rows,
-            metric,
-            state,
-            parameters,
-            gradient,
-        } = self;
-        let State {
-            v,
-            momentum,
-            second,
+            rows: outputs,
+            n,
             ..
-        } = state;
+        } = part;
+        let step = &part.step;
         let mut tails = TAILS;
         let mut layer = Layer {
             step,
-            rows,
             metric,
-            v: Basis::new(simd, rows.n, v, &mut tails),
-            divisor: Divisor::new(kind, outputs, second),
-            momentum,
-            parameters,
+            v: Basis::new(simd, n, part.v, &mut tails),
+            divisor: Divisor::new(kind, outputs, part.second),
+            n,
+            momentum: part.momentum,
+            parameters: part.parameters,
         };
+        let mut gradient = part.gradient;
         layer.divisor.begin(step);
         // Moments of columns are complete only after the last row.
         let turns: &[Turn] = if kind == SecondMoment::Factored {
@@ -198,10 +258,10 @@ impl Kernel for Step<'_> {
             // The sums of the columns take the rows in order.
             let apart = if *turn == Turn::Learn { 0 } else { apart };
             for i in 0..apart {
-                layer.turn(simd, *turn, [i, i + apart], gradient)?;
+                layer.turn(simd, *turn, [i, i + apart], &mut gradient)?;
             }
             for i in 2 * apart..outputs {
-                layer.turn(simd, *turn, [i], gradient)?;
+                layer.turn(simd, *turn, [i], &mut gradient)?;
             }
         }
         Some(())
@@ -220,12 +280,13 @@ enum Turn {
 
 struct Layer<'a> {
     step: &'a AdamStep,
-    rows: Rows,
     metric: Option<&'a Metric>,
     v: Basis<'a>,
     divisor: Divisor<'a>,
+    /// Length of a row.
+    n: usize,
     momentum: &'a mut [f32],
-    parameters: &'a mut [f32],
+    parameters: Rows<'a>,
 }
 
 impl Layer<'_> {
@@ -235,10 +296,10 @@ impl Layer<'_> {
         simd: S,
         turn: Turn,
         places: [usize; R],
-        gradient: &mut [f32],
+        gradient: &mut Rows<'_>,
     ) -> Option<()> {
-        let (step, n) = (self.step, self.rows.n);
-        let mut rows = self.rows.open(gradient, places)?;
+        let (step, n) = (self.step, self.n);
+        let mut rows = gradient.open(places)?;
         if turn != Turn::Divide {
             self.precondition(simd, &mut rows);
             for (i, row) in places.into_iter().zip(&rows) {
@@ -253,10 +314,10 @@ impl Layer<'_> {
             self.precondition(simd, &mut rows);
             for (i, row) in places.into_iter().zip(&rows) {
                 // While the row is in the first cache.
-                self.rows.advance(simd, step, i, row, self.parameters)?;
+                self.parameters.advance(simd, step, i, row)?;
             }
         }
-        self.rows.close(gradient, places)
+        gradient.close(places)
     }
 
     /// The rows times P.
