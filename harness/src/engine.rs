@@ -9,8 +9,8 @@
 //! The same threads serve what an optimiser does between gradients: [`Engine::share`].
 
 mod chunks;
-mod pool;
 mod team;
+mod threads;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,8 +24,8 @@ use crate::model::{MAX_LAYERS, Net};
 use crate::ranks::{COUNTS, Ranks};
 use crate::workspace::Workspace;
 use chunks::{Chunks, Job, Kind, Plan, Sum};
-use pool::{Pool, wait};
 use team::MOST;
+use threads::{Threads, wait};
 
 /// Samples that go through a kernel side by side: part of what the bits depend on.
 pub const LANES: usize = 16;
@@ -43,7 +43,7 @@ const LARGE: usize = 16 * 1024;
 /// Computes on one network and one set of samples.
 pub struct Engine {
     chunks: Chunks,
-    pool: Pool,
+    threads: Threads,
     ranks: Ranks,
 }
 
@@ -90,15 +90,14 @@ fn workspace_len(network: &Net, threads: usize) -> usize {
     network.shared_workspace_len(LANES, threads.min(2))
 }
 
-/// Floats that an engine holds, at most: a workspace for each thread, the chunks' gradients, their
-/// sum, the parameters, and what threads exchange.
+/// Floats that an engine holds, at most: a workspace for each thread, the chunks' gradients, and what
+/// threads exchange.
 pub fn floats(network: &Net, threads: usize) -> u64 {
     let threads = useful(threads);
     let workspaces = (workspace_len(network, threads) as u64).saturating_mul(threads as u64);
     // Twice half a map or less each, of a workspace that has it and two gradients of it.
     let exchanged = if threads > 1 { workspaces / 2 } else { 0 };
-    let gradients = CHUNKS.max(threads) as u64 + 2;
-    let own = gradients * network.parameter_count() as u64;
+    let own = CHUNKS.max(threads) as u64 * network.parameter_count() as u64;
     workspaces.saturating_add(exchanged).saturating_add(own)
 }
 
@@ -106,8 +105,7 @@ pub fn floats(network: &Net, threads: usize) -> u64 {
 pub fn product_floats(network: &Net, threads: usize) -> u64 {
     let workspace = network.curvature_workspace_len(LANES) as u64;
     let workspaces = workspace.saturating_mul(useful(threads) as u64);
-    let own = workspaces.saturating_add(network.parameter_count() as u64);
-    own.saturating_add(floats(network, threads))
+    workspaces.saturating_add(floats(network, threads))
 }
 
 impl Engine {
@@ -124,14 +122,14 @@ impl Engine {
         let room = workspace_len(&network, threads);
         Engine {
             chunks: Chunks::new(network, samples, scalings, class_weights, threads),
-            pool: Pool::new(threads, room),
+            threads: Threads::new(threads, room),
             ranks: Ranks::alone(),
         }
     }
 
     /// Threads that there are, the caller's among them.
     pub fn threads(&self) -> usize {
-        self.pool.threads()
+        self.threads.count()
     }
 
     /// The length of parts into which `count` elements are to be cut for [`share`](Engine::share),
@@ -155,7 +153,7 @@ impl Engine {
         tasks: impl Iterator<Item = T> + Send,
         work: impl Fn(T) + Sync,
     ) {
-        self.pool.share(tasks, work);
+        self.threads.share(tasks, work);
     }
 
     /// The same, with each batch divided among `ranks`. All of them then make the same calls with
@@ -195,7 +193,7 @@ impl Engine {
         workspace_len: usize,
         observe: Observe<'_>,
     ) -> Metrics {
-        let workspace = self.pool.workspace();
+        let workspace = self.threads.workspace();
         if workspace.len() < workspace_len {
             *workspace = Workspace::new(workspace_len);
         }
@@ -241,7 +239,7 @@ impl Engine {
                 &mut chunk.sum[..]
             };
             let batch = chunks.batch(indices, c);
-            let workspace = self.pool.workspace().floats();
+            let workspace = self.threads.workspace().floats();
             total += chunks.overwrite(sum, parameters, batch, part, workspace, observe.take());
             if c > 0 {
                 for (sum, part) in target.iter_mut().zip(&chunk.sum) {
@@ -261,9 +259,9 @@ impl Engine {
             return;
         }
         // Whole lines of the cache.
-        let len = target.len().div_ceil(16 * self.pool.threads()) * 16;
+        let len = target.len().div_ceil(16 * self.threads.count()) * 16;
         let pieces = target.chunks_mut(len).enumerate();
-        self.pool.share(pieces, |(piece, target)| {
+        self.threads.share(pieces, |(piece, target)| {
             chunks.collect(all.clone(), team, piece * len, target);
         });
     }
@@ -283,7 +281,7 @@ impl Engine {
         product: &mut [f32],
     ) -> Metrics {
         let sum = Sum::Product(curvature, vector);
-        self.chunks.make_room(sum, self.pool.workspace());
+        self.chunks.make_room(sum, self.threads.workspace());
         self.add_up(sum, parameters, indices, product, None)
     }
 
@@ -359,25 +357,25 @@ impl Engine {
     fn run(&mut self, job: Job<'_>, own: Range<usize>, mut observe: Option<Observe<'_>>) -> usize {
         let chunks = &self.chunks;
         let team = match job.kind {
-            Kind::Sum(Sum::Gradient(_)) => team_size(self.pool.threads(), own.len()),
+            Kind::Sum(Sum::Gradient(_)) => team_size(self.threads.count(), own.len()),
             _ => 1,
         };
         if own.start > 0
             && let Some(observe) = observe.take()
         {
-            let workspace = self.pool.workspace().floats();
+            let workspace = self.threads.workspace().floats();
             chunks.look(job, workspace, observe);
         }
         // Alone with a chunk, the caller's thread shows it before it takes others.
         let shown = usize::from(observe.is_some() && team == 1);
         let helpers = (own.len() * team).saturating_sub(1);
         let plan = Plan::new(own.start + shown..own.end, team);
-        let failed = Arc::clone(self.pool.failed());
+        let failed = Arc::clone(self.threads.failed());
         chunks.begin();
         let work = |thread: usize, workspace: &mut Workspace| {
             chunks.work(job, &plan, thread, workspace, None, &failed);
         };
-        self.pool.run(helpers, &work, |workspace| {
+        self.threads.run(helpers, &work, |workspace| {
             if shown > 0 {
                 chunks.compute(0, job, workspace.floats(), observe.take());
             }

@@ -6,7 +6,7 @@ use std::sync::{PoisonError, RwLock};
 
 use secant::SharedMap;
 
-use super::pool::wait;
+use super::threads::wait;
 
 /// Most threads of a team: with more, each has few channels, and what all of them compute is most of
 /// their work.

@@ -55,7 +55,7 @@ pub fn wait(failed: &AtomicBool, is_done: impl Fn() -> bool) {
 pub type Work<'w> = &'w (dyn Fn(usize, &mut Workspace) + Sync);
 
 /// The threads, the caller's among them, which is number 0.
-pub struct Pool {
+pub struct Threads {
     post: Arc<Post>,
     workers: Vec<JoinHandle<()>>,
     own: Workspace,
@@ -82,9 +82,9 @@ struct Posted {
     work: Option<Work<'static>>,
 }
 
-impl Pool {
-    /// `threads` threads, or fewer if the system allows no more, each with `room` floats.
-    pub fn new(threads: usize, room: usize) -> Pool {
+impl Threads {
+    /// `count` threads, or fewer if the system allows no more, each with `room` floats.
+    pub fn new(count: usize, room: usize) -> Threads {
         let post = Arc::new(Post::default());
         // A thread that starts late on a busy machine would allocate its workspace in the midst of
         // training.
@@ -94,16 +94,16 @@ impl Pool {
             let work = move || {
                 // Its own, so that it lies near its processor.
                 let workspace = Workspace::new(room);
-                // The pool waits for this one.
+                // `new` waits for this one.
                 let _ = ready.send(());
                 post.serve(index, workspace);
             };
             thread::Builder::new().spawn(work).ok()
         };
-        let workers: Vec<_> = (1..threads).map_while(spawn).collect();
+        let workers: Vec<_> = (1..count).map_while(spawn).collect();
         drop(ready);
         started.iter().take(workers.len()).for_each(drop);
-        Pool {
+        Threads {
             post,
             workers,
             own: Workspace::new(room),
@@ -111,7 +111,7 @@ impl Pool {
     }
 
     /// Threads that there are.
-    pub fn threads(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.workers.len() + 1
     }
 
@@ -174,7 +174,7 @@ impl Pool {
     }
 }
 
-impl Drop for Pool {
+impl Drop for Threads {
     fn drop(&mut self) {
         self.post.ended.store(true, Ordering::Release);
         self.post.number.fetch_add(1, Ordering::AcqRel);
@@ -292,13 +292,13 @@ mod tests {
 
     #[test]
     fn every_task_is_done_once_on_what_the_caller_owns() {
-        for threads in [1, 2, 3, 5] {
-            let mut pool = Pool::new(threads, 3);
-            assert_eq!(pool.threads(), threads);
+        for count in [1, 2, 3, 5] {
+            let mut threads = Threads::new(count, 3);
+            assert_eq!(threads.count(), count);
             for round in 0..ROUNDS {
                 // None, one, and more tasks than threads; another memory in each round.
                 let mut numbers = vec![1; [0, 1, 2, 3, 40][round % 5]];
-                pool.share(numbers.iter_mut(), |x| *x += round);
+                threads.share(numbers.iter_mut(), |x| *x += round);
                 assert!(numbers.iter().all(|x| *x == round + 1));
             }
         }
@@ -306,14 +306,14 @@ mod tests {
 
     #[test]
     fn each_worker_comes_once_at_most_with_its_own_memory() {
-        let mut pool = Pool::new(4, 7);
+        let mut threads = Threads::new(4, 7);
         for _ in 0..ROUNDS {
             let comings: [AtomicUsize; 5] = Default::default();
             let work = |thread: usize, workspace: &mut Workspace| {
                 assert_eq!(workspace.len(), 7);
                 comings[thread].fetch_add(1, Ordering::Relaxed);
             };
-            pool.run(2, &work, |workspace| work(0, workspace));
+            threads.run(2, &work, |workspace| work(0, workspace));
             let comings = comings.map(AtomicUsize::into_inner);
             assert!(comings.iter().all(|count| *count <= 1), "{comings:?}");
             assert_eq!((comings[0], comings[3], comings[4]), (1, 0, 0));
@@ -322,10 +322,10 @@ mod tests {
 
     #[test]
     fn a_worker_that_panics_stops_the_caller() {
-        let mut pool = Pool::new(3, 0);
+        let mut threads = Threads::new(3, 0);
         let arrived = AtomicUsize::new(0);
         let run = AssertUnwindSafe(|| {
-            pool.run(
+            threads.run(
                 2,
                 &|thread, _| {
                     arrived.fetch_add(1, Ordering::Release);
@@ -339,18 +339,18 @@ mod tests {
             );
         });
         assert!(catch_unwind(run).is_err());
-        let again = AssertUnwindSafe(|| pool.share([1, 2].into_iter(), |_| ()));
+        let again = AssertUnwindSafe(|| threads.share([1, 2].into_iter(), |_| ()));
         assert!(catch_unwind(again).is_err(), "what it should do is missing");
     }
 
     #[test]
     fn a_caller_that_panics_waits_for_those_who_use_what_it_lent() {
-        let mut pool = Pool::new(3, 0);
+        let mut threads = Threads::new(3, 0);
         let counts: [AtomicUsize; 2] = Default::default();
-        let failed = Arc::clone(pool.failed());
+        let failed = Arc::clone(threads.failed());
         let run = AssertUnwindSafe(|| {
             let lent = vec![1, 2, 3];
-            pool.run(
+            threads.run(
                 2,
                 &|_, _| {
                     counts[0].fetch_add(1, Ordering::AcqRel);
