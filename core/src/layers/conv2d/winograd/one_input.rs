@@ -89,19 +89,15 @@ fn half_output<S: Simd, const L: usize, const C: usize>(
     }
 }
 
-/// Adds to `du[e][o] = sum over tiles and lanes of dm[e][o] v[e]`, and to the gradients of the
-/// biases. Each lane has a sum of its own in a band; the lanes are then added by halving.
+/// Adds a row of tiles to each lane's sums of `dm[e][o] v[e]` and of the gradients of the biases.
 pub(super) struct Gradient<'a, const L: usize> {
     pub stage: StageOutput<'a>,
     pub band: Band,
     pub planes: Planes,
     pub v: &'a [f32],
-    /// `[element][output]`, elements [`weights::matrix_len`] apart.
-    pub du: &'a mut [f32],
-    pub db: &'a mut [f32],
     /// Room for [`ROW`] pixels of each tile of a row.
     pub row: &'a mut [f32],
-    /// Room for each lane's sums, [`SUMS`] pixels of each channel.
+    /// Each lane's sums, [`SUMS`] pixels of each channel.
     pub sums: &'a mut [f32],
 }
 
@@ -115,10 +111,7 @@ impl<const L: usize> Kernel for Gradient<'_, L> {
     fn run<S: Simd>(self, simd: S) {
         let (band, planes) = (self.band, self.planes);
         let tiles = &mut self.row.as_chunks_mut::<L>().0.as_chunks_mut::<4>().0[..band.columns];
-        let outputs = self.db.len();
         let sums = self.sums.as_chunks_mut::<L>().0.as_chunks_mut::<SUMS>().0;
-        sums.as_flattened_mut().fill([0.0; L]);
-        // All channels of a row of tiles, which stays in the first-level cache.
         for row in band.row..band.row + band.rows {
             let at = row_of(&band, &planes, 0, row, L);
             let v = elements::<L>(self.v, planes.element, at, band.columns);
@@ -132,6 +125,26 @@ impl<const L: usize> Kernel for Gradient<'_, L> {
                 }
             }
         }
+    }
+}
+
+/// Adds the lanes' sums of a band, by halving, to the gradients of transformed kernels and of
+/// biases.
+pub(super) struct AddLanes<'a, const L: usize> {
+    /// [`SUMS`] pixels of each channel.
+    pub sums: &'a [f32],
+    /// `[element][output]`, elements [`weights::matrix_len`] apart.
+    pub du: &'a mut [f32],
+    pub db: &'a mut [f32],
+}
+
+impl<const L: usize> Kernel for AddLanes<'_, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let outputs = self.db.len();
+        let sums = self.sums.as_chunks::<L>().0.as_chunks::<SUMS>().0;
         for (channel, (lanes, db)) in sums.iter().zip(self.db).enumerate() {
             let mut sums = [simd.splat(0.0); SUMS];
             for (sum, lanes) in sums.iter_mut().zip(lanes) {
