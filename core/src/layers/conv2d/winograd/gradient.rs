@@ -46,20 +46,27 @@ pub(super) struct Gradient<'a> {
     /// One element of a band's inputs, `[tile][lane][input]`; of one input, the lanes' sums of a
     /// band.
     rest: &'a mut [f32],
+    /// Whether turned inputs' `du` holds nothing yet.
+    fresh: bool,
 }
 
 impl<'a> Gradient<'a> {
     /// Zero. `scratch` is of [`scratch_len`].
     pub fn new([outputs, inputs]: [usize; 2], scratch: &'a mut [f32]) -> Gradient<'a> {
-        // Ends of rows, too, which no input fills.
-        scratch.fill(0.0);
-        let (du, rest) =
-            scratch.split_at_mut(ELEMENTS * weights::matrix_len(outputs, row_len(inputs)));
+        let row = row_len(inputs);
+        let (du, rest) = scratch.split_at_mut(ELEMENTS * weights::matrix_len(outputs, row));
+        if inputs < TURNED {
+            du.fill(0.0);
+        } else if inputs < row {
+            // Ends of rows, which no input fills.
+            rest.fill(0.0);
+        }
         Gradient {
             inputs,
             outputs,
             du,
             rest,
+            fresh: true,
         }
     }
 
@@ -106,7 +113,10 @@ impl<'a> Gradient<'a> {
                     a: dm,
                     row: terms,
                     terms,
-                    start: Start::Target,
+                    start: match self.fresh {
+                        true => Start::Zero,
+                        false => Start::Target,
+                    },
                     x: turned,
                     y: du,
                     columns: row,
@@ -114,6 +124,7 @@ impl<'a> Gradient<'a> {
                 product.run::<S>(simd);
             }
         }
+        self.fresh = false;
     }
 
     /// Adds the gradient of the kernels to `dw` (outputs x inputs x 9).
