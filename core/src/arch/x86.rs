@@ -1,7 +1,7 @@
 //! x86-64: AVX2 with FMA, and AVX-512.
 #![allow(unsafe_code)] // the intrinsics; each use is sound because a token exists only where the instructions do
 
-use super::{Kernel, Simd};
+use super::{Kernel, Simd, fours_and_ones};
 use core::arch::x86_64::*;
 
 /// CPUID leaf 1 ECX and leaf 7 EBX, and the register state that the operating system saves (XCR0).
@@ -127,6 +127,43 @@ fn half8(v: __m256) -> __m128 {
 fn half16(v: __m512) -> __m256 {
     // SAFETY: a token exists, so the machine has AVX-512.
     unsafe { _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v)) }
+}
+
+/// `a + b` of each vector's halves, side by side, where `A` and `B` choose the four quarters of
+/// each that are `a` and `b`.
+#[inline(always)]
+fn add_quarters<const A: i32, const B: i32>(v: __m512, w: __m512) -> __m512 {
+    // SAFETY: a token exists, so the machine has AVX-512.
+    unsafe {
+        _mm512_add_ps(
+            _mm512_shuffle_f32x4::<A>(v, w),
+            _mm512_shuffle_f32x4::<B>(v, w),
+        )
+    }
+}
+
+/// The sum of each of 16 vectors by halving: what two or four of them have left is worked on as one
+/// vector.
+#[inline(always)]
+fn sum16_of_16(v: &[__m512; 16]) -> __m512 {
+    // SAFETY: a token exists, so the machine has AVX-512.
+    unsafe {
+        let mut fours = [_mm512_setzero_ps(); 4];
+        for i in 0..4 {
+            // Vectors i, 4 + i, 8 + i and 12 + i: halves, then quarters.
+            let ab = add_quarters::<0x44, 0xee>(v[i], v[4 + i]);
+            let cd = add_quarters::<0x44, 0xee>(v[8 + i], v[12 + i]);
+            fours[i] = add_quarters::<0x88, 0xdd>(ab, cd);
+        }
+        // From here on as `sum4_of_4`, in each quarter.
+        let [a, b, c, d] = fours;
+        let ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+        let cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+        _mm512_add_ps(
+            _mm512_shuffle_ps::<0x44>(ab, cd),
+            _mm512_shuffle_ps::<0xee>(ab, cd),
+        )
+    }
 }
 
 /// Elements 0..8 of `v` added by halving.
@@ -422,6 +459,16 @@ impl Simd for Avx512 {
     fn sum4(self, v: [__m512; 4]) -> [f32; 4] {
         let eighth = |v| half8(half16(v));
         sum4_of_4([eighth(v[0]), eighth(v[1]), eighth(v[2]), eighth(v[3])])
+    }
+
+    #[inline(always)]
+    fn sums(self, v: &[__m512], sums: &mut [f32]) {
+        let (v16, v) = v.as_chunks::<16>();
+        let (sums16, sums) = sums.as_chunks_mut::<16>();
+        for (v, sums) in v16.iter().zip(sums16) {
+            self.store(sums, 0, sum16_of_16(v));
+        }
+        fours_and_ones(self, v, sums);
     }
 
     #[inline(always)]

@@ -251,39 +251,59 @@ impl<const L: usize, const B: usize> Block<PerLane<'_, L>, B> {
         for b in 0..B {
             outputs_of[b] = &dm[b * *tiles..][..*tiles];
         }
-        let mut lanes = [[[0.0; L]; T]; B];
-        for part in (0..L).step_by(S::WIDTH) {
-            let mut sums = [[simd.splat(0.0); T]; B];
-            for tile in 0..*tiles {
-                let mut vectors = [simd.splat(0.0); T];
-                for t in 0..T {
-                    vectors[t] = simd.load(&inputs_of[t][tile], part);
-                }
+        let mut parts = [[simd.splat(0.0); T]; B];
+        if L == S::WIDTH {
+            parts = lane_sums(simd, *tiles, 0, inputs_of, outputs_of);
+        } else {
+            let mut lanes = [[[0.0; L]; T]; B];
+            for part in (0..L).step_by(S::WIDTH) {
+                let sums = lane_sums(simd, *tiles, part, inputs_of, outputs_of);
                 for b in 0..B {
-                    let dm = simd.load(&outputs_of[b][tile], part);
                     for t in 0..T {
-                        sums[b][t] = simd.fma(dm, vectors[t], sums[b][t]);
+                        simd.store(&mut lanes[b][t], part, sums[b][t]);
                     }
                 }
             }
             for b in 0..B {
                 for t in 0..T {
-                    simd.store(&mut lanes[b][t], part, sums[b][t]);
+                    parts[b][t] = add_parts(simd, &lanes[b][t]);
                 }
             }
         }
+        // All at once: several take less time together.
+        let mut sums = [[0.0; T]; B];
+        simd.sums(parts.as_flattened(), sums.as_flattened_mut());
         for b in 0..B {
-            let mut parts = [simd.splat(0.0); T];
-            for t in 0..T {
-                parts[t] = add_parts(simd, &lanes[b][t]);
-            }
-            let mut sums = [0.0; T];
-            simd.sums(&parts, &mut sums);
-            for (du, sum) in du[b * *inputs + i..].iter_mut().zip(sums) {
+            for (du, sum) in du[b * *inputs + i..].iter_mut().zip(sums[b]) {
                 *du += sum;
             }
         }
     }
+}
+
+/// The sums over tiles of the lanes from `part` on, of `B` outputs x `T` inputs.
+#[inline(always)]
+fn lane_sums<S: Simd, const L: usize, const B: usize, const T: usize>(
+    simd: S,
+    tiles: usize,
+    part: usize,
+    inputs: [&[[f32; L]]; T],
+    outputs: [&[[f32; L]]; B],
+) -> [[S::V; T]; B] {
+    let mut sums = [[simd.splat(0.0); T]; B];
+    for tile in 0..tiles {
+        let mut vectors = [simd.splat(0.0); T];
+        for t in 0..T {
+            vectors[t] = simd.load(&inputs[t][tile], part);
+        }
+        for b in 0..B {
+            let dm = simd.load(&outputs[b][tile], part);
+            for t in 0..T {
+                sums[b][t] = simd.fma(dm, vectors[t], sums[b][t]);
+            }
+        }
+    }
+    sums
 }
 
 /// Turns `v` (inputs x terms) to rows of inputs.
