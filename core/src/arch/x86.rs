@@ -188,31 +188,44 @@ fn interleave(a: [u8; 16], b: [u8; 16]) -> [[u8; 16]; 2] {
     halves
 }
 
-/// Four floats at `source[at..]`, and four at `source[at + distance..]`.
+/// Four floats at `low`, and four at `high`.
+///
+/// # Safety
+/// They must be there.
 #[inline(always)]
-fn load_pair(source: &[f32], at: usize, distance: usize) -> __m256 {
-    let (low, high) = (&source[at..at + 4], &source[at + distance..][..4]);
-    // SAFETY: a token exists, so the machine has AVX; 4 floats are there each time.
+unsafe fn load_pair(low: *const f32, high: *const f32) -> __m256 {
+    // SAFETY: a token exists, so the machine has AVX; the caller answers for the floats.
     unsafe {
         _mm256_insertf128_ps::<1>(
-            _mm256_castps128_ps256(_mm_loadu_ps(low.as_ptr())),
-            _mm_loadu_ps(high.as_ptr()),
+            _mm256_castps128_ps256(_mm_loadu_ps(low)),
+            _mm_loadu_ps(high),
         )
     }
 }
 
-/// Transposes 8 x 8 floats; see [`Simd::turn`].
+/// Whether `len` floats hold 8 rows of 8 floats, `row` apart.
+#[inline(always)]
+fn holds_square(len: usize, row: usize) -> bool {
+    let needed = row.checked_mul(7).and_then(|last| last.checked_add(8));
+    needed.is_some_and(|needed| needed <= len)
+}
+
+/// Transposes 8 x 8 floats; see [`Simd::turn`]. Bounds are checked once: 24 checks take longer than
+/// what they guard.
 #[inline(always)]
 fn turn(source: &[f32], source_row: usize, target: &mut [f32], target_row: usize) {
-    let far = 4 * source_row;
+    assert!(holds_square(source.len(), source_row) && holds_square(target.len(), target_row));
     for from in [0, 4] {
-        // Rows i and i + 4 side by side: four floats of each.
-        let r0 = load_pair(source, from, far);
-        let r1 = load_pair(source, source_row + from, far);
-        let r2 = load_pair(source, 2 * source_row + from, far);
-        let r3 = load_pair(source, 3 * source_row + from, far);
-        // SAFETY: a token exists, so the machine has AVX; 8 floats fit each time.
+        // SAFETY: a token exists, so the machine has AVX; of both squares, the rows up to the
+        // seventh lie within the slices, each with 8 floats.
         unsafe {
+            // Rows i and i + 4 side by side: four floats of each.
+            let (near, target) = (source.as_ptr().add(from), target.as_mut_ptr());
+            let far = near.add(4 * source_row);
+            let r0 = load_pair(near, far);
+            let r1 = load_pair(near.add(source_row), far.add(source_row));
+            let r2 = load_pair(near.add(2 * source_row), far.add(2 * source_row));
+            let r3 = load_pair(near.add(3 * source_row), far.add(3 * source_row));
             let (a, b) = (_mm256_unpacklo_ps(r0, r1), _mm256_unpackhi_ps(r0, r1));
             let (c, d) = (_mm256_unpacklo_ps(r2, r3), _mm256_unpackhi_ps(r2, r3));
             let columns = [
@@ -222,8 +235,7 @@ fn turn(source: &[f32], source_row: usize, target: &mut [f32], target_row: usize
                 _mm256_shuffle_ps::<0xee>(b, d),
             ];
             for (k, column) in columns.into_iter().enumerate() {
-                let target = &mut target[(from + k) * target_row..][..8];
-                _mm256_storeu_ps(target.as_mut_ptr(), column);
+                _mm256_storeu_ps(target.add((from + k) * target_row), column);
             }
         }
     }
