@@ -76,7 +76,7 @@ fn network<const N: usize>(name: &str, network: &Network<N>, count: usize) {
     pixels.fill_with(|| random.below(256).saturating_sub(random.below(512)) as u8);
     let labels: Vec<u8> = (0..LANES).map(|i| (i % 10) as u8).collect();
     let indices: Vec<u32> = (0..LANES as u32).collect();
-    let samples = Samples::bytes(&pixels, &labels, Normalisation::standard(0.5, 0.3));
+    let samples = Samples::bytes(&pixels, &labels, Normalisation::standard(127.5, 76.5));
     let batch = Batch::new(samples, &indices);
     let mut parameters = vec![0.0; network.parameter_count()];
     network.initialise(Init::PyTorch, &mut random, &mut parameters);

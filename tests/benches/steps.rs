@@ -96,7 +96,7 @@ fn products<const N: usize>(name: &str, network: &Network<N>) {
     pixels.fill_with(|| random.below(256).saturating_sub(random.below(512)) as u8);
     let labels: Vec<u8> = (0..BATCH).map(|i| (i % 10) as u8).collect();
     let indices: Vec<u32> = (0..BATCH as u32).collect();
-    let samples = Samples::bytes(&pixels, &labels, Normalisation::standard(0.5, 0.3));
+    let samples = Samples::bytes(&pixels, &labels, Normalisation::standard(127.5, 76.5));
     let batch = Batch::new(samples, &indices);
     let n = network.parameter_count();
     let (mut parameters, mut vector, mut result) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
@@ -146,7 +146,7 @@ fn network<const N: usize>(name: &str, network: &Network<N>) {
     pixels.fill_with(|| random.below(256).saturating_sub(random.below(512)) as u8);
     let labels: Vec<u8> = (0..BATCH).map(|i| (i % 10) as u8).collect();
     let indices: Vec<u32> = (0..BATCH as u32).collect();
-    let samples = Samples::bytes(&pixels, &labels, Normalisation::standard(0.5, 0.3));
+    let samples = Samples::bytes(&pixels, &labels, Normalisation::standard(127.5, 76.5));
     let batch = |indices| Batch::new(samples, indices).weight(1.0 / BATCH as f32);
     let n = network.parameter_count();
     let mut start = vec![0.0; n];
