@@ -19,6 +19,7 @@ use secant::network::presets::{LENET, MICRO, SEED, TWO_C_TWO_D};
 use secant::network::{Init, Network};
 use secant::{Batch, DropoutKey, Normalisation, Random, Samples, StagePass};
 use secant_harness::cli::choose_isa;
+use secant_harness::workspace::Workspace;
 
 /// Samples side by side.
 const LANES: usize = 16;
@@ -56,10 +57,12 @@ fn passes<const N: usize>(name: &str, network: &Network<N>, criterion: &mut Crit
     let mut parameters = vec![0.0; network.parameter_count()];
     network.initialise(Init::PyTorch, &mut random, &mut parameters);
     let mut gradient = vec![0.0; parameters.len()];
-    let mut workspace = vec![0.0; network.workspace_len(LANES)];
+    // At a cache line, as the engine's.
+    let mut workspace = Workspace::new(network.workspace_len(LANES));
+    let workspace = workspace.floats();
     // All passes first, so that the workspace holds what each one would find.
     network
-        .accumulate_gradient::<LANES>(&parameters, batch, &mut gradient, &mut workspace)
+        .accumulate_gradient::<LANES>(&parameters, batch, &mut gradient, workspace)
         .expect("the images belong to the network");
 
     let mut group = criterion.benchmark_group(name);
@@ -70,7 +73,7 @@ fn passes<const N: usize>(name: &str, network: &Network<N>, criterion: &mut Crit
     group.throughput(Throughput::Elements(operations as u64));
     group.bench_function("gradient", |bencher| {
         bencher.iter(|| {
-            network.accumulate_gradient::<LANES>(&parameters, batch, &mut gradient, &mut workspace)
+            network.accumulate_gradient::<LANES>(&parameters, batch, &mut gradient, workspace)
         });
     });
     group.finish();
@@ -102,7 +105,7 @@ fn passes<const N: usize>(name: &str, network: &Network<N>, criterion: &mut Crit
                         &parameters,
                         batch,
                         &mut gradient,
-                        &mut workspace,
+                        workspace,
                     )
                 });
             });

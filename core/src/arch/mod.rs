@@ -150,6 +150,19 @@ impl Isa {
     }
 }
 
+/// [`Simd::sum`] of each vector, by [`Simd::sum4`] as far as that goes.
+#[inline(always)]
+fn fours_and_ones<S: Simd>(simd: S, v: &[S::V], sums: &mut [f32]) {
+    let (v4, v1) = v.as_chunks::<4>();
+    let (sums4, sums1) = sums.as_chunks_mut::<4>();
+    for (v, sums) in v4.iter().zip(sums4) {
+        *sums = simd.sum4(*v);
+    }
+    for (v, sum) in v1.iter().zip(sums1) {
+        *sum = simd.sum(*v);
+    }
+}
+
 /// One instruction set's vector of `WIDTH` floats and the operations on it. A value of the type is
 /// a permission: it exists only where [`dispatch`] has made sure that the machine has the
 /// instructions.
@@ -208,14 +221,7 @@ pub trait Simd: Copy {
     /// [`Simd::sum`] of each vector.
     #[inline(always)]
     fn sums(self, v: &[Self::V], sums: &mut [f32]) {
-        let (v4, v1) = v.as_chunks::<4>();
-        let (sums4, sums1) = sums.as_chunks_mut::<4>();
-        for (v, sums) in v4.iter().zip(sums4) {
-            *sums = self.sum4(*v);
-        }
-        for (v, sum) in v1.iter().zip(sums1) {
-            *sum = self.sum(*v);
-        }
+        fours_and_ones(self, v, sums);
     }
     /// `a[0], b[0], a[1], b[1], ...`
     #[inline(always)]

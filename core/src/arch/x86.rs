@@ -1,7 +1,7 @@
 //! x86-64: AVX2 with FMA, and AVX-512.
 #![allow(unsafe_code)] // the intrinsics; each use is sound because a token exists only where the instructions do
 
-use super::{Kernel, Simd};
+use super::{Kernel, Simd, fours_and_ones};
 use core::arch::x86_64::*;
 
 /// CPUID leaf 1 ECX and leaf 7 EBX, and the register state that the operating system saves (XCR0).
@@ -129,6 +129,43 @@ fn half16(v: __m512) -> __m256 {
     unsafe { _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v)) }
 }
 
+/// `a + b` of each vector's halves, side by side, where `A` and `B` choose the four quarters of
+/// each that are `a` and `b`.
+#[inline(always)]
+fn add_quarters<const A: i32, const B: i32>(v: __m512, w: __m512) -> __m512 {
+    // SAFETY: a token exists, so the machine has AVX-512.
+    unsafe {
+        _mm512_add_ps(
+            _mm512_shuffle_f32x4::<A>(v, w),
+            _mm512_shuffle_f32x4::<B>(v, w),
+        )
+    }
+}
+
+/// The sum of each of 16 vectors by halving: what two or four of them have left is worked on as one
+/// vector.
+#[inline(always)]
+fn sum16_of_16(v: &[__m512; 16]) -> __m512 {
+    // SAFETY: a token exists, so the machine has AVX-512.
+    unsafe {
+        let mut fours = [_mm512_setzero_ps(); 4];
+        for i in 0..4 {
+            // Vectors i, 4 + i, 8 + i and 12 + i: halves, then quarters.
+            let ab = add_quarters::<0x44, 0xee>(v[i], v[4 + i]);
+            let cd = add_quarters::<0x44, 0xee>(v[8 + i], v[12 + i]);
+            fours[i] = add_quarters::<0x88, 0xdd>(ab, cd);
+        }
+        // From here on as `sum4_of_4`, in each quarter.
+        let [a, b, c, d] = fours;
+        let ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+        let cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+        _mm512_add_ps(
+            _mm512_shuffle_ps::<0x44>(ab, cd),
+            _mm512_shuffle_ps::<0xee>(ab, cd),
+        )
+    }
+}
+
 /// Elements 0..8 of `v` added by halving.
 #[inline(always)]
 fn sum8(v: __m256) -> f32 {
@@ -151,31 +188,44 @@ fn interleave(a: [u8; 16], b: [u8; 16]) -> [[u8; 16]; 2] {
     halves
 }
 
-/// Four floats at `source[at..]`, and four at `source[at + distance..]`.
+/// Four floats at `low`, and four at `high`.
+///
+/// # Safety
+/// They must be there.
 #[inline(always)]
-fn load_pair(source: &[f32], at: usize, distance: usize) -> __m256 {
-    let (low, high) = (&source[at..at + 4], &source[at + distance..][..4]);
-    // SAFETY: a token exists, so the machine has AVX; 4 floats are there each time.
+unsafe fn load_pair(low: *const f32, high: *const f32) -> __m256 {
+    // SAFETY: a token exists, so the machine has AVX; the caller answers for the floats.
     unsafe {
         _mm256_insertf128_ps::<1>(
-            _mm256_castps128_ps256(_mm_loadu_ps(low.as_ptr())),
-            _mm_loadu_ps(high.as_ptr()),
+            _mm256_castps128_ps256(_mm_loadu_ps(low)),
+            _mm_loadu_ps(high),
         )
     }
 }
 
-/// Transposes 8 x 8 floats; see [`Simd::turn`].
+/// Whether `len` floats hold 8 rows of 8 floats, `row` apart.
+#[inline(always)]
+fn holds_square(len: usize, row: usize) -> bool {
+    let needed = row.checked_mul(7).and_then(|last| last.checked_add(8));
+    needed.is_some_and(|needed| needed <= len)
+}
+
+/// Transposes 8 x 8 floats; see [`Simd::turn`]. Bounds are checked once: 24 checks take longer than
+/// what they guard.
 #[inline(always)]
 fn turn(source: &[f32], source_row: usize, target: &mut [f32], target_row: usize) {
-    let far = 4 * source_row;
+    assert!(holds_square(source.len(), source_row) && holds_square(target.len(), target_row));
     for from in [0, 4] {
-        // Rows i and i + 4 side by side: four floats of each.
-        let r0 = load_pair(source, from, far);
-        let r1 = load_pair(source, source_row + from, far);
-        let r2 = load_pair(source, 2 * source_row + from, far);
-        let r3 = load_pair(source, 3 * source_row + from, far);
-        // SAFETY: a token exists, so the machine has AVX; 8 floats fit each time.
+        // SAFETY: a token exists, so the machine has AVX; of both squares, the rows up to the
+        // seventh lie within the slices, each with 8 floats.
         unsafe {
+            // Rows i and i + 4 side by side: four floats of each.
+            let (near, target) = (source.as_ptr().add(from), target.as_mut_ptr());
+            let far = near.add(4 * source_row);
+            let r0 = load_pair(near, far);
+            let r1 = load_pair(near.add(source_row), far.add(source_row));
+            let r2 = load_pair(near.add(2 * source_row), far.add(2 * source_row));
+            let r3 = load_pair(near.add(3 * source_row), far.add(3 * source_row));
             let (a, b) = (_mm256_unpacklo_ps(r0, r1), _mm256_unpackhi_ps(r0, r1));
             let (c, d) = (_mm256_unpacklo_ps(r2, r3), _mm256_unpackhi_ps(r2, r3));
             let columns = [
@@ -185,8 +235,7 @@ fn turn(source: &[f32], source_row: usize, target: &mut [f32], target_row: usize
                 _mm256_shuffle_ps::<0xee>(b, d),
             ];
             for (k, column) in columns.into_iter().enumerate() {
-                let target = &mut target[(from + k) * target_row..][..8];
-                _mm256_storeu_ps(target.as_mut_ptr(), column);
+                _mm256_storeu_ps(target.add((from + k) * target_row), column);
             }
         }
     }
@@ -422,6 +471,16 @@ impl Simd for Avx512 {
     fn sum4(self, v: [__m512; 4]) -> [f32; 4] {
         let eighth = |v| half8(half16(v));
         sum4_of_4([eighth(v[0]), eighth(v[1]), eighth(v[2]), eighth(v[3])])
+    }
+
+    #[inline(always)]
+    fn sums(self, v: &[__m512], sums: &mut [f32]) {
+        let (v16, v) = v.as_chunks::<16>();
+        let (sums16, sums) = sums.as_chunks_mut::<16>();
+        for (v, sums) in v16.iter().zip(sums16) {
+            self.store(sums, 0, sum16_of_16(v));
+        }
+        fours_and_ones(self, v, sums);
     }
 
     #[inline(always)]

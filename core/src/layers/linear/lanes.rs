@@ -90,6 +90,16 @@ pub(super) fn where_on<S: Simd, const L: usize>(simd: S, map: &Map, y: &[f32], d
 /// sums fit the first cache.
 const DEPTH: usize = 32;
 
+/// Rows of a block whose rows are a single vector.
+const TALL: usize = 16;
+
+/// Whether the next of `left` rows make such a block: eight sums are too few where there are 32
+/// registers, since each multiply-add waits for the one before it.
+#[inline(always)]
+fn single_vectors<S: Simd>(lanes: usize, left: usize) -> bool {
+    lanes == S::WIDTH && left >= TALL && const { S::BLOCK >= 8 }
+}
+
 /// Stores a block's sums from column `at` of `target` on, whose rows are `row` long.
 #[inline(always)]
 fn store<S: Simd, const B: usize, const T: usize>(
@@ -148,9 +158,14 @@ pub(super) fn outputs_of<S: Simd>(
     let (inputs, outputs) = (x.len() / lanes, y.len() / lanes);
     let mut done = 0;
     while done < outputs {
-        let size = block::<S>(outputs - done);
         let (w, y) = (&w[done * inputs..], &mut y[done * lanes..]);
         let bias = bias.map(|bias| &bias[done..]);
+        if single_vectors::<S>(lanes, outputs - done) {
+            forward_tile::<S, TALL, 1>(simd, lanes, 0, w, bias, x, y);
+            done += TALL;
+            continue;
+        }
+        let size = block::<S>(outputs - done);
         with_block!(size, forward_block::<S>(simd, lanes, w, bias, x, y));
         done += size;
     }
@@ -226,9 +241,14 @@ pub(super) fn inputs_of<S: Simd>(
     for (part, (w, dy)) in rows.enumerate() {
         let mut done = 0;
         while done < inputs {
-            let size = block::<S>(inputs - done);
             let (w, dx) = (&w[done..], &mut dx[done * lanes..]);
             let first = part == 0 && !add;
+            if single_vectors::<S>(lanes, inputs - done) {
+                input_gradient_tile::<S, TALL, 1>(simd, lanes, 0, inputs, first, w, dy, dx);
+                done += TALL;
+                continue;
+            }
+            let size = block::<S>(inputs - done);
             with_block!(
                 size,
                 input_gradient_block::<S>(simd, lanes, inputs, first, w, dy, dx)

@@ -46,20 +46,27 @@ pub(super) struct Gradient<'a> {
     /// One element of a band's inputs, `[tile][lane][input]`; of one input, the lanes' sums of a
     /// band.
     rest: &'a mut [f32],
+    /// Whether turned inputs' `du` holds nothing yet.
+    fresh: bool,
 }
 
 impl<'a> Gradient<'a> {
     /// Zero. `scratch` is of [`scratch_len`].
     pub fn new([outputs, inputs]: [usize; 2], scratch: &'a mut [f32]) -> Gradient<'a> {
-        // Ends of rows, too, which no input fills.
-        scratch.fill(0.0);
-        let (du, rest) =
-            scratch.split_at_mut(ELEMENTS * weights::matrix_len(outputs, row_len(inputs)));
+        let row = row_len(inputs);
+        let (du, rest) = scratch.split_at_mut(ELEMENTS * weights::matrix_len(outputs, row));
+        if inputs < TURNED {
+            du.fill(0.0);
+        } else if inputs < row {
+            // Ends of rows, which no input fills.
+            rest.fill(0.0);
+        }
         Gradient {
             inputs,
             outputs,
             du,
             rest,
+            fresh: true,
         }
     }
 
@@ -106,7 +113,10 @@ impl<'a> Gradient<'a> {
                     a: dm,
                     row: terms,
                     terms,
-                    start: Start::Target,
+                    start: match self.fresh {
+                        true => Start::Zero,
+                        false => Start::Target,
+                    },
                     x: turned,
                     y: du,
                     columns: row,
@@ -114,6 +124,7 @@ impl<'a> Gradient<'a> {
                 product.run::<S>(simd);
             }
         }
+        self.fresh = false;
     }
 
     /// Adds the gradient of the kernels to `dw` (outputs x inputs x 9).
@@ -240,39 +251,59 @@ impl<const L: usize, const B: usize> Block<PerLane<'_, L>, B> {
         for b in 0..B {
             outputs_of[b] = &dm[b * *tiles..][..*tiles];
         }
-        let mut lanes = [[[0.0; L]; T]; B];
-        for part in (0..L).step_by(S::WIDTH) {
-            let mut sums = [[simd.splat(0.0); T]; B];
-            for tile in 0..*tiles {
-                let mut vectors = [simd.splat(0.0); T];
-                for t in 0..T {
-                    vectors[t] = simd.load(&inputs_of[t][tile], part);
-                }
+        let mut parts = [[simd.splat(0.0); T]; B];
+        if L == S::WIDTH {
+            parts = lane_sums(simd, *tiles, 0, inputs_of, outputs_of);
+        } else {
+            let mut lanes = [[[0.0; L]; T]; B];
+            for part in (0..L).step_by(S::WIDTH) {
+                let sums = lane_sums(simd, *tiles, part, inputs_of, outputs_of);
                 for b in 0..B {
-                    let dm = simd.load(&outputs_of[b][tile], part);
                     for t in 0..T {
-                        sums[b][t] = simd.fma(dm, vectors[t], sums[b][t]);
+                        simd.store(&mut lanes[b][t], part, sums[b][t]);
                     }
                 }
             }
             for b in 0..B {
                 for t in 0..T {
-                    simd.store(&mut lanes[b][t], part, sums[b][t]);
+                    parts[b][t] = add_parts(simd, &lanes[b][t]);
                 }
             }
         }
+        // All at once: several take less time together.
+        let mut sums = [[0.0; T]; B];
+        simd.sums(parts.as_flattened(), sums.as_flattened_mut());
         for b in 0..B {
-            let mut parts = [simd.splat(0.0); T];
-            for t in 0..T {
-                parts[t] = add_parts(simd, &lanes[b][t]);
-            }
-            let mut sums = [0.0; T];
-            simd.sums(&parts, &mut sums);
-            for (du, sum) in du[b * *inputs + i..].iter_mut().zip(sums) {
+            for (du, sum) in du[b * *inputs + i..].iter_mut().zip(sums[b]) {
                 *du += sum;
             }
         }
     }
+}
+
+/// The sums over tiles of the lanes from `part` on, of `B` outputs x `T` inputs.
+#[inline(always)]
+fn lane_sums<S: Simd, const L: usize, const B: usize, const T: usize>(
+    simd: S,
+    tiles: usize,
+    part: usize,
+    inputs: [&[[f32; L]]; T],
+    outputs: [&[[f32; L]]; B],
+) -> [[S::V; T]; B] {
+    let mut sums = [[simd.splat(0.0); T]; B];
+    for tile in 0..tiles {
+        let mut vectors = [simd.splat(0.0); T];
+        for t in 0..T {
+            vectors[t] = simd.load(&inputs[t][tile], part);
+        }
+        for b in 0..B {
+            let dm = simd.load(&outputs[b][tile], part);
+            for t in 0..T {
+                sums[b][t] = simd.fma(dm, vectors[t], sums[b][t]);
+            }
+        }
+    }
+    sums
 }
 
 /// Turns `v` (inputs x terms) to rows of inputs.

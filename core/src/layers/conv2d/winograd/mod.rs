@@ -140,6 +140,15 @@ impl Band {
     const fn len(&self) -> usize {
         self.rows * self.columns
     }
+
+    /// Its rows of tiles, each as a band.
+    fn each_row(self) -> impl Iterator<Item = Band> {
+        (self.row..self.row + self.rows).map(move |row| Band {
+            row,
+            rows: 1,
+            ..self
+        })
+    }
 }
 
 /// Transformed maps of a band, `[element][channel][tile][lane]`: floats of a channel, and of an
@@ -212,6 +221,33 @@ pub(crate) fn forward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: F
         across: inputs,
     });
     for band in tiles.bands() {
+        if inputs == 1 {
+            // A row's map goes no further than the first-level cache.
+            for band in band.each_row() {
+                let planes = Planes::new(1, band.len(), L);
+                let v = &mut rest[..planes.len()];
+                simd.apart(InputTransform::<L> {
+                    frame,
+                    band,
+                    x,
+                    zeros,
+                    planes,
+                    v,
+                });
+                simd.apart(one_input::Output::<L> {
+                    frame,
+                    band,
+                    u,
+                    across: inputs,
+                    bias,
+                    planes,
+                    v,
+                    end: End::Values { y, codes },
+                    row,
+                });
+            }
+            continue;
+        }
         let v_planes = Planes::new(inputs, band.len(), L);
         let m_planes = Planes::new(outputs, band.len(), L);
         let (v, rest) = rest.split_at_mut(v_planes.len());
@@ -224,20 +260,6 @@ pub(crate) fn forward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: F
             planes: v_planes,
             v,
         });
-        if inputs == 1 {
-            simd.apart(one_input::Output::<L> {
-                frame,
-                band,
-                u,
-                across: inputs,
-                bias,
-                planes: v_planes,
-                v,
-                end: End::Values { y, codes },
-                row,
-            });
-            continue;
-        }
         for e in 0..ELEMENTS {
             let product = Product {
                 a: &u[e * weights::matrix_len(inputs, outputs)..][..inputs * outputs],
@@ -309,32 +331,36 @@ pub(crate) fn backward<S: Simd, const L: usize>(simd: S, frame: &Frame, memory: 
         dy,
     };
     for band in tiles.bands() {
+        if inputs == 1 && passes.weight_gradient && !passes.input_gradient {
+            let (du, sums) = gradient.of_one_input();
+            sums.fill(0.0);
+            for band in band.each_row() {
+                let planes = Planes::new(1, band.len(), L);
+                let v = &mut rest[..planes.len()];
+                simd.apart(InputTransform::<L> {
+                    frame,
+                    band,
+                    x,
+                    zeros,
+                    planes,
+                    v,
+                });
+                simd.apart(one_input::Gradient::<L> {
+                    stage,
+                    band,
+                    planes,
+                    v,
+                    row,
+                    sums,
+                });
+            }
+            simd.apart(one_input::AddLanes::<L> { sums, du, db });
+            continue;
+        }
         let v_planes = Planes::new(inputs, band.len(), L);
         let m_planes = Planes::new(outputs, band.len(), L);
         let (v, rest) = rest.split_at_mut(v_planes.len());
         let dm = &mut rest[..m_planes.len()];
-        if inputs == 1 && passes.weight_gradient && !passes.input_gradient {
-            simd.apart(InputTransform::<L> {
-                frame,
-                band,
-                x,
-                zeros,
-                planes: v_planes,
-                v,
-            });
-            let (du, sums) = gradient.of_one_input();
-            simd.apart(one_input::Gradient::<L> {
-                stage,
-                band,
-                planes: v_planes,
-                v,
-                du,
-                db,
-                row,
-                sums,
-            });
-            continue;
-        }
         simd.apart(OutputGradient::<L> {
             stage,
             band,

@@ -6,7 +6,7 @@
 //! second column, from where it comes to all four pixels.
 
 use super::end::{End, ROW};
-use super::transform::{StageOutput, elements, row_of, spread};
+use super::transform::{Elements, StageOutput, row_of, spread};
 use super::{Band, ELEMENTS, Planes, weights};
 use crate::arch::{Kernel, Simd};
 use crate::layers::register_block::add_parts;
@@ -38,16 +38,16 @@ impl<const L: usize> Kernel for Output<'_, L> {
         let matrix = weights::matrix_len(frame.output.channels, self.across);
         for row in band.row..band.row + band.rows {
             let at = row_of(&band, &planes, 0, row, L);
-            let v = elements::<L>(self.v, planes.element, at, band.columns);
+            let v = Elements::new(self.v, planes.element, at, band.columns);
             for (channel, bias) in self.bias.iter().enumerate() {
                 let mut u = [0.0; ELEMENTS];
                 for e in 0..ELEMENTS {
                     u[e] = self.u[e * matrix + channel * self.across];
                 }
-                half_output::<S, L, 0>(simd, &u, 0.0, &v, halves);
-                half_output::<S, L, 1>(simd, &u, *bias, &v, halves);
-                half_output::<S, L, 2>(simd, &u, 0.0, &v, halves);
-                half_output::<S, L, 3>(simd, &u, 0.0, &v, halves);
+                half_output::<S, L, 0>(simd, &u, 0.0, v, halves);
+                half_output::<S, L, 1>(simd, &u, *bias, v, halves);
+                half_output::<S, L, 2>(simd, &u, 0.0, v, halves);
+                half_output::<S, L, 3>(simd, &u, 0.0, v, halves);
                 self.end
                     .row::<S, L>(simd, frame, &band, channel, row, halves);
             }
@@ -61,16 +61,14 @@ fn half_output<S: Simd, const L: usize, const C: usize>(
     simd: S,
     u: &[f32; ELEMENTS],
     bias: f32,
-    v: &[&[[f32; L]]; ELEMENTS],
+    v: Elements<'_>,
     halves: &mut [[[f32; L]; ROW]],
 ) {
     let (u0, u1) = (simd.splat(u[C]), simd.splat(u[4 + C]));
     let (u2, u3) = (simd.splat(u[8 + C]), simd.splat(u[12 + C]));
     let bias = simd.splat(bias);
-    let columns = v[C]
-        .iter()
-        .zip(v[4 + C])
-        .zip(v[8 + C].iter().zip(v[12 + C]));
+    let columns = v.of::<L>(C).iter().zip(v.of::<L>(4 + C));
+    let columns = columns.zip(v.of::<L>(8 + C).iter().zip(v.of::<L>(12 + C)));
     for (half, ((v0, v1), (v2, v3))) in halves.iter_mut().zip(columns) {
         for part in 0..L / S::WIDTH {
             let lane = part * S::WIDTH;
@@ -89,19 +87,15 @@ fn half_output<S: Simd, const L: usize, const C: usize>(
     }
 }
 
-/// Adds to `du[e][o] = sum over tiles and lanes of dm[e][o] v[e]`, and to the gradients of the
-/// biases. Each lane has a sum of its own in a band; the lanes are then added by halving.
+/// Adds a row of tiles to each lane's sums of `dm[e][o] v[e]` and of the gradients of the biases.
 pub(super) struct Gradient<'a, const L: usize> {
     pub stage: StageOutput<'a>,
     pub band: Band,
     pub planes: Planes,
     pub v: &'a [f32],
-    /// `[element][output]`, elements [`weights::matrix_len`] apart.
-    pub du: &'a mut [f32],
-    pub db: &'a mut [f32],
     /// Room for [`ROW`] pixels of each tile of a row.
     pub row: &'a mut [f32],
-    /// Room for each lane's sums, [`SUMS`] pixels of each channel.
+    /// Each lane's sums, [`SUMS`] pixels of each channel.
     pub sums: &'a mut [f32],
 }
 
@@ -115,23 +109,40 @@ impl<const L: usize> Kernel for Gradient<'_, L> {
     fn run<S: Simd>(self, simd: S) {
         let (band, planes) = (self.band, self.planes);
         let tiles = &mut self.row.as_chunks_mut::<L>().0.as_chunks_mut::<4>().0[..band.columns];
-        let outputs = self.db.len();
         let sums = self.sums.as_chunks_mut::<L>().0.as_chunks_mut::<SUMS>().0;
-        sums.as_flattened_mut().fill([0.0; L]);
-        // All channels of a row of tiles, which stays in the first-level cache.
         for row in band.row..band.row + band.rows {
             let at = row_of(&band, &planes, 0, row, L);
-            let v = elements::<L>(self.v, planes.element, at, band.columns);
+            let v = Elements::new(self.v, planes.element, at, band.columns);
             for (channel, lanes) in sums.iter_mut().enumerate() {
                 self.stage
                     .gradient_row::<S, L>(simd, &band, channel, row, tiles);
                 for part in 0..L / S::WIDTH {
                     let lane = part * S::WIDTH;
-                    add_rows::<S, L, 0>(simd, tiles, &v, lane, lanes);
-                    add_rows::<S, L, 2>(simd, tiles, &v, lane, lanes);
+                    add_rows::<S, L, 0>(simd, tiles, v, lane, lanes);
+                    add_rows::<S, L, 2>(simd, tiles, v, lane, lanes);
                 }
             }
         }
+    }
+}
+
+/// Adds the lanes' sums of a band, by halving, to the gradients of transformed kernels and of
+/// biases.
+pub(super) struct AddLanes<'a, const L: usize> {
+    /// [`SUMS`] pixels of each channel.
+    pub sums: &'a [f32],
+    /// `[element][output]`, elements [`weights::matrix_len`] apart.
+    pub du: &'a mut [f32],
+    pub db: &'a mut [f32],
+}
+
+impl<const L: usize> Kernel for AddLanes<'_, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let outputs = self.db.len();
+        let sums = self.sums.as_chunks::<L>().0.as_chunks::<SUMS>().0;
         for (channel, (lanes, db)) in sums.iter().zip(self.db).enumerate() {
             let mut sums = [simd.splat(0.0); SUMS];
             for (sum, lanes) in sums.iter_mut().zip(lanes) {
@@ -153,7 +164,7 @@ impl<const L: usize> Kernel for Gradient<'_, L> {
 fn add_rows<S: Simd, const L: usize, const R: usize>(
     simd: S,
     tiles: &[[[f32; L]; 4]],
-    v: &[&[[f32; L]]; ELEMENTS],
+    v: Elements<'_>,
     lane: usize,
     lanes: &mut [[f32; L]; SUMS],
 ) {
@@ -163,14 +174,8 @@ fn add_rows<S: Simd, const L: usize, const R: usize>(
         sums[e] = simd.load(&lanes[first + e], lane);
     }
     let mut total = simd.load(&lanes[ELEMENTS], lane);
-    let upper = v[first]
-        .iter()
-        .zip(v[first + 1])
-        .zip(v[first + 2].iter().zip(v[first + 3]));
-    let lower = v[first + 4]
-        .iter()
-        .zip(v[first + 5])
-        .zip(v[first + 6].iter().zip(v[first + 7]));
+    let pair = |e: usize| v.of::<L>(first + e).iter().zip(v.of::<L>(first + e + 1));
+    let (upper, lower) = (pair(0).zip(pair(2)), pair(4).zip(pair(6)));
     for (tile, (((v0, v1), (v2, v3)), ((v4, v5), (v6, v7)))) in tiles.iter().zip(upper.zip(lower)) {
         let (y0, y1, y2, y3);
         if R == 0 {

@@ -14,10 +14,11 @@
 //! The loops run over fixed arrays, so that no bounds are checked in them.
 
 use super::end::{End, ROW};
-use super::{Band, ELEMENTS, Planes};
+use super::{Band, Planes};
 use crate::arch::{Kernel, Simd};
 use crate::layers::max_pool2d::lanes::{code_plane, read_bits};
 use crate::map::Frame;
+use core::slice::ChunksMut;
 
 /// Where a row of tiles begins in the plane of a channel, in floats.
 pub(super) const fn row_of(
@@ -65,29 +66,29 @@ impl<const L: usize> Kernel for InputTransform<'_, L> {
                 }
                 let [d0, d1, d2, d3] = d;
                 let at = row_of(&band, &planes, channel, row, L);
-                let mut v = elements_of::<L>(self.v, planes.element, at, band.columns);
-                along_rows::<S, L, false>(simd, d0, d2, &mut v[0..4]);
-                along_rows::<S, L, true>(simd, d1, d2, &mut v[4..8]);
-                along_rows::<S, L, false>(simd, d2, d1, &mut v[8..12]);
-                along_rows::<S, L, false>(simd, d3, d1, &mut v[12..16]);
+                let v = &mut self.v.chunks_mut(planes.element);
+                along_rows::<S, L, false>(simd, d0, d2, next_four(v, at, band.columns));
+                along_rows::<S, L, true>(simd, d1, d2, next_four(v, at, band.columns));
+                along_rows::<S, L, false>(simd, d2, d1, next_four(v, at, band.columns));
+                along_rows::<S, L, false>(simd, d3, d1, next_four(v, at, band.columns));
             }
         }
     }
 }
 
-/// The tiles of each element from float `at` of its planes on.
+/// The tiles of the next four elements, from float `at` of their planes on. (An array of all 16
+/// would lie on the stack, where the compiler reads it in vectors that wait for its parts.)
 #[inline(always)]
-fn elements_of<const L: usize>(
-    planes: &mut [f32],
-    element: usize,
+fn next_four<'v, const L: usize>(
+    planes: &mut ChunksMut<'v, f32>,
     at: usize,
     tiles: usize,
-) -> [&mut [[f32; L]]; ELEMENTS] {
-    let mut elements: [&mut [[f32; L]]; ELEMENTS] = Default::default();
-    for (tiles_of, plane) in elements.iter_mut().zip(planes.chunks_mut(element)) {
-        *tiles_of = plane[at..][..tiles * L].as_chunks_mut::<L>().0;
-    }
-    elements
+) -> [&'v mut [[f32; L]]; 4] {
+    let mut next = || {
+        let plane = planes.next().unwrap_or_default();
+        plane[at..][..tiles * L].as_chunks_mut::<L>().0
+    };
+    [next(), next(), next(), next()]
 }
 
 /// Transforms the sum or the difference of two rows along the row.
@@ -96,9 +97,8 @@ fn along_rows<S: Simd, const L: usize, const SUM: bool>(
     simd: S,
     a: &[[f32; L]],
     b: &[[f32; L]],
-    v: &mut [&mut [[f32; L]]],
+    [v0, v1, v2, v3]: [&mut [[f32; L]]; 4],
 ) {
-    let [v0, v1, v2, v3] = v else { return };
     let ((a, a_odd), (b, b_odd)) = (a.as_chunks::<2>(), b.as_chunks::<2>());
     let targets = v0
         .iter_mut()
@@ -172,11 +172,11 @@ impl<const L: usize> Kernel for OutputTransform<'_, L> {
         for channel in 0..frame.output.channels {
             for row in band.row..band.row + band.rows {
                 let at = row_of(&band, &planes, channel, row, L);
-                let m = elements::<L>(self.m, planes.element, at, band.columns);
-                half_output::<S, L, 0>(simd, &m, halves);
-                half_output::<S, L, 1>(simd, &m, halves);
-                half_output::<S, L, 2>(simd, &m, halves);
-                half_output::<S, L, 3>(simd, &m, halves);
+                let m = Elements::new(self.m, planes.element, at, band.columns);
+                half_output::<S, L, 0>(simd, m, halves);
+                half_output::<S, L, 1>(simd, m, halves);
+                half_output::<S, L, 2>(simd, m, halves);
+                half_output::<S, L, 3>(simd, m, halves);
                 self.end
                     .row::<S, L>(simd, frame, &band, channel, row, halves);
             }
@@ -184,19 +184,32 @@ impl<const L: usize> Kernel for OutputTransform<'_, L> {
     }
 }
 
-/// The tiles of each element from float `at` of its planes on.
-#[inline(always)]
-pub(super) fn elements<const L: usize>(
-    planes: &[f32],
+/// Some tiles of each element.
+#[derive(Clone, Copy)]
+pub(super) struct Elements<'a> {
+    /// From the first tile of the first element on.
+    planes: &'a [f32],
+    /// Floats from element to element.
     element: usize,
-    at: usize,
     tiles: usize,
-) -> [&[[f32; L]]; ELEMENTS] {
-    let mut elements = [&[][..]; ELEMENTS];
-    for (tiles_of, plane) in elements.iter_mut().zip(planes.chunks(element)) {
-        *tiles_of = plane[at..][..tiles * L].as_chunks::<L>().0;
+}
+
+impl<'a> Elements<'a> {
+    /// `tiles` of each element from float `at` of its planes on.
+    pub fn new(planes: &'a [f32], element: usize, at: usize, tiles: usize) -> Elements<'a> {
+        Elements {
+            planes: &planes[at..],
+            element,
+            tiles,
+        }
     }
-    elements
+
+    /// Those of element `e`.
+    #[inline(always)]
+    pub fn of<const L: usize>(&self, e: usize) -> &'a [[f32; L]] {
+        let tiles = &self.planes[e * self.element..][..self.tiles * L];
+        tiles.as_chunks::<L>().0
+    }
 }
 
 /// Transforms column `C` of each tile: its upper half goes to pixel `C`, its lower half to pixel
@@ -204,13 +217,11 @@ pub(super) fn elements<const L: usize>(
 #[inline(always)]
 fn half_output<S: Simd, const L: usize, const C: usize>(
     simd: S,
-    m: &[&[[f32; L]]; ELEMENTS],
+    m: Elements<'_>,
     halves: &mut [[[f32; L]; ROW]],
 ) {
-    let columns = m[C]
-        .iter()
-        .zip(m[4 + C])
-        .zip(m[8 + C].iter().zip(m[12 + C]));
+    let columns = m.of::<L>(C).iter().zip(m.of::<L>(4 + C));
+    let columns = columns.zip(m.of::<L>(8 + C).iter().zip(m.of::<L>(12 + C)));
     for (half, ((m0, m1), (m2, m3))) in halves.iter_mut().zip(columns) {
         for part in 0..L / S::WIDTH {
             let lane = part * S::WIDTH;
@@ -246,11 +257,11 @@ impl<const L: usize> Kernel for OutputGradient<'_, L> {
                 self.stage
                     .gradient_row::<S, L>(simd, &band, channel, row, tiles);
                 let at = row_of(&band, &planes, channel, row, L);
-                let mut dm = elements_of::<L>(self.dm, planes.element, at, band.columns);
-                spread_row::<S, L, 0>(simd, tiles, &mut dm[0..4]);
-                spread_row::<S, L, 1>(simd, tiles, &mut dm[4..8]);
-                spread_row::<S, L, 2>(simd, tiles, &mut dm[8..12]);
-                spread_row::<S, L, 3>(simd, tiles, &mut dm[12..16]);
+                let dm = &mut self.dm.chunks_mut(planes.element);
+                spread_row::<S, L, 0>(simd, tiles, next_four(dm, at, band.columns));
+                spread_row::<S, L, 1>(simd, tiles, next_four(dm, at, band.columns));
+                spread_row::<S, L, 2>(simd, tiles, next_four(dm, at, band.columns));
+                spread_row::<S, L, 3>(simd, tiles, next_four(dm, at, band.columns));
             }
         }
     }
@@ -343,9 +354,8 @@ fn activated<S: Simd, const L: usize>(
 fn spread_row<S: Simd, const L: usize, const R: usize>(
     simd: S,
     tiles: &[[[f32; L]; 4]],
-    dm: &mut [&mut [[f32; L]]],
+    [m0, m1, m2, m3]: [&mut [[f32; L]]; 4],
 ) {
-    let [m0, m1, m2, m3] = dm else { return };
     let targets = m0
         .iter_mut()
         .zip(m1.iter_mut())
@@ -405,9 +415,9 @@ impl<const L: usize> Kernel for InputGradient<'_, L> {
         for channel in 0..map.channels {
             for row in band.row..band.row + band.rows {
                 let at = row_of(&band, &planes, channel, row, L);
-                let dv = elements::<L>(self.dv, planes.element, at, band.columns);
+                let dv = Elements::new(self.dv, planes.element, at, band.columns);
                 for c in 0..4 {
-                    gather_inner::<S, L>(simd, &dv, c, inner);
+                    gather_inner::<S, L>(simd, dv, c, inner);
                 }
                 for r in 0..4 {
                     // What lies in the margin has no gradient.
@@ -422,10 +432,10 @@ impl<const L: usize> Kernel for InputGradient<'_, L> {
                     for part in 0..L / S::WIDTH {
                         let lane = part * S::WIDTH;
                         match r {
-                            0 => add_outer::<S, L>(simd, &dv[0..4], place, dx, lane),
+                            0 => add_outer::<S, L, 0>(simd, dv, place, dx, lane),
                             1 => add_inner::<S, L, 0>(simd, inner, place, dx, lane),
                             2 => add_inner::<S, L, 4>(simd, inner, place, dx, lane),
-                            _ => add_outer::<S, L>(simd, &dv[12..16], place, dx, lane),
+                            _ => add_outer::<S, L, 12>(simd, dv, place, dx, lane),
                         }
                     }
                 }
@@ -448,14 +458,12 @@ struct Place {
 #[inline(always)]
 fn gather_inner<S: Simd, const L: usize>(
     simd: S,
-    dv: &[&[[f32; L]]; ELEMENTS],
+    dv: Elements<'_>,
     c: usize,
     inner: &mut [[[f32; L]; ROW]],
 ) {
-    let columns = dv[c]
-        .iter()
-        .zip(dv[4 + c])
-        .zip(dv[8 + c].iter().zip(dv[12 + c]));
+    let columns = dv.of::<L>(c).iter().zip(dv.of::<L>(4 + c));
+    let columns = columns.zip(dv.of::<L>(8 + c).iter().zip(dv.of::<L>(12 + c)));
     for (inner, ((v0, v1), (v2, v3))) in inner.iter_mut().zip(columns) {
         for part in 0..L / S::WIDTH {
             let lane = part * S::WIDTH;
@@ -477,18 +485,18 @@ fn gather<S: Simd>(simd: S, v0: S::V, v1: S::V, v2: S::V, v3: S::V) -> [S::V; 2]
     ]
 }
 
-/// Adds an outer row of patches to a row of the map.
+/// Adds an outer row of patches, whose elements begin at `FROM`, to a row of the map.
 #[inline(always)]
-fn add_outer<S: Simd, const L: usize>(
+fn add_outer<S: Simd, const L: usize, const FROM: usize>(
     simd: S,
-    dv: &[&[[f32; L]]],
+    dv: Elements<'_>,
     place: Place,
     dx: &mut [[f32; L]],
     lane: usize,
 ) {
-    let [v0, v1, v2, v3] = dv else { return };
     let mut shared = [simd.splat(0.0); 2];
-    let patches = v0.iter().zip(*v1).zip(v2.iter().zip(*v3));
+    let patches = dv.of::<L>(FROM).iter().zip(dv.of::<L>(FROM + 1));
+    let patches = patches.zip(dv.of::<L>(FROM + 2).iter().zip(dv.of::<L>(FROM + 3)));
     for (at, ((v0, v1), (v2, v3))) in patches.enumerate() {
         let v = [
             simd.load(v0, lane),
@@ -498,7 +506,7 @@ fn add_outer<S: Simd, const L: usize>(
         ];
         shared = add_patch(simd, v, shared, place, at, dx, lane);
     }
-    add_pair(simd, shared, place, v0.len(), dx, lane);
+    add_pair(simd, shared, place, dv.tiles, dx, lane);
 }
 
 /// Adds an inner row of patches, whose pixels begin at `FROM`, to a row of the map.

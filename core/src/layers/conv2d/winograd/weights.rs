@@ -7,13 +7,21 @@
 //! G' t:  g0 = t0 + (t1 + t2) / 2    g1 = (t1 - t2) / 2    g2 = (t1 + t2) / 2 + t3
 //! ```
 //!
-//! Eight kernels at a time are turned, so that the same element of each lies side by side.
+//! Eight kernels at a time are turned, so that the same element of each lies side by side. Turning
+//! and transforming are functions of their own: a compiler that sees both at once takes the vectors
+//! apart again and gathers their floats one by one.
 
 use super::ELEMENTS;
 use crate::arch::{Kernel, Simd};
 
 /// Kernels that are transformed at a time.
 const SIDE: usize = 8;
+
+/// Groups of that many kernels that are turned at a time: some 2 KB.
+const GROUPS: usize = 8;
+
+/// [`SIDE`] kernels, or what becomes of them, element by element.
+type Group = [[f32; SIDE]; 9];
 
 /// Floats from the matrix of one element to that of the next: its own and those of a line of the
 /// cache more, so that the 16 elements of a kernel do not compete for the same lines.
@@ -44,23 +52,50 @@ impl Kernel for Transform<'_> {
             rows, terms, term, ..
         } = self;
         let matrix = matrix_len(rows, self.across);
+        let mut turned = [[[0.0; SIDE]; 9]; GROUPS];
         for r in 0..rows {
             let w = &self.w[9 * r * self.row..];
             let mut k = 0;
-            while k < terms {
-                let (w, at) = (&w[9 * k * term..], r * self.across + k);
-                if k + SIDE <= terms {
-                    let mut g = [[0.0; SIDE]; 9];
-                    simd.turn(w, 9 * term, g.as_flattened_mut(), SIDE);
-                    for b in 0..SIDE {
-                        g[8][b] = w[9 * b * term + 8];
-                    }
-                    transform::<SIDE>(&g, at, matrix, self.u);
+            while k + SIDE <= terms {
+                let groups = &mut turned[..GROUPS.min((terms - k) / SIDE)];
+                simd.apart(Turn {
+                    w: &w[9 * k * term..],
+                    term,
+                    groups,
+                });
+                for g in groups {
+                    transform::<SIDE>(g, r * self.across + k, matrix, self.u);
                     k += SIDE;
-                } else if let Some(g) = w.first_chunk::<9>() {
-                    transform::<1>(&g.map(|g| [g]), at, matrix, self.u);
-                    k += 1;
                 }
+            }
+            for k in k..terms {
+                if let Some(g) = w[9 * k * term..].first_chunk::<9>() {
+                    let at = r * self.across + k;
+                    transform::<1>(&g.map(|g| [g]), at, matrix, self.u);
+                }
+            }
+        }
+    }
+}
+
+/// Turns kernels, `term` kernels apart, to groups.
+struct Turn<'a> {
+    w: &'a [f32],
+    term: usize,
+    groups: &'a mut [Group],
+}
+
+impl Kernel for Turn<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let step = 9 * self.term;
+        for (i, group) in self.groups.iter_mut().enumerate() {
+            let w = &self.w[i * SIDE * step..];
+            simd.turn(w, step, group.as_flattened_mut(), SIDE);
+            for b in 0..SIDE {
+                group[8][b] = w[b * step + 8];
             }
         }
     }
@@ -111,8 +146,37 @@ impl Kernel for AddKernels<'_> {
     fn run<S: Simd>(self, simd: S) {
         let (blocks, rest) = self.dw.as_chunks_mut::<SIDE>();
         let done = SIDE * blocks.len();
-        for (i, block) in blocks.iter_mut().enumerate() {
-            let g = gather_kernels::<SIDE>(&self.du[i * SIDE..], self.matrix);
+        let mut du = self.du;
+        let mut groups = [[[0.0; SIDE]; 9]; GROUPS];
+        for blocks in blocks.chunks_mut(GROUPS) {
+            let groups = &mut groups[..blocks.len()];
+            for g in &mut *groups {
+                *g = gather_kernels::<SIDE>(du, self.matrix);
+                du = &du[SIDE..];
+            }
+            simd.apart(AddTurned { groups, blocks });
+        }
+        for (i, dw) in rest.iter_mut().enumerate() {
+            let g = gather_kernels::<1>(&self.du[done + i..], self.matrix);
+            for (dw, [g]) in dw.iter_mut().zip(g) {
+                *dw += g;
+            }
+        }
+    }
+}
+
+/// Adds groups, turned, to the kernels that they belong to.
+struct AddTurned<'a> {
+    groups: &'a [Group],
+    blocks: &'a mut [[[f32; 9]; SIDE]],
+}
+
+impl Kernel for AddTurned<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for (g, block) in self.groups.iter().zip(self.blocks) {
             let mut turned = [[0.0; SIDE]; SIDE];
             simd.turn(g.as_flattened(), SIDE, turned.as_flattened_mut(), SIDE);
             for b in 0..SIDE {
@@ -120,12 +184,6 @@ impl Kernel for AddKernels<'_> {
                     block[b][k] += turned[b][k];
                 }
                 block[b][8] += g[8][b];
-            }
-        }
-        for (i, dw) in rest.iter_mut().enumerate() {
-            let g = gather_kernels::<1>(&self.du[done + i..], self.matrix);
-            for (dw, [g]) in dw.iter_mut().zip(g) {
-                *dw += g;
             }
         }
     }
