@@ -36,9 +36,8 @@ pub const CHUNKS: usize = 8;
 /// Is shown the inputs of layers; see [`Network::accumulate_gradient_observed`].
 pub type Observe<'o> = &'o mut dyn FnMut(LayerInputs<'_>, &mut [f32]);
 
-/// Floats from which on all threads add up the gradient: fewer are added in less time than it takes
-/// them to meet.
-const LARGE: usize = 16 * 1024;
+/// Floats of the gradient that are added up in about the time that it takes threads to meet.
+const LEAST: usize = 8 * 1024;
 
 /// Computes on one network and one set of samples.
 pub struct Engine {
@@ -139,8 +138,9 @@ impl Engine {
         if threads == 1 || count < 2 * least {
             return count;
         }
-        // Two for each thread, since some come late.
-        count.div_ceil(2 * threads).max(least)
+        // Two for each thread, since some come late, and whole lines of the cache.
+        let len = count.div_ceil(2 * threads).max(least);
+        len.next_multiple_of(16)
     }
 
     /// Does `work` for all `tasks`, each on some thread, in no certain order. Takes a few microseconds
@@ -148,11 +148,7 @@ impl Engine {
     ///
     /// # Panics
     /// When `work` does.
-    pub fn share<T: Send>(
-        &mut self,
-        tasks: impl Iterator<Item = T> + Send,
-        work: impl Fn(T) + Sync,
-    ) {
+    pub fn share<T: Send>(&mut self, tasks: impl Iterator<Item = T>, work: impl Fn(T) + Sync) {
         self.threads.share(tasks, work);
     }
 
@@ -210,6 +206,7 @@ impl Engine {
         target: &mut [f32],
         mut observe: Option<Observe<'_>>,
     ) -> Metrics {
+        assert!(!indices.is_empty(), "a batch has samples");
         let job = Job {
             kind: Kind::Sum(sum),
             parameters,
@@ -254,12 +251,7 @@ impl Engine {
     /// long.
     fn collect(&mut self, all: Range<usize>, team: usize, target: &mut [f32]) {
         let chunks = &self.chunks;
-        if target.len() < LARGE {
-            chunks.collect(all, team, 0, target);
-            return;
-        }
-        // Whole lines of the cache.
-        let len = target.len().div_ceil(16 * self.threads.count()) * 16;
+        let len = self.part_len(target.len(), LEAST);
         let pieces = target.chunks_mut(len).enumerate();
         self.threads.share(pieces, |(piece, target)| {
             chunks.collect(all.clone(), team, piece * len, target);
@@ -268,7 +260,7 @@ impl Engine {
 
     /// Overwrites `product` with the curvature matrix of the mean loss of the samples `indices`,
     /// without dropout, times `vector`: see [`Network::curvature_product`]. The same bits for any
-    /// number of threads. The first call makes the workspaces longer.
+    /// number of threads. A thread's first chunk makes its workspace longer.
     ///
     /// # Panics
     /// As [`gradient`](Engine::gradient).
@@ -288,7 +280,7 @@ impl Engine {
     /// Adds the tallies of the chunks `own` to those before.
     fn tally(&self, own: Range<usize>, team: usize, mut total: Metrics) -> Metrics {
         for c in own {
-            total += self.chunks.chunk(c * team).tally;
+            total += self.chunks.computed(c * team).tally;
         }
         total
     }

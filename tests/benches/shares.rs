@@ -273,7 +273,7 @@ fn network<const N: usize>(name: &str, network: &Network<N>, count: usize) -> St
     observed.expect("the images belong to the network");
     let mut moved = parameters.clone();
     let mut direction = whole.clone();
-    let lbfgs = Parts::chain(threads, len(1024), |len, watch| {
+    let lbfgs = Parts::chain(threads, len(4 * 1024), |len, watch| {
         direction.copy_from_slice(&whole);
         let parts = lbfgs.parts(1.0, &mut moved, &mut direction, len);
         for part in parts.expect("lengths are equal").1 {

@@ -142,8 +142,8 @@ fn add_quarters<const A: i32, const B: i32>(v: __m512, w: __m512) -> __m512 {
     }
 }
 
-/// The sum of each of 16 vectors by halving: what two or four of them have left is worked on as one
-/// vector.
+/// The sum of each of 16 vectors by halving, each round for several of them at once: two vectors' halves
+/// fill one vector, and so do four vectors' quarters.
 #[inline(always)]
 fn sum16_of_16(v: &[__m512; 16]) -> __m512 {
     // SAFETY: a token exists, so the machine has AVX-512.

@@ -26,7 +26,8 @@
 //!   parameters, since evaluation, guard and checkpoint need them between steps. [`LayerLbfgs`]
 //!   preconditions the gradient in place, so there it is `&mut`. What else a method learns from
 //!   comes before, by `observe`, and the step returns how recent that is: [`Freshness`].
-//!   [`LayerLbfgs::train_step`] does all of it in one call.
+//!   [`LayerLbfgs::train_step`] does all of it in one call. `parts` is the same step for several
+//!   threads.
 //! * **Checkpoints** hold the numbers of [`State`](crate::checkpoint::State) and `memory()`.
 
 mod adam;

@@ -6,8 +6,8 @@ use secant::optim::{
 };
 use secant::{Batch, LayerInputs, Normalisation, Random, Samples};
 
-/// Layers of 5 and of 3 rows, of many short ones, and of one.
-const NET: Network<6> = Network::new(
+/// Layers of 5 and of 3 rows, of many short ones, of one, and of four with a single input.
+const NET: Network<7> = Network::new(
     Shape::new(1, 4, 5),
     [
         conv2d(5, 3),
@@ -16,6 +16,7 @@ const NET: Network<6> = Network::new(
         linear(40),
         relu(),
         linear(1),
+        linear(4),
     ],
 );
 const N: usize = NET.parameter_count();
@@ -132,23 +133,25 @@ fn parts_of_layerwise_steps_have_the_bits_of_the_whole() {
                 };
                 NET.observe_inputs(&x, batch, &mut workspace, &mut spare, &mut observe)
                     .unwrap();
-                let mut h = g;
+                let (mut h, before) = (g, x);
                 let fresh = whole.step(0.5, &mut x, &mut g).unwrap();
                 let (freshness, parts) = divided.parts(0.5, &mut y, &mut h, len).unwrap();
                 let parts: Vec<_> = parts.collect();
                 counts.push(parts.len());
+                assert!(x.iter().zip(before).all(|(x, before)| *x != before));
                 parts.into_iter().rev().for_each(|part| part.apply());
                 assert_eq!((fresh, g), (freshness, h), "{second_moment:?}, {len}");
             }
             assert_eq!((x, whole.memory()), (y, divided.memory()));
             assert!(whole.refreshes().0 > 0);
-            // Rows of 10, 31, 4 and 41; two at least in a part.
+            // Rows of 10, 31, 4, 41 and 2; two at least in a part.
             let expected = match (second_moment, len) {
-                (SecondMoment::Factored, _) => 4,
-                (_, 0 | 1 | 17) => 2 + 1 + if len == 17 { 10 } else { 20 } + 1,
-                (_, 40) => 1 + 1 + 4 + 1,
-                (_, 100) => 1 + 1 + 2 + 1,
-                _ => 4,
+                (SecondMoment::Factored, _) => 5,
+                (_, 0 | 1) => 2 + 1 + 20 + 1 + 2,
+                (_, 17) => 2 + 1 + 10 + 1 + 1,
+                (_, 40) => 1 + 1 + 4 + 1 + 1,
+                (_, 100) => 1 + 1 + 2 + 1 + 1,
+                _ => 5,
             };
             assert_eq!(counts, [expected; 3], "{second_moment:?}, {len}");
         }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use secant::network::Network;
 use secant::{
@@ -43,9 +43,9 @@ pub(super) struct Job<'j> {
 
 /// Who does what of a job.
 pub(super) struct Plan {
-    /// The first chunk that nobody has taken, and where this rank's chunks end.
+    /// This rank's chunks, and the first that nobody has taken. Teams need not take theirs.
+    chunks: Range<usize>,
     next: AtomicUsize,
-    end: usize,
     /// Threads that work on a chunk. Teams of more than one have a chunk each.
     pub team: usize,
     /// Members' shares of chunks that are done.
@@ -56,7 +56,7 @@ impl Plan {
     pub fn new(chunks: Range<usize>, team: usize) -> Plan {
         Plan {
             next: AtomicUsize::new(chunks.start),
-            end: chunks.end,
+            chunks,
             team,
             done: AtomicUsize::new(0),
         }
@@ -79,7 +79,7 @@ pub(super) struct Chunks {
     scalings: Vec<Affine>,
     class_weights: Vec<f32>,
     /// Of each chunk what each member of its team has.
-    chunks: Vec<Mutex<Chunk>>,
+    chunks: Vec<RwLock<Chunk>>,
     teams: [Team; CHUNKS],
     /// Which elements of the gradient each member computes, for teams of one, two and so on.
     shares: Vec<Vec<(usize, Range<usize>)>>,
@@ -115,16 +115,21 @@ impl Chunks {
             samples,
             scalings,
             class_weights,
-            chunks: (0..CHUNKS * MOST).map(|_| Mutex::default()).collect(),
+            chunks: (0..CHUNKS * MOST).map(|_| RwLock::default()).collect(),
             teams: Default::default(),
             shares: (1..=threads.min(MOST)).map(shares).collect(),
         }
     }
 
-    pub fn chunk(&self, c: usize) -> MutexGuard<'_, Chunk> {
-        self.chunks[c]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    pub fn chunk(&self, c: usize) -> RwLockWriteGuard<'_, Chunk> {
+        let chunk = self.chunks[c].write();
+        chunk.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To be read by many at once.
+    pub fn computed(&self, c: usize) -> RwLockReadGuard<'_, Chunk> {
+        let chunk = self.chunks[c].read();
+        chunk.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds the parts of the chunks `own`, which teams of `team` have computed, from element
@@ -139,7 +144,7 @@ impl Chunks {
             let len = PIECE.min(range.end - from).min(rest.len());
             let (sums, behind) = rest.split_at_mut(len);
             for c in own.clone() {
-                let chunk = self.chunk(c * team + member);
+                let chunk = self.computed(c * team + member);
                 let part = &chunk.sum[from..from + len];
                 if c == 0 {
                     sums.copy_from_slice(part);
@@ -195,7 +200,7 @@ impl Chunks {
         }
         loop {
             let c = plan.next.fetch_add(1, Ordering::AcqRel);
-            if c >= plan.end {
+            if c >= plan.chunks.end {
                 break;
             }
             self.compute(c, job, workspace, None);
@@ -214,11 +219,11 @@ impl Chunks {
         failed: &AtomicBool,
     ) {
         let (team, member) = (thread / plan.team, thread % plan.team);
-        let c = plan.next.load(Ordering::Acquire) + team;
+        let c = plan.chunks.start + team;
         let Kind::Sum(Sum::Gradient(dropout)) = job.kind else {
             return;
         };
-        if c >= plan.end {
+        if c >= plan.chunks.end {
             return;
         }
         let mut chunk = self.chunk(c * plan.team + member);
@@ -238,8 +243,7 @@ impl Chunks {
 
     /// Whether all members of all teams have done their share; true where each chunk has one thread.
     pub fn all_have_come(&self, plan: &Plan) -> bool {
-        let teams = plan.end - plan.next.load(Ordering::Acquire).min(plan.end);
-        plan.team == 1 || plan.done.load(Ordering::Acquire) >= teams * plan.team
+        plan.team == 1 || plan.done.load(Ordering::Acquire) >= plan.chunks.len() * plan.team
     }
 
     /// Computes chunk `c`.

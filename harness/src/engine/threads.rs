@@ -5,7 +5,7 @@
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, TryLockError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, TryLockError, mpsc};
 use std::thread::{self, JoinHandle};
 
 use crate::workspace::Workspace;
@@ -17,6 +17,9 @@ const SPINS: u32 = 500;
 /// Times that it lets them run before a thread that has nothing to do should sleep: some hundred
 /// microseconds where nobody else wants to.
 const YIELDS: u32 = 500;
+
+/// Tasks that are shared at a time: two for each of the most threads that an engine has.
+const TASKS: usize = 128;
 
 /// Looks again and again for what others are about to do.
 #[derive(Default)]
@@ -96,6 +99,7 @@ impl Threads {
                 let workspace = Workspace::new(room);
                 // `new` waits for this one.
                 let _ = ready.send(());
+                drop(ready);
                 post.serve(index, workspace);
             };
             thread::Builder::new().spawn(work).ok()
@@ -125,12 +129,13 @@ impl Threads {
         &self.post.failed
     }
 
-    /// Runs `own` on this thread and, meanwhile, `work` once on each of the first `helpers` workers
-    /// that comes before `own` has ended; returns once all have ended.
+    /// Runs `own` on this thread. Meanwhile the first `helpers` workers run `work`, once each; those
+    /// that find no time before `own` has ended do not. Returns once all have ended.
     ///
     /// # Panics
-    /// When `own` does, or a worker has.
+    /// When `own` does, or a worker has at any time.
     pub fn run(&mut self, helpers: usize, work: Work<'_>, own: impl FnOnce(&mut Workspace)) {
+        self.check();
         let helpers = helpers.min(self.workers.len());
         if helpers == 0 {
             return own(&mut self.own);
@@ -141,37 +146,46 @@ impl Threads {
         }
         own(&mut self.own);
         drop(lent);
-        assert!(
-            !self.post.failed.load(Ordering::Acquire),
-            "a worker thread has panicked"
-        );
+        self.check();
     }
 
-    /// Does `work` for all `tasks`, each on some thread.
+    fn check(&self) {
+        let failed = self.post.failed.load(Ordering::Acquire);
+        assert!(!failed, "a worker thread has panicked");
+    }
+
+    /// Does `work` for all `tasks`, each on some thread: on the same one in calls with as many tasks,
+    /// so that what belongs to a task stays in its cache, unless another thread is free before.
     ///
     /// # Panics
     /// When `work` does.
-    pub fn share<T: Send>(
-        &mut self,
-        mut tasks: impl Iterator<Item = T> + Send,
-        work: impl Fn(T) + Sync,
-    ) {
-        let (Some(first), second) = (tasks.next(), tasks.next()) else {
-            return;
-        };
-        let Some(second) = second else {
-            return work(first);
-        };
-        let tasks = [first, second].into_iter().chain(tasks);
-        let queue = Mutex::new(tasks);
-        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-        let work = || {
-            while let Some(task) = next() {
-                work(task);
+    pub fn share<T: Send>(&mut self, tasks: impl Iterator<Item = T>, work: impl Fn(T) + Sync) {
+        let mut tasks = tasks.peekable();
+        while tasks.peek().is_some() {
+            let table = [const { Mutex::new(None) }; TASKS];
+            let mut count = 0;
+            for (place, task) in table.iter().zip(&mut tasks) {
+                *lock(place) = Some(task);
+                count += 1;
             }
-        };
-        self.run(self.workers.len(), &|_, _| work(), |_| work());
+            let (table, threads) = (&table[..count], self.count());
+            let work = |thread: usize| {
+                let own = (0..count).skip(thread).step_by(threads);
+                for place in own.chain(0..count) {
+                    let task = lock(&table[place]).take();
+                    if let Some(task) = task {
+                        work(task);
+                    }
+                }
+            };
+            self.run(count - 1, &|thread, _| work(thread), |_| work(0));
+        }
     }
+}
+
+/// No task is worked on under its lock.
+fn lock<T>(place: &Mutex<Option<T>>) -> MutexGuard<'_, Option<T>> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Threads {

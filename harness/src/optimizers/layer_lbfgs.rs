@@ -17,7 +17,7 @@ use crate::engine::LANES;
 use crate::model::Net;
 
 /// Parameters that are moved in about the time that it takes threads to meet.
-const LEAST: usize = 1024;
+const LEAST: usize = 4 * 1024;
 
 /// A second moment for each element.
 pub const LBFGS: Entry = Entry {

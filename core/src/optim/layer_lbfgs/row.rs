@@ -23,8 +23,8 @@ pub(super) struct Rows<'a> {
 impl<'a> Rows<'a> {
     /// The `outputs` rows of a layer's part of a vector. `None` if it is shorter.
     pub fn new(outputs: usize, n: usize, layer: &'a mut [f32]) -> Option<Rows<'a>> {
-        let weights = if outputs == 1 { n } else { outputs * (n - 1) };
-        let (weights, biases) = layer.split_at_mut_checked(weights)?;
+        let len = if outputs == 1 { n } else { outputs * (n - 1) };
+        let (weights, biases) = layer.split_at_mut_checked(len)?;
         Some(Rows { weights, biases, n })
     }
 
@@ -32,15 +32,15 @@ impl<'a> Rows<'a> {
     /// its bias.
     pub fn cut(&mut self, count: usize) -> Option<Rows<'a>> {
         Some(Rows {
-            weights: cut(&mut self.weights, 0, count * (self.n - 1))?,
-            biases: cut(&mut self.biases, 0, count)?,
+            weights: take(&mut self.weights, 0, count * (self.n - 1))?,
+            biases: take(&mut self.biases, 0, count)?,
             n: self.n,
         })
     }
 
     /// Some rows with their biases, each as one slice of length n, until
-    /// [`close`](Rows::close). `None` if there is no such row, or two are the same or next to each
-    /// other.
+    /// [`close`](Rows::close). `None` if there is no such row, or if two reach into each other, as
+    /// rows next to each other do; their biases are anywhere then.
     #[inline(always)]
     pub fn open<const R: usize>(&mut self, rows: [usize; R]) -> Option<[&mut [f32]; R]> {
         let mut ranges = [const { 0..0 }; R];
@@ -115,8 +115,8 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Takes `len` elements, and `before` that are in front of them.
-pub(super) fn cut<'a>(
+/// Skips `before` elements and takes the next `len`.
+pub(super) fn take<'a>(
     slice: &mut &'a mut [f32],
     before: usize,
     len: usize,

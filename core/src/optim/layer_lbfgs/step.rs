@@ -5,7 +5,7 @@ use core::slice;
 use super::compact::{Basis, TAILS};
 use super::layout::{Block, State};
 use super::metric::Metric;
-use super::row::{Divisor, Rows, cut};
+use super::row::{Divisor, Rows, take};
 use super::settings::{LayerLbfgsConfig, SecondMoment};
 use crate::arch::single::piece_mut;
 use crate::arch::{Kernel, Simd, dispatch};
@@ -42,9 +42,9 @@ impl<'a> LayerParts<'a> {
         let block = Block::of(stage, m, 0);
         let before = block.parameters.checked_sub(self.begin)?;
         let len = block.outputs * block.n;
-        let state = cut(&mut self.memory, 0, block.memory_len(kind))?;
-        let parameters = cut(&mut self.parameters, before, len)?;
-        let gradient = cut(&mut self.gradient, before, len)?;
+        let state = take(&mut self.memory, 0, block.memory_len(kind))?;
+        let parameters = take(&mut self.parameters, before, len)?;
+        let gradient = take(&mut self.gradient, before, len)?;
         self.begin = block.parameters + len;
         let State {
             v,
@@ -117,8 +117,8 @@ impl<'a> LayerPart<'a> {
         self.rows = self.rows.checked_sub(count)?;
         Some(LayerPart {
             rows: count,
-            momentum: cut(&mut self.momentum, 0, count * self.n)?,
-            second: cut(&mut self.second, 0, moments)?,
+            momentum: take(&mut self.momentum, 0, count * self.n)?,
+            second: take(&mut self.second, 0, moments)?,
             parameters: self.parameters.cut(count)?,
             gradient: self.gradient.cut(count)?,
             ..*self
@@ -131,11 +131,11 @@ impl<'a> LayerPart<'a> {
             self.gradient.add(self.step.coupled, &self.parameters);
         }
         let metric = Metric::root(self.n, self.l, self.trace, self.damping);
-        // It has the rows that it says.
-        let _ = dispatch(Step {
+        let done = dispatch(Step {
             metric: metric.as_ref(),
             part: self,
         });
+        debug_assert!(done.is_some(), "it has the rows that it says");
     }
 }
 
@@ -245,8 +245,8 @@ impl Kernel for Step<'_> {
         } else {
             &[Turn::Both]
         };
-        // Two rows at a time, which lie apart.
-        let apart = if S::WIDTH == 1 || outputs < 4 {
+        // Two rows at a time, so far apart that neither reaches into the other when both are open.
+        let apart = if S::WIDTH == 1 || outputs < 4 || n < 3 {
             0
         } else {
             outputs / 2

@@ -51,7 +51,7 @@ pub(super) struct Gradient<'a> {
 }
 
 impl<'a> Gradient<'a> {
-    /// Zero. `scratch` is of [`scratch_len`].
+    /// Of nothing yet. `scratch` is of [`scratch_len`].
     pub fn new([outputs, inputs]: [usize; 2], scratch: &'a mut [f32]) -> Gradient<'a> {
         let row = row_len(inputs);
         let (du, rest) = scratch.split_at_mut(ELEMENTS * weights::matrix_len(outputs, row));
