@@ -363,7 +363,7 @@ mod tests {
         let counts: [AtomicUsize; 2] = Default::default();
         let failed = Arc::clone(threads.failed());
         let run = AssertUnwindSafe(|| {
-            let lent = vec![1, 2, 3];
+            let lent = Box::new([1, 2, 3]);
             threads.run(
                 2,
                 &|_, _| {
