@@ -136,7 +136,8 @@ impl Engine {
     pub fn part_len(&self, count: usize, least: usize) -> usize {
         let threads = self.threads();
         if threads == 1 || count < 2 * least {
-            return count;
+            // A network may have no parameters.
+            return count.max(1);
         }
         // Two for each thread, since some come late, and whole lines of the cache.
         let len = count.div_ceil(2 * threads).max(least);
