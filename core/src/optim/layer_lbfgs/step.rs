@@ -79,7 +79,7 @@ impl<'a> Iterator for LayerParts<'a> {
         }
         let layer = self.layer.as_mut()?;
         // A row alone has no place for its bias; moments of columns are sums over all rows.
-        let count = (self.len / layer.n).max(2);
+        let count = (self.len / layer.n.max(1)).max(2);
         if layer.rows < count.saturating_add(2) || layer.kind == SecondMoment::Factored {
             return self.layer.take();
         }
