@@ -158,10 +158,29 @@ impl<'m> Adam<'m> {
         parameters: &mut [f32],
         gradient: &[f32],
     ) -> Result<(), ConfigError> {
-        for part in self.parts(factor, parameters, gradient, usize::MAX)? {
-            part.apply();
-        }
+        self.whole(factor, parameters, gradient)?.apply();
         Ok(())
+    }
+
+    /// A step that is one part.
+    fn whole<'a>(
+        &'a mut self,
+        factor: f32,
+        parameters: &'a mut [f32],
+        gradient: &'a [f32],
+    ) -> Result<AdamPart<'a>, ConfigError> {
+        let n = self.memory.len() / 2;
+        check_length("parameters", n, parameters.len())?;
+        check_length("gradient", n, gradient.len())?;
+        let (m, v) = split(self.memory, n);
+        let step = self.clock.begin_step(factor);
+        Ok(AdamPart {
+            step,
+            parameters,
+            gradient,
+            m,
+            v,
+        })
     }
 
     /// One [`step`](Self::step) as parts of `len` parameters each, the last one shorter, that may be
@@ -177,11 +196,13 @@ impl<'m> Adam<'m> {
         gradient: &'a [f32],
         len: usize,
     ) -> Result<impl Iterator<Item = AdamPart<'a>>, ConfigError> {
-        let n = self.memory.len() / 2;
-        check_length("parameters", n, parameters.len())?;
-        check_length("gradient", n, gradient.len())?;
-        let (m, v) = split(self.memory, n);
-        let step = self.clock.begin_step(factor);
+        let AdamPart {
+            step,
+            parameters,
+            gradient,
+            m,
+            v,
+        } = self.whole(factor, parameters, gradient)?;
         let len = len.max(1);
         let moments = m.chunks_mut(len).zip(v.chunks_mut(len));
         let weights = parameters.chunks_mut(len).zip(gradient.chunks(len));

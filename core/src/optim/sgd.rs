@@ -133,10 +133,35 @@ impl<'m> Sgd<'m> {
         parameters: &mut [f32],
         gradient: &[f32],
     ) -> Result<(), ConfigError> {
-        for part in self.parts(factor, parameters, gradient, usize::MAX)? {
-            part.apply();
-        }
+        self.whole(factor, parameters, gradient)?.apply();
         Ok(())
+    }
+
+    /// A step that is one part.
+    fn whole<'a>(
+        &'a mut self,
+        factor: f32,
+        parameters: &'a mut [f32],
+        gradient: &'a [f32],
+    ) -> Result<SgdPart<'a>, ConfigError> {
+        check_length("parameters", self.velocity.len(), parameters.len())?;
+        check_length("gradient", self.velocity.len(), gradient.len())?;
+        self.steps = self.steps.saturating_add(1);
+        let rate = self.config.learning_rate * factor;
+        let (coupled, decoupled) = match self.config.decay {
+            Decay::Decoupled => (0.0, rate * self.config.weight_decay),
+            _ => (self.config.weight_decay, 0.0),
+        };
+        Ok(SgdPart {
+            rate,
+            momentum: self.config.momentum,
+            nesterov: self.config.nesterov,
+            coupled,
+            decoupled,
+            parameters,
+            gradient,
+            velocity: self.velocity,
+        })
     }
 
     /// One [`step`](Self::step) as parts of `len` parameters each, the last one shorter, that may be
@@ -152,21 +177,21 @@ impl<'m> Sgd<'m> {
         gradient: &'a [f32],
         len: usize,
     ) -> Result<impl Iterator<Item = SgdPart<'a>>, ConfigError> {
-        check_length("parameters", self.velocity.len(), parameters.len())?;
-        check_length("gradient", self.velocity.len(), gradient.len())?;
-        self.steps = self.steps.saturating_add(1);
-        let rate = self.config.learning_rate * factor;
-        let (coupled, decoupled) = match self.config.decay {
-            Decay::Decoupled => (0.0, rate * self.config.weight_decay),
-            _ => (self.config.weight_decay, 0.0),
-        };
-        let SgdConfig {
-            momentum, nesterov, ..
-        } = self.config;
+        let SgdPart {
+            rate,
+            momentum,
+            nesterov,
+            coupled,
+            decoupled,
+            parameters,
+            gradient,
+            velocity,
+        } = self.whole(factor, parameters, gradient)?;
         let len = len.max(1);
         let weights = parameters.chunks_mut(len).zip(gradient.chunks(len));
-        Ok(weights.zip(self.velocity.chunks_mut(len)).map(
-            move |((parameters, gradient), velocity)| SgdPart {
+        Ok(weights
+            .zip(velocity.chunks_mut(len))
+            .map(move |((parameters, gradient), velocity)| SgdPart {
                 rate,
                 momentum,
                 nesterov,
@@ -175,8 +200,7 @@ impl<'m> Sgd<'m> {
                 parameters,
                 gradient,
                 velocity,
-            },
-        ))
+            }))
     }
 
     /// Forgets everything but the settings.
