@@ -2,9 +2,9 @@
 //! any number of them.
 //!
 //! A batch is cut into at most [`CHUNKS`] chunks of whole lane blocks; how depends on its length
-//! alone. Each chunk's gradient is summed on its own, and the chunks are added in order. Threads and
-//! ranks only decide who works on which chunk. Where there are twice as many threads as chunks, or
-//! more, a team of them computes each chunk's gradient together, with the same bits.
+//! alone. Each chunk's gradient is summed on its own, and the chunks are added in order. Threads
+//! and ranks only decide who works on which chunk. Where there are twice as many threads as chunks,
+//! or more, a team of them computes each chunk's gradient together, with the same bits.
 //!
 //! The same threads serve what an optimiser does between gradients: [`Engine::share`].
 
@@ -89,8 +89,8 @@ fn workspace_len(network: &Net, threads: usize) -> usize {
     network.shared_workspace_len(LANES, threads.min(2))
 }
 
-/// Floats that an engine holds, at most: a workspace for each thread, the chunks' gradients, and what
-/// threads exchange.
+/// Floats that an engine holds, at most: a workspace for each thread, the chunks' gradients, and
+/// what threads exchange.
 pub fn floats(network: &Net, threads: usize) -> u64 {
     let threads = useful(threads);
     let workspaces = (workspace_len(network, threads) as u64).saturating_mul(threads as u64);
@@ -144,8 +144,8 @@ impl Engine {
         len.next_multiple_of(16)
     }
 
-    /// Does `work` for all `tasks`, each on some thread, in no certain order. Takes a few microseconds
-    /// beside what the tasks do, where there is more than one.
+    /// Does `work` for all `tasks`, each on some thread, in no certain order. Takes a few
+    /// microseconds beside what the tasks do, where there is more than one.
     ///
     /// # Panics
     /// When `work` does.
@@ -248,8 +248,8 @@ impl Engine {
         total
     }
 
-    /// Overwrites `target` with the sum of the chunks, of which all threads add up pieces where it is
-    /// long.
+    /// Overwrites `target` with the sum of the chunks, of which all threads add up pieces where it
+    /// is long.
     fn collect(&mut self, all: Range<usize>, team: usize, target: &mut [f32]) {
         let chunks = &self.chunks;
         let len = self.part_len(target.len(), LEAST);
@@ -304,8 +304,8 @@ impl Engine {
         unpack(self.ranks.fold(target, &mut count, &mut add))
     }
 
-    /// Losses and right answers of the samples `indices`, without dropout, and how far their outputs
-    /// are from their targets: all from one forward pass.
+    /// Losses and right answers of the samples `indices`, without dropout, and how far their
+    /// outputs are from their targets: all from one forward pass.
     ///
     /// # Panics
     /// When `indices` names a sample that is not there, or `parameters` has not the network's
@@ -344,9 +344,9 @@ impl Engine {
         (total, errors)
     }
 
-    /// Computes the chunks `own`; returns how many threads have worked on each. What is observed, of
-    /// the first chunk of all, falls to the caller's thread; a rank that has not this chunk computes
-    /// the part that is seen beside its own.
+    /// Computes the chunks `own`; returns how many threads have worked on each. What is observed,
+    /// of the first chunk of all, falls to the caller's thread; a rank that has not this chunk
+    /// computes the part that is seen beside its own.
     fn run(&mut self, job: Job<'_>, own: Range<usize>, mut observe: Option<Observe<'_>>) -> usize {
         let chunks = &self.chunks;
         let team = match job.kind {

@@ -424,15 +424,13 @@ impl AdamStep {
 
     /// Updates the parameters and their moments: four slices of one length.
     pub fn apply(&self, parameters: &mut [f32], gradient: &[f32], m: &mut [f32], v: &mut [f32]) {
-        let step = *self;
-        let part = AdamPart {
-            step,
+        dispatch(AdamPart {
+            step: *self,
             parameters,
             gradient,
             m,
             v,
-        };
-        part.apply();
+        });
     }
 }
 

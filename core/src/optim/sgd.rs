@@ -177,30 +177,18 @@ impl<'m> Sgd<'m> {
         gradient: &'a [f32],
         len: usize,
     ) -> Result<impl Iterator<Item = SgdPart<'a>>, ConfigError> {
-        let SgdPart {
-            rate,
-            momentum,
-            nesterov,
-            coupled,
-            decoupled,
-            parameters,
-            gradient,
-            velocity,
-        } = self.whole(factor, parameters, gradient)?;
+        let whole = self.whole(factor, parameters, gradient)?;
         let len = len.max(1);
-        let weights = parameters.chunks_mut(len).zip(gradient.chunks(len));
-        Ok(weights
-            .zip(velocity.chunks_mut(len))
-            .map(move |((parameters, gradient), velocity)| SgdPart {
-                rate,
-                momentum,
-                nesterov,
-                coupled,
-                decoupled,
+        let weights = whole.parameters.chunks_mut(len);
+        let weights = weights.zip(whole.gradient.chunks(len));
+        Ok(weights.zip(whole.velocity.chunks_mut(len)).map(
+            move |((parameters, gradient), velocity)| SgdPart {
                 parameters,
                 gradient,
                 velocity,
-            }))
+                ..whole
+            },
+        ))
     }
 
     /// Forgets everything but the settings.
